@@ -1,0 +1,389 @@
+"""
+Bounds: what one field of a command may hold, declared once.
+
+`field` puts a `Bound` on a field of a `command`. The same bound checks what a library caller passes and what arrived as
+JSON, and describes itself as JSON Schema for gateway models and OpenAPI.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any, Final, Protocol, TypeVar, cast, dataclass_transform
+
+import attrs
+from attrs import frozen
+
+from inventory.errors import Fault, ValidationError
+
+__all__ = [
+    "UNSET",
+    "Bound",
+    "Choice",
+    "Flag",
+    "Key",
+    "Money",
+    "Nullable",
+    "PageSize",
+    "RefusedError",
+    "Spec",
+    "Text",
+    "Unset",
+    "Whole",
+    "build",
+    "command",
+    "field",
+    "given",
+    "specs",
+]
+
+C = TypeVar("C")
+JsonSchema = dict[str, Any]
+
+
+class Unset(Enum):
+    """The type of `UNSET`."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+"""What a field of a partial update holds when the caller did not send it; None would be a value."""
+
+
+class RefusedError(Exception):
+    """A value is out of its bound. Each fault names the place inside the value: `""` for the value itself."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+def _refused(message: str) -> RefusedError:
+    return RefusedError(Fault("", message))
+
+
+class Bound(Protocol):
+    """What a field may hold, and, in `doc`, one sentence for people on what it means."""
+
+    @property
+    def doc(self) -> str: ...
+
+    def read(self, value: Any) -> Any:
+        """
+        Return *value* in its one canonical form.
+
+        Raises:
+            RefusedError: *value* is not of the type, or out of the bound.
+        """
+
+    def schema(self) -> JsonSchema:
+        """Describe the bound as JSON Schema (draft 2020-12, which OpenAPI 3.1 uses)."""
+
+
+# Cc but tab, line feed and carriage return; and code points that no UTF-8 text can hold.
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@frozen
+class Text:
+    """Text that a person wrote, measured in characters."""
+
+    max_length: int
+    min_length: int = attrs.field(default=1, kw_only=True)
+    may_be_blank: bool = attrs.field(default=False, kw_only=True)
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _refused("must be text")
+        if not self.min_length <= len(value) <= self.max_length:
+            raise _refused(
+                f"must be {self.min_length} to {self.max_length} characters long, not {len(value)}"
+            )
+        if _NOT_TEXT.search(value):
+            raise _refused(
+                "must not contain control characters other than tabs and line breaks, or lone surrogates"
+            )
+        if not self.may_be_blank and value.isspace():
+            raise _refused("must not be blank")
+        return value
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "minLength": self.min_length, "maxLength": self.max_length}
+
+
+@frozen
+class Key:
+    """Text that finds something: limited by what storage can look up, in bytes of UTF-8."""
+
+    max_bytes: int
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _refused("must be text")
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise _refused("must not contain lone surrogates") from None
+        if not 0 < size <= self.max_bytes:
+            raise _refused(f"must be 1 to {self.max_bytes} bytes long in UTF-8, not {size}")
+        return value
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "minLength": 1, "maxLength": self.max_bytes}
+
+
+@frozen
+class Whole:
+    """A whole number; `true`, `"3"`, `2.9`, `5.0` and `1e3` are none."""
+
+    minimum: int
+    maximum: int
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> int:
+        # bool is an int to Python, 5.0 and 1e3 arrive as Decimal: neither counts anything.
+        if type(value) is not int or not self.minimum <= value <= self.maximum:
+            raise _refused(f"must be a whole number from {self.minimum} to {self.maximum}")
+        return value
+
+    def schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+
+
+@frozen
+class Money:
+    """An exact amount from 0: an int, a Decimal or a decimal string; never a float, which is not exact."""
+
+    maximum: Decimal
+    places: int = attrs.field(kw_only=True)
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> Decimal:
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", value):
+            value = Decimal(value)
+        elif type(value) is int:
+            # Decimal(int) of a huge int is quadratic; what is out of bound need not be exact.
+            value = Decimal(max(-1, min(value, int(self.maximum) + 1)))
+        if not isinstance(value, Decimal) or not value.is_finite():
+            raise _refused(f"must be a number or a decimal string, from 0 to {self.maximum}")
+        if not 0 <= value <= self.maximum:
+            raise _refused(f"must be from 0 to {self.maximum}")
+        try:
+            exact = value.quantize(Decimal(1).scaleb(-self.places))
+        except InvalidOperation:
+            exact = None
+        if exact != value:
+            raise _refused(f"must have at most {self.places} decimal places")
+        return canonical(value)
+
+    def schema(self) -> JsonSchema:
+        pattern = rf"^[0-9]+(\.[0-9]{{1,{self.places}}})?$"
+        # multipleOf 0.0001 would be truer, but validators compute it in binary floating point.
+        return {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": float(self.maximum)},
+                {"type": "string", "pattern": pattern},
+            ]
+        }
+
+
+def canonical(value: Decimal) -> Decimal:
+    """Return *value* without exponent or trailing zeros: every store gives the same digits back."""
+    if value == value.to_integral_value():
+        return Decimal(int(value))
+    return value.normalize()
+
+
+@frozen
+class Choice:
+    """One of a few words."""
+
+    options: tuple[str, ...]
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.options:
+            raise _refused(f"must be one of {', '.join(self.options)}")
+        return value
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "enum": list(self.options)}
+
+
+@frozen
+class Flag:
+    """A yes or a no; also as the words that a query string has."""
+
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        if value in ("true", "false"):
+            return cast("str", value) == "true"
+        raise _refused("must be true or false")
+
+    def schema(self) -> JsonSchema:
+        return {"type": "boolean"}
+
+
+@frozen
+class PageSize:
+    """A number of rows, at least 1; also as the ASCII digits that a query string has."""
+
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdigit():
+            # Cut to the deployment's maximum anyway, and int() refuses thousands of digits.
+            value = int(value[-9:]) if not value[:-9].strip("0") else 10**9
+        if type(value) is not int or value < 1:
+            raise _refused("must be a whole number, at least 1")
+        return value
+
+    def schema(self) -> JsonSchema:
+        return {"type": "integer", "minimum": 1}
+
+
+@frozen
+class Nullable:
+    """None, or what *bound* may hold."""
+
+    bound: Bound
+
+    @property
+    def doc(self) -> str:
+        return self.bound.doc
+
+    def read(self, value: Any) -> Any:
+        return None if value is None else self.bound.read(value)
+
+    def schema(self) -> JsonSchema:
+        described = self.bound.schema()
+        if isinstance(described.get("type"), str):
+            return {**described, "type": [described["type"], "null"]}
+        return {"anyOf": [described, {"type": "null"}]}
+
+
+@frozen
+class Spec:
+    """
+    One field of a command, as seen from outside.
+
+    Attributes:
+        name: The attribute of the command.
+        wire: The name in JSON, query and path.
+        bound: What it may hold.
+        required: Whether a caller must send it.
+        default: What it holds otherwise; `UNSET` where nothing.
+    """
+
+    name: str
+    wire: str
+    bound: Bound
+    required: bool
+    default: Any
+
+
+def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None) -> Any:
+    """Declare a field of a command: what it may hold, and, where they differ, its name on the *wire*."""
+    return attrs.field(default=default, metadata={"bound": bound, "wire": wire})
+
+
+def _check_all(self: Any) -> None:
+    faults: list[Fault] = []
+    for spec in self.__specs__:
+        value = getattr(self, spec.name)
+        if value is not UNSET and value is not spec.default:
+            try:
+                object.__setattr__(self, spec.name, spec.bound.read(value))
+            except RefusedError as refused:
+                faults += _inside(spec.wire, refused)
+    if faults:
+        raise ValidationError(faults)
+
+
+def _inside(wire: str, refused: RefusedError) -> list[Fault]:
+    return [Fault(wire + fault.field, fault.message) for fault in refused.faults]
+
+
+@dataclass_transform(
+    kw_only_default=True,
+    frozen_default=True,
+    field_specifiers=(field,),
+)
+def command(cls: type[C]) -> type[C]:
+    """
+    Make *cls* a frozen value whose fields were made by the helpers of this module.
+
+    Creating one checks all its fields and raises one `ValidationError` with every fault.
+    """
+    cls.__attrs_post_init__ = _check_all  # type: ignore[attr-defined]
+    made = attrs.frozen(kw_only=True)(cls)
+    made.__specs__ = tuple(  # type: ignore[attr-defined]
+        Spec(
+            name=attribute.name,
+            wire=attribute.metadata["wire"] or attribute.name,
+            bound=attribute.metadata["bound"],
+            required=attribute.default is attrs.NOTHING,
+            default=attribute.default,
+        )
+        for attribute in attrs.fields(made)  # type: ignore[arg-type]
+    )
+    return made
+
+
+def specs(command_type: type[object]) -> tuple[Spec, ...]:
+    """Return the fields of a command, in order of declaration."""
+    return cast("tuple[Spec, ...]", command_type.__specs__)  # type: ignore[attr-defined]
+
+
+def given(made: object, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the fields of a command that hold more than `UNSET`, by attribute name, *but* some."""
+    values = {
+        spec.name: getattr(made, spec.name) for spec in specs(type(made)) if spec.name not in but
+    }
+    return {name: value for name, value in values.items() if value is not UNSET}
+
+
+def build(
+    command_type: Callable[..., C],
+    sent: Mapping[str, Any],
+    elsewhere: Mapping[str, Any] | None = None,
+    *,
+    allowed: Collection[str] | None = None,
+) -> C:
+    """
+    Make a command from what a caller sent, by the names on the wire.
+
+    Args:
+        command_type: A class made by `command`.
+        sent: What the caller was free to fill in.
+        elsewhere: Fields that other parts of the request carry, such as its path.
+        allowed: The fields that may stand in *sent*; None for all of the command.
+
+    Raises:
+        ValidationError: Fields are unknown, missing or out of bounds: all of them, at once.
+    """
+    known = {spec.wire: spec for spec in specs(cast("type[object]", command_type))}
+    unknown = [name for name in sent if name not in (known if allowed is None else allowed)]
+    values = {**sent, **elsewhere} if elsewhere else sent
+    missing = [wire for wire, spec in known.items() if spec.required and wire not in values]
+    if not unknown and not missing:
+        return command_type(**{known[wire].name: value for wire, value in values.items()})
+    # Cut short, because the answer repeats what the caller made up.
+    faults = [Fault(name[:128], "is not a field of this request") for name in unknown[:100]]
+    faults += [Fault(wire, "is required") for wire in missing]
+    for wire, spec in known.items():
+        if wire in values and wire not in unknown:
+            try:
+                spec.bound.read(values[wire])
+            except RefusedError as refused:
+                faults += _inside(wire, refused)
+    raise ValidationError(faults)

@@ -1,0 +1,203 @@
+"""
+What the outside must supply: storage, a clock, ids, limits.
+
+A repository has narrow reads and one atomic write; the two single-item writes beside it exist because one conditional call
+is cheaper than a read and a transaction. It holds no rules: it checks the conditions it is handed, and says what it found.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol
+
+from attrs import field, frozen
+
+from inventory.items import Item, ItemKey, Timestamp
+from inventory.paging import Limits, Page, PageRequest
+from inventory.stock import Movement
+
+__all__ = [
+    "Change",
+    "Clock",
+    "Index",
+    "InventoryRepository",
+    "ItemEdit",
+    "ItemFilter",
+    "ItemWrite",
+    "LimitsSource",
+    "NewId",
+]
+
+Clock = Callable[[], datetime]
+"""Returns the present time, aware, to the microsecond."""
+
+NewId = Callable[[], str]
+"""Returns an id that was never given out before."""
+
+LimitsSource = Callable[[], Limits]
+"""Returns the page limits in force. Never raises, never takes long: it falls back to what it last knew, or to defaults."""
+
+Index = Literal["sku", "low_stock", "category", "status", "item_id"]
+
+# The most selective first. Where none of the first four is asked for, the walk is over all items, by id.
+_PRECEDENCE: Final[tuple[Index, ...]] = ("sku", "low_stock", "category", "status")
+
+
+@frozen(kw_only=True)
+class ItemFilter:
+    """
+    Which items a list has: those that pass every filter that is set.
+
+    Attributes:
+        category, status, sku, location: The value that an item must have; None for any.
+        low_stock: Whether only items at or below their reorder point pass.
+    """
+
+    category: str | None = None
+    status: str | None = None
+    sku: str | None = None
+    location: str | None = None
+    low_stock: bool = False
+
+    @property
+    def index(self) -> Index:
+        """The one index that the list walks; the other filters are applied to what it yields."""
+        return next((name for name in _PRECEDENCE if getattr(self, name)), "item_id")
+
+    def passes(self, item: Item) -> bool:
+        """Tell whether *item* belongs in the list."""
+        return (
+            (self.sku is None or item.sku == self.sku)
+            and (not self.low_stock or item.is_low)
+            and (self.category is None or item.category == self.category)
+            and (self.status is None or item.status == self.status)
+            and (self.location is None or item.location == self.location)
+        )
+
+    def position(self, item: Item) -> tuple[str, ...]:
+        """Return where *item* stands in the order of the list; no two items stand in one place."""
+        if self.index == "category":
+            return (item.updated_at, item.item_id, item.sku)
+        return (item.item_id, item.sku)
+
+
+@frozen(kw_only=True)
+class ItemWrite:
+    """
+    The next state of one item, and the state that it was decided on.
+
+    Attributes:
+        before: The item as it was read; None for one that must not exist yet.
+        after: The item as it shall be.
+    """
+
+    before: Item | None
+    after: Item
+
+    @property
+    def key(self) -> ItemKey:
+        """The item."""
+        return self.after.key
+
+
+def _unique(_change: "Change", _attribute: Any, items: tuple[ItemWrite, ...]) -> None:
+    if len({write.key for write in items}) != len(items):
+        msg = "a change names each item once"
+        raise ValueError(msg)
+
+
+@frozen(kw_only=True)
+class Change:
+    """
+    All that one use case writes, kept as a whole or not at all.
+
+    Attributes:
+        write_id: Names the decision. A repository that sends a change twice, because an answer was lost, stores it once.
+        items: Items to create or to bring from one state to the next, no item twice.
+        movements: The ledger entries that explain every difference of level in *items*.
+    """
+
+    write_id: str
+    items: tuple[ItemWrite, ...] = field(validator=_unique)
+    movements: tuple[Movement, ...] = ()
+
+
+@frozen(kw_only=True)
+class ItemEdit:
+    """
+    An edit of details that was decided without reading the item.
+
+    Attributes:
+        write_id: Names the decision, as in `Change`.
+        key: The item to edit.
+        fields: New details by their names on `Item`; never the key, the level, the version or `reorder_point`.
+        at: When; becomes `updated_at`.
+        versions: The edit applies only to an item at one of these; None for any.
+    """
+
+    write_id: str
+    key: ItemKey
+    fields: dict[str, Any]
+    at: Timestamp
+    versions: frozenset[int] | None = None
+
+
+class InventoryRepository(Protocol):
+    """
+    Where items are kept.
+
+    Every method may raise `StorageThrottledError` or `StorageUnavailableError`; reads that name items raise
+    `UnreadableItemError` for a row of foreign shape. Reads see every write that was acknowledged before they began, but for
+    `list_items`, which may lag behind.
+    """
+
+    def get_item(self, key: ItemKey) -> Item | None:
+        """Return the item, or None where there is none."""
+
+    def find_item(self, item_id: str) -> Item | None:
+        """Return the item with this id; of several SKUs under one id, the first by SKU."""
+
+    def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
+        """Return those of the items that exist, in no particular order; each as of its own moment."""
+
+    def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
+        """
+        Return a page of the items that pass *wanted*, in the order of `ItemFilter.position`.
+
+        A walk over all items may come in any order that a store has, as DynamoDB's `Scan` does. A walk from the first page to
+        the one without a cursor yields every item that passed all along exactly once. A cursor outlives the item that it
+        names. Rows of foreign shape are left out, with a warning in the log.
+
+        Raises:
+            InvalidCursorError: The cursor is malformed, was edited, or is of another filter.
+        """
+
+    def commit(self, change: Change) -> None:
+        """
+        Store all of *change*, or none of it.
+
+        An item of `Change.items` is stored only if its level and its version are as they were read or, for a new one, if its
+        key is free. What is stored beside it that no `Item` knows is left alone.
+
+        Raises:
+            StaleReadError: Something *change* was decided on has moved on.
+        """
+
+    def edit_item(self, edit: ItemEdit) -> Item:
+        """
+        Replace the given details, count the version up, and return the item as it then is.
+
+        Raises:
+            StaleReadError: There is no such item, or its version is not an accepted one; it carries the item as it is.
+        """
+
+    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
+        """
+        Delete the item if none of its units is reserved, and return it as it was. Its movements stay.
+
+        Args:
+            key: The item.
+            tags: Delete only an item whose (version, seq) is among these; None for any.
+
+        Raises:
+            StaleReadError: A condition did not hold; it carries the item as it is, or None where there is none.
+        """

@@ -1,0 +1,90 @@
+"""If-Match: which states of an item a caller is prepared to change."""
+
+import re
+from typing import Any, Final, Self
+
+from attrs import frozen
+
+from inventory.errors import Fault
+from inventory.fields import JsonSchema, RefusedError
+from inventory.items import Item
+
+__all__ = ["ANY_STATE", "IF_MATCH", "IfMatch"]
+
+_MAX_TAGS: Final = 32
+# Source: RFC 9110, section 8.8.3. Our own tags are what group "version" and "seq" take apart.
+_ENTITY_TAG = re.compile(
+    r'[ \t]*(?P<weak>W/)?"(?:(?P<version>0|[1-9][0-9]{0,17})-(?P<seq>0|[1-9][0-9]{0,17})'
+    r'|[\x21\x23-\x7e\x80-\U0010ffff]*)"[ \t]*'
+)
+
+
+@frozen
+class IfMatch:
+    """
+    The entity tags that a caller accepts, or any state of an existing item.
+
+    Attributes:
+        tags: Accepted states as (version, seq). None accepts any; an empty set accepts none, as when only weak tags were
+            sent, which never match (RFC 9110, section 13.1.1).
+    """
+
+    tags: frozenset[tuple[int, int]] | None = None
+
+    @classmethod
+    def parse(cls, header: str) -> Self:
+        """
+        Read the value of an If-Match header: ``*``, or tags in quotes parted by commas.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        if header.strip(" \t") == "*":
+            return cls()
+        tags = set()
+        place = count = 0
+        while place < len(header):
+            tag = _ENTITY_TAG.match(header, place)
+            if tag is None or (tag.end() < len(header) and header[tag.end()] != ","):
+                break
+            count += 1
+            place = tag.end() + 1
+            if tag["version"] and not tag["weak"]:
+                tags.add((int(tag["version"]), int(tag["seq"])))
+        if not 0 < count <= _MAX_TAGS or place != len(header) + 1:
+            raise ValueError(header)
+        return cls(frozenset(tags))
+
+    @property
+    def versions(self) -> frozenset[int] | None:
+        """The accepted versions alone, for an edit that does not care how the stock moved; None accepts any."""
+        return None if self.tags is None else frozenset(version for version, _ in self.tags)
+
+    def accepts(self, item: Item) -> bool:
+        """Tell whether *item* is in an accepted state, details and stock."""
+        return self.tags is None or (item.version, item.level.seq) in self.tags
+
+    def accepts_version(self, item: Item) -> bool:
+        """Tell whether the details of *item* are in an accepted state."""
+        return self.versions is None or item.version in self.versions
+
+
+class _IfMatchBound:
+    doc = "Refuse unless the item is still in this state: its ETag, or * for any."
+
+    def read(self, value: Any) -> IfMatch:
+        if isinstance(value, IfMatch):
+            return value
+        try:
+            return IfMatch.parse(value)
+        except (ValueError, TypeError, AttributeError):
+            raise RefusedError(
+                Fault("", f'must be * or up to {_MAX_TAGS} entity tags such as "3-7", in quotes')
+            ) from None
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "examples": ['"3-7"', "*"]}
+
+
+ANY_STATE: Final = IfMatch()
+IF_MATCH: Final = _IfMatchBound()

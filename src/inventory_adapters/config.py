@@ -1,0 +1,66 @@
+"""What the environment says: which tables, which limits, who may read the answers."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final, Self
+
+from attrs import frozen
+
+__all__ = ["Config", "ConfigError"]
+
+_LEVELS: Final = logging.getLevelNamesMapping()
+
+
+class ConfigError(Exception):
+    """A setting is missing or makes no sense; the message names it."""
+
+
+@frozen(kw_only=True)
+class Config:
+    """
+    The settings of a deployed function.
+
+    Attributes:
+        table: The items table.
+        ledger_table: The table of movements, reservations and idempotency records.
+        limits_parameter: The SSM parameter with the page limits; None for the defaults.
+        allowed_origins: Origins whose pages may read answers; all where nothing is said, none where the setting is empty.
+        log_level: Of our own loggers; the root logger is not ours to set.
+    """
+
+    table: str
+    ledger_table: str
+    limits_parameter: str | None = None
+    allowed_origins: tuple[str, ...] = ("*",)
+    log_level: int = logging.INFO
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Return the names of the variables that `from_environ` reads."""
+        return (
+            "TABLE_NAME",
+            "LEDGER_TABLE_NAME",
+            "CONFIG_PARAMETER",
+            "ALLOWED_ORIGINS",
+            "LOG_LEVEL",
+        )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """
+        Read what of `names` is set in *environ*.
+
+        Raises:
+            ConfigError: ``TABLE_NAME`` is not set.
+        """
+        table = environ.get("TABLE_NAME", "").strip()
+        if not table:
+            raise ConfigError("TABLE_NAME is not set: it names the DynamoDB table of the items")
+        origins = environ.get("ALLOWED_ORIGINS", "*").split(",")
+        return cls(
+            table=table,
+            ledger_table=environ.get("LEDGER_TABLE_NAME", "").strip() or f"{table}-ledger",
+            limits_parameter=environ.get("CONFIG_PARAMETER", "").strip() or None,
+            allowed_origins=tuple(origin.strip() for origin in origins if origin.strip()),
+            log_level=_LEVELS.get(environ.get("LOG_LEVEL", "").strip().upper(), logging.INFO),
+        )

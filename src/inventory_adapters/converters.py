@@ -1,0 +1,172 @@
+"""Domain ↔ JSON: what items look like on the wire, and what a JSON text means."""
+
+import json
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import Any, Final
+
+from inventory.errors import Fault, ValidationError
+from inventory.items import Item
+from inventory.paging import Page
+from inventory.stock import Movement
+
+__all__ = [
+    "MalformedJsonError",
+    "from_json",
+    "item_to_wire",
+    "movement_to_wire",
+    "page_to_wire",
+    "to_json",
+]
+
+# Longer whole numbers are out of every bound; as Decimal they are refused by the field, and cost no quadratic conversion.
+_MOST_INT_DIGITS: Final = 20
+
+
+class MalformedJsonError(ValueError):
+    """The text is not JSON (RFC 8259); the message says where it stops being so."""
+
+
+def to_json(value: Any) -> str:
+    """
+    Write *value* as JSON in ASCII: None, bool, int, Decimal, text, and lists and mappings of them.
+
+    The standard encoder knows numbers as int and float only; a Decimal is written here digit by digit.
+    """
+    write = _WRITERS.get(type(value))
+    if write is None:
+        # A subclass of text, such as Timestamp, is written as what it is.
+        parent = next((kind for kind in _WRITERS if isinstance(value, kind)), None)
+        if parent is None:
+            raise TypeError(f"no JSON for {type(value).__name__}")
+        write = _WRITERS[parent]
+    return write(value)
+
+
+def _object(value: dict[str, Any]) -> str:
+    return (
+        "{" + ", ".join([f"{_quoted(name)}: {to_json(part)}" for name, part in value.items()]) + "}"
+    )
+
+
+def _array(value: Iterable[Any]) -> str:
+    return "[" + ", ".join([to_json(part) for part in value]) + "]"
+
+
+_WRITERS: Final[dict[type, Callable[[Any], str]]] = {
+    str: _quoted,
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    Decimal: lambda value: f"{value:f}",
+    type(None): lambda _: "null",
+    dict: _object,
+    list: _array,
+    tuple: _array,
+}
+
+
+def from_json(text: str) -> Any:
+    """
+    Read a JSON text, stricter than the standard decoder: no NaN, no infinities, no key twice.
+
+    Numbers with a fraction or an exponent, and whole numbers too long for any field, become Decimal.
+
+    Raises:
+        MalformedJsonError: *text* is not JSON, or nested too deep.
+        ValidationError: An object has a key twice.
+    """
+    try:
+        return _DECODE(text)
+    except RecursionError:
+        raise MalformedJsonError("nested too deep") from None
+    except json.JSONDecodeError as error:
+        raise MalformedJsonError(
+            f"{error.msg} at line {error.lineno} column {error.colno}"
+        ) from None
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        # set.add returns None: each key passes the filter when it comes again.
+        twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+        raise ValidationError(
+            Fault(key[:128], "is given more than once") for key in dict.fromkeys(twice)
+        )
+    return made
+
+
+def _no_constant(name: str) -> None:
+    raise MalformedJsonError(f"{name} is not a JSON number")
+
+
+def _whole(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _MOST_INT_DIGITS else _decimal(digits)
+
+
+def _decimal(digits: str) -> Decimal:
+    try:
+        return Decimal(digits)
+    except (
+        ArithmeticError
+    ):  # The exponent is beyond what Decimal has; every bound refuses infinity.
+        return Decimal("Infinity")
+
+
+_DECODE: Final[Callable[[str], Any]] = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates,
+    parse_float=_decimal,
+    parse_int=_whole,
+    parse_constant=_no_constant,
+).decode
+
+
+def item_to_wire(item: Item) -> dict[str, Any]:
+    """Return an item as clients see it: ``{"item_id": ..., "sku": ..., "quantity": ..., ...}``."""
+    level = item.level
+    return {
+        "item_id": item.key.item_id,
+        "sku": item.key.sku,
+        "name": item.name,
+        "description": item.description,
+        "quantity": level.on_hand,
+        "reserved": level.reserved,
+        "available": level.available,
+        "price": item.price,
+        "category": item.category,
+        "status": item.status,
+        "location": item.location,
+        "reorder_point": item.reorder_point,
+        "version": item.version,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+    }
+
+
+def movement_to_wire(movement: Movement) -> dict[str, Any]:
+    """Return a ledger entry as clients see it: ``{"seq": 3, "kind": "adjust", "delta_on_hand": -2, ...}``."""
+    return {
+        "item_id": movement.key.item_id,
+        "sku": movement.key.sku,
+        "seq": movement.seq,
+        "kind": movement.kind,
+        "delta_on_hand": movement.delta_on_hand,
+        "delta_reserved": movement.delta_reserved,
+        "on_hand": movement.on_hand,
+        "reserved": movement.reserved,
+        "reason": movement.reason,
+        "reference": movement.reference,
+        "recorded_at": movement.recorded_at,
+    }
+
+
+def page_to_wire(
+    name: str, page: Page[Any], row: Callable[[Any], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a page as clients see it: rows under *name*, their count, and a token unless it was the last page."""
+    made: dict[str, Any] = {name: [row(item) for item in page.items], "count": len(page.items)}
+    if page.next_cursor is not None:
+        made["next_page_token"] = page.next_cursor
+    return made

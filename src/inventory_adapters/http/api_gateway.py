@@ -1,0 +1,201 @@
+"""
+API Gateway REST (payload version 1) proxy event → Request, Response → proxy result.
+
+The event may be broken in any way, every field null or absent: a handler always returns a result.
+Source: "Input format of a Lambda function for proxy integration" in the API Gateway developer guide.
+"""
+
+import logging
+from base64 import b64decode
+from collections.abc import Callable, Collection, Mapping
+from time import perf_counter
+from typing import Any, Final
+from uuid import uuid4
+
+from attrs import frozen
+
+from inventory.deadline import deadline
+from inventory.service import Inventory
+from inventory_adapters.http.app import Request, Response, answer, refusal
+from inventory_adapters.http.routes import Route
+
+__all__ = [
+    "ALLOWED_HEADERS",
+    "EXPOSED_HEADERS",
+    "Cors",
+    "Handler",
+    "make_handler",
+    "to_request",
+    "to_result",
+]
+
+Handler = Callable[[Any, Any], dict[str, Any]]
+
+ALLOWED_HEADERS: Final = (
+    "Content-Type",
+    "X-Amz-Date",
+    "Authorization",
+    "X-Api-Key",
+    "If-Match",
+    "Idempotency-Key",
+)
+EXPOSED_HEADERS: Final = ("ETag", "Idempotent-Replayed", "Retry-After", "X-Request-Id")
+
+# Left of Lambda's time to send the answer; and the whole time where nothing says how much there is.
+_RESERVE_SECONDS: Final = 0.5
+_DEFAULT_SECONDS: Final = 4.0
+
+logger = logging.getLogger("inventory_adapters.http")
+
+
+@frozen
+class Cors:
+    """
+    Which pages may read our answers (https://fetch.spec.whatwg.org/#http-cors-protocol).
+
+    Attributes:
+        origins: Origins such as ``https://shop.example.com``; `*` among them for all.
+    """
+
+    origins: Collection[str] = ()
+
+    def headers(self, origin: str | None) -> dict[str, str]:
+        """Return the headers for an answer to a page of *origin*."""
+        exposed = {"Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS)}
+        if "*" in self.origins:
+            return {"Access-Control-Allow-Origin": "*", **exposed}
+        if origin is not None and origin in self.origins:
+            return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **exposed}
+        return {"Vary": "Origin"}
+
+
+def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Cors]]) -> Handler:
+    """
+    Make the Lambda handler of one route.
+
+    Args:
+        route: What the handler answers, whatever path and method an event names.
+        wired: Returns the inventory to work on, and who may read the answers. Asked for each event; it may raise.
+    """
+
+    def handler(event: Any, context: Any = None) -> dict[str, Any]:
+        started = perf_counter()
+        event = event if isinstance(event, Mapping) else {}
+        request_id = _request_id(event, context)
+        cors_headers: dict[str, str] = {}
+        try:
+            request = to_request(event, route, request_id)
+            inventory, cors = wired()
+            cors_headers = cors.headers(request.headers.get("origin"))
+            with deadline(_seconds_left(context)):
+                response = answer(inventory, route, request)
+        except Exception as error:  # noqa: BLE001 - the promise of this module
+            response = refusal(error, request_id=request_id)
+        logger.info(
+            "request",
+            extra={
+                "request_id": request_id,
+                "route": route.name,
+                "status": response.status,
+                "duration_ms": round((perf_counter() - started) * 1000, 3),
+                "code": response.code,
+            },
+        )
+        return to_result(response, request_id, cors_headers)
+
+    return handler
+
+
+def to_request(event: Mapping[str, Any], route: Route[Any, Any], request_id: str) -> Request:
+    """Read what *event* says, and pass over what it says in no readable form."""
+    return Request(
+        path_fields=_texts(event.get("pathParameters")) or _from_path(event, route),
+        query=_last_values(event, "queryStringParameters", "multiValueQueryStringParameters"),
+        headers={
+            name.lower(): value
+            for name, value in _last_values(event, "headers", "multiValueHeaders").items()
+        },
+        body=_body(event),
+        request_id=request_id,
+    )
+
+
+def to_result(response: Response, request_id: str, cors: dict[str, str]) -> dict[str, Any]:
+    """Return *response* in the form that API Gateway sends on."""
+    return {
+        "statusCode": response.status,
+        "headers": {
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": request_id,
+            **cors,
+            **response.headers,
+        },
+        "body": response.body,
+        "isBase64Encoded": False,
+    }
+
+
+def _texts(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        name: text
+        for name, text in value.items()
+        if isinstance(name, str) and isinstance(text, str)
+    }
+
+
+def _last_values(event: Mapping[str, Any], single: str, multiple: str) -> dict[str, str]:
+    lists = event.get(multiple)
+    if isinstance(lists, Mapping):
+        last = {
+            name: values[-1]
+            for name, values in lists.items()
+            if isinstance(values, list) and values
+        }
+    else:
+        last = {}
+    return {**_texts(last), **_texts(event.get(single))}
+
+
+def _from_path(event: Mapping[str, Any], route: Route[Any, Any]) -> dict[str, str]:
+    path = event.get("path")
+    match = route.pattern.fullmatch(path) if isinstance(path, str) else None
+    return match.groupdict() if match else {}
+
+
+def _body(event: Mapping[str, Any]) -> str | bytes | None:
+    body = event.get("body")
+    if isinstance(body, str) and event.get("isBase64Encoded") is True:
+        try:
+            body = b64decode(body, validate=True)
+        except ValueError:
+            return b"\xff"  # What is not base64 is no text either.
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            return body
+    if body is None or isinstance(body, str):
+        return body
+    return b"\xff"
+
+
+def _request_id(event: Mapping[str, Any], context: Any) -> str:
+    about = event.get("requestContext")
+    found = about.get("requestId") if isinstance(about, Mapping) else None
+    if not isinstance(found, str) or not found:
+        found = getattr(context, "aws_request_id", None)
+    return (
+        found
+        if isinstance(found, str) and found.isascii() and found.isprintable() and found
+        else str(uuid4())
+    )
+
+
+def _seconds_left(context: Any) -> float:
+    try:
+        return float(context.get_remaining_time_in_millis()) / 1000 - _RESERVE_SECONDS
+    except Exception:  # noqa: BLE001 - no context, or one of a test
+        return _DEFAULT_SECONDS

