@@ -61,12 +61,14 @@ class Cors:
 
     def headers(self, origin: str | None) -> dict[str, str]:
         """Return the headers for an answer to a page of *origin*."""
-        exposed = {"Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS)}
+        headers = {"Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS)}
         if "*" in self.origins:
-            return {"Access-Control-Allow-Origin": "*", **exposed}
+            return {**headers, "Access-Control-Allow-Origin": "*"}
+        # Also where there is no origin: a cache must not give one page's answer to another's.
+        headers["Vary"] = "Origin"
         if origin is not None and origin in self.origins:
-            return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", **exposed}
-        return {"Vary": "Origin"}
+            headers["Access-Control-Allow-Origin"] = origin
+        return headers
 
 
 def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Cors]]) -> Handler:

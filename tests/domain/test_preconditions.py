@@ -1,0 +1,47 @@
+"""If-Match, as RFC 9110 has it."""
+
+import pytest
+
+from inventory import IfMatch
+
+
+@pytest.mark.parametrize(
+    ("header", "tags"),
+    [
+        ("*", None),
+        ('"3-7"', {(3, 7)}),
+        ('"1-0", "2-5"', {(1, 0), (2, 5)}),
+        ('"0-0"', {(0, 0)}),
+        ('W/"3-7"', set()),
+        ('W/"3-7", "3-7"', {(3, 7)}),
+        ('"of-another-server"', set()),
+        ('""', set()),
+        ('"03-7"', set()),
+    ],
+)
+def test_entity_tags_are_read(header, tags):
+    """Ours are taken apart; weak and foreign ones are well-formed, and match nothing."""
+    assert IfMatch.parse(header) == IfMatch(None if tags is None else frozenset(tags))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        " ",
+        "3-7",
+        '"3-7',
+        '3-7"',
+        '"3-7" "3-8"',
+        '"3-7",',
+        ',"3-7"',
+        '*, "3-7"',
+        'w/"3-7"',
+        '"a b"',
+        ",".join(['"1-1"'] * 33),
+    ],
+)
+def test_anything_else_is_malformed(header):
+    """A precondition that cannot be read must never be taken for met."""
+    with pytest.raises(ValueError, match="|"):
+        IfMatch.parse(header)

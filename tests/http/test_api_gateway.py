@@ -1,0 +1,245 @@
+"""Proxy events: whole, broken, hostile. A handler always returns a result."""
+
+import base64
+import json
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory import Inventory
+from inventory_adapters.http.api_gateway import Cors, make_handler
+from inventory_adapters.http.routes import ROUTES, route_named
+from inventory_adapters.storage.memory import MemoryRepository
+
+TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
+
+
+def event(**changes):
+    """A REST proxy event as API Gateway makes it, null wherever nothing was sent."""
+    return {
+        "resource": "/items",
+        "path": "/items",
+        "httpMethod": "POST",
+        "headers": None,
+        "multiValueHeaders": None,
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {"requestId": "request-1", "identity": {"sourceIp": "192.0.2.1"}},
+        "body": None,
+        "isBase64Encoded": False,
+        **changes,
+    }
+
+
+@pytest.fixture
+def inventory():
+    return Inventory(MemoryRepository())
+
+
+@pytest.fixture
+def handlers(inventory):
+    cors = Cors(("https://shop.example.com",))
+    return {route.name: make_handler(route, lambda: (inventory, cors)) for route in ROUTES}
+
+
+@pytest.fixture
+def item_id(handlers):
+    made = handlers["create_item"](event(body=json.dumps(TENT)), None)
+    return json.loads(made["body"])["item"]["item_id"]
+
+
+def test_a_result_has_what_api_gateway_wants(handlers):
+    """An int, text headers, a text body."""
+    result = handlers["create_item"](event(body=json.dumps(TENT)), None)
+
+    assert result["statusCode"] == 201
+    assert result["isBase64Encoded"] is False
+    assert isinstance(result["body"], str)
+    assert result["headers"] == {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": "request-1",
+        "Vary": "Origin",
+        "Access-Control-Expose-Headers": "ETag, Idempotent-Replayed, Retry-After, X-Request-Id",
+        "ETag": '"1-0"',
+    }
+
+
+def test_a_base64_body_is_decoded(handlers):
+    """As for binary media types."""
+    body = base64.b64encode(json.dumps(TENT).encode()).decode()
+
+    assert (
+        handlers["create_item"](event(body=body, isBase64Encoded=True), None)["statusCode"] == 201
+    )
+
+
+@pytest.mark.parametrize("body", ["%%%", "/w==", base64.b64encode(b"\xff\xfe{}").decode(), "ä"])
+def test_a_base64_body_that_is_none_is_the_clients_mistake(handlers, body):
+    """Neither base64 nor text: 400."""
+    result = handlers["create_item"](event(body=body, isBase64Encoded=True), None)
+
+    assert (result["statusCode"], json.loads(result["body"])["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize("body", [{}, [], 5, True, {"sku": "x"}])
+def test_a_body_that_is_no_text_is_refused(handlers, body):
+    """Events made by hand have such."""
+    assert handlers["create_item"](event(body=body), None)["statusCode"] == 400
+
+
+@pytest.mark.parametrize("name", ["If-Match", "if-match", "IF-MATCH"])
+@pytest.mark.parametrize("where", ["headers", "multiValueHeaders"])
+def test_header_names_have_no_case(handlers, item_id, name, where):
+    """RFC 9110, section 5.1; with a list of values, the last."""
+    value = ['"9-9"'] if where == "multiValueHeaders" else '"9-9"'
+    sent = event(
+        pathParameters={"item_id": item_id}, body='{"sku": "TENT-2"}', **{where: {name: value}}
+    )
+
+    assert handlers["update_item"](sent, None)["statusCode"] == 412
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"queryStringParameters": {"page_size": "0"}},
+        {"multiValueQueryStringParameters": {"page_size": ["5", "0"]}},
+        {
+            "queryStringParameters": {"page_size": "0"},
+            "multiValueQueryStringParameters": {"page_size": ["0"]},
+        },
+    ],
+)
+def test_query_parameters_come_in_either_field(handlers, fields):
+    """Of a repeated one, the last value counts."""
+    assert handlers["list_items"](event(**fields), None)["statusCode"] == 400
+
+
+def test_path_fields_are_read_from_the_path_where_there_is_nothing_else(handlers, item_id):
+    """Null pathParameters on a path that has them."""
+    result = handlers["get_item"](event(path=f"/items/{item_id}", httpMethod="GET"), None)
+
+    assert result["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed"),
+    [
+        (("*",), "https://any.example", "*"),
+        (("*",), None, "*"),
+        (("https://shop.example.com",), "https://shop.example.com", "https://shop.example.com"),
+        (("https://shop.example.com",), "https://evil.example", None),
+        (("https://shop.example.com",), None, None),
+        ((), "https://shop.example.com", None),
+    ],
+)
+@pytest.mark.parametrize("body", [json.dumps(TENT), "{"])
+def test_only_allowed_origins_may_read_the_answer(inventory, origins, origin, allowed, body):
+    """On a success and on an error alike."""
+    handler = make_handler(route_named("create_item"), lambda: (inventory, Cors(origins)))
+
+    headers = handler(event(body=body, headers={"origin": origin}), None)["headers"]
+
+    assert headers.get("Access-Control-Allow-Origin") == allowed
+    assert (headers.get("Vary") == "Origin") is (allowed != "*")
+
+
+def test_settings_that_cannot_be_read_are_a_500_that_says_nothing(caplog):
+    """The log says what is missing."""
+
+    def wired():
+        raise RuntimeError("TABLE_NAME is not set")
+
+    result = make_handler(route_named("list_items"), wired)(event(), None)
+
+    assert (result["statusCode"], "TABLE" in result["body"]) == (500, False)
+    assert "TABLE_NAME" in caplog.text
+
+
+def test_a_request_is_one_log_line_without_its_body(handlers, caplog):
+    """Id, operation, status, duration and code: what an operator asks for first."""
+    caplog.set_level("INFO", "inventory_adapters")
+
+    handlers["create_item"](event(body=json.dumps({**TENT, "sku": ""})), None)
+
+    [record] = caplog.records
+    assert (record.request_id, record.route, record.status, record.code) == (
+        "request-1",
+        "create_item",
+        400,
+        "validation_failed",
+    )
+    assert record.duration_ms >= 0
+    assert "Tent" not in str(vars(record))
+
+
+def test_the_deadline_is_lambdas_less_a_reserve():
+    """A handler answers by itself before Lambda ends it."""
+    from inventory.deadline import time_left
+
+    seen = []
+
+    class WatchingRepository(MemoryRepository):
+        def find_item(self, item_id):
+            seen.append(time_left())
+            return super().find_item(item_id)
+
+    handler = make_handler(
+        route_named("get_item"), lambda: (Inventory(WatchingRepository()), Cors())
+    )
+    path = event(pathParameters={"item_id": "i"})
+    handler(path, SimpleNamespace(get_remaining_time_in_millis=lambda: 5000, aws_request_id="a"))
+    handler(path, None)
+
+    assert 4.0 < seen[0] <= 4.5
+    assert 3.5 < seen[1] <= 4.0
+
+
+@pytest.mark.parametrize(
+    ("about", "context", "expected"),
+    [
+        ({"requestId": "from-gateway"}, None, "from-gateway"),
+        (None, SimpleNamespace(aws_request_id="from-lambda"), "from-lambda"),
+        ({"requestId": "line\nbreak"}, SimpleNamespace(aws_request_id="from-lambda"), None),
+        ({"requestId": 5}, None, None),
+        (None, None, None),
+    ],
+)
+def test_every_answer_names_its_request(handlers, about, context, expected):
+    """By the gateway's id, Lambda's, or one of ours; never by what would split a header."""
+    named = handlers["list_items"](event(requestContext=about), context)["headers"]["X-Request-Id"]
+
+    assert named == expected if expected else named.isprintable()
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+fields = st.sampled_from(sorted(event()))
+
+
+@given(
+    route=st.sampled_from(ROUTES),
+    broken=json_like | st.dictionaries(fields, json_like),
+    context=st.none() | st.integers() | st.builds(SimpleNamespace, aws_request_id=json_like),
+)
+def test_no_event_makes_a_handler_raise(route, broken, context):
+    """Nor answer with anything but a result, nor blame itself for it."""
+    handler = make_handler(route, lambda: (Inventory(MemoryRepository()), Cors()))
+    sent = {**event(), **broken} if isinstance(broken, dict) else broken
+
+    result = handler(sent, context)
+
+    assert result["statusCode"] in {200, 201, 400, 404}
+    json.loads(result["body"])
+    assert all(isinstance(value, str) for value in result["headers"].values())

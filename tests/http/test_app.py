@@ -1,0 +1,389 @@
+"""Request → command → use case → Response, and the names of everything that goes wrong."""
+
+import json
+import logging
+from decimal import Decimal
+
+import pytest
+
+from inventory import Inventory, errors
+from inventory.errors import InventoryError
+from inventory_adapters.converters import from_json, item_to_wire, to_json
+from inventory_adapters.http.app import CODES, HttpError, Request, answer, refusal
+from inventory_adapters.http.routes import ROUTES, find_route, route_named
+from inventory_adapters.storage.memory import MemoryRepository
+
+TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents", "price": 199.9}
+
+
+@pytest.fixture
+def inventory():
+    return Inventory(MemoryRepository())
+
+
+@pytest.fixture
+def ask(inventory):
+    """Ask an operation, with a body of Python values, and get (status, body, headers)."""
+
+    def ask(operation, body=None, *, path=None, headers=None, **query):
+        text = body if isinstance(body, str | bytes | None) else json.dumps(body)
+        request = Request(
+            path_fields=path or {}, query=query, headers=headers or {}, body=text, request_id="r"
+        )
+        response = answer(inventory, route_named(operation), request)
+        return response.status, json.loads(response.body), response.headers
+
+    return ask
+
+
+@pytest.fixture
+def tent(ask):
+    return ask("create_item", TENT)[1]["item"]
+
+
+def test_the_five_operations_answer_as_published(ask):
+    """Statuses, messages and names of the wire contract."""
+    status, body, headers = ask("create_item", TENT)
+    item = body["item"]
+    path = {"item_id": item["item_id"]}
+    assert (status, body["message"], headers) == (
+        201,
+        "Item created successfully",
+        {"ETag": '"1-0"'},
+    )
+    assert set(item) == {
+        *("item_id", "sku", "name", "description", "quantity", "price", "category", "status"),
+        *(
+            "created_at",
+            "updated_at",
+            "reserved",
+            "available",
+            "reorder_point",
+            "location",
+            "version",
+        ),
+    }
+
+    assert ask("get_item", path=path) == (200, {"item": item}, {"ETag": '"1-0"'})
+    assert ask("get_item", path=path, sku="TENT-2")[0] == 200
+
+    status, body, headers = ask("update_item", {"sku": "TENT-2", "price": "0.5"}, path=path)
+    assert (status, body["message"], headers) == (
+        200,
+        "Item updated successfully",
+        {"ETag": '"2-0"'},
+    )
+    assert body["item"] == {
+        **item,
+        "price": 0.5,
+        "version": 2,
+        "updated_at": body["item"]["updated_at"],
+    }
+
+    status, listed, _ = ask("list_items", category="tents")
+    assert (status, listed) == (200, {"items": [body["item"]], "count": 1})
+
+    status, deleted, headers = ask("delete_item", path=path, sku="TENT-2")
+    assert (status, headers) == (200, {})
+    assert deleted == {"message": "Item deleted successfully", "deleted_item": body["item"]}
+    assert ask("get_item", path=path)[0] == 404
+
+
+def test_a_price_is_a_number_on_the_wire_digit_by_digit(ask):
+    """No float touches it."""
+    request = Request(
+        body='{"sku":"S","name":"N","quantity":1,"category":"c","price":99999999999.9999}'
+    )
+    response = answer(Inventory(MemoryRepository()), route_named("create_item"), request)
+
+    assert '"price": 99999999999.9999' in response.body
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (None, "body_required"),
+        ("", "body_required"),
+        (" \n", "body_required"),
+        ("{", "malformed_body"),
+        ("[]", "malformed_body"),
+        ('"text"', "malformed_body"),
+        ("null", "malformed_body"),
+        ("{'sku': 1}", "malformed_body"),
+        ('{"quantity": NaN}', "malformed_body"),
+        ('{"quantity": Infinity}', "malformed_body"),
+        ('{"quantity": -Infinity}', "malformed_body"),
+        ("[" * 100_000, "malformed_body"),
+        ('{"a":' * 100_000, "malformed_body"),
+        ('{"sku": "a"} x', "malformed_body"),
+        (b"\xff\xfe", "malformed_body"),
+        ('{"sku": "a", "sku": "b"}', "validation_failed"),
+        ('{"quantity": ' + "9" * 5000 + "}", "validation_failed"),
+        ('{"price": ' + "9" * 5000 + "." + "9" * 5000 + "}", "validation_failed"),
+        ('{"price": 1e99999999999999999999}', "validation_failed"),
+        ('{"name": "\\ud800"}', "validation_failed"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["create_item", "update_item"])
+def test_a_bad_body_is_the_clients_mistake(ask, operation, body, code):
+    """Whatever the JSON decoder of the day accepts or chokes on: 400 with a code, never a 500."""
+    status, answered, _ = ask(operation, body, path={"item_id": "i"})
+
+    assert (status, answered["code"]) == (400, code)
+    assert answered["error"]
+
+
+def test_a_body_may_be_a_mebibyte_and_no_more(ask):
+    """Measured in bytes of UTF-8."""
+    padding = " " * ((1 << 20) - len(json.dumps(TENT)))
+
+    assert ask("create_item", json.dumps(TENT) + padding)[0] == 201
+    status, body, _ = ask("create_item", json.dumps(TENT) + padding + " ")
+    assert (status, body["code"]) == (413, "payload_too_large")
+    assert ask("create_item", "é" * (1 << 19) + "x")[0] == 413
+    assert ask("create_item", b"\xff" * ((1 << 20) + 1))[0] == 413
+
+
+def test_a_byte_order_mark_is_passed_over(ask):
+    """Some shells put one before what they send."""
+    assert ask("create_item", "\ufeff" + json.dumps(TENT))[0] == 201
+
+
+def test_all_faults_come_at_once_by_field(ask):
+    """Wrong, missing and unknown ones."""
+    status, body, _ = ask(
+        "create_item", {"sku": "", "quantity": 2.5, "colour": "red", "item_id": "mine"}
+    )
+
+    assert (status, body["code"]) == (400, "validation_failed")
+    assert {detail["field"] for detail in body["details"]} == {
+        *("sku", "quantity", "colour", "item_id", "name", "category"),
+    }
+
+
+@pytest.mark.parametrize("field", ["item_id", "if_match", "version", "reserved", "created_at"])
+def test_a_body_holds_no_field_that_is_not_its_own(ask, tent, field):
+    """What the path or a header carries cannot be contradicted by the body."""
+    status, body, _ = ask(
+        "update_item", {"sku": "TENT-2", field: '"1-0"'}, path={"item_id": tent["item_id"]}
+    )
+
+    assert (status, [detail["field"] for detail in body["details"]]) == (400, [field])
+
+
+def test_unknown_query_parameters_are_ignored(ask, tent):
+    """Trackers add their own; an If-Match in the query is none."""
+    assert ask("list_items", utm_source="mail", if_match="x", item_id="y")[1]["count"] == 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "", "+1", "1.0", "１"])
+def test_a_bad_page_size_is_refused(ask, value):
+    """And the field is named."""
+    status, body, _ = ask("list_items", page_size=value)
+
+    assert (status, body["details"][0]["field"]) == (400, "page_size")
+
+
+def test_a_token_is_taken_under_both_names(ask):
+    """The name of the earlier version, and the better one."""
+    for number in range(3):
+        ask("create_item", {**TENT, "sku": f"S{number}"})
+    first = ask("list_items", page_size="2")[1]
+
+    by_old_name = ask("list_items", page_size="2", last_evaluated_key=first["next_page_token"])[1]
+    by_new_name = ask("list_items", page_size="2", page_token=first["next_page_token"])[1]
+
+    assert by_old_name == by_new_name
+    assert (by_old_name["count"], "next_page_token" in by_old_name) == (1, False)
+
+
+@pytest.mark.parametrize("token", ["x", "", "AAAA", "é", "a" * 20_000, "\ud800"])
+def test_a_bad_token_is_refused(ask, token):
+    """Malformed, empty, far too long."""
+    status, body, _ = ask("list_items", last_evaluated_key=token)
+
+    assert (status, body["code"]) in [(400, "invalid_page_token"), (400, "validation_failed")]
+
+
+def test_the_sku_of_a_delete_is_required(ask, tent):
+    """It is half of the key."""
+    status, body, _ = ask("delete_item", path={"item_id": tent["item_id"]})
+
+    assert (status, body["details"]) == (400, [{"field": "sku", "message": "is required"}])
+
+
+def test_the_path_is_percent_decoded_once(ask, tent):
+    """As API Gateway REST hands it over."""
+    encoded = "".join(f"%{byte:02X}" for byte in tent["item_id"].encode())
+
+    assert ask("get_item", path={"item_id": encoded})[1]["item"] == tent
+    assert ask("get_item", path={"item_id": encoded.replace("%", "%25")})[0] == 404
+
+
+def test_a_path_that_is_no_utf8_is_refused(ask):
+    """By the name of the field."""
+    status, body, _ = ask("get_item", path={"item_id": "%ff"})
+
+    assert (status, body["details"][0]["field"]) == (400, "item_id")
+
+
+def test_if_match_guards_an_update(ask, tent):
+    """412 with where the item is now."""
+    path = {"item_id": tent["item_id"]}
+    sent = {"sku": "TENT-2", "name": "New"}
+
+    assert ask("update_item", sent, path=path, headers={"if-match": '"1-0"'})[0] == 200
+    status, body, _ = ask("update_item", sent, path=path, headers={"if-match": '"1-0"'})
+
+    assert (status, body["code"], body["version"], body["seq"]) == (
+        412,
+        "precondition_failed",
+        2,
+        0,
+    )
+
+
+@pytest.mark.parametrize("operation", ["update_item", "delete_item"])
+def test_a_malformed_if_match_is_refused_not_ignored(ask, tent, operation):
+    """400, and the item is as it was."""
+    body = {"sku": "TENT-2", "name": "New"} if operation == "update_item" else None
+    query = {} if body else {"sku": "TENT-2"}
+    path = {"item_id": tent["item_id"]}
+
+    status, answered, _ = ask(operation, body, path=path, headers={"if-match": "1-0"}, **query)
+
+    assert (status, answered["details"][0]["field"]) == (400, "if_match")
+    assert ask("get_item", path=path)[1]["item"] == tent
+
+
+@pytest.mark.parametrize("operation", ["create_item", "get_item", "list_items"])
+def test_if_match_where_it_means_nothing_is_refused(ask, operation):
+    """Ignoring it would promise a protection that is not there."""
+    status, body, _ = ask(operation, TENT, path={"item_id": "i"}, headers={"if-match": "*"})
+
+    assert (status, body["code"]) == (400, "if_match_not_supported")
+
+
+def test_an_unforeseen_error_says_nothing_of_what_is_inside(caplog):
+    """The log has it, with the request id."""
+
+    class BrokenRepository(MemoryRepository):
+        def find_item(self, item_id):
+            raise RuntimeError("secret detail")
+
+    request = Request(path_fields={"item_id": "i"}, request_id="r-1")
+    response = answer(Inventory(BrokenRepository()), route_named("get_item"), request)
+
+    assert (response.status, json.loads(response.body)) == (
+        500,
+        {"error": "Internal server error", "code": "internal_error"},
+    )
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.request_id == "r-1"
+    assert "secret detail" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(errors.StorageThrottledError(), 429), (errors.StorageUnavailableError(), 503)],
+)
+def test_storage_trouble_says_when_to_come_back(error, status):
+    """Retry-After in seconds."""
+    response = refusal(error, request_id="r")
+
+    assert response.status == status
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def subclasses(kind):
+    return {kind, *(leaf for child in kind.__subclasses__() for leaf in subclasses(child))}
+
+
+def test_every_error_has_a_code_and_a_status_of_its_own():
+    """Codes are published: none is missing, none is given twice, none is made up elsewhere."""
+    kinds = subclasses(InventoryError) - {InventoryError}
+
+    codes = [kind.code for kind in kinds]
+
+    assert len(set(codes)) == len(codes)
+    assert set(codes) < set(CODES)
+    assert all(400 <= status < 600 for status in CODES.values())
+
+
+def test_a_code_that_is_not_published_cannot_be_answered():
+    """A typo in a code fails here and not at a client."""
+    with pytest.raises(KeyError):
+        refusal(HttpError("no_such_code", "text"), request_id="r")
+
+
+def test_every_route_is_found_by_its_method_and_path():
+    """And the path's fields come with it."""
+    for route in ROUTES:
+        path = route.path.replace("{item_id}", "a%2Fb")
+        found, fields, _ = find_route(route.method, path)
+        assert found is route
+        assert fields == ({"item_id": "a%2Fb"} if "{" in route.path else {})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "methods"),
+    [
+        ("PATCH", "/items", {"GET", "POST"}),
+        ("POST", "/items/x", {"GET", "PUT", "DELETE"}),
+        ("GET", "/", set()),
+        ("GET", "/items/", set()),
+        ("GET", "/items/a/b", set()),
+    ],
+)
+def test_what_is_not_in_the_table_is_not_found(method, path, methods):
+    """With the methods that the path has, for 405."""
+    found, _, others = find_route(method, path)
+
+    assert (found, set(others)) == (None, methods)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        0,
+        -5,
+        10**30,
+        Decimal("19.9"),
+        Decimal("1E+3"),
+        Decimal("0.0001"),
+        'a"\n\u2028é🏕',
+        [],
+        {},
+        {"a": [1, {"b": None}]},
+    ],
+)
+def test_json_is_read_as_it_was_written(value):
+    """Numbers keep their digits."""
+    assert from_json(to_json(value)) == value
+    assert to_json(value).isascii()
+
+
+def test_there_is_no_json_for_a_float():
+    """An amount that went through one is not exact any more."""
+    with pytest.raises(TypeError):
+        to_json(1.5)
+
+
+def test_a_38_digit_price_of_an_earlier_version_is_written_in_full(ask, inventory):
+    """More digits than a double has."""
+    from inventory import Item, ItemKey, StockLevel, Timestamp
+
+    item = Item(
+        key=ItemKey(item_id="i", sku="s"),
+        name="n",
+        category="c",
+        price=Decimal("1234567890123456789012345678.9012345678"),
+        created_at=Timestamp("2019-01-01T00:00:00"),
+        updated_at=Timestamp("2019-01-01T00:00:00"),
+        level=StockLevel(on_hand=1),
+        version=0,
+    )
+
+    assert '"price": 1234567890123456789012345678.9012345678' in to_json(item_to_wire(item))
