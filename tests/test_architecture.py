@@ -69,7 +69,7 @@ def loaded_by(statement):
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )  # noqa: S603
+    )
     return set(done.stdout.split())
 
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from inventory import Item, ItemKey, StockLevel, Timestamp
-from inventory.stock import MovementKind, count
 from inventory.errors import BelowReservedError
+from inventory.stock import MovementKind, count
 
 NOW = Timestamp.of(datetime(2026, 5, 1, 9, 30, tzinfo=UTC))
 KEY = ItemKey(item_id="i", sku="s")

@@ -43,5 +43,5 @@ def test_entity_tags_are_read(header, tags):
 )
 def test_anything_else_is_malformed(header):
     """A precondition that cannot be read must never be taken for met."""
-    with pytest.raises(ValueError, match="|"):
+    with pytest.raises(ValueError):  # noqa: PT011 - its message is the header itself
         IfMatch.parse(header)

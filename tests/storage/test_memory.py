@@ -1,0 +1,11 @@
+import pytest
+
+from inventory_adapters.storage.memory import MemoryRepository
+from inventory_adapters.testing import RepositoryContract
+
+
+class TestMemoryRepository(RepositoryContract):
+    @pytest.fixture
+    def repository(self):
+        """A repository in the memory of this process."""
+        return MemoryRepository()
