@@ -14,9 +14,11 @@ STDLIB = sys.stdlib_module_names
 ALLOWED = {
     "src/inventory": {"attrs", "attr"},
     "src/inventory_adapters": {"attrs"},
+    "src/inventory_adapters/aws.py": {"attrs", "botocore"},
     "src/inventory_adapters/ssm.py": {"attrs", "botocore"},
     "src/inventory_adapters/storage": {"attrs"},
     "src/inventory_adapters/storage/dynamodb.py": {"attrs", "botocore"},
+    "src/inventory_adapters/storage/dynamodb_calls.py": {"attrs", "botocore"},
     "src/inventory_adapters/http": {"attrs"},
     "src/inventory_adapters/http/local_server.py": {"attrs", "uvicorn"},
     "src/inventory_adapters/cli.py": {"attrs", "click", "rich"},

@@ -8,36 +8,61 @@ what DynamoDB can look up, so that rows of an earlier version stay within reach.
 from decimal import Decimal
 from typing import Any, Final
 
+from inventory.errors import BatchTooLargeError, Fault, ValidationError
 from inventory.fields import (
     UNSET,
     Choice,
     Flag,
+    JsonSchema,
     Key,
     Money,
     Nullable,
     PageSize,
+    Record,
+    RefusedError,
+    Rows,
+    Spec,
     Text,
     Unset,
     Whole,
+    build,
     command,
     field,
     given,
+    object_schema,
+    specs,
 )
+from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
 from inventory.items import AVAILABLE, STATUSES, ItemKey
 from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
+from inventory.reservations import LONGEST_SECONDS
+from inventory.stock import MAX_QUANTITY
 
 __all__ = [
+    "ALL_OR_NOTHING",
+    "MAX_LINES",
     "MAX_PRICE",
-    "MAX_QUANTITY",
+    "MAX_ROWS",
+    "PER_ROW",
+    "AdjustStock",
+    "BatchItems",
+    "CommitReservation",
+    "CountStock",
     "CreateItem",
+    "CreateReservation",
     "DeleteItem",
+    "ExpireReservations",
+    "ExtendReservation",
     "GetItem",
+    "GetReservation",
+    "ItemRef",
+    "LineRequest",
     "ListItems",
+    "ListMovements",
+    "ReleaseReservation",
+    "TransferStock",
     "UpdateItem",
 ]
-
-MAX_QUANTITY: Final = 1_000_000_000
-"""Units; leaves every sum of 100 lines far inside 64 bits."""
 
 MAX_PRICE: Final = Decimal("99999999999.9999")
 """Fifteen digits: the most that survive a reader who takes a JSON number for a binary double."""
@@ -61,6 +86,25 @@ REORDER_POINT: Final = Nullable(
     Whole(0, MAX_QUANTITY, doc="Low when no more units than this are available; null for never.")
 )
 PAGE_SIZE: Final = PageSize(doc="Most rows to return; cut to the deployment's maximum.")
+DELTA: Final = Whole(
+    -MAX_QUANTITY, MAX_QUANTITY, may_be_zero=False, doc="Units that came, or, negative, that left."
+)
+UNITS: Final = Whole(1, MAX_QUANTITY, doc="Units.")
+EXPECTED_QUANTITY: Final = Nullable(
+    Whole(0, MAX_QUANTITY, doc="Refuse unless this many units are on the books.")
+)
+REASON: Final = Text(256, doc="Why the stock changed, for people.")
+REFERENCE: Final = Nullable(Text(256, doc="What it is for: an order, a delivery note."))
+RESERVATION_ID: Final = Key(1024, doc="The id that the system gave the reservation.")
+TTL_SECONDS: Final = Whole(60, LONGEST_SECONDS, doc="For how long the units are held, in seconds.")
+
+# 25 items with a movement and a low-stock marker each, the reservation and the idempotency record: 77 of the 100 actions
+# that one TransactWriteItems may have. Source: "Amazon DynamoDB Transactions: How it works".
+MAX_LINES: Final = 25
+MAX_ROWS: Final = 25
+
+ALL_OR_NOTHING: Final = "all_or_nothing"
+PER_ROW: Final = "per_row"
 
 
 @command
@@ -76,6 +120,7 @@ class CreateItem:
     status: str = field(STATUS, default=AVAILABLE)
     location: str = field(LOCATION, default="default")
     reorder_point: int | None = field(REORDER_POINT, default=None)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -146,3 +191,192 @@ class ListItems:
     low_stock: bool = field(Flag(doc="At or below their reorder point."), default=False)
     page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
     page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
+
+
+@command
+class AdjustStock:
+    """Change on-hand by a number of units: a delivery, a breakage, a return."""
+
+    item_id: str = field(ITEM_ID)
+    sku: str = field(EXISTING_SKU)
+    delta: int = field(DELTA)
+    reason: str = field(REASON)
+    reference: str | None = field(REFERENCE, default=None)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+    @property
+    def key(self) -> ItemKey:
+        """The item that moves."""
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
+class CountStock:
+    """Set on-hand to what was found on the shelf."""
+
+    item_id: str = field(ITEM_ID)
+    sku: str = field(EXISTING_SKU)
+    quantity: int = field(QUANTITY)
+    expected_quantity: int | None = field(EXPECTED_QUANTITY, default=None)
+    reason: str | None = field(Nullable(REASON), default=None)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+    @property
+    def key(self) -> ItemKey:
+        """The item that was counted."""
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
+class ListMovements:
+    """Read a page of an item's ledger, newest first; the last entry is the opening balance."""
+
+    item_id: str = field(ITEM_ID)
+    sku: str = field(EXISTING_SKU)
+    page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
+    page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
+
+    @property
+    def key(self) -> ItemKey:
+        """The item."""
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
+class ItemRef:
+    """One existing item."""
+
+    item_id: str = field(ITEM_ID)
+    sku: str = field(EXISTING_SKU)
+
+    @property
+    def key(self) -> ItemKey:
+        """What finds it."""
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
+class TransferStock:
+    """Move units of one SKU from one place to another."""
+
+    source: ItemRef = field(Record(ItemRef, doc="The item that units leave."), wire="from")
+    destination: ItemRef = field(Record(ItemRef, doc="The item that they come to."), wire="to")
+    quantity: int = field(UNITS)
+    reference: str | None = field(REFERENCE, default=None)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+
+@command
+class LineRequest:
+    """Units of one item that shall be held."""
+
+    item_id: str = field(ITEM_ID)
+    sku: str = field(EXISTING_SKU)
+    quantity: int = field(UNITS)
+
+    @property
+    def key(self) -> ItemKey:
+        """The item."""
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
+class CreateReservation:
+    """Hold units of one or more items, all lines or none."""
+
+    lines: tuple[LineRequest, ...] = field(
+        Rows(Record(LineRequest), MAX_LINES, doc="What to hold; lines of one item are summed.")
+    )
+    ttl_seconds: int = field(TTL_SECONDS, default=900)
+    reference: str | None = field(REFERENCE, default=None)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+
+@command
+class GetReservation:
+    """Read one reservation."""
+
+    reservation_id: str = field(RESERVATION_ID)
+
+
+@command
+class CommitReservation:
+    """Let the held units leave, as a whole."""
+
+    reservation_id: str = field(RESERVATION_ID)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+
+@command
+class ReleaseReservation:
+    """Make the held units available again."""
+
+    reservation_id: str = field(RESERVATION_ID)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+
+@command
+class ExtendReservation:
+    """Hold the units for longer: never shorter than before, and never beyond 31 days after the reservation was made."""
+
+    reservation_id: str = field(RESERVATION_ID)
+    ttl_seconds: int = field(TTL_SECONDS)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+
+
+@command
+class ExpireReservations:
+    """Free the units of reservations whose time is over, the oldest first."""
+
+    limit: int = field(Whole(1, 10_000, doc="Most reservations to expire."), default=1000)
+
+
+def _row_fields(kind: type[object]) -> dict[str, Spec]:
+    return {spec.wire: spec for spec in specs(kind) if spec.wire != "idempotency_key"}
+
+
+class _BatchRows:
+    doc = "Rows with an `item_id` update that item; the others create one."
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not value:
+            raise RefusedError(Fault("", f"must be a list of 1 to {MAX_ROWS} rows"))
+        if len(value) > MAX_ROWS:
+            raise BatchTooLargeError(rows=len(value), limit=MAX_ROWS)
+        return tuple(map(self._row, value))
+
+    @staticmethod
+    def _row(value: Any) -> CreateItem | UpdateItem | ValidationError:
+        if isinstance(value, CreateItem | UpdateItem):
+            return value
+        if not isinstance(value, dict):
+            return ValidationError([Fault("", "must be an object")])
+        try:
+            if "item_id" in value:
+                return build(UpdateItem, value, allowed=_row_fields(UpdateItem))
+            return build(CreateItem, value, allowed=_row_fields(CreateItem))
+        except ValidationError as error:
+            # Kept as the row's own answer: in a batch by the row, the others go on.
+            return error
+
+    def schema(self) -> JsonSchema:
+        rows = [object_schema(_row_fields(kind).values()) for kind in (CreateItem, UpdateItem)]
+        return {"type": "array", "items": {"anyOf": rows}, "minItems": 1, "maxItems": MAX_ROWS}
+
+
+@command
+class BatchItems:
+    """
+    Create and update up to 25 items at once.
+
+    Attributes:
+        items: `CreateItem` and `UpdateItem` commands; a row that is none of them stands as its `ValidationError`.
+        mode: `ALL_OR_NOTHING`: one write, or none; `PER_ROW`: each row by itself.
+    """
+
+    items: tuple[CreateItem | UpdateItem | ValidationError, ...] = field(_BatchRows())
+    mode: str = field(
+        Choice((ALL_OR_NOTHING, PER_ROW), doc="Whether one refused row refuses all."),
+        default=ALL_OR_NOTHING,
+    )
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)

@@ -4,20 +4,34 @@ Everything that can go wrong, in the words of the domain.
 InventoryError
 ├── InvalidRequestError             the request is wrong in itself; sending it again cannot help
 │   ├── ValidationError             one or more fields are out of bounds: all of them, at once
-│   └── InvalidCursorError          a page token is malformed, edited, or of another query
+│   ├── InvalidCursorError          a page token is malformed, edited, or of another query
+│   ├── SameItemError               a transfer from an item to itself
+│   ├── SkuMismatchError            a transfer between different SKUs
+│   ├── DuplicateRowError           a batch with the same item twice
+│   └── BatchTooLargeError          a batch with more rows than one write can hold
 ├── NotFoundError
-│   └── ItemNotFoundError
+│   ├── ItemNotFoundError
+│   └── ReservationNotFoundError
 ├── ConflictError                   the request is fine, the state of the stock is against it
-│   ├── ItemInUseError              units of the item are promised to a reservation
-│   ├── BelowReservedError          a count would leave fewer units than are promised
+│   ├── HeldBackError               units are promised; expiring what is due may help
+│   │   ├── InsufficientStockError  fewer units are available than are asked for
+│   │   ├── BelowReservedError      a count would leave fewer units than are promised
+│   │   └── ItemInUseError          units of the item are promised to a reservation
+│   ├── StaleQuantityError          on-hand is not what whoever counted expected it to be
+│   ├── StockLimitError             more units than an item may have
+│   ├── ReservationExpiredError     its time is over
+│   ├── ReservationClosedError      it was committed or released before
+│   ├── BatchRefusedError           a row of an all-or-nothing batch was refused, so all were
 │   └── ContentionError             others kept changing the same item; try again
 ├── PreconditionFailedError         the item is no longer what the caller last saw
+├── KeyReusedError                  the idempotency key belongs to another request
 └── StorageError
     ├── UnreadableItemError         what is stored under this key is not an item
     ├── StorageThrottledError       storage asks for a slower pace
     └── StorageUnavailableError     storage did not answer in time; what was sent may or may not have been kept
 
-StaleReadError stands outside the tree: a repository raises it, `Inventory` answers it, and it never reaches a caller.
+StaleReadError and AlreadyServedError stand outside the tree: a repository raises them, `Inventory` answers them, and they never
+reach a caller.
 """
 
 from collections.abc import Iterable
@@ -26,21 +40,37 @@ from typing import TYPE_CHECKING, ClassVar
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from inventory.items import Item
+    from collections.abc import Mapping
+
+    from inventory.items import Item, ItemKey
 
 __all__ = [
+    "AlreadyServedError",
+    "BatchRefusedError",
+    "BatchTooLargeError",
     "BelowReservedError",
     "ConflictError",
     "ContentionError",
+    "DuplicateRowError",
     "Fault",
+    "HeldBackError",
+    "InsufficientStockError",
     "InvalidCursorError",
     "InvalidRequestError",
     "InventoryError",
     "ItemInUseError",
     "ItemNotFoundError",
+    "KeyReusedError",
     "NotFoundError",
     "PreconditionFailedError",
+    "ReservationClosedError",
+    "ReservationExpiredError",
+    "ReservationNotFoundError",
+    "SameItemError",
+    "SkuMismatchError",
+    "StaleQuantityError",
     "StaleReadError",
+    "StockLimitError",
     "StorageError",
     "StorageThrottledError",
     "StorageUnavailableError",
@@ -101,6 +131,47 @@ class InvalidCursorError(InvalidRequestError):
         )
 
 
+class SameItemError(InvalidRequestError):
+    """A transfer goes from one item to another."""
+
+    code = "same_item"
+
+    def __init__(self) -> None:
+        super().__init__("A transfer needs two items; from and to are the same")
+
+
+class SkuMismatchError(InvalidRequestError):
+    """A transfer moves units of one SKU; it does not make one thing into another."""
+
+    code = "sku_mismatch"
+
+    def __init__(self, source: str, destination: str) -> None:
+        super().__init__(
+            f"A transfer is between items of one SKU, not from {source[:128]} to {destination[:128]}"
+        )
+
+
+class DuplicateRowError(InvalidRequestError):
+    """A batch names each item once."""
+
+    code = "duplicate_row"
+
+    def __init__(self, key: "ItemKey", *, rows: tuple[int, int]) -> None:
+        first, second = rows
+        super().__init__(f"Rows {first} and {second} are the same item; name it once", **_of(key))
+
+
+class BatchTooLargeError(InvalidRequestError):
+    """A batch has no more rows than fit into one atomic write."""
+
+    code = "batch_too_large"
+
+    def __init__(self, *, rows: int, limit: int) -> None:
+        super().__init__(
+            f"A batch may have {limit} rows at most, not {rows}", rows=rows, limit=limit
+        )
+
+
 class NotFoundError(InventoryError):
     """What the request names does not exist."""
 
@@ -115,7 +186,16 @@ class ItemNotFoundError(NotFoundError):
     def __init__(self, item_id: str, sku: str | None = None) -> None:
         self.item_id = item_id
         self.sku = sku
-        super().__init__("Item not found")
+        super().__init__("Item not found", item_id=item_id, **({} if sku is None else {"sku": sku}))
+
+
+class ReservationNotFoundError(NotFoundError):
+    """No reservation has this id, or it was closed so long ago that its record is gone."""
+
+    code = "reservation_not_found"
+
+    def __init__(self, reservation_id: str) -> None:
+        super().__init__("Reservation not found", reservation_id=reservation_id)
 
 
 class ConflictError(InventoryError):
@@ -124,32 +204,133 @@ class ConflictError(InventoryError):
     code = "conflict"
 
 
-class ItemInUseError(ConflictError):
+class HeldBackError(ConflictError):
+    """
+    Units that are promised stand in the way.
+
+    Attributes:
+        reserved: How many units of the item are promised.
+    """
+
+    code = "held_back"
+
+    def __init__(self, message: str, *, reserved: int, **facts: int | str | None) -> None:
+        self.reserved = reserved
+        super().__init__(message, reserved=reserved, **facts)
+
+
+class ItemInUseError(HeldBackError):
     """The item cannot go while units of it are promised."""
 
     code = "item_in_use"
 
-    def __init__(self, reserved: int) -> None:
-        self.reserved = reserved
+    def __init__(self, key: "ItemKey", *, reserved: int) -> None:
         super().__init__(
             f"{reserved} units of this item are reserved; release or commit them first",
+            **_of(key),
             reserved=reserved,
         )
 
 
-class BelowReservedError(ConflictError):
+class BelowReservedError(HeldBackError):
     """An absolute quantity would leave fewer units on hand than are promised."""
 
     code = "below_reserved"
 
-    def __init__(self, *, requested: int, reserved: int) -> None:
-        self.requested = requested
-        self.reserved = reserved
+    def __init__(self, key: "ItemKey", *, requested: int, reserved: int) -> None:
         super().__init__(
             f"{reserved} units are reserved, so the quantity cannot be {requested}",
+            **_of(key),
             requested=requested,
             reserved=reserved,
         )
+
+
+class InsufficientStockError(HeldBackError):
+    """Fewer units are available than are asked for."""
+
+    code = "insufficient_stock"
+
+    def __init__(self, key: "ItemKey", *, available: int, requested: int, reserved: int) -> None:
+        super().__init__(
+            f"{requested} units are asked for, but {available} are available",
+            **_of(key),
+            available=available,
+            requested=requested,
+            reserved=reserved,
+        )
+
+
+class StaleQuantityError(ConflictError):
+    """On-hand is not what whoever counted expected: somebody moved the stock meanwhile."""
+
+    code = "stale_quantity"
+
+    def __init__(self, key: "ItemKey", *, expected: int, quantity: int) -> None:
+        super().__init__(
+            f"The quantity is {quantity}, not {expected} as expected; count again",
+            **_of(key),
+            expected_quantity=expected,
+            quantity=quantity,
+        )
+
+
+class StockLimitError(ConflictError):
+    """More units would be on hand than an item may have."""
+
+    code = "stock_limit_exceeded"
+
+    def __init__(self, key: "ItemKey", *, limit: int, quantity: int, requested: int) -> None:
+        super().__init__(
+            f"An item may have {limit} units at most; {quantity} are there and {requested} would come",
+            **_of(key),
+            limit=limit,
+            quantity=quantity,
+            requested=requested,
+        )
+
+
+class ReservationExpiredError(ConflictError):
+    """The reservation's time is over, and its units are available to others."""
+
+    code = "reservation_expired"
+
+    def __init__(self, reservation_id: str, *, expires_at: str) -> None:
+        super().__init__(
+            f"The reservation expired at {expires_at}",
+            reservation_id=reservation_id,
+            expires_at=expires_at,
+        )
+
+
+class ReservationClosedError(ConflictError):
+    """The reservation was committed or released before."""
+
+    code = "reservation_closed"
+
+    def __init__(self, reservation_id: str, *, state: str) -> None:
+        super().__init__(
+            f"The reservation has been {state}", reservation_id=reservation_id, state=str(state)
+        )
+
+
+class BatchRefusedError(ConflictError):
+    """
+    A row of an all-or-nothing batch was refused, and so none was applied.
+
+    Attributes:
+        refused: The error of each refused row, by the place of the row.
+        rows: How many rows the batch has.
+        reserved: How many promised units stood in the way.
+    """
+
+    code = "batch_refused"
+
+    def __init__(self, refused: "Mapping[int, InventoryError]", *, rows: int) -> None:
+        self.refused = refused
+        self.rows = rows
+        self.reserved = sum(getattr(error, "reserved", 0) for error in refused.values())
+        super().__init__(f"{len(refused)} of {rows} rows were refused; none was applied")
 
 
 class ContentionError(ConflictError):
@@ -157,11 +338,8 @@ class ContentionError(ConflictError):
 
     code = "contention"
 
-    def __init__(self, attempts: int) -> None:
-        self.attempts = attempts
-        super().__init__(
-            f"Others kept changing the same items ({attempts} attempts); nothing was changed, try again"
-        )
+    def __init__(self) -> None:
+        super().__init__("Others kept changing the same items; nothing was changed, try again")
 
 
 class PreconditionFailedError(InventoryError):
@@ -177,6 +355,15 @@ class PreconditionFailedError(InventoryError):
             version=version,
             seq=seq,
         )
+
+
+class KeyReusedError(InventoryError):
+    """The idempotency key was used for another request; the effect of that one stands."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for a different request; take a new one")
 
 
 class StorageError(InventoryError):
@@ -226,3 +413,11 @@ class StaleReadError(Exception):
     def __init__(self, current: "Item | None" = None) -> None:
         super().__init__("something this write was decided on has moved on")
         self.current = current
+
+
+class AlreadyServedError(Exception):
+    """The idempotency key of a change was served before, and nothing was written."""
+
+
+def _of(key: "ItemKey") -> dict[str, str]:
+    return {"item_id": key.item_id, "sku": key.sku}

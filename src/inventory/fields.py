@@ -6,7 +6,7 @@ JSON, and describes itself as JSON Schema for gateway models and OpenAPI.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Final, Protocol, TypeVar, cast, dataclass_transform
@@ -25,7 +25,9 @@ __all__ = [
     "Money",
     "Nullable",
     "PageSize",
+    "Record",
     "RefusedError",
+    "Rows",
     "Spec",
     "Text",
     "Unset",
@@ -34,6 +36,7 @@ __all__ = [
     "command",
     "field",
     "given",
+    "object_schema",
     "specs",
 ]
 
@@ -144,16 +147,24 @@ class Whole:
 
     minimum: int
     maximum: int
+    may_be_zero: bool = attrs.field(default=True, kw_only=True)
     doc: str = attrs.field(default="", kw_only=True)
 
     def read(self, value: Any) -> int:
         # bool is an int to Python, 5.0 and 1e3 arrive as Decimal: neither counts anything.
         if type(value) is not int or not self.minimum <= value <= self.maximum:
             raise _refused(f"must be a whole number from {self.minimum} to {self.maximum}")
+        if value == 0 and not self.may_be_zero:
+            raise _refused("must not be 0")
         return value
 
     def schema(self) -> JsonSchema:
-        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        described: JsonSchema = {
+            "type": "integer",
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
+        return described if self.may_be_zero else {**described, "not": {"const": 0}}
 
 
 @frozen
@@ -272,6 +283,62 @@ class Nullable:
 
 
 @frozen
+class Record:
+    """An object with the fields of a command: such a command, or a mapping by the names on the wire."""
+
+    kind: type[Any]
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, self.kind):
+            return value
+        if not isinstance(value, Mapping):
+            raise _refused("must be an object")
+        try:
+            return build(self.kind, value)
+        except ValidationError as error:
+            raise RefusedError(
+                *(Fault(f".{fault.field}", fault.message) for fault in error.faults)
+            ) from None
+
+    def schema(self) -> JsonSchema:
+        return object_schema(specs(self.kind))
+
+
+@frozen
+class Rows:
+    """A list whose every row *bound* may hold."""
+
+    bound: Bound
+    max_length: int
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple):
+            raise _refused("must be a list")
+        if not 1 <= len(value) <= self.max_length:
+            raise _refused(f"must have 1 to {self.max_length} rows, not {len(value)}")
+        rows: list[Any] = []
+        faults: list[Fault] = []
+        for place, row in enumerate(value):
+            try:
+                rows.append(self.bound.read(row))
+            except RefusedError as refused:
+                faults += _inside(f"[{place}]", refused)
+        if faults:
+            raise RefusedError(*faults)
+        return tuple(rows)
+
+    def schema(self) -> JsonSchema:
+        return {
+            "type": "array",
+            "items": self.bound.schema(),
+            "minItems": 1,
+            "maxItems": self.max_length,
+        }
+
+
+@frozen
 class Spec:
     """
     One field of a command, as seen from outside.
@@ -342,6 +409,19 @@ def command(cls: type[C]) -> type[C]:
 def specs(command_type: type[object]) -> tuple[Spec, ...]:
     """Return the fields of a command, in order of declaration."""
     return cast("tuple[Spec, ...]", command_type.__specs__)  # type: ignore[attr-defined]
+
+
+def object_schema(fields: Iterable[Spec]) -> JsonSchema:
+    """Describe an object with these fields, and no others, as JSON Schema."""
+    described = list(fields)
+    return {
+        "type": "object",
+        "properties": {
+            spec.wire: {"description": spec.bound.doc, **spec.bound.schema()} for spec in described
+        },
+        "required": [spec.wire for spec in described if spec.required],
+        "additionalProperties": False,
+    }
 
 
 def given(made: object, *, but: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -7,9 +7,16 @@ from typing import Any, Final, Self
 import attrs
 from attrs import frozen
 
-from inventory.stock import StockLevel
-
-__all__ = ["AVAILABLE", "DISCONTINUED", "OUT_OF_STOCK", "STATUSES", "Item", "ItemKey", "Timestamp"]
+__all__ = [
+    "AVAILABLE",
+    "DISCONTINUED",
+    "OUT_OF_STOCK",
+    "STATUSES",
+    "Item",
+    "ItemKey",
+    "StockLevel",
+    "Timestamp",
+]
 
 AVAILABLE: Final = "available"
 OUT_OF_STOCK: Final = "out_of_stock"
@@ -58,6 +65,32 @@ class ItemKey:
 
     item_id: str
     sku: str
+
+
+@frozen(kw_only=True)
+class StockLevel:
+    """
+    Units of one item. No instance breaks ``0 <= reserved <= on_hand``.
+
+    Attributes:
+        on_hand: Units that are physically there; `quantity` on the wire.
+        reserved: Units among them that are promised.
+        seq: How many movements the item has seen.
+    """
+
+    on_hand: int
+    reserved: int = 0
+    seq: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.reserved <= self.on_hand or self.seq < 0:
+            msg = f"no stock can be {self.on_hand} on hand, {self.reserved} reserved, at movement {self.seq}"
+            raise ValueError(msg)
+
+    @property
+    def available(self) -> int:
+        """Units that can still be promised."""
+        return self.on_hand - self.reserved
 
 
 @frozen(kw_only=True)

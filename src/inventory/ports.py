@@ -11,8 +11,10 @@ from typing import Any, Final, Literal, Protocol
 
 from attrs import field, frozen
 
+from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Limits, Page, PageRequest
+from inventory.reservations import Reservation
 from inventory.stock import Movement
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "ItemWrite",
     "LimitsSource",
     "NewId",
+    "ReservationWrite",
 ]
 
 Clock = Callable[[], datetime]
@@ -99,6 +102,20 @@ class ItemWrite:
         return self.after.key
 
 
+@frozen(kw_only=True)
+class ReservationWrite:
+    """
+    The next state of a reservation, and the state that it was decided on.
+
+    Attributes:
+        before: The reservation as it was read; None for a new one.
+        after: The reservation as it shall be.
+    """
+
+    before: Reservation | None
+    after: Reservation
+
+
 def _unique(_change: "Change", _attribute: Any, items: tuple[ItemWrite, ...]) -> None:
     if len({write.key for write in items}) != len(items):
         msg = "a change names each item once"
@@ -114,11 +131,20 @@ class Change:
         write_id: Names the decision. A repository that sends a change twice, because an answer was lost, stores it once.
         items: Items to create or to bring from one state to the next, no item twice.
         movements: The ledger entries that explain every difference of level in *items*.
+        reservation: A reservation to open, extend or close.
+        served: The note that an idempotency key was served, with the answer.
     """
 
     write_id: str
-    items: tuple[ItemWrite, ...] = field(validator=_unique)
+    items: tuple[ItemWrite, ...] = field(default=(), validator=_unique)
     movements: tuple[Movement, ...] = ()
+    reservation: ReservationWrite | None = None
+    served: ServedRecord | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.items or self.reservation or self.served)
 
 
 @frozen(kw_only=True)
@@ -171,15 +197,59 @@ class InventoryRepository(Protocol):
             InvalidCursorError: The cursor is malformed, was edited, or is of another filter.
         """
 
+    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
+        """
+        Return a page of the item's movements, newest first, whether or not the item still exists.
+
+        A page that is full has a cursor, also where no movement is left: the walk always ends on a page with room for one
+        more entry, the derived opening balance.
+
+        Raises:
+            InvalidCursorError: The cursor is malformed, was edited, or is of another item.
+        """
+
+    def first_movement(self, key: ItemKey) -> Movement | None:
+        """Return the item's movement with seq 1, or, should that be lost, the earliest there is."""
+
+    def get_reservation(self, reservation_id: str) -> Reservation | None:
+        """Return the reservation as it is stored, or None where there is none."""
+
+    def held_reservations(
+        self, page: PageRequest, *, due_by: Timestamp | None
+    ) -> Page[Reservation]:
+        """
+        Return a page of the reservations whose stored state is held, the one that expires first at the head.
+
+        Args:
+            page: Which page.
+            due_by: Only those that expire at this time or before, as of a moment ago: it finds work for a sweeper that looks
+                at each again. With None all of them, with every write acknowledged before the call, however long it takes,
+                and in any order.
+        """
+
+    def get_served(self, record_id: str) -> ServedRecord | None:
+        """Return the record of an idempotency key, or None where there is none; one that has expired may still be there."""
+
+    def purge(self, at: Timestamp) -> int:
+        """
+        Delete served records that have expired at a time, and reservations that were closed 30 days before it.
+
+        Returns:
+            How many; 0 where storage sees to it by itself.
+        """
+
     def commit(self, change: Change) -> None:
         """
         Store all of *change*, or none of it.
 
         An item of `Change.items` is stored only if its level and its version are as they were read or, for a new one, if its
-        key is free. What is stored beside it that no `Item` knows is left alone.
+        key is free. What is stored beside it that no `Item` knows is left alone. A reservation is stored only if its state
+        and `expires_at` are as they were read or, for a new one, if its id is free. A served record is stored only if there
+        is none of its id, or one that had expired at the new one's `served_at`.
 
         Raises:
-            StaleReadError: Something *change* was decided on has moved on.
+            AlreadyServedError: The key of `Change.served` was served before; of all refusals this one is told first.
+            StaleReadError: Something else that *change* was decided on has moved on.
         """
 
     def edit_item(self, edit: ItemEdit) -> Item:

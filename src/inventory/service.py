@@ -2,26 +2,63 @@
 
 import random
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from math import inf
+from typing import Any, Final, Generic, TypeVar, cast
 from uuid import uuid4
 
 import attrs
 from attrs import frozen
 
-from inventory import stock
-from inventory.commands import CreateItem, DeleteItem, GetItem, ListItems, UpdateItem
+from inventory import batch, reconcile, stock
+from inventory.commands import (
+    ALL_OR_NOTHING,
+    AdjustStock,
+    BatchItems,
+    CommitReservation,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    DeleteItem,
+    ExpireReservations,
+    ExtendReservation,
+    GetItem,
+    GetReservation,
+    ListItems,
+    ListMovements,
+    ReleaseReservation,
+    TransferStock,
+    UpdateItem,
+)
 from inventory.deadline import time_left
 from inventory.errors import (
+    AlreadyServedError,
+    BatchRefusedError,
     ContentionError,
+    HeldBackError,
+    InventoryError,
     ItemInUseError,
     ItemNotFoundError,
+    KeyReusedError,
     PreconditionFailedError,
+    ReservationNotFoundError,
+    SameItemError,
+    SkuMismatchError,
+    StaleQuantityError,
     StaleReadError,
+    StorageError,
 )
 from inventory.fields import UNSET
-from inventory.items import Item, ItemKey, Timestamp
+from inventory.idempotency import (
+    KEPT_SECONDS,
+    IdempotencyKey,
+    ServedRecord,
+    fingerprint,
+    freeze,
+    thaw,
+)
+from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Limits, Page, PageRequest
 from inventory.ports import (
     Change,
@@ -32,17 +69,69 @@ from inventory.ports import (
     ItemWrite,
     LimitsSource,
     NewId,
+    ReservationWrite,
 )
 from inventory.preconditions import IfMatch
-from inventory.stock import Movement, MovementKind, StockLevel
+from inventory.reconcile import Drift
+from inventory.reservations import Reservation, ReservationState
+from inventory.stock import Moved, Movement, MovementKind
 
-__all__ = ["Inventory"]
+__all__ = ["Inventory", "StockChange", "Swept", "Transfer"]
 
 R = TypeVar("R")
+Decision = tuple[Change, R]
 
 _MAX_ATTEMPTS: Final = 8
 _FIRST_PAUSE_SECONDS: Final = 0.01
 _LONGEST_PAUSE_SECONDS: Final = 0.5
+
+# What one refused request does for the others: as many as fit beside it in a Lambda's time.
+_SWEPT_ON_DEMAND: Final = 25
+_WALK_PAGE: Final = 100
+# Below this, a sweeper stops rather than be stopped.
+_SWEEP_RESERVE_SECONDS: Final = 1.0
+
+
+@frozen(kw_only=True)
+class StockChange:
+    """
+    What an adjustment or a count did.
+
+    Attributes:
+        item: The item as it then is.
+        movement: The ledger entry that explains it.
+    """
+
+    item: Item
+    movement: Movement
+
+
+@frozen(kw_only=True)
+class Transfer:
+    """
+    What a transfer did.
+
+    Attributes:
+        source: The item that units left, as it then is.
+        destination: The item that they came to, as it then is.
+    """
+
+    source: Item
+    destination: Item
+
+
+@frozen(kw_only=True)
+class Swept:
+    """
+    What a sweep did.
+
+    Attributes:
+        expired: Reservations that were expired.
+        failed: Reservations that could not be: they stay due, and the next sweep tries again.
+    """
+
+    expired: int = 0
+    failed: int = 0
 
 
 def _now() -> datetime:
@@ -56,15 +145,18 @@ def _new_id() -> str:
 @frozen
 class Inventory:
     """
-    The inventory system: create, find, edit, list and delete items, and move their stock.
+    The inventory system: create, find, edit, list and delete items, move and reserve their stock.
 
-    Safe to share between threads if the repository is. Every method may raise the repository's `StorageError`.
+    Safe to share between threads if the repository is. Every method may raise the repository's `StorageError`; every method
+    that writes may raise `ContentionError`, when others kept changing the same items. A command with an `idempotency_key`
+    has its effect once, and gives the same answer each time; it raises `KeyReusedError` if the key was used for another
+    request.
 
     Args:
         repository: Where items are kept.
         limits: Returns the page limits in force.
         clock: Returns the present time.
-        new_id: Returns ids for items and for writes.
+        new_id: Returns ids for items, reservations and writes.
         pause: Sleeps a number of seconds between two attempts at the same write.
     """
 
@@ -74,28 +166,11 @@ class Inventory:
     new_id: NewId = attrs.field(default=_new_id, kw_only=True)
     pause: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True)
 
+    # Items
+
     def create_item(self, command: CreateItem) -> Item:
         """Put a new item on the books, under an id that the system makes, and return it."""
-
-        def decide() -> tuple[Change, Item]:
-            now = self._now()
-            item = Item(
-                key=ItemKey(item_id=self.new_id(), sku=command.sku),
-                name=command.name,
-                description=command.description,
-                category=command.category,
-                price=command.price,
-                status=command.status,
-                location=command.location,
-                reorder_point=command.reorder_point,
-                created_at=now,
-                updated_at=now,
-                level=StockLevel(on_hand=command.quantity),
-            )
-            write = ItemWrite(before=None, after=item)
-            return Change(write_id=self.new_id(), items=(write,)), item
-
-        return self._once(decide)
+        return self._once(command, lambda: self._create(command), Item)
 
     def get_item(self, query: GetItem) -> Item:
         """
@@ -120,14 +195,13 @@ class Inventory:
             ItemNotFoundError: There is no such item.
             PreconditionFailedError: It is not in a state that `if_match` accepts.
             BelowReservedError: The quantity is less than what is promised.
-            ContentionError: Others kept moving the item's stock.
         """
-        if command.quantity is not UNSET or command.reorder_point is not UNSET:
-            return self._once(lambda: self._edit_with_stock(command))
+        if _touches_stock(command):
+            return self._once(command, lambda: self._update(command), Item)
         fields = command.details
         if not fields:
             item = self._require(command.key)
-            _check_version(command.if_match, item)
+            _check(command.if_match, item, stock_too=False)
             return item
         edit = ItemEdit(
             write_id=self.new_id(),
@@ -152,13 +226,22 @@ class Inventory:
             PreconditionFailedError: It is not in a state that `if_match` accepts.
             ItemInUseError: Units of it are reserved.
         """
+
+        def delete() -> Item:
+            try:
+                return self.repository.delete_item(command.key, tags=command.if_match.tags)
+            except StaleReadError as stale:
+                if stale.current is None:
+                    raise ItemNotFoundError(command.item_id, command.sku) from None
+                _check(command.if_match, stale.current, stock_too=True)
+                raise ItemInUseError(command.key, reserved=stale.current.level.reserved) from None
+
         try:
-            return self.repository.delete_item(command.key, tags=command.if_match.tags)
-        except StaleReadError as stale:
-            if stale.current is None:
-                raise ItemNotFoundError(command.item_id, command.sku) from None
-            _check_state(command.if_match, stale.current)
-            raise ItemInUseError(stale.current.level.reserved) from None
+            return delete()
+        except ItemInUseError as refused:
+            if not self._freed_something(refused):
+                raise
+            return delete()
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """
@@ -174,42 +257,483 @@ class Inventory:
             location=query.location,
             low_stock=query.low_stock,
         )
-        size = self.limits().page_size(query.page_size)
-        return self.repository.list_items(wanted, PageRequest(size=size, cursor=query.page_token))
+        return self.repository.list_items(wanted, self._page(query))
 
-    def _edit_with_stock(self, command: UpdateItem) -> tuple[Change, Item]:
+    def batch_items(self, command: BatchItems) -> tuple[batch.RowResult, ...]:
+        """
+        Create and update several items, and return what became of each row.
+
+        Raises:
+            ValidationError: All or nothing is wanted, and rows are invalid; fields are named as ``items[3].quantity``.
+            DuplicateRowError: Two rows are the same item.
+            BatchRefusedError: All or nothing is wanted, and rows were refused.
+        """
+        batch.check_unique(command.items)
+        if command.mode != ALL_OR_NOTHING:
+            return tuple(self._batch_row(command, index) for index in range(len(command.items)))
+        batch.check_valid(command.items)
+        return self._once(command, lambda: self._batch(command), tuple[batch.RowResult, ...])
+
+    # Stock
+
+    def adjust_stock(self, command: AdjustStock) -> StockChange:
+        """
+        Change on-hand by a number of units.
+
+        Raises:
+            ItemNotFoundError: There is no such item.
+            InsufficientStockError: More units would leave than are available.
+            StockLimitError: More units would be on hand than an item may have.
+        """
+
+        def decide() -> Decision[StockChange]:
+            before = self._require(command.key)
+            moved = stock.adjust(
+                before,
+                command.delta,
+                reason=command.reason,
+                reference=command.reference,
+                at=self._now(),
+            )
+            return self._moving([(before, moved)]), _stock_change(moved)
+
+        return self._once(command, decide, StockChange)
+
+    def count_stock(self, command: CountStock) -> StockChange:
+        """
+        Set on-hand to what was found.
+
+        Raises:
+            ItemNotFoundError: There is no such item.
+            StaleQuantityError: On-hand is not what was expected.
+            BelowReservedError: More units are promised than were found.
+        """
+
+        def decide() -> Decision[StockChange]:
+            before = self._require(command.key)
+            expected, on_hand = command.expected_quantity, before.level.on_hand
+            if expected is not None and expected != on_hand:
+                raise StaleQuantityError(command.key, expected=expected, quantity=on_hand)
+            moved = stock.count(before, command.quantity, reason=command.reason, at=self._now())
+            return self._moving([(before, moved)]), _stock_change(moved)
+
+        return self._once(command, decide, StockChange)
+
+    def transfer_stock(self, command: TransferStock) -> Transfer:
+        """
+        Move units between two items of one SKU, both sides in one write.
+
+        Raises:
+            SameItemError: Both sides are the same item.
+            SkuMismatchError: The sides are of different SKUs.
+            ItemNotFoundError: An item does not exist.
+            InsufficientStockError: The source has fewer units available.
+            StockLimitError: The destination would have more units than an item may have.
+        """
+        source, destination = command.source.key, command.destination.key
+        if source == destination:
+            raise SameItemError
+        if source.sku != destination.sku:
+            raise SkuMismatchError(source.sku, destination.sku)
+
+        def decide() -> Decision[Transfer]:
+            items = self._require_all((source, destination))
+            out, into = stock.transfer(
+                items[source],
+                items[destination],
+                command.quantity,
+                reference=command.reference,
+                at=self._now(),
+            )
+            change = self._moving([(items[source], out), (items[destination], into)])
+            return change, Transfer(source=out[0], destination=into[0])
+
+        return self._once(command, decide, Transfer)
+
+    def list_movements(self, query: ListMovements) -> Page[Movement]:
+        """
+        Return a page of an item's ledger, newest first, also when the item is gone. The last entry is the opening balance.
+
+        Raises:
+            ItemNotFoundError: There is no such item, and there never was a movement of one.
+            InvalidCursorError: The page token is not one that this query gave out.
+        """
+        page = self.repository.list_movements(query.key, self._page(query))
+        if page.next_cursor is not None:
+            return page
+        first = page.items[-1] if page.items else self.repository.first_movement(query.key)
+        item = self.repository.get_item(query.key) if first is None else None
+        opening = stock.opening(item, first)
+        if opening is None:
+            raise ItemNotFoundError(query.item_id, query.sku)
+        return Page(items=(*page.items, opening))
+
+    # Reservations
+
+    def create_reservation(self, command: CreateReservation) -> Reservation:
+        """
+        Hold every line for one reference, or none of them.
+
+        Raises:
+            ItemNotFoundError: An item does not exist.
+            InsufficientStockError: An item has fewer units available.
+        """
+
+        def decide() -> Decision[Reservation]:
+            reservation = Reservation.open(
+                self.new_id(),
+                [(line.key, line.quantity) for line in command.lines],
+                ttl_seconds=command.ttl_seconds,
+                reference=command.reference,
+                at=self._now(),
+            )
+            items = self._items(reservation.keys)
+            moved = reservation.hold(items)
+            return self._reserving(None, reservation, items, moved), reservation
+
+        return self._once(command, decide, Reservation)
+
+    def get_reservation(self, query: GetReservation) -> Reservation:
+        """
+        Return one reservation; one whose time is over as expired, whether or not anything has noticed yet.
+
+        Raises:
+            ReservationNotFoundError: There is none with this id.
+        """
+        reservation = self._require_reservation(query.reservation_id)
+        return attrs.evolve(reservation, state=reservation.state_at(self._now()))
+
+    def commit_reservation(self, command: CommitReservation) -> Reservation:
+        """
+        Let the held units leave. Committing again changes nothing.
+
+        Raises:
+            ReservationNotFoundError: There is none with this id.
+            ReservationExpiredError: Its time is over.
+            ReservationClosedError: It was released.
+        """
+        return self._close(command, ReservationState.COMMITTED)
+
+    def release_reservation(self, command: ReleaseReservation) -> Reservation:
+        """
+        Make the held units available again. Releasing again changes nothing.
+
+        Raises:
+            ReservationNotFoundError: There is none with this id.
+            ReservationExpiredError: Its time is over.
+            ReservationClosedError: It was committed.
+        """
+        return self._close(command, ReservationState.RELEASED)
+
+    def extend_reservation(self, command: ExtendReservation) -> Reservation:
+        """
+        Hold the units for longer.
+
+        Raises:
+            ReservationNotFoundError: There is none with this id.
+            ReservationExpiredError: Its time is over.
+            ReservationClosedError: It was committed or released.
+        """
+
+        def decide() -> Decision[Reservation]:
+            before = self._require_reservation(command.reservation_id)
+            after = before.extended(command.ttl_seconds, at=self._now())
+            return self._reserving(before, after, {}, ()), after
+
+        return self._once(command, decide, Reservation)
+
+    def expire_reservations(self, command: ExpireReservations) -> Swept:
+        """
+        Free the units of reservations whose time is over, the oldest first.
+
+        One that cannot be freed now does not keep the others from it. Stops early when the deadline is near.
+        """
+        expired = failed = 0
+        for due in self._due(command.limit):
+            if time_left() < _SWEEP_RESERVE_SECONDS:
+                break
+            try:
+                expired += self._expire(due.reservation_id)
+            except InventoryError:
+                failed += 1
+        return Swept(expired=expired, failed=failed)
+
+    # Upkeep
+
+    def reconcile(
+        self, *, fix: bool = False, progress: Callable[[int], None] | None = None
+    ) -> Iterator[Drift]:
+        """
+        Hold every item's level against its ledger and against the open reservations, and yield where they disagree.
+
+        Meant to run beside the normal business: what moves while it is being looked at is looked at again.
+
+        Args:
+            fix: Write a `correction` for what can be corrected: of on-hand the level is right, of reserved the reservations.
+            progress: Called with the number of items looked at so far, after each page of them.
+        """
+        promised = self._promised()
+        seen = 0
+        for page in self._walk(lambda page: self.repository.list_items(ItemFilter(), page)):
+            for listed in page.items:
+                if self._examine(listed.key, promised) is None:
+                    continue
+                drift = self._correct(listed.key) if fix else self._examine(listed.key)
+                if drift is not None:
+                    yield drift
+            seen += len(page.items)
+            if progress is not None:
+                progress(seen)
+
+    # How a use case is carried out
+
+    def _once(self, command: Any, decide: Callable[[], Decision[R]], kind: Any) -> R:
+        """
+        Commit what *decide* decides, once.
+
+        Replays the answer where the command's key was served before; lets it decide anew when what it read has moved on
+        meanwhile.
+
+        Args:
+            command: What is carried out; its `idempotency_key`, if it has one, is honoured.
+            decide: Reads, and returns the change and the answer; called again for each attempt.
+            kind: The type of the answer.
+        """
+        key: _Served[R] = _Served(self.repository, command, kind)
+        for pause in _pauses():
+            try:
+                change, result = self._decided(decide)
+                change = key.noted(change, result, at=self._now())
+                if not change.is_empty:
+                    self.repository.commit(change)
+            except StorageError:
+                raise
+            except StaleReadError:
+                pass
+            except (InventoryError, AlreadyServedError) as refused:
+                # A refusal may be owed to the very effect that this key has had: what is gone was sold to this caller.
+                served = key.look_up(self._now())
+                if served is not None:
+                    return served
+                if isinstance(refused, InventoryError):
+                    raise
+            else:
+                return result
+            if pause == inf or pause >= time_left():
+                break
+            self.pause(pause)
+        raise ContentionError
+
+    def _decided(self, decide: Callable[[], Decision[R]]) -> Decision[R]:
+        try:
+            return decide()
+        except (HeldBackError, BatchRefusedError) as refused:
+            if not self._freed_something(refused):
+                raise
+            return decide()
+
+    def _freed_something(self, refused: HeldBackError | BatchRefusedError) -> bool:
+        """Expire what is due, if promised units stood in the way of a request that was *refused*."""
+        if not refused.reserved:
+            return False
+        try:
+            return self.expire_reservations(ExpireReservations(limit=_SWEPT_ON_DEMAND)).expired > 0
+        except StorageError:
+            return False
+
+    def _change(self, *items: ItemWrite, movements: Iterable[Movement] = ()) -> Change:
+        return Change(write_id=self.new_id(), items=items, movements=tuple(movements))
+
+    def _moving(self, moves: Iterable[tuple[Item, Moved]]) -> Change:
+        moves = list(moves)
+        return self._change(
+            *(ItemWrite(before=before, after=after) for before, (after, _) in moves),
+            movements=(movement for _, (_, movement) in moves),
+        )
+
+    def _reserving(
+        self,
+        before: Reservation | None,
+        after: Reservation,
+        items: dict[ItemKey, Item],
+        moved: Iterable[Moved],
+    ) -> Change:
+        change = self._moving((items[item.key], (item, movement)) for item, movement in moved)
+        return attrs.evolve(change, reservation=ReservationWrite(before=before, after=after))
+
+    def _create(self, command: CreateItem) -> Decision[Item]:
+        item = self._new_item(command)
+        return self._change(ItemWrite(before=None, after=item)), item
+
+    def _new_item(self, command: CreateItem) -> Item:
+        now = self._now()
+        return Item(
+            key=ItemKey(item_id=self.new_id(), sku=command.sku),
+            name=command.name,
+            description=command.description,
+            category=command.category,
+            price=command.price,
+            status=command.status,
+            location=command.location,
+            reorder_point=command.reorder_point,
+            created_at=now,
+            updated_at=now,
+            level=StockLevel(on_hand=command.quantity),
+        )
+
+    def _update(self, command: UpdateItem) -> Decision[Item]:
+        """Decide an update as a change of what was read: what one call to `edit_item` cannot do."""
         before = self._require(command.key)
-        _check_state(command.if_match, before)
+        write, movements = self._updated(before, command)
+        return self._change(write, movements=movements), write.after
+
+    def _updated(self, before: Item, command: UpdateItem) -> tuple[ItemWrite, tuple[Movement, ...]]:
+        _check(command.if_match, before, stock_too=_touches_stock(command))
         now = self._now()
         after = before
         movements: tuple[Movement, ...] = ()
         if command.quantity is not UNSET:
-            level, movement = stock.count(
-                before.key, before.level, command.quantity, kind=MovementKind.EDIT, at=now
-            )
-            after, movements = before.moved(level), (movement,)
-        fields = command.details
-        after = after.edited(fields, at=now) if fields else attrs.evolve(after, updated_at=now)
-        write = ItemWrite(before=before, after=after)
-        return Change(write_id=self.new_id(), items=(write,), movements=movements), after
+            after, movement = stock.count(before, command.quantity, kind=MovementKind.EDIT, at=now)
+            movements = (movement,)
+            after = attrs.evolve(after, updated_at=now)
+        if command.details:
+            after = after.edited(command.details, at=now)
+        return ItemWrite(before=before, after=after), movements
 
-    def _once(self, decide: Callable[[], tuple[Change, R]]) -> R:
-        """Commit what *decide* decides, and let it decide anew when what it read has moved on meanwhile."""
-        longest = _FIRST_PAUSE_SECONDS
-        for attempt in range(1, _MAX_ATTEMPTS + 1):
-            change, result = decide()
-            try:
-                self.repository.commit(change)
-            except StaleReadError:
-                # Full jitter: writers that met once should not meet again.
-                pause = random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
-                if attempt == _MAX_ATTEMPTS or pause >= time_left():
-                    raise ContentionError(attempt) from None
-                self.pause(pause)
-                longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
+    def _batch(self, command: BatchItems) -> Decision[tuple[batch.RowResult, ...]]:
+        existing = self._items(row.key for row in command.items if isinstance(row, UpdateItem))
+        writes: dict[int, ItemWrite] = {}
+        movements: list[Movement] = []
+        refused: dict[int, InventoryError] = {}
+        for index, row in enumerate(command.items):
+            if isinstance(row, CreateItem):
+                writes[index] = ItemWrite(before=None, after=self._new_item(row))
+            elif isinstance(row, UpdateItem):
+                try:
+                    if row.key not in existing:
+                        raise ItemNotFoundError(row.item_id, row.sku)
+                    writes[index], moved = self._updated(existing[row.key], row)
+                    movements += moved
+                except InventoryError as error:
+                    refused[index] = error
+        batch.check_none_refused(refused, rows=len(command.items))
+        results = tuple(
+            batch.RowResult.of(index, write.after, created=write.before is None)
+            for index, write in writes.items()
+        )
+        return self._change(*writes.values(), movements=movements), results
+
+    def _batch_row(self, command: BatchItems, index: int) -> batch.RowResult:
+        row = command.items[index]
+        key = command.idempotency_key and command.idempotency_key.for_row(index)
+        try:
+            if isinstance(row, CreateItem):
+                item = self._once(_Keyed(row, key), lambda: self._create(row), Item)
+            elif isinstance(row, UpdateItem) and key is None:
+                item = self.update_item(row)
+            elif isinstance(row, UpdateItem):
+                item = self._once(_Keyed(row, key), lambda: self._update(row), Item)
             else:
-                return result
-        raise AssertionError  # pragma: no cover - the last attempt returns or raises
+                raise row
+        except InventoryError as error:
+            return batch.RowResult.refused(index, row, error)
+        return batch.RowResult.of(index, item, created=isinstance(row, CreateItem))
+
+    def _close(
+        self, command: CommitReservation | ReleaseReservation, state: ReservationState
+    ) -> Reservation:
+        def decide() -> Decision[Reservation]:
+            before = self._require_reservation(command.reservation_id)
+            if before.state is state:
+                return self._change(), before
+            now = self._now()
+            before.require_held(now)
+            items = self._items(before.keys)
+            after = before.closed(state, at=now)
+            commits = state is ReservationState.COMMITTED
+            moved = before.issue(items, at=now) if commits else before.free(state, items, at=now)
+            return self._reserving(before, after, items, moved), after
+
+        return self._once(command, decide, Reservation)
+
+    def _expire(self, reservation_id: str) -> bool:
+        def decide() -> Decision[bool]:
+            before = self.repository.get_reservation(reservation_id)
+            now = self._now()
+            if before is None or not before.is_due(now):
+                return self._change(), False
+            items = self._items(before.keys)
+            after = before.closed(ReservationState.EXPIRED, at=now)
+            moved = before.free(ReservationState.EXPIRED, items, at=now)
+            return self._reserving(before, after, items, moved), True
+
+        return self._once(None, decide, bool)
+
+    def _due(self, limit: int) -> Iterator[Reservation]:
+        now = self._now()
+        found = 0
+        for page in self._walk(lambda page: self.repository.held_reservations(page, due_by=now)):
+            for reservation in page.items:
+                if found == limit:
+                    return
+                found += 1
+                yield reservation
+
+    def _promised(self) -> dict[ItemKey, int]:
+        promised: dict[ItemKey, int] = {}
+        for page in self._walk(lambda page: self.repository.held_reservations(page, due_by=None)):
+            for reservation in page.items:
+                for line in reservation.lines:
+                    promised[line.key] = promised.get(line.key, 0) + line.quantity
+        return promised
+
+    def _examine(self, key: ItemKey, promised: dict[ItemKey, int] | None = None) -> Drift | None:
+        item = self.repository.get_item(key)
+        if item is None:
+            return None
+        # Read after the item: whatever is promised from now on moves the item's seq, and a correction is refused.
+        promised = self._promised() if promised is None else promised
+        return reconcile.examine(item, self._all_movements(key), promised.get(key, 0))
+
+    def _correct(self, key: ItemKey) -> Drift | None:
+        def decide() -> Decision[Drift | None]:
+            before = self.repository.get_item(key)
+            if before is None:
+                return self._change(), None
+            drift = reconcile.examine(
+                before, self._all_movements(key), self._promised().get(key, 0)
+            )
+            if drift is None or not drift.can_be_corrected:
+                return self._change(), drift
+            moved = reconcile.correct(before, drift, at=self._now())
+            return self._moving([(before, moved)]), attrs.evolve(drift, corrected=True)
+
+        return self._once(None, decide, Drift)
+
+    def _all_movements(self, key: ItemKey) -> Iterator[Movement]:
+        for page in self._walk(lambda page: self.repository.list_movements(key, page)):
+            yield from page.items
+
+    def _walk(self, read: Callable[[PageRequest], Page[R]]) -> Iterator[Page[R]]:
+        page = read(PageRequest(size=_WALK_PAGE))
+        yield page
+        while page.next_cursor is not None:
+            page = read(PageRequest(size=_WALK_PAGE, cursor=page.next_cursor))
+            yield page
+
+    def _page(self, query: ListItems | ListMovements) -> PageRequest:
+        return PageRequest(size=self.limits().page_size(query.page_size), cursor=query.page_token)
+
+    def _items(self, keys: Iterable[ItemKey]) -> dict[ItemKey, Item]:
+        wanted = tuple(keys)
+        return {item.key: item for item in self.repository.get_items(wanted)} if wanted else {}
+
+    def _require_all(self, keys: tuple[ItemKey, ...]) -> dict[ItemKey, Item]:
+        items = self._items(keys)
+        for key in keys:
+            if key not in items:
+                raise ItemNotFoundError(key.item_id, key.sku)
+        return items
 
     def _require(self, key: ItemKey) -> Item:
         item = self.repository.get_item(key)
@@ -217,19 +741,87 @@ class Inventory:
             raise ItemNotFoundError(key.item_id, key.sku)
         return item
 
+    def _require_reservation(self, reservation_id: str) -> Reservation:
+        reservation = self.repository.get_reservation(reservation_id)
+        if reservation is None:
+            raise ReservationNotFoundError(reservation_id)
+        return reservation
+
     def _now(self) -> Timestamp:
         return Timestamp.of(self.clock())
+
+
+@frozen
+class _Keyed:
+    """A row of a batch, under a key that the batch's own gives it."""
+
+    command: CreateItem | UpdateItem
+    idempotency_key: IdempotencyKey | None
+
+
+class _Served(Generic[R]):
+    """What is known of a command's idempotency key: nothing at all where it has none."""
+
+    def __init__(self, repository: InventoryRepository, command: Any, kind: Any) -> None:
+        self._repository = repository
+        self._kind = kind
+        self._key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
+        self._fingerprint = fingerprint(type(command).__name__, command) if self._key else ""
+
+    def noted(self, change: Change, result: Any, *, at: Timestamp) -> Change:
+        """Return *change* with the note that the key is served by it."""
+        if self._key is None:
+            return change
+        expires_at = Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS))
+        record = ServedRecord(
+            record_id=self._key.record_id,
+            fingerprint=self._fingerprint,
+            answer=freeze(result),
+            served_at=at,
+            expires_at=expires_at,
+        )
+        return attrs.evolve(change, served=record)
+
+    def look_up(self, at: Timestamp) -> R | None:
+        """
+        Return the answer that was given under the key, or None where it was not served, or too long ago.
+
+        Raises:
+            KeyReusedError: It was served for another request.
+        """
+        if self._key is None:
+            return None
+        record = self._repository.get_served(self._key.record_id)
+        if record is None or record.expires_at <= at:
+            return None
+        if record.fingerprint != self._fingerprint:
+            raise KeyReusedError
+        self._key.replayed = True
+        return cast("R", thaw(self._kind, record.answer))
+
+
+def _pauses() -> Iterator[float]:
+    """Yield, for each attempt, how long to wait after it: full jitter, so that writers that met once do not meet again."""
+    longest = _FIRST_PAUSE_SECONDS
+    for _ in range(_MAX_ATTEMPTS - 1):
+        yield random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+        longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
+    yield inf
+
+
+def _touches_stock(command: UpdateItem) -> bool:
+    return command.quantity is not UNSET or command.reorder_point is not UNSET
+
+
+def _stock_change(moved: Moved) -> StockChange:
+    item, movement = moved
+    return StockChange(item=item, movement=movement)
 
 
 def _moved_on(item: Item) -> PreconditionFailedError:
     return PreconditionFailedError(version=item.version, seq=item.level.seq)
 
 
-def _check_state(if_match: IfMatch, item: Item) -> None:
-    if not if_match.accepts(item):
-        raise _moved_on(item)
-
-
-def _check_version(if_match: IfMatch, item: Item) -> None:
-    if not if_match.accepts_version(item):
+def _check(if_match: IfMatch, item: Item, *, stock_too: bool) -> None:
+    if not (if_match.accepts(item) if stock_too else if_match.accepts_version(item)):
         raise _moved_on(item)

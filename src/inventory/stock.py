@@ -1,44 +1,31 @@
-"""How much of a thing there is, and the movements that explain it. Pure: a verb returns the next level and its movement."""
-
-from __future__ import annotations
+"""Movements of stock, and the pure verbs that make them: a verb returns an item's next state and the movement for it."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Final
 
 from attrs import frozen
 
-from inventory.errors import BelowReservedError
+from inventory.errors import BelowReservedError, InsufficientStockError, StockLimitError
+from inventory.items import Item, ItemKey, StockLevel, Timestamp
 
-if TYPE_CHECKING:
-    from inventory.items import ItemKey, Timestamp
+__all__ = [
+    "MAX_QUANTITY",
+    "Moved",
+    "Movement",
+    "MovementKind",
+    "StockLevel",
+    "adjust",
+    "count",
+    "expire",
+    "issue",
+    "opening",
+    "release",
+    "reserve",
+    "transfer",
+]
 
-__all__ = ["Movement", "MovementKind", "StockLevel", "count"]
-
-
-@frozen(kw_only=True)
-class StockLevel:
-    """
-    Units of one item. No instance breaks ``0 <= reserved <= on_hand``.
-
-    Attributes:
-        on_hand: Units that are physically there; `quantity` on the wire.
-        reserved: Units among them that are promised.
-        seq: How many movements the item has seen.
-    """
-
-    on_hand: int
-    reserved: int = 0
-    seq: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        if not 0 <= self.reserved <= self.on_hand or self.seq < 0:
-            msg = f"no stock can be {self.on_hand} on hand, {self.reserved} reserved, at movement {self.seq}"
-            raise ValueError(msg)
-
-    @property
-    def available(self) -> int:
-        """Units that can still be promised."""
-        return self.on_hand - self.reserved
+MAX_QUANTITY: Final = 1_000_000_000
+"""Units on hand that any verb may bring an item to; leaves every sum of 100 lines far inside 64 bits."""
 
 
 class MovementKind(StrEnum):
@@ -87,9 +74,12 @@ class Movement:
     recorded_at: Timestamp
 
 
-def _moved(  # noqa: PLR0913 - a movement has that many sides
-    key: ItemKey,
-    before: StockLevel,
+Moved = tuple[Item, Movement]
+"""An item after a movement, and the movement."""
+
+
+def _move(  # noqa: PLR0913 - a movement has that many sides
+    item: Item,
     kind: MovementKind,
     *,
     on_hand: int = 0,
@@ -97,14 +87,19 @@ def _moved(  # noqa: PLR0913 - a movement has that many sides
     reason: str | None = None,
     reference: str | None = None,
     at: Timestamp,
-) -> tuple[StockLevel, Movement]:
+) -> Moved:
+    before = item.level
+    if on_hand > 0 and before.on_hand + on_hand > MAX_QUANTITY:
+        raise StockLimitError(
+            item.key, limit=MAX_QUANTITY, quantity=before.on_hand, requested=on_hand
+        )
     after = StockLevel(
         on_hand=before.on_hand + on_hand,
         reserved=before.reserved + reserved,
         seq=before.seq + 1,
     )
-    return after, Movement(
-        key=key,
+    return item.moved(after), Movement(
+        key=item.key,
         seq=after.seq,
         kind=kind,
         delta_on_hand=on_hand,
@@ -117,21 +112,132 @@ def _moved(  # noqa: PLR0913 - a movement has that many sides
     )
 
 
-def count(  # noqa: PLR0913 - as above
-    key: ItemKey,
-    level: StockLevel,
+def _require_available(item: Item, units: int) -> None:
+    if units > item.level.available:
+        raise InsufficientStockError(
+            item.key,
+            available=item.level.available,
+            requested=units,
+            reserved=item.level.reserved,
+        )
+
+
+def adjust(
+    item: Item, delta: int, *, reason: str, reference: str | None = None, at: Timestamp
+) -> Moved:
+    """
+    Change on-hand by *delta* units.
+
+    Raises:
+        InsufficientStockError: More units would leave than are available.
+        StockLimitError: More units would be on hand than an item may have.
+    """
+    _require_available(item, -delta)
+    return _move(
+        item, MovementKind.ADJUST, on_hand=delta, reason=reason, reference=reference, at=at
+    )
+
+
+def count(
+    item: Item,
     found: int,
     *,
     kind: MovementKind = MovementKind.COUNT,
     reason: str | None = None,
     at: Timestamp,
-) -> tuple[StockLevel, Movement]:
+) -> Moved:
     """
     Set on-hand to what was *found*, also where it is what the books say: a count that agrees is worth a line.
 
     Raises:
         BelowReservedError: More units than *found* are promised.
     """
-    if found < level.reserved:
-        raise BelowReservedError(requested=found, reserved=level.reserved)
-    return _moved(key, level, kind, on_hand=found - level.on_hand, reason=reason, at=at)
+    if found < item.level.reserved:
+        raise BelowReservedError(item.key, requested=found, reserved=item.level.reserved)
+    return _move(item, kind, on_hand=found - item.level.on_hand, reason=reason, at=at)
+
+
+def transfer(
+    source: Item, destination: Item, units: int, *, reference: str | None = None, at: Timestamp
+) -> tuple[Moved, Moved]:
+    """
+    Move *units* from one item to another.
+
+    Raises:
+        InsufficientStockError: The source has fewer units available.
+        StockLimitError: The destination would have more units than an item may have.
+    """
+    _require_available(source, units)
+    return (
+        _move(source, MovementKind.TRANSFER_OUT, on_hand=-units, reference=reference, at=at),
+        _move(destination, MovementKind.TRANSFER_IN, on_hand=units, reference=reference, at=at),
+    )
+
+
+def reserve(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
+    """
+    Promise *units* of what is available.
+
+    Raises:
+        InsufficientStockError: Fewer units are available.
+    """
+    _require_available(item, units)
+    return _move(item, MovementKind.RESERVE, reserved=units, reference=reference, at=at)
+
+
+def issue(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
+    """
+    Let promised *units* leave: a reservation is committed.
+
+    Raises:
+        InsufficientStockError: The promise was lost, by a fault that `reconcile` mends, and fewer units are available.
+    """
+    promised = min(units, item.level.reserved)
+    _require_available(item, units - promised)
+    return _move(
+        item, MovementKind.COMMIT, on_hand=-units, reserved=-promised, reference=reference, at=at
+    )
+
+
+def release(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
+    """Make promised *units* available again; no more than are promised, should the promise have been lost."""
+    promised = min(units, item.level.reserved)
+    return _move(item, MovementKind.RELEASE, reserved=-promised, reference=reference, at=at)
+
+
+def expire(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
+    """Make *units* whose promise ran out available again; otherwise as `release`."""
+    promised = min(units, item.level.reserved)
+    return _move(item, MovementKind.EXPIRE, reserved=-promised, reference=reference, at=at)
+
+
+def opening(item: Item | None, first: Movement | None) -> Movement | None:
+    """
+    Derive the entry that every history ends with: what there was before the *first* movement, or, without one, what *item* has.
+
+    Returns:
+        The entry with seq 0; None where there is neither item nor movement.
+    """
+    if first is not None:
+        return Movement(
+            key=first.key,
+            seq=0,
+            kind=MovementKind.OPENING,
+            delta_on_hand=first.on_hand - first.delta_on_hand,
+            delta_reserved=first.reserved - first.delta_reserved,
+            on_hand=first.on_hand - first.delta_on_hand,
+            reserved=first.reserved - first.delta_reserved,
+            recorded_at=first.recorded_at,
+        )
+    if item is None:
+        return None
+    return Movement(
+        key=item.key,
+        seq=0,
+        kind=MovementKind.OPENING,
+        delta_on_hand=item.level.on_hand,
+        delta_reserved=item.level.reserved,
+        on_hand=item.level.on_hand,
+        reserved=item.level.reserved,
+        recorded_at=item.created_at,
+    )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from inventory.errors import Fault, ValidationError
 from inventory.items import Item
 from inventory.paging import Page
+from inventory.reservations import Reservation
 from inventory.stock import Movement
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "item_to_wire",
     "movement_to_wire",
     "page_to_wire",
+    "reservation_to_wire",
     "to_json",
 ]
 
@@ -159,6 +161,22 @@ def movement_to_wire(movement: Movement) -> dict[str, Any]:
         "reason": movement.reason,
         "reference": movement.reference,
         "recorded_at": movement.recorded_at,
+    }
+
+
+def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
+    """Return a reservation as clients see it: ``{"reservation_id": ..., "state": "held", "lines": [...], ...}``."""
+    return {
+        "reservation_id": reservation.reservation_id,
+        "state": reservation.state,
+        "lines": [
+            {"item_id": line.key.item_id, "sku": line.key.sku, "quantity": line.quantity}
+            for line in reservation.lines
+        ],
+        "reference": reservation.reference,
+        "created_at": reservation.created_at,
+        "expires_at": reservation.expires_at,
+        "closed_at": reservation.closed_at,
     }
 
 

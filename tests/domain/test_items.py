@@ -90,15 +90,15 @@ def test_an_edit_counts_the_version_and_leaves_the_stock_alone():
 
 def test_a_count_explains_the_difference_and_is_worth_a_line_without_one():
     """The ledger has every count, also one that agrees."""
-    level, movement = count(KEY, StockLevel(on_hand=5, reserved=2, seq=7), 5, at=NOW)
+    counted, movement = count(item(on_hand=5, reserved=2), 5, at=NOW)
 
-    assert level == StockLevel(on_hand=5, reserved=2, seq=8)
-    assert (movement.seq, movement.kind, movement.delta_on_hand) == (8, MovementKind.COUNT, 0)
+    assert counted.level == StockLevel(on_hand=5, reserved=2, seq=1)
+    assert (movement.seq, movement.kind, movement.delta_on_hand) == (1, MovementKind.COUNT, 0)
 
 
 def test_a_count_below_what_is_promised_is_refused():
     """Promised units are there, or the promise must be released first."""
     with pytest.raises(BelowReservedError) as caught:
-        count(KEY, StockLevel(on_hand=5, reserved=2), 1, at=NOW)
+        count(item(on_hand=5, reserved=2), 1, at=NOW)
 
-    assert caught.value.facts == {"requested": 1, "reserved": 2}
+    assert caught.value.facts == {"item_id": "i", "sku": "s", "requested": 1, "reserved": 2}

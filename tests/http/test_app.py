@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from decimal import Decimal
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from inventory import Inventory, errors
 from inventory.errors import InventoryError
 from inventory_adapters.converters import from_json, item_to_wire, to_json
-from inventory_adapters.http.app import CODES, HttpError, Request, answer, refusal
+from inventory_adapters.http.app import Request, answer, refusal
+from inventory_adapters.http.errors import CODES, HttpError
 from inventory_adapters.http.routes import ROUTES, find_route, route_named
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -319,10 +321,10 @@ def test_a_code_that_is_not_published_cannot_be_answered():
 def test_every_route_is_found_by_its_method_and_path():
     """And the path's fields come with it."""
     for route in ROUTES:
-        path = route.path.replace("{item_id}", "a%2Fb")
+        path = re.sub(r"\{\w+\}", "a%2Fb", route.path)
         found, fields, _ = find_route(route.method, path)
         assert found is route
-        assert fields == ({"item_id": "a%2Fb"} if "{" in route.path else {})
+        assert fields == dict.fromkeys(route.path_fields, "a%2Fb")
 
 
 @pytest.mark.parametrize(
@@ -330,6 +332,7 @@ def test_every_route_is_found_by_its_method_and_path():
     [
         ("PATCH", "/items", {"GET", "POST"}),
         ("POST", "/items/x", {"GET", "PUT", "DELETE"}),
+        ("GET", "/items/batch", {"POST"}),
         ("GET", "/", set()),
         ("GET", "/items/", set()),
         ("GET", "/items/a/b", set()),

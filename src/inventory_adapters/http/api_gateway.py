@@ -119,6 +119,7 @@ def to_request(event: Mapping[str, Any], route: Route[Any, Any], request_id: str
         },
         body=_body(event),
         request_id=request_id,
+        caller=_caller(event.get("requestContext")),
     )
 
 
@@ -182,6 +183,15 @@ def _body(event: Mapping[str, Any]) -> str | bytes | None:
     if body is None or isinstance(body, str):
         return body
     return b"\xff"
+
+
+def _caller(about: Any) -> str:
+    """Return who calls, as far as the gateway knows: the principal of an authorizer, else the API key, else the IAM user."""
+    about = about if isinstance(about, Mapping) else {}
+    authorizer = _texts(about.get("authorizer"))
+    identity = _texts(about.get("identity"))
+    found = authorizer.get("principalId") or identity.get("apiKeyId") or identity.get("userArn")
+    return found or ""
 
 
 def _request_id(event: Mapping[str, Any], context: Any) -> str:

@@ -1,35 +1,27 @@
-"""Request → command → use case → Response; and what every error is called over HTTP."""
+"""Request → command → use case → Response."""
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote
 
 from attrs import field, frozen
 
-from inventory import errors
-from inventory.errors import Fault, InventoryError, ValidationError
+from inventory.errors import Fault, ValidationError
 from inventory.fields import build
+from inventory.idempotency import IdempotencyKey
 from inventory.service import Inventory
 from inventory_adapters.converters import MalformedJsonError, from_json, to_json
+from inventory_adapters.http.errors import CODES, HttpError, describe
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
 
-__all__ = ["CODES", "MAX_BODY_BYTES", "HttpError", "Request", "Response", "answer", "refusal"]
+__all__ = ["MAX_BODY_BYTES", "Request", "Response", "answer", "refusal"]
 
 MAX_BODY_BYTES: Final = 1 << 20
 
 logger = logging.getLogger("inventory_adapters.http")
 
-# The first class of an error's own line of ancestors that stands here decides.
-_STATUS: Final[dict[type[Exception], int]] = {
-    errors.InvalidRequestError: 400,
-    errors.NotFoundError: 404,
-    errors.ConflictError: 409,
-    errors.PreconditionFailedError: 412,
-    errors.StorageThrottledError: 429,
-    errors.StorageUnavailableError: 503,
-    errors.StorageError: 500,
-}
 _RETRY_AFTER_SECONDS: Final = {429: "1", 503: "2"}
 
 
@@ -44,6 +36,7 @@ class Request:
         headers: By lower-case name.
         body: The body as text; as bytes where it was not UTF-8; None where there was none.
         request_id: Names the request in logs and answers.
+        caller: Whoever the gateway says it is; idempotency keys are the caller's own.
     """
 
     path_fields: Mapping[str, str] = field(factory=dict)
@@ -51,6 +44,7 @@ class Request:
     headers: Mapping[str, str] = field(factory=dict)
     body: str | bytes | None = None
     request_id: str = ""
+    caller: str = ""
 
 
 @frozen(kw_only=True)
@@ -71,43 +65,6 @@ class Response:
     code: str | None = None
 
 
-class HttpError(Exception):
-    """A request that fails before it has become a command."""
-
-    def __init__(self, code: str, message: str, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.headers = headers or {}
-
-
-_HTTP_STATUS: Final = {
-    "body_required": 400,
-    "malformed_body": 400,
-    "if_match_not_supported": 400,
-    "bad_host": 400,
-    "route_not_found": 404,
-    "method_not_allowed": 405,
-    "payload_too_large": 413,
-    "internal_error": 500,
-}
-
-
-def _tree(base: type[InventoryError]) -> list[type[InventoryError]]:
-    return [base, *(leaf for child in base.__subclasses__() for leaf in _tree(child))]
-
-
-CODES: Final[dict[str, int]] = {
-    **_HTTP_STATUS,
-    **{
-        kind.code: next(_STATUS[parent] for parent in kind.__mro__ if parent in _STATUS)
-        for kind in _tree(InventoryError)
-        if kind is not InventoryError
-    },
-}
-"""Every code that an answer may carry, with its status."""
-
-
 def answer(inventory: Inventory, route: Route[Any, Any], request: Request) -> Response:
     """
     Answer *request*. Never raises.
@@ -115,8 +72,12 @@ def answer(inventory: Inventory, route: Route[Any, Any], request: Request) -> Re
     What nobody foresaw becomes a 500 that says nothing of what is inside, and a log entry that says all but the body.
     """
     try:
-        made = route.answer(route.use_case(inventory, _command(route, request)))
+        command = _command(route, request)
+        made = route.answer(route.use_case(inventory, command))
         headers = {"ETag": made.etag} if made.etag else {}
+        key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
+        if key is not None and key.replayed:
+            headers["Idempotent-Replayed"] = "true"
         return Response(status=route.status, body=to_json(made.body), headers=headers)
     except Exception as error:  # noqa: BLE001 - the last line before the client
         return refusal(error, request_id=request.request_id)
@@ -124,36 +85,37 @@ def answer(inventory: Inventory, route: Route[Any, Any], request: Request) -> Re
 
 def refusal(error: Exception, *, request_id: str) -> Response:
     """Return the answer that tells a client of *error*; log what the client is not told."""
-    code, message = "internal_error", "Internal server error"
-    headers: dict[str, str] = {}
-    extra: dict[str, Any] = {}
-    if isinstance(error, HttpError):
-        code, message, headers = error.code, error.message, error.headers
-    elif isinstance(error, InventoryError):
-        code, message, extra = error.code, error.message, dict(error.facts)
-        if isinstance(error, ValidationError):
-            extra["details"] = [
-                {"field": fault.field, "message": fault.message} for fault in error.faults
-            ]
-    status = CODES[code]
+    body = describe(error)
+    status = CODES[body["code"]]
     if status >= 500:  # noqa: PLR2004 - RFC 9110, section 15.6: from here on it is our fault
         logger.error(
-            "request failed", exc_info=error, extra={"request_id": request_id, "code": code}
+            "request failed",
+            exc_info=error,
+            extra={"request_id": request_id, "code": body["code"]},
         )
+    headers = dict(error.headers) if isinstance(error, HttpError) else {}
     if status in _RETRY_AFTER_SECONDS:
-        headers = {**headers, "Retry-After": _RETRY_AFTER_SECONDS[status]}
-    body = to_json({"error": message, "code": code, **extra})
-    return Response(status=status, body=body, headers=headers, code=code)
+        headers["Retry-After"] = _RETRY_AFTER_SECONDS[status]
+    return Response(status=status, body=to_json(body), headers=headers, code=body["code"])
 
 
 def _command(route: Route[Any, Any], request: Request) -> Any:
     sent = _body(request) if route.has_body else _query(route, request)
-    if_match = request.headers.get("if-match")
-    if if_match is not None and not route.takes_if_match:
+    elsewhere: dict[str, Any] = {
+        name: request.headers[header]
+        for header, name in route.header_fields.items()
+        if header in request.headers
+    }
+    if "if-match" in request.headers and "if_match" not in elsewhere:
         raise HttpError(
             "if_match_not_supported", "If-Match has no meaning for this request; leave it out"
         )
-    elsewhere: dict[str, Any] = {} if if_match is None else {"if_match": if_match}
+    if "idempotency_key" in elsewhere:
+        # A value that is none stays as it is, for the bound to refuse beside all else that is wrong.
+        with suppress(ValueError):
+            elsewhere["idempotency_key"] = IdempotencyKey(
+                elsewhere["idempotency_key"], scope=request.caller
+            )
     undecodable = []
     for name in route.path_fields:
         if name in request.path_fields:

@@ -12,20 +12,56 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import field, frozen
 
-from inventory.commands import CreateItem, DeleteItem, GetItem, ListItems, UpdateItem
+from inventory.batch import RowResult
+from inventory.commands import (
+    AdjustStock,
+    BatchItems,
+    CommitReservation,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    DeleteItem,
+    ExtendReservation,
+    GetItem,
+    GetReservation,
+    ListItems,
+    ListMovements,
+    ReleaseReservation,
+    TransferStock,
+    UpdateItem,
+)
 from inventory.fields import Spec, specs
 from inventory.items import Item
 from inventory.paging import Page
-from inventory.service import Inventory
-from inventory_adapters.converters import item_to_wire, page_to_wire
+from inventory.reservations import Reservation
+from inventory.service import Inventory, StockChange, Transfer
+from inventory.stock import Movement
+from inventory_adapters.converters import (
+    item_to_wire,
+    movement_to_wire,
+    page_to_wire,
+    reservation_to_wire,
+)
+from inventory_adapters.http.errors import row_to_wire
 
-__all__ = ["QUERY_ALIASES", "ROUTES", "Answer", "Route", "find_route", "route_named"]
+__all__ = [
+    "HEADER_FIELDS",
+    "QUERY_ALIASES",
+    "ROUTES",
+    "Answer",
+    "Route",
+    "find_route",
+    "route_named",
+]
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 QUERY_ALIASES: Final = {"page_token": "last_evaluated_key"}
 """Other names of query parameters: the token came to be called after what it replaces."""
+
+HEADER_FIELDS: Final = {"if-match": "if_match", "idempotency-key": "idempotency_key"}
+"""Fields of commands that travel as headers."""
 
 
 @frozen
@@ -84,38 +120,80 @@ class Route(Generic[C, R]):
         return self.method in ("POST", "PUT")
 
     @cached_property
-    def takes_if_match(self) -> bool:
-        """Whether the request may be conditional on the state of the item."""
-        return any(spec.wire == "if_match" for spec in specs(self.command))
+    def header_fields(self) -> dict[str, str]:
+        """The fields that come from a header, by its lower-case name."""
+        taken = {spec.wire for spec in specs(self.command)}
+        return {header: name for header, name in HEADER_FIELDS.items() if name in taken}
 
     @cached_property
     def sent_fields(self) -> dict[str, Spec]:
         """The fields, by name, that come in the body or the query: those that no other part of the request carries."""
-        elsewhere = (*self.path_fields, "if_match")
+        elsewhere = (*self.path_fields, *HEADER_FIELDS.values())
         return {spec.wire: spec for spec in specs(self.command) if spec.wire not in elsewhere}
 
 
-def _item(message: str | None = None) -> Callable[[Item], Answer]:
+def _message(what: str, done: str | None) -> dict[str, str]:
+    return {"message": f"{what} {done} successfully"} if done else {}
+
+
+def _item(done: str | None = None) -> Callable[[Item], Answer]:
     def answer(item: Item) -> Answer:
-        body = {"item": item_to_wire(item)}
-        return Answer({"message": message, **body} if message else body, etag=item.etag)
+        return Answer({**_message("Item", done), "item": item_to_wire(item)}, etag=item.etag)
 
     return answer
 
 
 def _deleted_item(item: Item) -> Answer:
-    return Answer({"message": "Item deleted successfully", "deleted_item": item_to_wire(item)})
+    return Answer({**_message("Item", "deleted"), "deleted_item": item_to_wire(item)})
 
 
 def _items(page: Page[Item]) -> Answer:
     return Answer(page_to_wire("items", page, item_to_wire))
 
 
+def _stock_change(done: str) -> Callable[[StockChange], Answer]:
+    def answer(change: StockChange) -> Answer:
+        body = {
+            **_message("Stock", done),
+            "item": item_to_wire(change.item),
+            "movement": movement_to_wire(change.movement),
+        }
+        return Answer(body, etag=change.item.etag)
+
+    return answer
+
+
+def _transfer(transfer: Transfer) -> Answer:
+    return Answer(
+        {
+            **_message("Stock", "transferred"),
+            "from": item_to_wire(transfer.source),
+            "to": item_to_wire(transfer.destination),
+        }
+    )
+
+
+def _movements(page: Page[Movement]) -> Answer:
+    return Answer(page_to_wire("movements", page, movement_to_wire))
+
+
+def _reservation(done: str | None = None) -> Callable[[Reservation], Answer]:
+    def answer(reservation: Reservation) -> Answer:
+        shown = {"reservation": reservation_to_wire(reservation)}
+        return Answer({**_message("Reservation", done), **shown})
+
+    return answer
+
+
+def _rows(results: tuple[RowResult, ...]) -> Answer:
+    return Answer({"results": [row_to_wire(row) for row in results]})
+
+
+# What each operation is called in code, on the wire and in the deployment; `Route.path` uses the names of the fields.
 ROUTES = (
-    Route(
-        "POST", "/items", CreateItem, Inventory.create_item, 201, _item("Item created successfully")
-    ),
+    Route("POST", "/items", CreateItem, Inventory.create_item, 201, _item("created")),
     Route("GET", "/items", ListItems, Inventory.list_items, 200, _items),
+    Route("POST", "/items/batch", BatchItems, Inventory.batch_items, 200, _rows),
     Route("GET", "/items/{item_id}", GetItem, Inventory.get_item, 200, _item()),
     Route(
         "PUT",
@@ -123,9 +201,74 @@ ROUTES = (
         UpdateItem,
         Inventory.update_item,
         200,
-        _item("Item updated successfully"),
+        _item("updated"),
     ),
     Route("DELETE", "/items/{item_id}", DeleteItem, Inventory.delete_item, 200, _deleted_item),
+    Route(
+        "POST",
+        "/items/{item_id}/adjustments",
+        AdjustStock,
+        Inventory.adjust_stock,
+        201,
+        _stock_change("adjusted"),
+    ),
+    Route(
+        "POST",
+        "/items/{item_id}/counts",
+        CountStock,
+        Inventory.count_stock,
+        201,
+        _stock_change("counted"),
+    ),
+    Route(
+        "GET",
+        "/items/{item_id}/movements",
+        ListMovements,
+        Inventory.list_movements,
+        200,
+        _movements,
+    ),
+    Route("POST", "/transfers", TransferStock, Inventory.transfer_stock, 201, _transfer),
+    Route(
+        "POST",
+        "/reservations",
+        CreateReservation,
+        Inventory.create_reservation,
+        201,
+        _reservation("created"),
+    ),
+    Route(
+        "GET",
+        "/reservations/{reservation_id}",
+        GetReservation,
+        Inventory.get_reservation,
+        200,
+        _reservation(),
+    ),
+    Route(
+        "POST",
+        "/reservations/{reservation_id}/commit",
+        CommitReservation,
+        Inventory.commit_reservation,
+        200,
+        _reservation("committed"),
+    ),
+    Route(
+        "POST",
+        "/reservations/{reservation_id}/release",
+        ReleaseReservation,
+        Inventory.release_reservation,
+        200,
+        _reservation("released"),
+    ),
+    Route(
+        "POST",
+        "/reservations/{reservation_id}/extend",
+        ExtendReservation,
+        Inventory.extend_reservation,
+        200,
+        _reservation("extended"),
+    ),
 )
 
 
@@ -138,18 +281,18 @@ def find_route(
     method: str, path: str
 ) -> tuple[Route[Any, Any] | None, dict[str, str], tuple[str, ...]]:
     """
-    Find what answers *method* on *path*.
+    Find what answers *method* on *path*. A path that a route names literally is no other route's, as in API Gateway.
 
     Returns:
         The route, or None; its path fields as they stand in the path, still percent-encoded; the methods that *path* has.
     """
-    methods = []
-    for route in _all():
-        if match := route.pattern.fullmatch(path):
-            if route.method == method:
-                return route, match.groupdict(), ()
-            methods.append(route.method)
-    return None, {}, tuple(methods)
+    matches = [(route, match) for route in _all() if (match := route.pattern.fullmatch(path))]
+    literal = [(route, match) for route, match in matches if route.path == path]
+    there = literal or matches
+    for route, match in there:
+        if route.method == method:
+            return route, match.groupdict(), ()
+    return None, {}, tuple(route.method for route, _ in there)
 
 
 def _all() -> Iterator[Route[Any, Any]]:

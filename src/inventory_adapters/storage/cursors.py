@@ -12,11 +12,23 @@ from hashlib import sha256
 from typing import Final
 
 from inventory.errors import InvalidCursorError
-from inventory.items import Item
+from inventory.items import Item, ItemKey
 from inventory.paging import Cursor
 from inventory.ports import ItemFilter
+from inventory.reservations import Reservation
+from inventory.stock import Movement
 
-__all__ = ["decode", "decode_item", "encode", "encode_item", "fingerprint"]
+__all__ = [
+    "decode",
+    "decode_item",
+    "decode_movement",
+    "decode_reservation",
+    "encode",
+    "encode_item",
+    "encode_movement",
+    "encode_reservation",
+    "fingerprint",
+]
 
 _VERSION: Final = 1
 _HASH_BYTES: Final = 12
@@ -39,6 +51,39 @@ def decode_item(wanted: ItemFilter, token: Cursor) -> tuple[str, ...]:
         InvalidCursorError: As `decode`.
     """
     return decode(token, fingerprint(wanted), _BY_EDIT if wanted.index == "category" else _BY_ID)
+
+
+def encode_movement(movement: Movement) -> Cursor:
+    """Return the token for the place of *movement* in its item's ledger."""
+    return encode(fingerprint("movements", movement.key), (f"{movement.seq:012}",))
+
+
+def decode_movement(key: ItemKey, token: Cursor) -> int:
+    """
+    Return the `seq` of the movement in the ledger of *key* that *token* names.
+
+    Raises:
+        InvalidCursorError: As `decode`.
+    """
+    [seq] = decode(token, fingerprint("movements", key), (12,))
+    if not (seq.isascii() and seq.isdigit()):
+        raise InvalidCursorError
+    return int(seq)
+
+
+def encode_reservation(reservation: Reservation) -> Cursor:
+    """Return the token for the place of *reservation* among those that are held."""
+    return encode(fingerprint("held"), reservation.position)
+
+
+def decode_reservation(token: Cursor) -> tuple[str, ...]:
+    """
+    Return the place among held reservations that *token* names, as `Reservation.position` gives it.
+
+    Raises:
+        InvalidCursorError: As `decode`.
+    """
+    return decode(token, fingerprint("held"), (64, 1024))
 
 
 def fingerprint(*query: object) -> str:

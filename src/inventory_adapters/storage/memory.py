@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from threading import RLock
 
-from inventory.errors import StaleReadError
-from inventory.items import Item, ItemKey
+from inventory.errors import AlreadyServedError, StaleReadError
+from inventory.idempotency import ServedRecord
+from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter
+from inventory.reservations import Reservation, ReservationState, forgotten_before
 from inventory.stock import Movement
 from inventory_adapters.storage import cursors
 
@@ -24,6 +26,8 @@ class MemoryRepository:
         self._lock = RLock()
         self._items: dict[ItemKey, Item] = {}
         self._movements: dict[ItemKey, list[Movement]] = {}
+        self._reservations: dict[str, Reservation] = {}
+        self._served: dict[str, ServedRecord] = {}
 
     def get_item(self, key: ItemKey) -> Item | None:
         with self._lock:
@@ -52,15 +56,90 @@ class MemoryRepository:
             next_cursor=cursors.encode_item(wanted, items[-1]) if more else None,
         )
 
+    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
+        before = cursors.decode_movement(key, page.cursor) if page.cursor else None
+        with self._lock:
+            newest_first = self._movements.get(key, [])[::-1]
+        rest = [movement for movement in newest_first if before is None or movement.seq < before]
+        movements = tuple(rest[: page.size])
+        full = len(movements) == page.size
+        return Page(
+            items=movements,
+            next_cursor=cursors.encode_movement(movements[-1]) if full else None,
+        )
+
+    def first_movement(self, key: ItemKey) -> Movement | None:
+        with self._lock:
+            return next(iter(self._movements.get(key, ())), None)
+
+    def get_reservation(self, reservation_id: str) -> Reservation | None:
+        with self._lock:
+            return self._reservations.get(reservation_id)
+
+    def held_reservations(
+        self, page: PageRequest, *, due_by: Timestamp | None
+    ) -> Page[Reservation]:
+        after = cursors.decode_reservation(page.cursor) if page.cursor else ()
+        with self._lock:
+            held = [
+                reservation
+                for reservation in self._reservations.values()
+                if reservation.state is ReservationState.HELD
+                and (due_by is None or reservation.expires_at <= due_by)
+                and reservation.position > after
+            ]
+        held.sort(key=lambda reservation: reservation.position)
+        reservations = tuple(held[: page.size])
+        more = len(held) > page.size
+        return Page(
+            items=reservations,
+            next_cursor=cursors.encode_reservation(reservations[-1]) if more else None,
+        )
+
+    def get_served(self, record_id: str) -> ServedRecord | None:
+        with self._lock:
+            return self._served.get(record_id)
+
+    def purge(self, at: Timestamp) -> int:
+        with self._lock:
+            old = [name for name, served in self._served.items() if served.expires_at <= at]
+            forgotten = forgotten_before(at)
+            closed = [
+                name
+                for name, reservation in self._reservations.items()
+                if reservation.closed_at is not None and reservation.closed_at <= forgotten
+            ]
+            for name in old:
+                del self._served[name]
+            for name in closed:
+                del self._reservations[name]
+            return len(old) + len(closed)
+
     def commit(self, change: Change) -> None:
         with self._lock:
-            for write in change.items:
-                if not _still(self._items.get(write.key), write.before):
-                    raise StaleReadError
+            self._check(change)
             for write in change.items:
                 self._items[write.key] = write.after
             for movement in change.movements:
                 self._movements.setdefault(movement.key, []).append(movement)
+            if change.reservation is not None:
+                after = change.reservation.after
+                self._reservations[after.reservation_id] = after
+            if change.served is not None:
+                self._served[change.served.record_id] = change.served
+
+    def _check(self, change: Change) -> None:
+        if change.served is not None:
+            known = self._served.get(change.served.record_id)
+            if known is not None and known.expires_at > change.served.served_at:
+                raise AlreadyServedError
+        for write in change.items:
+            if not _still(self._items.get(write.key), write.before):
+                raise StaleReadError
+        if change.reservation is not None:
+            before, after = change.reservation.before, change.reservation.after
+            if self._reservations.get(after.reservation_id) != before:
+                raise StaleReadError
 
     def edit_item(self, edit: ItemEdit) -> Item:
         with self._lock:

@@ -1,0 +1,545 @@
+"""
+The items table and the ledger table: one conditional write, or one transaction, per commit.
+
+What each call costs is part of the product: create, get, delete, edit and a page of a list are one request each; a change of
+stock is one transaction; lists by SKU and of low stock are one query and one batch read. Only a list without an indexed filter
+scans the table.
+
+A write whose answer was lost is sent again by the SDK, and must not apply twice. A transaction has one token per decision;
+beyond the token's life, and for single writes, the `write_id` in what was stored tells our own work from another's.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from attrs import define, evolve, field, frozen
+
+from inventory.deadline import time_left
+from inventory.errors import (
+    InvalidCursorError,
+    StaleReadError,
+    StorageError,
+    StorageThrottledError,
+    UnreadableItemError,
+)
+from inventory.items import Item, ItemKey
+from inventory.paging import Cursor, Page, PageRequest
+from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite
+from inventory_adapters import aws
+from inventory_adapters.storage import cursors
+from inventory_adapters.storage.dynamodb_calls import Calls, RefusedError
+from inventory_adapters.storage.dynamodb_rows import (
+    Expression,
+    Row,
+    Value,
+    carries,
+    item_to_row,
+    key_to_row,
+    movement_key,
+    movement_to_row,
+    number,
+    row_to_item,
+    row_to_key,
+    text,
+    value_of,
+)
+from inventory_adapters.storage.dynamodb_table import (
+    CATEGORY_INDEX,
+    ITEMS,
+    LEDGER,
+    LOW_STOCK_PK,
+    SKU_INDEX,
+    STATUS_INDEX,
+    TableSchema,
+    low_stock_sk,
+)
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+__all__ = ["DynamoDBRepository", "make_client"]
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+# Source: API references of TransactWriteItems and BatchGetItem.
+_MAX_ACTIONS: Final = 100
+_MAX_BATCH: Final = 100
+
+# What a page may cost, and how long one more read may take.
+_MOST_READS: Final = 10
+_MOST_SECONDS: Final = 3.0
+_MOST_BYTES: Final = 4 << 20
+_ONE_READ_SECONDS: Final = 1.5
+
+_FIRST_ROWS: Final = 100
+_MOST_ROWS: Final = 2000
+_MOST_EMPTY_BATCHES: Final = 5
+
+# Source: "DynamoDB read consistency": a unit reads 8 KB where the read may lag behind, as lists may.
+_BYTES_PER_UNIT: Final = 8192
+
+_INDEXES: Final = {"sku": SKU_INDEX, "category": CATEGORY_INDEX, "status": STATUS_INDEX}
+_KEYS_ONLY: Final = {"sku", "low_stock"}
+_BY_ID: Final = ("item_id", "sku")
+_BY_EDIT: Final = ("updated_at", "item_id", "sku")
+
+_Place = tuple[str, ...]
+_Action = dict[str, dict[str, Any]]
+
+
+def make_client(
+    *,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    parameter_validation: bool = False,
+) -> "BaseClient":
+    """
+    Return a client for `DynamoDBRepository`; see `inventory_adapters.aws.make_client`.
+
+    DynamoDB answers in milliseconds: what takes a second is better sent again, while there is still time for it.
+    """
+    return aws.make_client(
+        "dynamodb",
+        connect_timeout=0.5,
+        read_timeout=1,
+        attempts=3,
+        endpoint_url=endpoint_url,
+        region=region,
+        parameter_validation=parameter_validation,
+    )
+
+
+class DynamoDBRepository:
+    """
+    Keeps items and their ledger in two DynamoDB tables; safe to share between threads.
+
+    Retries of the client stay within `inventory.deadline`: constructing a repository registers a handler with the client.
+
+    Args:
+        client: botocore's low-level client for DynamoDB, such as `make_client` returns.
+        table: The table with the schema `dynamodb_table.ITEMS`.
+        ledger_table: The one with the schema `dynamodb_table.LEDGER`.
+        pause: Sleeps a number of seconds between two attempts at the same call.
+    """
+
+    def __init__(
+        self,
+        client: "BaseClient",
+        *,
+        table: str,
+        ledger_table: str,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._call = Calls(client, pause=pause)
+        self._pause = pause
+        self._table = table
+        self._ledger_table = ledger_table
+
+    def get_item(self, key: ItemKey) -> Item | None:
+        """See `inventory.ports.InventoryRepository.get_item`."""
+        row = self._row(self._table, key_to_row(key))
+        return None if row is None else row_to_item(row)
+
+    def find_item(self, item_id: str) -> Item | None:
+        """See `inventory.ports.InventoryRepository.find_item`."""
+        expression = Expression()
+        condition = expression.equals("item_id", text(item_id))
+        found = self._call(
+            "query",
+            TableName=self._table,
+            ConsistentRead=True,
+            Limit=1,
+            **expression.arguments(KeyConditionExpression=condition),
+        )
+        return next(map(row_to_item, found["Items"]), None)
+
+    def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
+        """See `inventory.ports.InventoryRepository.get_items`."""
+        return tuple(map(row_to_item, self._rows(tuple(dict.fromkeys(keys)))))
+
+    def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
+        """
+        See `inventory.ports.InventoryRepository.list_items`.
+
+        Rows that lack a status mean `available`, but are in no index by status.
+        """
+        place = cursors.decode_item(wanted, page.cursor) if page.cursor else None
+        if place and wanted.index == "sku" and place[-1] != wanted.sku:
+            raise InvalidCursorError
+        found: list[Item] = []
+        unreadable: list[UnreadableItemError] = []
+        budget = _Budget()
+        while True:
+            # One more than asked for tells the last page from the others.
+            chunk = self._chunk(wanted, place, budget.limit(wanted, page.size + 1 - len(found)))
+            for row in chunk.rows:
+                try:
+                    item = row_to_item(row)
+                except UnreadableItemError as error:
+                    unreadable.append(error)
+                else:
+                    if wanted.passes(item):
+                        found.append(item)
+            place = chunk.end
+            budget.spend(chunk)
+            if place is None or len(found) > page.size or budget.is_spent:
+                break
+        _warn_of(unreadable)
+        if len(found) > page.size:
+            del found[page.size :]
+            place = wanted.position(found[-1])
+        return Page(
+            items=tuple(found),
+            next_cursor=_cursor(wanted, place),
+        )
+
+    def commit(self, change: Change) -> None:
+        """See `inventory.ports.InventoryRepository.commit`."""
+        try:
+            if (item := _lone_new_item(change)) is not None:
+                row = item_to_row(item) | {"last_write": text(change.write_id)}
+                self._call("put_item", **_put_new(self._table, ITEMS, row))
+            else:
+                self._transact(list(self._actions(change)), write_id=change.write_id)
+        except RefusedError as refused:
+            # What refuses a resent write may be its own first copy.
+            if not (refused.was_resent and self._was_kept(change)):
+                raise StaleReadError from refused
+
+    def edit_item(self, edit: ItemEdit) -> Item:
+        """See `inventory.ports.InventoryRepository.edit_item`."""
+        if edit.versions is not None and not edit.versions:
+            raise StaleReadError(self.get_item(edit.key))
+        expression = Expression()
+        new = {**edit.fields, "updated_at": edit.at}
+        version = expression.name("version")
+        zero, one = (expression.value(number(it)) for it in (0, 1))
+        assignments = [
+            *(f"{expression.name(it)} = {expression.value(value_of(new[it]))}" for it in new),
+            f"{version} = if_not_exists({version}, {zero}) + {one}",
+            *expression.signature(edit.write_id),
+        ]
+        conditions = [expression.readable(), expression.unsigned(edit.write_id)]
+        if edit.versions is not None:
+            conditions.append(expression.version_in(edit.versions))
+        try:
+            answer = self._call(
+                "update_item",
+                TableName=self._table,
+                Key=key_to_row(edit.key),
+                **expression.arguments(
+                    UpdateExpression="SET " + ", ".join(assignments),
+                    ConditionExpression=" AND ".join(conditions),
+                ),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except RefusedError as refused:
+            if refused.row is not None and carries(refused.row, edit.write_id):
+                return row_to_item(refused.row)
+            raise _why(refused) from refused
+        return row_to_item(answer["Attributes"])
+
+    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
+        """
+        See `inventory.ports.InventoryRepository.delete_item`.
+
+        Where the answer to a delete was lost and the SDK sent it again, the item is found gone: nothing is left that could
+        tell who deleted it.
+        """
+        if tags is not None and not tags:
+            raise StaleReadError(self.get_item(key))
+        expression = Expression()
+        conditions = [expression.readable(), expression.means("reserved", 0)]
+        if tags is not None:
+            conditions.append(expression.tag_in(tags))
+        try:
+            answer = self._call(
+                "delete_item",
+                TableName=self._table,
+                Key=key_to_row(key),
+                **expression.arguments(ConditionExpression=" AND ".join(conditions)),
+                ReturnValues="ALL_OLD",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except RefusedError as refused:
+            raise _why(refused) from refused
+        return row_to_item(answer["Attributes"])
+
+    # Reading
+
+    def _row(self, table: str, key: Row) -> Row | None:
+        # ConsistentRead: a stale level makes every commit conflict.
+        answer = self._call("get_item", TableName=table, Key=key, ConsistentRead=True)
+        return answer.get("Item")
+
+    def _rows(self, keys: Sequence[ItemKey]) -> list[Row]:
+        rows: list[Row] = []
+        for start in range(0, len(keys), _MAX_BATCH):
+            rows += self._batch([key_to_row(key) for key in keys[start : start + _MAX_BATCH]])
+        return rows
+
+    def _batch(self, keys: list[Row]) -> list[Row]:
+        """Return the rows of the items with these keys; what DynamoDB leaves for later is asked for again."""
+        rows: list[Row] = []
+        attempt = 1
+        wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        while True:
+            answer = self._call("batch_get_item", RequestItems=wanted)
+            got: list[Row] = answer["Responses"].get(self._table, [])
+            rows += got
+            wanted = answer.get("UnprocessedKeys", {})
+            if not wanted:
+                return rows
+            # A big answer comes in parts, which is progress; where nothing comes, the table is asked too much.
+            attempt = 1 if got else attempt + 1
+            pause = self._call.jitter(attempt)
+            if attempt > _MOST_EMPTY_BATCHES or pause >= time_left():
+                raise StorageThrottledError
+            self._pause(pause)
+
+    def _chunk(self, wanted: ItemFilter, place: _Place | None, limit: int) -> "_Chunk":
+        """Read up to *limit* rows of the list of *wanted*, from after *place* on."""
+        answer = self._walk(wanted, place, limit)
+        chunk = _Chunk.of(answer, wanted)
+        if wanted.index not in _KEYS_ONLY:
+            return chunk
+        keys = [row_to_key(row) for row in chunk.rows]
+        rows = {row_to_key(row): row for row in self._rows(keys)}
+        if wanted.index == "low_stock":
+            self._clean([key for key in keys if key not in rows])
+        return evolve(chunk, rows=[rows[key] for key in keys if key in rows], reads=2)
+
+    def _walk(self, wanted: ItemFilter, place: _Place | None, limit: int) -> dict[str, Any]:
+        expression = Expression()
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "Limit": limit,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if place is not None:
+            request["ExclusiveStartKey"] = _start_key(wanted, place)
+        if wanted.index == "item_id":
+            request |= expression.arguments(**_filters(expression, wanted))
+            return self._call("scan", **request)
+        if wanted.index == "low_stock":
+            request |= {"TableName": self._ledger_table, "ConsistentRead": True}
+            condition = expression.equals("pk", text(LOW_STOCK_PK))
+            request |= expression.arguments(KeyConditionExpression=condition)
+            return self._call("query", **request)
+        index = _INDEXES[wanted.index]
+        request["IndexName"] = index.name
+        condition = expression.equals(wanted.index, text(getattr(wanted, wanted.index)))
+        # An index of keys only has nothing else to filter by.
+        filters = {} if wanted.index in _KEYS_ONLY else _filters(expression, wanted)
+        request |= expression.arguments(KeyConditionExpression=condition, **filters)
+        return self._call("query", **request)
+
+    def _clean(self, deleted: list[ItemKey]) -> None:
+        """Remove the low-stock markers that deleted items left. It may fail: the next reader of the list tries again."""
+        actions = [
+            action
+            for key in deleted[: _MAX_ACTIONS // 2]
+            for action in (self._check_gone(key), self._unmark(key))
+        ]
+        if actions and time_left() > _ONE_READ_SECONDS:
+            with suppress(StorageError, RefusedError):
+                self._call("transact_write_items", TransactItems=actions)
+
+    # Writing
+
+    def _actions(self, change: Change) -> Iterator[_Action]:
+        """Yield everything that *change* writes, one action for each row."""
+        explained = {movement.key for movement in change.movements}
+        for write in change.items:
+            # Without a movement to tell our write by, the row itself carries its mark.
+            yield self._write(write, signature=None if write.key in explained else change.write_id)
+            was_low = write.before is not None and write.before.is_low
+            if write.after.is_low and not was_low:
+                yield self._mark(write.key)
+            elif was_low and not write.after.is_low:
+                yield self._unmark(write.key)
+        for movement in change.movements:
+            row = movement_to_row(movement, change.write_id)
+            yield {"Put": _put_new(self._ledger_table, LEDGER, row)}
+
+    def _write(self, write: ItemWrite, *, signature: str | None) -> _Action:
+        if write.before is None:
+            row = item_to_row(write.after)
+            if signature is not None:
+                row["last_write"] = text(signature)
+            return {"Put": _put_new(self._table, ITEMS, row)}
+        expression = Expression()
+        target: dict[str, Any] = {"TableName": self._table, "Key": key_to_row(write.key)}
+        unmoved = expression.level_and_version(write.before)
+        if write.before == write.after:
+            return {"ConditionCheck": target | expression.arguments(ConditionExpression=unmoved)}
+        update = expression.update(item_to_row(write.before), item_to_row(write.after), signature)
+        arguments = expression.arguments(UpdateExpression=update, ConditionExpression=unmoved)
+        return {"Update": target | arguments}
+
+    def _mark(self, key: ItemKey) -> _Action:
+        return {"Put": {"TableName": self._ledger_table, "Item": _marker(key) | key_to_row(key)}}
+
+    def _unmark(self, key: ItemKey) -> _Action:
+        return {"Delete": {"TableName": self._ledger_table, "Key": _marker(key)}}
+
+    def _check_gone(self, key: ItemKey) -> _Action:
+        return {
+            "ConditionCheck": {"TableName": self._table, "Key": key_to_row(key), **_free(ITEMS)}
+        }
+
+    def _transact(self, actions: list[_Action], *, write_id: str) -> None:
+        if len(actions) > _MAX_ACTIONS:
+            msg = f"a transaction has at most {_MAX_ACTIONS} actions, not {len(actions)}"
+            raise ValueError(msg)
+        # 36 characters at most, whatever ids the caller makes. Source: API reference of TransactWriteItems.
+        token = sha256(write_id.encode()).hexdigest()[:32]
+        self._call("transact_write_items", TransactItems=actions, ClientRequestToken=token)
+
+    def _was_kept(self, change: Change) -> bool:
+        """Tell whether *change* is what is stored."""
+        if change.movements:
+            row = self._row(self._ledger_table, movement_key(change.movements[0]))
+            return row is not None and row.get("write_id") == text(change.write_id)
+        row = self._row(self._table, key_to_row(change.items[0].key))
+        return row is not None and carries(row, change.write_id)
+
+
+@frozen(kw_only=True)
+class _Chunk:
+    """What one step of a walk read; *end* is the place of the last row looked at, None where there are no more."""
+
+    rows: list[Row]
+    end: _Place | None
+    size_bytes: float
+    reads: int = 1
+
+    @classmethod
+    def of(cls, answer: dict[str, Any], wanted: ItemFilter) -> Self:
+        rows: list[Row] = answer["Items"]
+        end: Row | None = answer.get("LastEvaluatedKey")
+        if end is not None and wanted.index == "low_stock":
+            # The key of a marker may be a hash, but the marker says whose it is.
+            end = rows[-1]
+        units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0)
+        return cls(
+            rows=rows,
+            end=None if end is None else tuple(end[it]["S"] for it in _order(wanted)),
+            size_bytes=units * _BYTES_PER_UNIT,
+        )
+
+
+@define
+class _Budget:
+    """What a page may cost. A filter that hardly anything passes must not keep one request busy for long."""
+
+    reads: int = 0
+    size_bytes: float = 0
+    started: float = field(factory=time.monotonic)
+
+    def limit(self, wanted: ItemFilter, lacking: int) -> int:
+        """Return how many rows to read next when so many are *lacking*."""
+        most = _MAX_BATCH if wanted.index in _KEYS_ONLY else _MOST_ROWS
+        if not _is_filtered(wanted):
+            return min(lacking, most)
+        # Twice as many each time: how much a filter drops is only found out on the way.
+        return min(_FIRST_ROWS << self.reads, most)
+
+    def spend(self, chunk: _Chunk) -> None:
+        self.reads += chunk.reads
+        self.size_bytes += chunk.size_bytes
+
+    @property
+    def is_spent(self) -> bool:
+        return (
+            self.reads >= _MOST_READS
+            or self.size_bytes >= _MOST_BYTES
+            or time.monotonic() - self.started >= _MOST_SECONDS
+            or time_left() < _ONE_READ_SECONDS
+        )
+
+
+def _is_filtered(wanted: ItemFilter) -> bool:
+    """Tell whether the walk meets rows that do not belong in the list."""
+    given = (wanted.category, wanted.status, wanted.sku, wanted.location, wanted.low_stock)
+    return sum(map(bool, given)) > (wanted.index != "item_id")
+
+
+def _filters(expression: Expression, wanted: ItemFilter) -> dict[str, str]:
+    """Return the filter of a walk: what its index does not already answer."""
+    filters = [
+        expression.means(name, value)
+        for name, value in (("status", wanted.status), ("location", wanted.location))
+        if value is not None and name != wanted.index
+    ]
+    return {"FilterExpression": " AND ".join(filters)} if filters else {}
+
+
+def _order(wanted: ItemFilter) -> tuple[str, ...]:
+    """Name the attributes that make a place in the list of *wanted*, as `ItemFilter.position` has them."""
+    return _BY_EDIT if wanted.index == "category" else _BY_ID
+
+
+def _start_key(wanted: ItemFilter, place: _Place) -> Row:
+    """Return the key that DynamoDB continues after; it need not exist any more."""
+    if wanted.index == "low_stock":
+        item_id, sku = place
+        return _marker(ItemKey(item_id=item_id, sku=sku))
+    key = {name: text(part) for name, part in zip(_order(wanted), place, strict=True)}
+    if wanted.index != "item_id":
+        key[wanted.index] = text(getattr(wanted, wanted.index))
+    return key
+
+
+def _cursor(wanted: ItemFilter, place: _Place | None) -> Cursor | None:
+    return None if place is None else cursors.encode(cursors.fingerprint(wanted), place)
+
+
+def _marker(key: ItemKey) -> dict[str, Value]:
+    return {"pk": text(LOW_STOCK_PK), "sk": text(low_stock_sk(key))}
+
+
+def _put_new(table: str, schema: TableSchema, row: Row) -> dict[str, Any]:
+    """Return the arguments of a put that overwrites nothing."""
+    return {"TableName": table, "Item": row, **_free(schema)}
+
+
+def _free(schema: TableSchema) -> dict[str, Any]:
+    """Return the condition that there is no such row, as a request has it: every row has the first half of its key."""
+    expression = Expression()
+    free = f"attribute_not_exists({expression.name(schema.partition_key)})"
+    return expression.arguments(ConditionExpression=free)
+
+
+def _lone_new_item(change: Change) -> Item | None:
+    """Return the item if *change* is no more than a new item, which one cheaper call can write."""
+    if len(change.items) != 1 or change.movements:
+        return None
+    [write] = change.items
+    return write.after if write.before is None and not write.after.is_low else None
+
+
+def _why(refused: RefusedError) -> Exception:
+    """Return the error for a single write that was refused, and was not our own before."""
+    if refused.was_conflict:
+        return StorageThrottledError()
+    try:
+        return StaleReadError(None if refused.row is None else row_to_item(refused.row))
+    except UnreadableItemError as error:
+        return error
+
+
+def _warn_of(unreadable: list[UnreadableItemError]) -> None:
+    if unreadable:
+        first = unreadable[0]
+        _LOGGER.warning(
+            "left %d rows that cannot be read as items out of a list; the first is item_id=%r sku=%r",
+            len(unreadable),
+            first.item_id,
+            first.sku,
+        )

@@ -1,0 +1,951 @@
+"""The contract on moto, and what only DynamoDB can do to us. The classes without `Test` run on DynamoDB Local as well."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import cache
+
+import pytest
+from attrs import evolve
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ReadTimeoutError
+from moto import mock_aws
+from moto.core.models import botocore_stubber
+
+from inventory.deadline import deadline
+from inventory.errors import (
+    InvalidCursorError,
+    StaleReadError,
+    StorageThrottledError,
+    StorageUnavailableError,
+    UnreadableItemError,
+)
+from inventory.items import ItemKey, Timestamp
+from inventory.paging import PageRequest
+from inventory.ports import Change, ItemFilter, ItemWrite
+from inventory_adapters.storage import cursors, dynamodb
+from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
+from inventory_adapters.storage.dynamodb_rows import item_to_row, key_to_row
+from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.testing import (
+    RepositoryContract,
+    a_time,
+    an_edit,
+    an_item,
+    creation,
+    pages,
+    rewrite,
+    walk,
+)
+
+TABLE = "inventory-test"
+LEDGER_TABLE = "inventory-test-ledger"
+ANY = ItemFilter()
+LOW = ItemFilter(low_stock=True)
+
+
+def create_tables(client, table, ledger_table):
+    for schema, name in ((ITEMS, table), (LEDGER, ledger_table)):
+        client.create_table(**create_table_arguments(schema, name))
+
+
+@cache
+def shared_client():
+    """Making a client takes longer than most tests with it; it is made inside a test, where credentials are made up."""
+    return make_client(parameter_validation=True)
+
+
+@pytest.fixture
+def client():
+    """A client of an empty DynamoDB inside this process, with both tables."""
+    with mock_aws():
+        create_tables(shared_client(), TABLE, LEDGER_TABLE)
+        yield shared_client()
+
+
+@pytest.fixture
+def pauses():
+    """The seconds that the repository would have slept."""
+    return []
+
+
+@pytest.fixture
+def repository(client, pauses):
+    return DynamoDBRepository(client, table=TABLE, ledger_table=LEDGER_TABLE, pause=pauses.append)
+
+
+@pytest.fixture
+def calls(client):
+    """How often each operation was called; retries of the SDK are not calls."""
+    counts = Counter()
+
+    def count(model, **_):
+        counts[model.name] += 1
+
+    client.meta.events.register("before-call.dynamodb", count)
+    yield counts
+    client.meta.events.unregister("before-call.dynamodb", count)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """The SDK retries at once."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+
+
+@contextmanager
+def lost_answer(client, meanwhile=lambda: None):
+    """Let the next request through, do something *meanwhile*, and drop its answer: the SDK will send it again."""
+    endpoint = client._endpoint
+    send = endpoint._do_get_response
+    lost = []
+
+    def send_and_lose(request, operation_model, context):
+        answer = send(request, operation_model, context)
+        if lost:
+            return answer
+        lost.append(operation_model.name)
+        meanwhile()
+        return None, ReadTimeoutError(endpoint_url=request.url)
+
+    endpoint._do_get_response = send_and_lose
+    try:
+        yield lost
+    finally:
+        endpoint._do_get_response = send
+    assert lost
+
+
+@contextmanager
+def failing(client, *answers):
+    """Answer the next requests with these errors, instead of DynamoDB."""
+    left = list(answers)
+
+    def fail(request, **_):
+        # Else moto carries out the request all the same, and only its answer goes unheard.
+        botocore_stubber.enabled = not left
+        return left.pop(0)(request) if left else None
+
+    client.meta.events.register_first("before-send.dynamodb", fail)
+    try:
+        yield left
+    finally:
+        client.meta.events.unregister("before-send.dynamodb", fail)
+        botocore_stubber.enabled = True
+
+
+class Raw:
+    """The body of an answer, as the SDK reads it."""
+
+    def __init__(self, body):
+        self.body = body
+
+    def stream(self, **_):
+        yield self.body
+
+
+def an_answer(status, body):
+    content = json.dumps(body).encode()
+    return lambda request: AWSResponse(request.url, status, {}, Raw(content))
+
+
+def an_error(code, status=400, **more):
+    return an_answer(status, {"__type": f"com.amazonaws.dynamodb#{code}", "message": "", **more})
+
+
+def cancelled(*codes):
+    reasons = [{"Code": code, "Message": ""} for code in codes]
+    return an_error("TransactionCanceledException", CancellationReasons=reasons)
+
+
+def stored(client, repository, item):
+    return client.get_item(TableName=repository._table, Key=key_to_row(item.key))["Item"]
+
+
+def put(client, repository, row):
+    client.put_item(TableName=repository._table, Item=row)
+
+
+LEGACY_KEY = ItemKey(item_id="8c4f", sku="S" * 200)
+
+
+def a_legacy_row(**attributes):
+    """A row as the first version of this API wrote it, with what has since been forbidden."""
+    row = {
+        "item_id": {"S": LEGACY_KEY.item_id},
+        "sku": {"S": LEGACY_KEY.sku},
+        "name": {"S": "Hammer"},
+        "quantity": {"N": "5"},
+        "price": {"N": "12345678901234567890123456789012345.678"},
+        "category": {"S": "tools"},
+        "created_at": {"S": "2024-01-31T08:00:00.123456"},
+        "updated_at": {"S": "2024-02-29T08:00:00"},
+        "supplier": {"S": "kept by another program"},
+        **attributes,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+LEGACY_ITEM = evolve(
+    an_item(LEGACY_KEY.item_id, sku=LEGACY_KEY.sku, on_hand=5),
+    name="Hammer",
+    price=Decimal("12345678901234567890123456789012345.678"),
+    version=0,
+    created_at=Timestamp("2024-01-31T08:00:00.123456"),
+    updated_at=Timestamp("2024-02-29T08:00:00"),
+)
+
+FOREIGN = {
+    "no quantity": {"quantity": None},
+    "quantity as text": {"quantity": {"S": "5"}},
+    "half a unit": {"quantity": {"N": "2.5"}},
+    "less than nothing": {"quantity": {"N": "-1"}},
+    "more promised than there": {"reserved": {"N": "6"}},
+    "reserved as text": {"reserved": {"S": "0"}},
+    "negative version": {"version": {"N": "-1"}},
+    "no name": {"name": None},
+    "name as a number": {"name": {"N": "1"}},
+    "no time": {"created_at": None},
+    "price as a word": {"price": {"S": "cheap"}},
+    "price as a list": {"price": {"L": []}},
+    "description as a flag": {"description": {"BOOL": True}},
+    "location as a map": {"location": {"M": {}}},
+}
+# A condition can tell types and bounds, but not whether a number is whole or a text a price.
+UNSEEN_BY_CONDITIONS = {"half a unit", "price as a word"}
+
+
+class TestContract(RepositoryContract):
+    concurrent = False
+
+    @pytest.fixture
+    def repository(self, repository):
+        """The one that all tests of this module use."""
+        return repository
+
+
+class EarlierRows:
+    """Rows of an earlier version, and of other programs."""
+
+    def test_a_row_of_an_earlier_version_is_an_item(self, client, repository):
+        """What it lacks has its default; long keys, naive times and 38 digits come back as they are."""
+        put(client, repository, a_legacy_row())
+
+        assert repository.get_item(LEGACY_KEY) == LEGACY_ITEM
+        assert repository.find_item(LEGACY_KEY.item_id) == LEGACY_ITEM
+        assert repository.get_items([LEGACY_KEY]) == (LEGACY_ITEM,)
+        assert walk(repository, ANY) == [LEGACY_ITEM]
+        assert walk(repository, ItemFilter(category="tools")) == [LEGACY_ITEM]
+        assert walk(repository, ItemFilter(sku=LEGACY_KEY.sku)) == [LEGACY_ITEM]
+
+    def test_missing_attributes_pass_filters_for_their_defaults(self, client, repository):
+        """A row without location or status, or with null there, is at the default one and available."""
+        put(client, repository, a_legacy_row(location={"NULL": True}))
+
+        for category in (None, "tools"):
+            wanted = ItemFilter(category=category, location="default")
+            assert walk(repository, wanted) == [LEGACY_ITEM]
+            assert walk(repository, evolve(wanted, location="north")) == []
+        assert walk(repository, ItemFilter(category="tools", status="available")) == [LEGACY_ITEM]
+
+    @pytest.mark.parametrize(
+        ("attributes", "changes"),
+        [
+            ({"quantity": {"N": "5.0"}}, {}),
+            ({"quantity": {"N": "5E+0"}}, {}),
+            ({"price": None}, {"price": Decimal(0)}),
+            ({"price": {"NULL": True}}, {"price": Decimal(0)}),
+            ({"price": {"S": "19.90"}}, {"price": Decimal("19.90")}),
+            ({"description": {"NULL": True}, "reorder_point": {"NULL": True}}, {}),
+            ({"status": {"S": "gone fishing"}}, {"status": "gone fishing"}),
+        ],
+    )
+    def test_sloppy_writers_are_understood(self, client, repository, attributes, changes):
+        """Numbers and nulls that other programs stored mean what they say."""
+        put(client, repository, a_legacy_row(**attributes))
+
+        assert repository.get_item(LEGACY_KEY) == evolve(LEGACY_ITEM, **changes)
+
+    def test_an_edit_keeps_what_it_does_not_know(self, client, repository):
+        """Only the edited attributes, the version and the mark of the write are set."""
+        put(client, repository, a_legacy_row())
+        edit = an_edit(LEGACY_ITEM, name="Sledge hammer", versions={0})
+
+        edited = repository.edit_item(edit)
+
+        assert edited == LEGACY_ITEM.edited({"name": "Sledge hammer"}, at=edit.at)
+        row = stored(client, repository, LEGACY_ITEM)
+        assert row["supplier"] == {"S": "kept by another program"}
+        assert row.keys() - a_legacy_row().keys() == {"version", "last_write", "prior_write"}
+
+    def test_a_movement_keeps_what_it_does_not_know(self, client, repository):
+        """A commit sets the attributes that differ, on missing counters, and no others."""
+        put(client, repository, a_legacy_row())
+
+        repository.commit(rewrite(LEGACY_ITEM, on_hand=3))
+
+        row = stored(client, repository, LEGACY_ITEM)
+        assert row == a_legacy_row(quantity={"N": "3"}) | {"seq": {"N": "1"}}
+
+    def test_a_row_of_an_earlier_version_can_be_deleted(self, client, repository):
+        """Missing counters count as 0 in the tag, and as nothing reserved."""
+        put(client, repository, a_legacy_row())
+
+        with pytest.raises(StaleReadError) as refused:
+            repository.delete_item(LEGACY_KEY, tags=frozenset({(1, 0)}))
+
+        assert refused.value.current == LEGACY_ITEM
+        assert repository.delete_item(LEGACY_KEY, tags=frozenset({(0, 0)})) == LEGACY_ITEM
+        assert repository.get_item(LEGACY_KEY) is None
+
+    @pytest.mark.parametrize("attributes", FOREIGN.values(), ids=FOREIGN)
+    def test_a_foreign_row_is_an_error_by_name(self, client, repository, attributes):
+        """Whoever asks for it hears that it is there, and no item."""
+        put(client, repository, a_legacy_row(**attributes))
+
+        for read in (
+            lambda: repository.get_item(LEGACY_KEY),
+            lambda: repository.find_item(LEGACY_KEY.item_id),
+            lambda: repository.get_items([LEGACY_KEY]),
+        ):
+            with pytest.raises(UnreadableItemError) as unreadable:
+                read()
+            assert (unreadable.value.item_id, unreadable.value.sku) == ("8c4f", "S" * 200)
+
+    @pytest.mark.parametrize(
+        "attributes",
+        [row for name, row in FOREIGN.items() if name not in UNSEEN_BY_CONDITIONS],
+        ids=[name for name in FOREIGN if name not in UNSEEN_BY_CONDITIONS],
+    )
+    def test_a_foreign_row_is_left_alone(self, client, repository, attributes):
+        """It is neither edited nor deleted."""
+        put(client, repository, a_legacy_row(**attributes))
+
+        with pytest.raises(UnreadableItemError):
+            repository.edit_item(an_edit(LEGACY_ITEM, description="new"))
+        with pytest.raises(UnreadableItemError):
+            repository.delete_item(LEGACY_KEY)
+
+        assert stored(client, repository, LEGACY_ITEM) == a_legacy_row(**attributes)
+
+    def test_a_list_leaves_foreign_rows_out_with_one_warning(self, client, repository, caplog):
+        """The page is as full as asked for, and the log names no more than one key and a number."""
+        for number in range(4):
+            foreign = a_legacy_row(
+                item_id={"S": f"foreign-{number}"},
+                updated_at={"S": f"200{number}"},
+                name={"N": "1"},
+            )
+            put(client, repository, foreign)
+        put(client, repository, a_legacy_row(item_id={"S": "z"}, updated_at={"S": "2025"}))
+
+        page = repository.list_items(ItemFilter(category="tools"), PageRequest(size=1))
+
+        assert [item.item_id for item in page.items] == ["z"]
+        assert page.next_cursor is None
+        [record] = [it for it in caplog.records if it.name == dynamodb.__name__]
+        assert record.levelno == logging.WARNING
+        assert "4 rows" in record.getMessage()
+        assert "item_id='foreign-0'" in record.getMessage()
+        assert "Hammer" not in record.getMessage()
+
+
+class TestEarlierRows(EarlierRows):
+    pass
+
+
+class LostAnswers:
+    """An answer is lost after the write: the SDK sends it again, and it must not apply twice."""
+
+    def test_a_creation_succeeds(self, client, repository):
+        """The item that is in the way is the one just written."""
+        with lost_answer(client):
+            repository.commit(creation(an_item()))
+
+        assert repository.get_item(an_item().key) == an_item()
+
+    def test_a_creation_that_meets_a_stranger_does_not(self, client, repository):
+        """A key that another writer took stays taken, resent or not."""
+        repository.commit(creation(an_item(name="theirs")))
+
+        with lost_answer(client), pytest.raises(StaleReadError):
+            repository.commit(creation(an_item(name="ours")))
+
+        assert repository.get_item(an_item().key) == an_item(name="theirs")
+
+    def test_a_creation_of_a_low_item_succeeds(self, client, repository):
+        """So it does when it takes a transaction."""
+        low = an_item(reorder_point=10)
+
+        with lost_answer(client):
+            repository.commit(creation(low))
+
+        assert walk(repository, LOW) == [low]
+
+    @pytest.mark.parametrize("versions", [None, {1}])
+    def test_an_edit_is_applied_once(self, client, repository, versions):
+        """Also where it asked for the version that it has itself counted up."""
+        repository.commit(creation(an_item()))
+
+        with lost_answer(client):
+            edited = repository.edit_item(an_edit(an_item(), name="new", versions=versions))
+
+        assert edited == an_item(name="new", version=2, updated_at=a_time(60))
+        assert repository.get_item(edited.key) == edited
+
+    @pytest.mark.parametrize("versions", [None, {1}])
+    def test_an_edit_that_another_writer_followed_is_applied_once(
+        self, client, repository, versions
+    ):
+        """The later edit stays on top, and is what the first one answers with."""
+        repository.commit(creation(an_item()))
+        first = an_edit(an_item(), name="first", versions=versions)
+        second = an_edit(an_item(), name="second")
+
+        with lost_answer(client, meanwhile=lambda: repository.edit_item(second)):
+            answer = repository.edit_item(first)
+
+        assert answer == an_item(name="second", version=3, updated_at=a_time(60))
+        assert repository.get_item(answer.key) == answer
+
+    def test_an_edit_that_many_movements_followed_is_applied_once(self, client, repository):
+        """Movements of stock do not push the mark of an edit out of the row."""
+        repository.commit(creation(an_item()))
+
+        def move():
+            for _ in range(3):
+                item = repository.get_item(an_item().key)
+                repository.commit(rewrite(item, on_hand=item.level.on_hand - 1))
+
+        with lost_answer(client, meanwhile=move):
+            answer = repository.edit_item(an_edit(an_item(), name="new"))
+
+        assert (answer.version, answer.level.seq, answer.level.on_hand) == (2, 3, 7)
+
+    def test_a_transaction_is_applied_once(self, client, repository):
+        """The movement at its place in the ledger is our own."""
+        repository.commit(creation(an_item()))
+
+        with lost_answer(client):
+            repository.commit(rewrite(an_item(), on_hand=3))
+
+        assert repository.get_item(an_item().key) == an_item(on_hand=3, seq=1)
+
+    def test_a_transaction_that_another_writer_followed_is_applied_once(self, client, repository):
+        """The level has moved on twice, and both movements are in the ledger."""
+        repository.commit(creation(an_item()))
+
+        def move():
+            repository.commit(rewrite(an_item(on_hand=3, seq=1), on_hand=2))
+
+        with lost_answer(client, meanwhile=move):
+            repository.commit(rewrite(an_item(), on_hand=3))
+
+        assert repository.get_item(an_item().key) == an_item(on_hand=2, seq=2)
+
+    def test_a_transaction_without_a_movement_is_applied_once(self, client, repository):
+        """A new reorder point moves nothing: the row itself carries the mark."""
+        repository.commit(creation(an_item()))
+
+        with lost_answer(client):
+            repository.commit(rewrite(an_item(), reorder_point=20))
+
+        assert walk(repository, LOW) == [an_item(reorder_point=20, version=2)]
+
+    def test_a_stale_transaction_stays_stale(self, client, repository):
+        """What another writer's movement has refused is not mistaken for our own work."""
+        repository.commit(creation(an_item()))
+        repository.commit(rewrite(an_item(), on_hand=1))
+
+        with lost_answer(client), pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(), on_hand=1))
+
+        assert repository.get_item(an_item().key) == an_item(on_hand=1, seq=1)
+
+    def test_a_delete_finds_the_item_gone(self, client, repository):
+        """Nothing is left that could tell who deleted it; documented."""
+        repository.commit(creation(an_item()))
+
+        with lost_answer(client), pytest.raises(StaleReadError) as refused:
+            repository.delete_item(an_item().key)
+
+        assert refused.value.current is None
+        assert repository.get_item(an_item().key) is None
+
+
+class TestLostAnswers(LostAnswers):
+    pass
+
+
+class Costs:
+    """The cost contract: how many requests each call makes."""
+
+    def test_calls_of_single_items(self, repository, calls):
+        """Create, get, find, edit and delete are one request each."""
+        repository.commit(creation(an_item()))
+        repository.get_item(an_item().key)
+        repository.find_item("item-1")
+        repository.edit_item(an_edit(an_item(), name="new"))
+        repository.delete_item(an_item().key)
+
+        assert calls == dict.fromkeys(
+            ["PutItem", "GetItem", "Query", "UpdateItem", "DeleteItem"], 1
+        )
+
+    def test_refusals_of_single_items(self, repository, calls):
+        """What a condition refuses brings the item along: no second request."""
+        repository.commit(creation(an_item(reserved=1)))
+        calls.clear()
+
+        with pytest.raises(StaleReadError):
+            repository.edit_item(an_edit(an_item(), name="new", versions={7}))
+        with pytest.raises(StaleReadError):
+            repository.delete_item(an_item().key)
+
+        assert calls == {"UpdateItem": 1, "DeleteItem": 1}
+
+    def test_a_movement_is_one_transaction(self, repository, calls):
+        """However much of the ledger and of the low-stock list it touches."""
+        repository.commit(creation(an_item(reorder_point=5)))
+        calls.clear()
+
+        repository.commit(rewrite(an_item(reorder_point=5), on_hand=1))
+
+        assert calls == {"TransactWriteItems": 1}
+
+    @pytest.mark.parametrize(
+        ("wanted", "expected"),
+        [
+            (ItemFilter(category="tools"), {"Query": 1}),
+            (ItemFilter(status="available"), {"Query": 1}),
+            (ItemFilter(category="tools", location="default"), {"Query": 1}),
+            (ItemFilter(sku="SKU-1"), {"Query": 1, "BatchGetItem": 1}),
+            (LOW, {"Query": 1, "BatchGetItem": 1}),
+            (ANY, {"Scan": 1}),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("size", [2, 3, 4])
+    def test_a_page(self, repository, calls, wanted, expected, size):
+        """One read, with a batch read where the index has only keys: for a full page, an exact one, and a short one."""
+        repository.commit(creation(*(an_item(it, reorder_point=10) for it in "abc")))
+        calls.clear()
+
+        page = repository.list_items(wanted, PageRequest(size=size))
+
+        assert calls == expected
+        assert len(page.items) == min(size, 3)
+        assert (page.next_cursor is not None) == (size == 2)
+
+    def test_an_empty_page_reads_no_items(self, repository, calls):
+        """Where the index is empty, there is nothing to look up."""
+        repository.list_items(LOW, PageRequest(size=1))
+
+        assert calls == {"Query": 1}
+
+    def test_a_page_stops_at_its_budget(self, repository, calls, monkeypatch):
+        """A filter that nothing passes ends with a token, not with the patience of the caller."""
+        monkeypatch.setattr(dynamodb, "_FIRST_ROWS", 1)
+        monkeypatch.setattr(dynamodb, "_MOST_ROWS", 1)
+        for start in range(0, 60, 20):
+            repository.commit(creation(*(an_item(f"{start + it:02}") for it in range(20))))
+        repository.commit(creation(an_item("x", location="north", updated_at=a_time(1))))
+        wanted = ItemFilter(category="tools", location="north")
+        calls.clear()
+
+        page = repository.list_items(wanted, PageRequest(size=5))
+
+        assert calls == {"Query": 10}
+        assert page.items == ()
+        assert [it.item_id for it in walk(repository, wanted, cursor=page.next_cursor)] == ["x"]
+
+
+class TestCosts(Costs):
+    pass
+
+
+class Lists:
+    """Lists where DynamoDB differs from the reference."""
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            ItemFilter(category="x" * 2048),
+            ItemFilter(status="\x00"),
+            ItemFilter(sku="\N{GRINNING FACE}" * 256),
+            ItemFilter(location="x" * 2048),
+            ItemFilter(category="", location=""),
+        ],
+        ids=["category", "status", "sku", "location", "empty"],
+    )
+    def test_filters_that_nothing_can_pass_find_nothing(self, repository, wanted):
+        """The longest and strangest values that a caller can ask for are values like any other."""
+        repository.commit(creation(an_item()))
+
+        assert walk(repository, wanted) == []
+
+    def test_a_forged_place_in_another_partition_is_refused(self, repository):
+        """Anyone can make a token: DynamoDB would answer a start key outside of the query with an error of its own."""
+        wanted = ItemFilter(sku="SKU-1")
+        forged = cursors.encode(cursors.fingerprint(wanted), ("item-1", "SKU-2"))
+
+        with pytest.raises(InvalidCursorError):
+            repository.list_items(wanted, PageRequest(size=1, cursor=forged))
+
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            ItemFilter(category="tools"),
+            ItemFilter(status="available"),
+            ItemFilter(sku="SKU-1"),
+            LOW,
+            ANY,
+        ],
+        ids=str,
+    )
+    def test_a_forged_place_is_a_place(self, repository, wanted):
+        """A token for a row that never was continues after it."""
+        repository.commit(creation(*(an_item(it, reorder_point=10) for it in ("a", "zz"))))
+        place = ("9999", "m", "SKU-1") if wanted.index == "category" else ("m", "SKU-1")
+        forged = cursors.encode(cursors.fingerprint(wanted), place)
+
+        page = repository.list_items(wanted, PageRequest(size=10, cursor=forged))
+
+        assert page.next_cursor is None
+        assert {it.item_id for it in page.items} <= {"a", "zz"}
+
+    def test_the_marker_of_a_deleted_item_is_cleaned(self, client, repository):
+        """The first reader of the low-stock list after the delete removes what it left."""
+        repository.commit(creation(an_item(reorder_point=10)))
+        repository.delete_item(an_item().key)
+        assert client.scan(TableName=repository._ledger_table)["Count"] == 1
+
+        assert walk(repository, LOW) == []
+
+        assert client.scan(TableName=repository._ledger_table)["Count"] == 0
+
+    def test_a_walk_of_low_stock_goes_past_stale_markers(self, repository):
+        """Pages fill up, whatever deleted items left between the others."""
+        items = [an_item(f"item-{number}", reorder_point=10) for number in range(7)]
+        repository.commit(creation(*items))
+        for item in items[:6:2]:
+            repository.delete_item(item.key)
+
+        listed = [page.items for page in pages(repository, LOW, size=2)]
+
+        assert listed == [(items[1], items[3]), (items[5], items[6])]
+
+    def test_keys_too_long_to_join_are_listed_too(self, repository):
+        """An id and a SKU of 1000 bytes each fit no sort key together; a hash does."""
+        long = an_item("i" * 1000, sku="s" * 1000, reorder_point=10)
+        repository.commit(creation(long))
+        repository.commit(rewrite(long, on_hand=5))
+
+        assert walk(repository, LOW) == [evolve(long, level=evolve(long.level, on_hand=5, seq=1))]
+
+
+class TestLists(Lists):
+    pass
+
+
+class TestFailures:
+    """What DynamoDB answers when it does not do what it is asked."""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "ProvisionedThroughputExceededException",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+        ],
+    )
+    def test_a_throttled_call_is_sent_again(self, client, repository, code):
+        """Twice too fast, then served."""
+        with failing(client, an_error(code), an_error(code)):
+            repository.commit(creation(an_item()))
+
+        assert repository.get_item(an_item().key) == an_item()
+
+    def test_a_transaction_throttled_twice_is_sent_again(self, client, repository, pauses):
+        """The SDK does not do that for transactions, so we do: with a pause that is never the same."""
+        throttled = cancelled("ThrottlingError", "None")
+
+        with failing(client, throttled, throttled):
+            repository.commit(creation(an_item(reorder_point=10)))
+
+        assert walk(repository, LOW) == [an_item(reorder_point=10)]
+        assert len(pauses) == 2
+        assert 0 <= pauses[0] <= 0.1
+        assert 0 <= pauses[1] <= 0.2
+
+    def test_a_store_that_stays_busy_is_an_error_of_its_own(self, client, repository):
+        """After a bounded number of attempts."""
+        busy = [an_error("ProvisionedThroughputExceededException")] * 100
+
+        with failing(client, *busy) as left, pytest.raises(StorageThrottledError):
+            repository.get_item(an_item().key)
+
+        assert len(left) > 50
+
+    def test_no_pause_is_longer_than_what_is_left(self, client, repository, pauses, monkeypatch):
+        """With the deadline near, throttled is throttled."""
+        monkeypatch.setattr("random.uniform", lambda _low, _high: 1.0)
+        throttled = an_error("ThrottlingException")
+
+        with (
+            deadline(0.9),
+            failing(client, throttled, throttled),
+            pytest.raises(StorageThrottledError),
+        ):
+            repository.get_item(an_item().key)
+
+        assert pauses == []
+
+    def test_a_conflict_is_sent_again(self, client, repository, pauses):
+        """Another transaction was at the row in that very moment."""
+        repository.commit(creation(an_item()))
+
+        with failing(client, cancelled("TransactionConflict", "None")):
+            repository.commit(rewrite(an_item(), on_hand=1))
+
+        assert repository.get_item(an_item().key) == an_item(on_hand=1, seq=1)
+        assert len(pauses) == 1
+
+    def test_endless_conflict_asks_for_a_new_decision(self, client, repository):
+        """After a bounded number of attempts the service reads and decides anew."""
+        repository.commit(creation(an_item()))
+        conflict = cancelled("TransactionConflict", "None")
+
+        with failing(client, *[conflict] * 4), pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(), on_hand=1))
+
+    @pytest.mark.parametrize("verb", ["edit", "delete"])
+    def test_endless_conflict_of_a_single_write_is_no_missing_item(self, client, repository, verb):
+        """It is not stale, for nobody looked: the store is busy."""
+        repository.commit(creation(an_item()))
+        writes = {
+            "edit": lambda: repository.edit_item(an_edit(an_item(), name="new")),
+            "delete": lambda: repository.delete_item(an_item().key),
+        }
+
+        with (
+            failing(client, *[an_error("TransactionConflictException")] * 4),
+            pytest.raises(StorageThrottledError),
+        ):
+            writes[verb]()
+
+    def test_one_failed_condition_among_other_reasons_is_stale(self, client, repository, pauses):
+        """A condition that failed stays failed, whatever befell the other rows."""
+        mixed = cancelled("ThrottlingError", "ConditionalCheckFailed", "TransactionConflict")
+
+        with failing(client, mixed), pytest.raises(StaleReadError):
+            repository.commit(creation(an_item(reorder_point=10)))
+
+        assert pauses == []
+
+    def test_a_refusal_of_what_we_sent_is_our_mistake(self, client, repository):
+        """It is no storage error, so nobody is told to try again."""
+        with (
+            failing(client, cancelled("ValidationError", "None")),
+            pytest.raises(client.exceptions.TransactionCanceledException),
+        ):
+            repository.commit(creation(an_item(reorder_point=10)))
+
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_a_broken_store_is_unavailable(self, client, repository, status):
+        """Once the SDK has given up."""
+        broken = an_error("InternalServerError", status)
+
+        with failing(client, *[broken] * 3) as left, pytest.raises(StorageUnavailableError):
+            repository.get_item(an_item().key)
+
+        assert left == []
+
+    def test_a_missing_table_is_named(self, client):
+        """A wrong name is the mistake of whoever set it, and the message helps them."""
+        repository = DynamoDBRepository(client, table="nowhere", ledger_table="nowhere-ledger")
+
+        with pytest.raises(StorageUnavailableError, match=r"no table 'nowhere'$"):
+            repository.get_item(an_item().key)
+        with pytest.raises(StorageUnavailableError, match=r"no table 'nowhere'$"):
+            repository.get_items([an_item().key])
+
+    def test_a_transaction_names_both_tables(self, client, repository):
+        """DynamoDB does not say which one it misses."""
+        missing = an_error("ResourceNotFoundException")
+
+        with (
+            failing(client, missing),
+            pytest.raises(StorageUnavailableError, match=r"'inventory-test' or '.*-ledger'"),
+        ):
+            repository.commit(creation(an_item(reorder_point=10)))
+
+    @pytest.mark.parametrize("code", ["UnrecognizedClientException", "AccessDeniedException"])
+    def test_refused_credentials_are_said_to_be(self, client, repository, code):
+        """Without a word of what they were."""
+        with (
+            failing(client, an_error(code)),
+            pytest.raises(StorageUnavailableError, match="does not accept our AWS credentials"),
+        ):
+            repository.get_item(an_item().key)
+
+    def test_missing_credentials_are_said_to_be(self, monkeypatch):
+        """Nothing is sent."""
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            monkeypatch.delenv(name)
+        repository = DynamoDBRepository(make_client(), table=TABLE, ledger_table=LEDGER_TABLE)
+
+        with pytest.raises(StorageUnavailableError, match="No usable AWS credentials"):
+            repository.get_item(an_item().key)
+
+    def test_unprocessed_keys_are_asked_for_again(self, client, repository, pauses):
+        """As often as DynamoDB puts them off."""
+        repository.commit(creation(an_item("a"), an_item("b")))
+        keys = [key_to_row(an_item(it).key) for it in "ab"]
+        request = {TABLE: {"Keys": keys[1:], "ConsistentRead": True}}
+        some = {TABLE: [item_to_row(an_item("a"))]}
+        answers = [
+            an_answer(200, {"Responses": some, "UnprocessedKeys": request}),
+            an_answer(200, {"Responses": {}, "UnprocessedKeys": request}),
+        ]
+
+        with failing(client, *answers):
+            found = repository.get_items([an_item("a").key, an_item("b").key])
+
+        assert found == (an_item("a"), an_item("b"))
+        assert len(pauses) == 2
+
+    def test_keys_that_are_never_processed_are_no_missing_items(self, client, repository):
+        """Dropping them would say that the items do not exist."""
+        request = {TABLE: {"Keys": [key_to_row(an_item().key)], "ConsistentRead": True}}
+        nothing = an_answer(200, {"Responses": {}, "UnprocessedKeys": request})
+
+        with failing(client, *[nothing] * 100) as left, pytest.raises(StorageThrottledError):
+            repository.get_items([an_item().key])
+
+        assert len(left) > 50
+
+    def test_a_change_larger_than_a_transaction_is_refused_by_us(self, repository, calls):
+        """Before anything is sent."""
+        items = [an_item(f"{number:03}", reorder_point=10) for number in range(51)]
+
+        with pytest.raises(ValueError, match="at most 100 actions, not 102"):
+            repository.commit(creation(*items))
+
+        assert not calls
+
+    def test_an_item_that_a_change_only_looks_at_is_checked(self, client, repository):
+        """An item that does not change must still be as it was read, and is not written."""
+        repository.commit(creation(an_item("seen"), an_item("moved")))
+        before = stored(client, repository, an_item("seen"))
+        seen = ItemWrite(before=an_item("seen"), after=an_item("seen"))
+        change = rewrite(an_item("moved"), on_hand=1)
+        change = evolve(change, items=(seen, *change.items))
+
+        repository.commit(change)
+        assert stored(client, repository, an_item("seen")) == before
+
+        repository.edit_item(an_edit(an_item("seen"), name="new"))
+        again = rewrite(an_item("moved", on_hand=1, seq=1), on_hand=2)
+        with pytest.raises(StaleReadError):
+            repository.commit(evolve(again, items=(seen, *again.items)))
+
+    def test_write_ids_of_any_length_make_a_token(self, client, repository):
+        """The SDK's token has room for 36 characters; ids are the caller's business."""
+        item = an_item(reorder_point=10)
+        change = Change(write_id="x" * 500, items=(ItemWrite(before=None, after=item),))
+
+        repository.commit(change)
+
+        assert repository.get_item(item.key) == item
+
+
+class TestDeadline:
+    def test_no_call_begins_after_the_deadline(self, repository, calls):
+        """There is nobody left to answer."""
+        with deadline(0), pytest.raises(StorageUnavailableError):
+            repository.get_item(an_item().key)
+
+        assert not calls
+
+    def test_a_store_that_never_answers_is_given_up_in_time(self, monkeypatch):
+        """The SDK would send three times and sleep between; it stops where another attempt could end too late."""
+        monkeypatch.undo()
+        with hanging_server() as endpoint:
+            client = a_client_of(endpoint)
+            repository = DynamoDBRepository(client, table=TABLE, ledger_table=LEDGER_TABLE)
+            started = time.monotonic()
+
+            with deadline(2.4), pytest.raises(StorageUnavailableError):
+                repository.get_item(an_item().key)
+
+        # One attempt, for the second would have had to end within 1.4 seconds.
+        assert time.monotonic() - started < 1.9
+
+    def test_a_request_in_a_lambda_is_given_up_in_time(self, monkeypatch):
+        """The case in real life: 5 seconds for the function, half a second kept back."""
+        monkeypatch.undo()
+        with hanging_server() as endpoint:
+            client = a_client_of(endpoint)
+            repository = DynamoDBRepository(client, table=TABLE, ledger_table=LEDGER_TABLE)
+            started = time.monotonic()
+
+            with deadline(4.5), pytest.raises(StorageUnavailableError):
+                repository.get_item(an_item().key)
+
+        assert 2 < time.monotonic() - started < 4.5
+
+
+def a_client_of(endpoint):
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environ.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        client = make_client(endpoint_url=endpoint, region="us-east-1")
+        client._request_signer._credentials.get_frozen_credentials()
+    return client
+
+
+@contextmanager
+def hanging_server():
+    """A server that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections = []
+
+        def accept():
+            while True:
+                try:
+                    connections.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        host, port = server.getsockname()
+        yield f"http://{host}:{port}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in connections:
+            connection.close()
+
+
+class TestClient:
+    def test_it_gives_up_early_and_retries_in_standard_mode(self):
+        """The timeouts that a Lambda of 5 seconds can afford."""
+        config = make_client().meta.config
+
+        assert (config.connect_timeout, config.read_timeout) == (0.5, 1)
+        assert config.retries["mode"] == "standard"
+        assert config.retries["total_max_attempts"] == 3
+        assert config.user_agent.startswith("tap-inventory botocore/")
+
+    @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"])
+    def test_the_endpoint_can_be_set_from_outside(self, monkeypatch, variable):
+        """For DynamoDB Local and whatever else speaks its language."""
+        monkeypatch.setenv(variable, "http://127.0.0.1:8000")
+
+        assert make_client().meta.endpoint_url == "http://127.0.0.1:8000"
