@@ -4,20 +4,53 @@ An inventory that never oversells, never loses a change, and explains every unit
 `Inventory` answers the commands and queries of this package on any repository that fits `InventoryRepository`.
 """
 
-from inventory.commands import CreateItem, DeleteItem, GetItem, ListItems, UpdateItem
+from inventory.batch import RowResult
+from inventory.commands import (
+    AdjustStock,
+    BatchItems,
+    CommitReservation,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    DeleteItem,
+    ExpireReservations,
+    ExtendReservation,
+    GetItem,
+    GetReservation,
+    ItemRef,
+    LineRequest,
+    ListItems,
+    ListMovements,
+    ReleaseReservation,
+    TransferStock,
+    UpdateItem,
+)
 from inventory.deadline import deadline
 from inventory.errors import (
+    BatchRefusedError,
+    BatchTooLargeError,
     BelowReservedError,
     ConflictError,
     ContentionError,
+    DuplicateRowError,
     Fault,
+    HeldBackError,
+    InsufficientStockError,
     InvalidCursorError,
     InvalidRequestError,
     InventoryError,
     ItemInUseError,
     ItemNotFoundError,
+    KeyReusedError,
     NotFoundError,
     PreconditionFailedError,
+    ReservationClosedError,
+    ReservationExpiredError,
+    ReservationNotFoundError,
+    SameItemError,
+    SkuMismatchError,
+    StaleQuantityError,
+    StockLimitError,
     StorageError,
     StorageThrottledError,
     StorageUnavailableError,
@@ -25,23 +58,41 @@ from inventory.errors import (
     ValidationError,
 )
 from inventory.fields import UNSET
-from inventory.items import Item, ItemKey, Timestamp
+from inventory.idempotency import IdempotencyKey
+from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Limits, Page, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
-from inventory.service import Inventory
-from inventory.stock import Movement, MovementKind, StockLevel
+from inventory.reconcile import Drift
+from inventory.reservations import Reservation, ReservationLine, ReservationState
+from inventory.service import Inventory, StockChange, Swept, Transfer
+from inventory.stock import Movement, MovementKind
 
 __all__ = [
     "UNSET",
+    "AdjustStock",
+    "BatchItems",
+    "BatchRefusedError",
+    "BatchTooLargeError",
     "BelowReservedError",
+    "CommitReservation",
     "ConflictError",
     "ContentionError",
+    "CountStock",
     "CreateItem",
+    "CreateReservation",
     "DeleteItem",
+    "Drift",
+    "DuplicateRowError",
+    "ExpireReservations",
+    "ExtendReservation",
     "Fault",
     "GetItem",
+    "GetReservation",
+    "HeldBackError",
+    "IdempotencyKey",
     "IfMatch",
+    "InsufficientStockError",
     "InvalidCursorError",
     "InvalidRequestError",
     "Inventory",
@@ -51,19 +102,39 @@ __all__ = [
     "ItemInUseError",
     "ItemKey",
     "ItemNotFoundError",
+    "ItemRef",
+    "KeyReusedError",
     "Limits",
+    "LineRequest",
     "ListItems",
+    "ListMovements",
     "Movement",
     "MovementKind",
     "NotFoundError",
     "Page",
     "PageRequest",
     "PreconditionFailedError",
+    "ReleaseReservation",
+    "Reservation",
+    "ReservationClosedError",
+    "ReservationExpiredError",
+    "ReservationLine",
+    "ReservationNotFoundError",
+    "ReservationState",
+    "RowResult",
+    "SameItemError",
+    "SkuMismatchError",
+    "StaleQuantityError",
+    "StockChange",
     "StockLevel",
+    "StockLimitError",
     "StorageError",
     "StorageThrottledError",
     "StorageUnavailableError",
+    "Swept",
     "Timestamp",
+    "Transfer",
+    "TransferStock",
     "UnreadableItemError",
     "UpdateItem",
     "ValidationError",

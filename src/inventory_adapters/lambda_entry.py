@@ -7,25 +7,44 @@ A Lambda function names its handler as ``inventory_adapters.lambda_entry.create_
 import logging
 import os
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+from inventory.commands import ExpireReservations
+from inventory.deadline import deadline
 from inventory.service import Inventory
 from inventory_adapters import bootstrap
 from inventory_adapters.config import Config
-from inventory_adapters.http.api_gateway import Cors, Handler, make_handler
+from inventory_adapters.http.api_gateway import Cors, Handler, make_handler, seconds_left
 from inventory_adapters.http.routes import route_named
 
-__all__ = ["create_item", "delete_item", "get_item", "list_items", "update_item"]
+__all__ = [
+    "adjust_stock",
+    "batch_items",
+    "commit_reservation",
+    "count_stock",
+    "create_item",
+    "create_reservation",
+    "delete_item",
+    "expire_reservations",
+    "extend_reservation",
+    "get_item",
+    "get_reservation",
+    "list_items",
+    "list_movements",
+    "release_reservation",
+    "transfer_stock",
+    "update_item",
+]
 
 _SETTINGS: Final = Config.names()
+
+logger = logging.getLogger("inventory_adapters.sweeper")
 
 
 @lru_cache(maxsize=8)
 def _wired(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
-    said = {
-        name: value for name, value in zip(_SETTINGS, settings, strict=True) if value is not None
-    }
-    config = Config.from_environ(said)
+    said = zip(_SETTINGS, settings, strict=True)
+    config = Config.from_environ({name: value for name, value in said if value is not None})
     # Ours alone: at DEBUG, the root logger would have the SDK log every header.
     logging.getLogger("inventory_adapters").setLevel(config.log_level)
     return bootstrap.deployed(config), Cors(config.allowed_origins)
@@ -44,3 +63,37 @@ get_item = _entry("get_item")
 update_item = _entry("update_item")
 delete_item = _entry("delete_item")
 list_items = _entry("list_items")
+batch_items = _entry("batch_items")
+adjust_stock = _entry("adjust_stock")
+count_stock = _entry("count_stock")
+list_movements = _entry("list_movements")
+transfer_stock = _entry("transfer_stock")
+create_reservation = _entry("create_reservation")
+get_reservation = _entry("get_reservation")
+commit_reservation = _entry("commit_reservation")
+release_reservation = _entry("release_reservation")
+extend_reservation = _entry("extend_reservation")
+
+
+class SweepError(Exception):
+    """Reservations that are due could not be expired; the next sweep tries again."""
+
+
+def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, int]:
+    """
+    Free the units of reservations whose time is over; called by a schedule.
+
+    Returns:
+        ``{"expired": 3, "failed": 0}``.
+
+    Raises:
+        SweepError: Some could not be expired. Lambda counts the error, an alarm tells of it.
+    """
+    inventory, _ = _present()
+    with deadline(seconds_left(context)):
+        swept = inventory.expire_reservations(ExpireReservations())
+    counts = {"expired": swept.expired, "failed": swept.failed}
+    logger.info("swept", extra=counts)
+    if swept.failed:
+        raise SweepError(f"{swept.failed} reservations stay due")
+    return counts

@@ -25,6 +25,7 @@ __all__ = [
     "Cors",
     "Handler",
     "make_handler",
+    "seconds_left",
     "to_request",
     "to_result",
 ]
@@ -89,7 +90,7 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
             request = to_request(event, route, request_id)
             inventory, cors = wired()
             cors_headers = cors.headers(request.headers.get("origin"))
-            with deadline(_seconds_left(context)):
+            with deadline(seconds_left(context)):
                 response = answer(inventory, route, request)
         except Exception as error:  # noqa: BLE001 - the promise of this module
             response = refusal(error, request_id=request_id)
@@ -206,7 +207,8 @@ def _request_id(event: Mapping[str, Any], context: Any) -> str:
     )
 
 
-def _seconds_left(context: Any) -> float:
+def seconds_left(context: Any) -> float:
+    """Return how long a handler may work: Lambda's remaining time, less what it takes to answer."""
     try:
         return float(context.get_remaining_time_in_millis()) / 1000 - _RESERVE_SECONDS
     except Exception:  # noqa: BLE001 - no context, or one of a test

@@ -1,0 +1,145 @@
+"""The verbs: pure, explained by their movements, and never beyond what is there."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory import Item, ItemKey, StockLevel, Timestamp
+from inventory.errors import ConflictError, InsufficientStockError, InventoryError, StockLimitError
+from inventory.stock import (
+    MAX_QUANTITY,
+    MovementKind,
+    adjust,
+    count,
+    expire,
+    issue,
+    opening,
+    release,
+    reserve,
+    transfer,
+)
+
+NOW = Timestamp.of(datetime(2026, 5, 1, 9, 30, tzinfo=UTC))
+
+
+def item(on_hand=5, reserved=0, item_id="i", **details):
+    details = {"name": "Tent", "category": "tents", "created_at": NOW, "updated_at": NOW, **details}
+    level = StockLevel(on_hand=on_hand, reserved=reserved, seq=3)
+    return Item(key=ItemKey(item_id=item_id, sku="s"), level=level, **details)
+
+
+levels = st.integers(0, MAX_QUANTITY).flatmap(
+    lambda on_hand: st.tuples(st.just(on_hand), st.integers(0, on_hand))
+)
+units = st.integers(1, MAX_QUANTITY)
+VERBS = {
+    "adjust up": lambda it, n: adjust(it, n, reason="r", at=NOW),
+    "adjust down": lambda it, n: adjust(it, -n, reason="r", at=NOW),
+    "count": lambda it, n: count(it, n, at=NOW),
+    "reserve": lambda it, n: reserve(it, n, reference="x", at=NOW),
+    "issue": lambda it, n: issue(it, n, reference="x", at=NOW),
+    "release": lambda it, n: release(it, n, reference="x", at=NOW),
+    "expire": lambda it, n: expire(it, n, reference="x", at=NOW),
+}
+
+
+@given(level=levels, n=units, verb=st.sampled_from(sorted(VERBS)))
+def test_a_verb_is_refused_or_explained_to_the_unit(level, n, verb):
+    """The movement's deltas lead from the level before to the level after, and its balances are the level after."""
+    before = item(*level)
+    try:
+        after, movement = VERBS[verb](before, n)
+    except ConflictError:
+        return
+
+    assert movement.on_hand == after.level.on_hand == before.level.on_hand + movement.delta_on_hand
+    assert movement.reserved == after.level.reserved
+    assert after.level.reserved == before.level.reserved + movement.delta_reserved
+    assert movement.seq == after.level.seq == before.level.seq + 1
+    assert 0 <= after.level.reserved <= after.level.on_hand <= MAX_QUANTITY
+    assert (after.version, after.updated_at) == (before.version, before.updated_at)
+
+
+@given(source=levels, destination=levels, n=units)
+def test_a_transfer_neither_makes_nor_loses_units(source, destination, n):
+    """What leaves one side comes to the other."""
+    from_item, to_item = item(*source), item(*destination, item_id="j")
+    try:
+        (out, left), (into, came) = transfer(from_item, to_item, n, at=NOW)
+    except ConflictError:
+        return
+
+    assert out.level.on_hand + into.level.on_hand == source[0] + destination[0]
+    assert (left.kind, left.delta_on_hand) == (MovementKind.TRANSFER_OUT, -n)
+    assert (came.kind, came.delta_on_hand) == (MovementKind.TRANSFER_IN, n)
+
+
+def test_an_adjustment_below_what_is_promised_is_refused_with_the_numbers():
+    """A client needs them to go on."""
+    with pytest.raises(InsufficientStockError) as caught:
+        adjust(item(5, 3), -3, reason="broken", at=NOW)
+
+    assert caught.value.facts == {
+        "item_id": "i",
+        "sku": "s",
+        "available": 2,
+        "requested": 3,
+        "reserved": 3,
+    }
+
+
+def test_the_last_unit_can_be_had():
+    """Bounds are inclusive."""
+    after, _ = reserve(item(1), 1, reference="x", at=NOW)
+
+    assert (after.level.available, after.status) == (0, "out_of_stock")
+
+
+def test_an_item_has_no_more_units_than_its_bound():
+    """Sums of many lines stay far inside 64 bits."""
+    with pytest.raises(StockLimitError):
+        adjust(item(MAX_QUANTITY), 1, reason="r", at=NOW)
+
+
+def test_units_of_an_earlier_version_beyond_the_bound_can_still_leave():
+    """Stored values are never validated again."""
+    after, _ = adjust(item(MAX_QUANTITY + 10), -5, reason="r", at=NOW)
+
+    assert after.level.on_hand == MAX_QUANTITY + 5
+
+
+@pytest.mark.parametrize("verb", [release, expire])
+def test_a_lost_promise_frees_what_is_left_of_it(verb):
+    """A sweeper must not stumble over a level that somebody repaired by hand."""
+    after, movement = verb(item(5, 1), 3, reference="x", at=NOW)
+
+    assert (after.level.reserved, movement.delta_reserved) == (0, -1)
+
+
+def test_committing_a_lost_promise_takes_available_units_or_is_refused():
+    """Sold units leave if they are there."""
+    after, _ = issue(item(5, 1), 3, reference="x", at=NOW)
+    assert (after.level.on_hand, after.level.reserved) == (2, 0)
+
+    with pytest.raises(InsufficientStockError):
+        issue(item(2, 1), 3, reference="x", at=NOW)
+
+
+def test_the_opening_entry_is_what_was_there_before_the_first_movement():
+    """Or, where nothing moved, what is there; or nothing."""
+    _, first = adjust(item(5, 2), 4, reason="r", at=NOW)
+
+    assert (
+        opening(None, first).seq,
+        opening(None, first).on_hand,
+        opening(None, first).reserved,
+    ) == (0, 5, 2)
+    assert opening(item(7), None).on_hand == 7
+    assert opening(None, None) is None
+
+
+def test_every_refusal_is_an_inventory_error():
+    """No verb fails in a way that a caller cannot name."""
+    assert issubclass(ConflictError, InventoryError)
