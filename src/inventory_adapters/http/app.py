@@ -100,7 +100,7 @@ def refusal(error: Exception, *, request_id: str) -> Response:
 
 
 def _command(route: Route[Any, Any], request: Request) -> Any:
-    sent = _body(request) if route.has_body else _query(route, request)
+    sent = _body(route, request) if route.has_body else _query(route, request)
     elsewhere: dict[str, Any] = {
         name: request.headers[header]
         for header, name in route.header_fields.items()
@@ -138,9 +138,11 @@ def _query(route: Route[Any, Any], request: Request) -> dict[str, Any]:
     return {name: given[name] for name in route.sent_fields if name in given}
 
 
-def _body(request: Request) -> dict[str, Any]:
+def _body(route: Route[Any, Any], request: Request) -> dict[str, Any]:
     body = request.body
     if body is None or not body.strip():
+        if not any(spec.required for spec in route.sent_fields.values()):
+            return {}
         raise HttpError("body_required", "A JSON object is required as the body of this request")
     # A character is at most four bytes: only a body that may be too large is measured.
     if len(body) * 4 > MAX_BODY_BYTES and _size(body) > MAX_BODY_BYTES:

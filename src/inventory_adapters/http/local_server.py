@@ -1,0 +1,450 @@
+"""
+socket → proxy event → the very same handler: the API on this machine, as API Gateway and Lambda would answer it.
+
+What the gateway does in the cloud is done here: routing, preflight requests, the limit on bodies. So is one thing that only a
+server on a desk needs: a check of the Host header, without which a web page could reach us under a name of its own.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import os
+import re
+import signal
+import socket
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from time import perf_counter
+from typing import Any, Final
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+import uvicorn
+from attrs import field, frozen
+
+from inventory.errors import StorageUnavailableError
+from inventory.fields import command
+from inventory.items import ItemKey
+from inventory.service import Inventory
+from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, Cors, make_handler, to_result
+from inventory_adapters.http.app import MAX_BODY_BYTES, Response, refusal
+from inventory_adapters.http.errors import HttpError
+from inventory_adapters.http.routes import ROUTES, Answer, Route, find_route
+
+__all__ = ["CannotListenError", "LocalGateway", "Site", "check_health", "listen", "serve"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# Handlers wait for storage: more of them than cores, and not so many that they only wait for each other.
+_THREADS: Final = 16
+_BACKLOG: Final = 1024
+_KEEP_ALIVE_SECONDS: Final = 75
+_SHUTDOWN_SECONDS: Final = 10
+# How long a client that sends too much is listened to, so that it hears the answer rather than a reset connection.
+_LINGER_SECONDS: Final = 2.0
+_PREFLIGHT_SECONDS: Final = 300
+
+# RFC 9110, section 7.2: a name, or an IPv6 address in brackets; then, maybe, a port.
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]*)?", re.IGNORECASE)
+_LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
+_ALL_INTERFACES: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound
+
+logger = logging.getLogger("inventory_adapters.http")
+
+
+class CannotListenError(Exception):
+    """The address cannot be had; the message says in one sentence why."""
+
+
+class _GoneError(Exception):
+    """The client left before its request was complete."""
+
+
+@command
+class CheckHealth:
+    """Ask whether the system can do its work."""
+
+
+def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> None:
+    """
+    Read one item that is not there, which costs as little as a read can.
+
+    Raises:
+        StorageUnavailableError: Storage does not answer, or not with what it was asked.
+    """
+    try:
+        inventory.repository.get_item(ItemKey(item_id="health", sku="health"))
+    except StorageUnavailableError:
+        raise
+    except Exception as error:
+        raise StorageUnavailableError from error
+
+
+HEALTH: Final = Route(
+    "GET", "/health", CheckHealth, check_health, 200, lambda _: Answer({"status": "ok"})
+)
+"""Answered like a route of the API, but not part of it: in the cloud, the gateway is watched from outside."""
+
+
+@frozen
+class Site:
+    """
+    Where the server can be found.
+
+    Attributes:
+        host: The address or name that it listens on; an IPv6 address in brackets, as in a URL.
+        port: The port.
+    """
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """An address to open on this machine."""
+        return f"http://{_ALL_INTERFACES.get(self.host, self.host)}:{self.port}"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Our own origins, as browsers name them."""
+        return tuple(f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
+
+    def is_called(self, host: str) -> bool:
+        """
+        Tell whether the value of a Host header names us.
+
+        Where we listen on every interface, any IP address does: what must be kept out is a name that someone else owns.
+        """
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match["name"].lower()
+        if name in (*_LOOPBACK_NAMES, self.host.lower()):
+            return True
+        return self.host in _ALL_INTERFACES and _is_ip_address(name.strip("[]"))
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@frozen
+class LocalGateway:
+    """
+    The gateway as an ASGI application: every route of the API, and `/health`.
+
+    Args:
+        inventory: What the handlers work on.
+        site: Where we listen; requests for any other host are refused.
+        cors: Who may read the answers.
+        threads: Where the handlers run; they wait for storage, and the event loop must not.
+    """
+
+    inventory: Inventory
+    site: Site
+    cors: Cors
+    threads: ThreadPoolExecutor
+    _handlers: dict[str, Callable[[Any, Any], dict[str, Any]]] = field(init=False, repr=False)
+
+    @_handlers.default
+    def _handler_of_each_route(self) -> dict[str, Callable[[Any, Any], dict[str, Any]]]:
+        routes: tuple[Route[Any, Any], ...] = (*ROUTES, HEALTH)
+        return {
+            route.name: make_handler(route, lambda: (self.inventory, self.cors)) for route in routes
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        request_id = str(uuid4())
+        headers = _headers(scope)
+        try:
+            made = await self._answer(scope, headers, receive, request_id)
+        except _GoneError:
+            return
+        except asyncio.CancelledError:
+            # The time for an orderly end is over; passed on, this would be logged with a traceback.
+            stopping = StorageUnavailableError("The server is stopping; try again")
+            made = refusal(stopping, request_id=request_id)
+        except Exception as error:  # noqa: BLE001 - a client is owed an answer in our envelope
+            made = refusal(error, request_id=request_id)
+        if isinstance(made, Response):
+            _log(scope, made, request_id, started)
+            made = to_result(made, request_id, self.cors.headers(_last(headers, "origin")))
+        await _send(made, scope, receive, send)
+
+    async def _answer(
+        self, scope: Scope, headers: dict[str, list[str]], receive: Receive, request_id: str
+    ) -> dict[str, Any] | Response:
+        """Return the result of a handler, or, to a preflight request, the gateway's own answer."""
+        self._check_host(headers)
+        body = await _body(headers, receive)
+        path = scope["raw_path"].decode("ascii")
+        route, path_fields, methods = _find(scope["method"], path)
+        if route is None:
+            return _preflight(scope["method"], path, methods)
+        event = _event(scope, headers, path, path_fields, body, request_id)
+        return await asyncio.get_running_loop().run_in_executor(
+            self.threads, self._handlers[route.name], event, None
+        )
+
+    def _check_host(self, headers: dict[str, list[str]]) -> None:
+        hosts = headers.get("host", [])
+        if len(hosts) != 1 or not self.site.is_called(hosts[0]):
+            raise HttpError("bad_host", "The Host header does not name this server")
+
+
+def _headers(scope: Scope) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+    return headers
+
+
+def _last(headers: dict[str, list[str]], name: str) -> str | None:
+    values = headers.get(name)
+    return values[-1] if values else None
+
+
+async def _body(headers: dict[str, list[str]], receive: Receive) -> bytes:
+    """
+    Return the whole body.
+
+    Raises:
+        HttpError: It is too large; found out before it is read, where the client says how long it will be.
+        _GoneError: The client left.
+    """
+    declared = _last(headers, "content-length") or ""
+    if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+        raise _too_large()
+    read = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        read += message.get("body", b"")
+        if len(read) > MAX_BODY_BYTES:
+            raise _too_large()
+        more = message.get("more_body", False)
+    return bytes(read)
+
+
+def _too_large() -> HttpError:
+    # The rest of the body is still on its way, so the connection is of no more use.
+    return HttpError(
+        "payload_too_large",
+        f"The body may be {MAX_BODY_BYTES} bytes at most",
+        headers={"Connection": "close"},
+    )
+
+
+def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str], tuple[str, ...]]:
+    """Return what `find_route` does; HEAD is answered as GET, and the server then leaves the body out."""
+    method = "GET" if method == "HEAD" else method
+    if path == HEALTH.path:
+        return (HEALTH if method == HEALTH.method else None), {}, (HEALTH.method,)
+    return find_route(method, path)
+
+
+def _preflight(method: str, path: str, methods: tuple[str, ...]) -> Response:
+    """
+    Answer OPTIONS on a path that has *methods*.
+
+    Raises:
+        HttpError: The path has none; or the method is not OPTIONS, and none of them.
+    """
+    if not methods:
+        raise HttpError("route_not_found", f"There is nothing at {path[:256]}")
+    allowed = ", ".join((*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"))
+    if method != "OPTIONS":
+        raise HttpError(
+            "method_not_allowed",
+            f"{method} is not for this path; it takes {allowed}",
+            headers={"Allow": allowed},
+        )
+    return Response(
+        status=204,
+        body="",
+        headers={
+            "Allow": allowed,
+            "Access-Control-Allow-Methods": allowed,
+            "Access-Control-Allow-Headers": ", ".join(ALLOWED_HEADERS),
+            "Access-Control-Max-Age": str(_PREFLIGHT_SECONDS),
+        },
+    )
+
+
+def _event(  # noqa: PLR0913, PLR0917 - an event has that many parts
+    scope: Scope,
+    headers: dict[str, list[str]],
+    path: str,
+    path_fields: dict[str, str],
+    body: bytes,
+    request_id: str,
+) -> dict[str, Any]:
+    """Return the request as an API Gateway REST (payload version 1) proxy event."""
+    query: dict[str, list[str]] = {}
+    if scope["query_string"]:
+        sent = scope["query_string"].decode("utf-8", "replace")
+        for name, value in parse_qsl(sent, keep_blank_values=True):
+            query.setdefault(name, []).append(value)
+    text, is_base64 = _text(body)
+    client = scope.get("client") or ("",)
+    return {
+        "path": path,
+        "httpMethod": scope["method"],
+        "headers": {name: values[-1] for name, values in headers.items()},
+        "multiValueHeaders": headers,
+        "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
+        "multiValueQueryStringParameters": query or None,
+        "pathParameters": path_fields or None,
+        "requestContext": {"requestId": request_id, "identity": {"sourceIp": client[0]}},
+        "body": text,
+        "isBase64Encoded": is_base64,
+    }
+
+
+def _text(body: bytes) -> tuple[str | None, bool]:
+    """Return the body as an event has it, and whether that is base64."""
+    try:
+        return body.decode() or None, False
+    except UnicodeDecodeError:
+        return b64encode(body).decode("ascii"), True
+
+
+def _log(scope: Scope, response: Response, request_id: str, started: float) -> None:
+    # Handlers log for themselves; this is for what never reached one.
+    logger.info(
+        "request",
+        extra={
+            "request_id": request_id,
+            "route": None,
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": response.status,
+            "duration_ms": round((perf_counter() - started) * 1000, 3),
+            "code": response.code,
+        },
+    )
+
+
+async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
+    body = result["body"].encode()
+    headers = dict(result["headers"])
+    if result["statusCode"] == 204:  # noqa: PLR2004 - RFC 9110, section 15.3.5: no content, so none of any type or length
+        del headers["Content-Type"]
+    else:
+        headers["Content-Length"] = str(len(body))
+    raw = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+    ]
+    await send({"type": "http.response.start", "status": result["statusCode"], "headers": raw})
+    if headers.get("Connection") == "close" and scope["method"] != "HEAD":
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _linger(receive)
+        body = b""
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _linger(receive: Receive) -> None:
+    """
+    Read on for a moment what the client still sends, and forget it.
+
+    A connection that is closed with unread bytes is reset, and a reset may overtake the answer (RFC 9112, section 9.6).
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            more = True
+            while more:
+                more = (await receive()).get("more_body", False)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """
+    Return a socket that listens on *host*; port 0 is any that is free.
+
+    Raises:
+        CannotListenError: Nobody can, or somebody does already.
+    """
+    try:
+        [(family, _, _, _, address), *_] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        number = getattr(error, "errno", None)
+        # create_server adds the address to the message, which ours has already; a resolver has numbers of its own.
+        why = (
+            os.strerror(number)
+            if number and not isinstance(error, socket.gaierror)
+            else getattr(error, "strerror", None) or "no such host"
+        )
+        raise CannotListenError(f"Cannot listen on {host}, port {port}: {why}") from error
+
+
+def serve(
+    inventory: Inventory,
+    listener: socket.socket,
+    host: str,
+    *,
+    allowed_origins: Iterable[str] = (),
+    on_ready: Callable[[Site], None],
+) -> None:
+    """
+    Serve until SIGINT or SIGTERM; requests that have begun are then finished, within ten seconds.
+
+    Args:
+        inventory: What to serve. It is not closed.
+        listener: From `listen`. It is closed.
+        host: What `listen` was given.
+        allowed_origins: Origins, beside our own, whose pages may read the answers; `*` for all.
+        on_ready: Called once connections are accepted.
+    """
+    site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1])
+    cors = Cors((*site.origins, *allowed_origins))
+    with ExitStack() as running:
+        # Background work starts here, such as a thread that sweeps: what is entered last ends first, after the last request.
+        threads = running.enter_context(ThreadPoolExecutor(_THREADS, "handler"))
+        gateway = LocalGateway(inventory, site, cors, threads)
+        server = _Server(_settings(gateway), on_ready=lambda: on_ready(site))
+        # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
+        server.run(sockets=[listener])
+
+
+def _settings(gateway: LocalGateway) -> uvicorn.Config:
+    return uvicorn.Config(
+        gateway,
+        lifespan="off",
+        ws="none",
+        log_config=None,  # Its warnings go where ours go.
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # Nobody stands between us and the client.
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Tells when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()

@@ -1,0 +1,179 @@
+"""The Lambda handlers on DynamoDB as moto has it, wired by the environment alone."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from inventory_adapters import lambda_entry
+from inventory_adapters.http.routes import ROUTES
+from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+
+TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """A DynamoDB with both tables; the environment of a function whose TABLE_NAME is all that is set."""
+    with mock_aws():
+        made = boto3.client("dynamodb")
+        made.create_table(**create_table_arguments(ITEMS, "stock"))
+        made.create_table(**create_table_arguments(LEDGER, "stock-ledger"))
+        monkeypatch.setenv("TABLE_NAME", "stock")
+        lambda_entry._wired.cache_clear()
+        yield made
+        lambda_entry._wired.cache_clear()
+
+
+def ask(operation, body=None, *, path=None, query=None, headers=None):
+    event = {
+        "pathParameters": path,
+        "queryStringParameters": query,
+        "headers": headers,
+        "body": None if body is None else json.dumps(body),
+    }
+    result = getattr(lambda_entry, operation)(event, SimpleNamespace(aws_request_id="r"))
+    return result["statusCode"], json.loads(result["body"]), result["headers"]
+
+
+def test_every_route_has_its_entry_and_every_entry_its_route():
+    """A function is named after its route; only the sweeper is called by a schedule."""
+    assert {route.name for route in ROUTES} == set(lambda_entry.__all__) - {"expire_reservations"}
+
+
+def test_an_item_lives_from_post_to_delete(client):
+    """With TABLE_NAME alone in the environment."""
+    status, created, _ = ask("create_item", TENT)
+    item = created["item"]
+    path = {"item_id": item["item_id"]}
+    assert status == 201
+
+    assert ask("get_item", path=path)[1] == {"item": item}
+    assert (
+        ask("update_item", {"sku": "TENT-2", "name": "Big tent"}, path=path)[1]["item"]["version"]
+        == 2
+    )
+    assert (
+        ask("update_item", {"sku": "TENT-2", "quantity": 9}, path=path)[1]["item"]["quantity"] == 9
+    )
+    assert ask("list_items", query={"category": "tents"})[1]["count"] == 1
+    assert ask("delete_item", path=path, query={"sku": "TENT-2"})[0] == 200
+    assert ask("get_item", path=path)[0] == 404
+
+
+def test_stock_is_moved_reserved_and_explained(client):
+    """Every stock operation once, through its own handler."""
+    item = ask("create_item", TENT)[1]["item"]
+    other = ask("create_item", {**TENT, "location": "B", "quantity": 0})[1]["item"]
+    path = {"item_id": item["item_id"]}
+    ref, to = (
+        {"item_id": item["item_id"], "sku": "TENT-2"},
+        {"item_id": other["item_id"], "sku": "TENT-2"},
+    )
+
+    assert (
+        ask("adjust_stock", {"sku": "TENT-2", "delta": 3, "reason": "delivery"}, path=path)[0]
+        == 201
+    )
+    assert ask("count_stock", {"sku": "TENT-2", "quantity": 7}, path=path)[0] == 201
+    assert ask("transfer_stock", {"from": ref, "to": to, "quantity": 2})[0] == 201
+    status, made, _ = ask("create_reservation", {"lines": [{**ref, "quantity": 4}]})
+    assert status == 201
+    reservation = {"reservation_id": made["reservation"]["reservation_id"]}
+    assert ask("get_reservation", path=reservation)[1]["reservation"]["state"] == "held"
+    assert ask("extend_reservation", {"ttl_seconds": 3600}, path=reservation)[0] == 200
+    status, refused, _ = ask("create_reservation", {"lines": [{**ref, "quantity": 2}]})
+    assert (status, refused["code"], refused["available"]) == (409, "insufficient_stock", 1)
+    assert ask("commit_reservation", path=reservation)[1]["reservation"]["state"] == "committed"
+    assert ask("release_reservation", {}, path=reservation)[0] == 409
+
+    movements = ask("list_movements", path=path, query={"sku": "TENT-2"})[1]["movements"]
+    assert [one["kind"] for one in movements] == [
+        "commit",
+        "reserve",
+        "transfer_out",
+        "count",
+        "adjust",
+        "opening",
+    ]
+    assert [one["seq"] for one in movements] == [5, 4, 3, 2, 1, 0]
+    assert lambda_entry.expire_reservations({}, None) == {"expired": 0, "failed": 0}
+
+
+def test_a_replayed_request_gets_the_first_answer_byte_for_byte(client):
+    """Status, body and ETag; and says that it is a replay."""
+    event = {"body": json.dumps(TENT), "headers": {"Idempotency-Key": "order-1"}}
+
+    first, again = lambda_entry.create_item(event, None), lambda_entry.create_item(event, None)
+
+    assert (first["statusCode"], first["body"]) == (again["statusCode"], again["body"])
+    assert first["headers"]["ETag"] == again["headers"]["ETag"]
+    assert "Idempotent-Replayed" not in first["headers"]
+    assert again["headers"]["Idempotent-Replayed"] == "true"
+    status, body, _ = ask(
+        "create_item", {**TENT, "quantity": 6}, headers={"idempotency-key": "order-1"}
+    )
+    assert (status, body["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])
+def test_a_key_that_is_none_is_refused(client, key):
+    """1 to 255 visible ASCII characters."""
+    status, body, _ = ask("create_item", TENT, headers={"idempotency-key": key})
+
+    assert (status, body["details"][0]["field"]) == (400, "idempotency_key")
+
+
+def test_a_batch_answers_row_by_row(client):
+    """Compact, with a status for each."""
+    status, body, _ = ask("batch_items", {"items": [TENT, {**TENT, "sku": "B"}]})
+    assert (status, [row["status"] for row in body["results"]]) == (200, [201, 201])
+
+    status, body, _ = ask(
+        "batch_items", {"items": [TENT, {"item_id": "x", "sku": "y", "name": "z"}]}
+    )
+    assert (status, body["code"]) == (409, "batch_refused")
+    assert [(row["status"], row["code"]) for row in body["results"]] == [
+        (409, "not_applied"),
+        (404, "item_not_found"),
+    ]
+
+    status, body, _ = ask("batch_items", {"items": [TENT] * 26})
+    assert (status, body["code"]) == (413, "batch_too_large")
+
+
+def test_without_a_table_name_every_handler_answers_500(monkeypatch):
+    """And never raises: the log says what is missing."""
+    monkeypatch.delenv("TABLE_NAME", raising=False)
+
+    assert {ask(route.name, {})[0] for route in ROUTES} == {500}
+
+
+def test_a_table_that_is_not_there_is_storage_trouble(client, monkeypatch):
+    """503, to be tried again once somebody has looked."""
+    monkeypatch.setenv("TABLE_NAME", "elsewhere")
+
+    status, body, headers = ask("get_item", path={"item_id": "i"})
+
+    assert (status, body["code"], "Retry-After" in headers) == (503, "storage_unavailable", True)
+
+
+def test_log_lines_outside_lambda_are_json(client):
+    """Through the standard logging module, with what an operator looks for."""
+    script = (
+        "import logging, sys; from inventory_adapters.logs import JsonFormatter\n"
+        "handler = logging.StreamHandler(sys.stdout); handler.setFormatter(JsonFormatter())\n"
+        "logging.getLogger().addHandler(handler)\n"
+        "from inventory_adapters import lambda_entry\n"
+        "lambda_entry.get_item({'requestContext': {'requestId': 'r-1'}}, None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[-1]["request_id"] == "r-1"

@@ -1,0 +1,55 @@
+import json
+import logging
+from datetime import datetime
+
+import pytest
+
+from inventory_adapters.logs import JsonFormatter
+
+
+def record(message, *arguments, extra=None, exc_info=None):
+    made = logging.LogRecord("shop", logging.INFO, "shop.py", 7, message, arguments, exc_info)
+    vars(made).update(extra or {})
+    return made
+
+
+def test_line_has_the_message_and_every_extra_field():
+    """Who searches the log finds what was logged beside the message by its name."""
+    line = JsonFormatter().format(record("sold %d", 3, extra={"sku": "MUG-1", "code": None}))
+
+    parsed = json.loads(line)
+    at = datetime.fromisoformat(parsed.pop("time"))
+    assert at.tzinfo is not None
+    assert parsed == {
+        "level": "INFO",
+        "logger": "shop",
+        "message": "sold 3",
+        "sku": "MUG-1",
+        "code": None,
+    }
+
+
+def test_exception_is_text_on_the_same_line():
+    """A traceback has many lines; its log entry has one."""
+    with pytest.raises(ValueError, match="two") as caught:
+        raise ValueError("two\nlines")
+
+    line = JsonFormatter().format(record("failed", exc_info=(caught.type, caught.value, caught.tb)))
+
+    assert "\n" not in line
+    assert json.loads(line)["exception"].endswith("ValueError: two\nlines")
+
+
+def test_extra_field_replaces_none_of_ours():
+    """A field that is called like one of ours does not make the line lie about itself."""
+    line = JsonFormatter().format(record("sold", extra={"level": 3, "time": "never"}))
+
+    assert json.loads(line)["level"] == "INFO"
+    assert json.loads(line)["time"] != "never"
+
+
+def test_value_without_a_word_in_json_is_text():
+    """No field, whatever it holds, costs the line."""
+    line = JsonFormatter().format(record("sold", extra={"keys": {1}}))
+
+    assert json.loads(line)["keys"] == "{1}"
