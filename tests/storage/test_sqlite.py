@@ -1,14 +1,73 @@
-import pytest
+"""What SQLite adds to the contract: a file, other processes, and things that go wrong with both."""
 
+import logging
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from attrs import evolve
+
+from inventory import (
+    ItemKey,
+    StorageThrottledError,
+    StorageUnavailableError,
+    UnreadableItemError,
+    deadline,
+)
+from inventory.errors import StaleReadError
+from inventory.ports import ItemFilter
+from inventory_adapters.storage import sqlite
 from inventory_adapters.storage.sqlite import SqliteRepository
-from inventory_adapters.testing import RepositoryContract
+from inventory_adapters.testing import (
+    RepositoryContract,
+    a_time,
+    an_edit,
+    an_item,
+    creation,
+    pages,
+    rewrite,
+    walk,
+)
+
+EVERY_LIST = [
+    ItemFilter(category=category, status=status, sku=sku, location=location, low_stock=low)
+    for category in (None, "tools")
+    for status in (None, "available")
+    for sku in (None, "SKU-1")
+    for location in (None, "north")
+    for low in (False, True)
+]
 
 
 @pytest.fixture
-def repository(tmp_path):
+def path(tmp_path):
+    """Where the file is, or will be."""
+    return tmp_path / "inventory.db"
+
+
+@pytest.fixture
+def repository(path):
     """A repository in a file of its own."""
-    with SqliteRepository(tmp_path / "inventory.db") as repository:
+    with SqliteRepository(path) as repository:
         yield repository
+
+
+@pytest.fixture
+def few_rows(monkeypatch):
+    """Windows of two rows, so that a handful of items makes many."""
+    monkeypatch.setattr(sqlite, "_WINDOW", 2)
+
+
+@pytest.fixture
+def aside(path, repository):
+    """A connection of its own to the file of *repository*, as another process has it."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
+        yield db
 
 
 class TestSqliteRepository(RepositoryContract):
@@ -16,3 +75,432 @@ class TestSqliteRepository(RepositoryContract):
     def repository(self, repository):
         """The one that all tests of this module use."""
         return repository
+
+
+class TestSqliteRepositoryInSmallWindows(RepositoryContract):
+    @pytest.fixture
+    def repository(self, repository, few_rows):
+        """One that looks at few rows at a time."""
+        return repository
+
+
+class TestFile:
+    """What is in the file, and what may be."""
+
+    def test_everything_survives_closing(self, path):
+        """A repository that is opened again has what it had."""
+        item = an_item(name="nul \0 inside", description="\N{FAMILY}" * 100_000)
+        with SqliteRepository(path) as repository:
+            repository.commit(creation(item))
+        with SqliteRepository(str(path)) as repository:
+            edited = repository.edit_item(an_edit(item, name="new"))
+
+        with SqliteRepository(path, durability="normal") as repository:
+            assert repository.get_item(item.key) == edited
+            assert walk(repository, ItemFilter()) == [edited]
+
+    def test_nul_characters_are_part_of_a_key(self, repository):
+        """Text is not cut at a NUL, neither when it is stored nor when it is compared."""
+        items = [an_item(f"a{end}") for end in ("", "\0", "\0\0", "\0b", "b")]
+        repository.commit(creation(*items))
+
+        assert walk(repository, ItemFilter(sku="SKU-1"), size=1) == items
+        assert [repository.get_item(item.key) for item in items] == items
+
+    def test_movements_are_kept_with_the_commit_that_made_them(self, repository, aside):
+        """Each movement is a row, also after its item is gone; a refused commit leaves none."""
+        item = an_item()
+        repository.commit(creation(item))
+        change = rewrite(item, on_hand=7)
+        repository.commit(change)
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(item, on_hand=1))
+        repository.delete_item(item.key)
+
+        rows = aside.execute("SELECT * FROM movements").fetchall()
+
+        moved = ("item-1", "SKU-1", 1, "adjust", -3, 0, 7, 0)
+        assert rows == [(*moved, "an example", None, a_time(60), change.write_id)]
+
+    def test_a_movement_is_never_written_over(self, repository, aside):
+        """Where the place in the history is taken, the whole change is refused."""
+        item = an_item()
+        repository.commit(creation(item))
+        repository.commit(rewrite(item, on_hand=7))
+        aside.execute("UPDATE items SET quantity = 10, seq = 0")
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(item, on_hand=1))
+
+        assert repository.get_item(item.key) == item
+
+    @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
+    def test_durability_is_what_was_asked_for(self, path, durability, level):
+        """WAL always; SQLite waits for the disk at each commit (2), or only now and then (1)."""
+        with SqliteRepository(path, durability=durability) as repository:
+            [mode] = repository._writer.execute("PRAGMA journal_mode").fetchone()
+            [synchronous] = repository._writer.execute("PRAGMA synchronous").fetchone()
+
+        assert (mode, synchronous) == ("wal", level)
+
+    def test_a_name_that_sqlite_finds_special_is_a_file_like_any_other(self, tmp_path, monkeypatch):
+        """Neither ":memory:" nor the marks of a URI lead anywhere else."""
+        monkeypatch.chdir(tmp_path)
+        names = ["100%25 #1.db", ":memory:", "a?mode=memory"]
+
+        for name in names:
+            with SqliteRepository(name) as repository:
+                repository.commit(creation(an_item()))
+
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == names
+
+    def test_a_closed_repository_says_so(self, path):
+        """Closing twice is fine; using it afterwards is not."""
+        repository = SqliteRepository(path)
+        repository.commit(creation(an_item()))
+        repository.close()
+        repository.close()
+
+        with pytest.raises(StorageUnavailableError, match="closed"):
+            repository.get_item(an_item().key)
+        with pytest.raises(StorageUnavailableError, match="closed"):
+            repository.delete_item(an_item().key)
+
+    def test_a_read_under_way_outlives_the_close(self, path):
+        """It finishes, and its connection is closed then."""
+        repository = SqliteRepository(path)
+
+        with repository._reading() as db:
+            repository.close()
+            assert db.execute("SELECT count(*) FROM items").fetchone() == (0,)
+
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("SELECT 1")
+
+    def test_a_row_that_is_no_item_is_named_and_left_out_of_lists(self, repository, aside, caplog):
+        """A read of it fails; a list warns, leaves it out, and goes on behind it."""
+        items = [an_item(f"item-{number}") for number in range(4)]
+        repository.commit(creation(*items))
+        aside.execute("UPDATE items SET price = 'free' WHERE item_id = 'item-1'")
+
+        with pytest.raises(UnreadableItemError) as unreadable:
+            repository.get_item(items[1].key)
+        with caplog.at_level(logging.WARNING):
+            listed = walk(repository, ItemFilter(category="tools"), size=2)
+
+        assert (unreadable.value.item_id, unreadable.value.sku) == ("item-1", "SKU-1")
+        assert listed == [items[0], *items[2:]]
+        assert len(caplog.records) == 1
+        assert "item-1" in caplog.text
+
+
+class TestOpening:
+    """A file is opened if it is ours or new, and otherwise left as it is."""
+
+    def refused(self, path, match):
+        """Check that *path* is refused with a sentence that names it."""
+        with pytest.raises(StorageUnavailableError, match=match) as refused:
+            SqliteRepository(path)
+        assert str(path) in refused.value.message
+
+    def test_a_database_of_another_program_is_left_as_it_is(self, path):
+        """To the byte, and with nothing put beside it."""
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE items (item_id TEXT)")
+        before = path.read_bytes()
+
+        self.refused(path, "another program")
+
+        assert path.read_bytes() == before
+        assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+    def test_what_is_no_database_is_left_as_it_is(self, path):
+        """A file of any other kind."""
+        path.write_text("A letter to a friend.\n" * 100)
+
+        self.refused(path, "not a database")
+
+        assert path.read_text().startswith("A letter")
+
+    def test_a_file_of_a_newer_version_is_left_as_it_is(self, path):
+        """An older program would not know what it breaks."""
+        SqliteRepository(path).close()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA user_version = 99")
+
+        self.refused(path, "newer version")
+
+    def test_a_place_without_a_folder_is_named(self, path):
+        """The sentence says what to look at."""
+        self.refused(path / "not" / "there.db", "folder")
+
+    def test_a_folder_is_not_a_file(self, tmp_path):
+        """The sentence says what to look at."""
+        self.refused(tmp_path, "folder")
+
+    def test_an_empty_file_is_a_new_one(self, path):
+        """As made by mktemp, or left behind by a crash before the first write."""
+        path.touch()
+
+        with SqliteRepository(path) as repository:
+            repository.commit(creation(an_item()))
+
+    def test_many_may_open_a_new_file_at_once(self, tmp_path):
+        """One sets it up, the others wait for it."""
+
+        def open_and_write(number):
+            with SqliteRepository(tmp_path / f"{number % 5}.db") as repository:
+                repository.commit(creation(an_item(f"item-{number}")))
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(open_and_write, range(40)))
+
+        for number in range(5):
+            with SqliteRepository(tmp_path / f"{number}.db") as repository:
+                assert len(walk(repository, ItemFilter())) == 8
+
+    def test_an_older_file_is_brought_up_to_date(self, path, monkeypatch):
+        """The missing migrations are applied, in order, and the items are kept."""
+        with SqliteRepository(path) as repository:
+            repository.commit(creation(an_item()))
+        more = (("CREATE TABLE one (a)",), ("INSERT INTO one VALUES (1)", "DROP TABLE movements"))
+        monkeypatch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS + more)
+
+        for _ in range(2):
+            with SqliteRepository(path) as repository:
+                assert repository.get_item(an_item().key) == an_item()
+                assert repository._writer.execute("SELECT a FROM one").fetchall() == [(1,)]
+
+    def test_a_migration_that_fails_leaves_no_trace(self, path, monkeypatch):
+        """What it did before it failed is undone, and the program of before still works."""
+        SqliteRepository(path).close()
+        with monkeypatch.context() as patched:
+            bad = (("DROP TABLE items", "CREATE NONSENSE"),)
+            patched.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS + bad)
+            self.refused(path, "NONSENSE")
+
+        with SqliteRepository(path) as repository:
+            repository.commit(creation(an_item()))
+
+
+class TestLists:
+    """Pages cost what they hold, wherever they are."""
+
+    @pytest.mark.parametrize("wanted", EVERY_LIST, ids=str)
+    def test_every_list_walks_its_index(self, repository, few_rows, wanted):
+        """No statement scans the table or sorts."""
+        items = [an_item(f"item-{n}", location="north", reorder_point=10) for n in range(5)]
+        repository.commit(creation(*items))
+        plans = []
+        connected = sqlite._connected
+
+        def explaining(uri):
+            db = connected(uri)
+            db.set_trace_callback(statements.append)
+            return db
+
+        statements = []
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sqlite, "_connected", explaining)
+            assert walk(repository, wanted, size=3) == items
+        selects = [statement for statement in statements if statement.startswith("SELECT")]
+        for statement in selects:
+            plan = repository._writer.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            plans += [row[3] for row in plan]
+
+        index = {"item_id": "items_by_id", "low_stock": "items_low"}.get(
+            wanted.index, f"items_by_{wanted.index}"
+        )
+        assert plans
+        for plan in plans:
+            assert plan.startswith(
+                ("SEARCH items USING INDEX", "SEARCH items USING COVERING INDEX")
+            )
+            assert f"INDEX {index} (" in plan
+            assert ">" in plan
+
+    def test_keys_are_found_by_index(self, repository):
+        """The statements that read one item look at one row."""
+        for condition in ("item_id = ? AND sku = ?", "item_id = ? ORDER BY sku LIMIT 1"):
+            plan = repository._writer.execute(
+                f"EXPLAIN QUERY PLAN {sqlite._SELECT} WHERE {condition}",
+                ("x",) * condition.count("?"),
+            ).fetchall()
+
+            assert [row[3].split(" (")[0] for row in plan] == [
+                "SEARCH items USING INDEX items_by_id"
+            ]
+
+    def test_a_page_ends_after_so_many_rows(self, repository, few_rows, monkeypatch):
+        """Where hardly any row passes, pages are short or empty, and the walk still finds all."""
+        monkeypatch.setattr(sqlite, "_MAX_WINDOWS", 2)
+        items = [
+            an_item(f"item-{number:02}", location="north" if number in (7, 29) else "south")
+            for number in range(30)
+        ]
+        repository.commit(creation(*items))
+
+        walked = list(pages(repository, ItemFilter(category="tools", location="north"), size=10))
+
+        assert [len(page.items) for page in walked] == [0, 1, 0, 0, 0, 0, 0, 1]
+        assert [item for page in walked for item in page.items] == [items[7], items[29]]
+
+
+class TestTrouble:
+    """What goes wrong is said in the port's words, and nothing half-done stays."""
+
+    def test_readers_do_not_wait_for_a_writer(self, repository, aside):
+        """They see what was committed last, also while another process writes."""
+        repository.commit(creation(an_item()))
+        aside.execute("BEGIN IMMEDIATE")
+        aside.execute("UPDATE items SET name = 'not yet'")
+
+        assert repository.get_item(an_item().key) == an_item()
+        assert walk(repository, ItemFilter()) == [an_item()]
+
+    def test_a_writer_waits_for_another_process_as_long_as_the_request_has_time(
+        self, repository, aside
+    ):
+        """Then it says that nothing was changed; later the same write goes through."""
+        aside.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(StorageThrottledError), deadline(0.05):
+            repository.commit(creation(an_item()))
+        assert time.monotonic() - began < sqlite._BUSY_SECONDS
+
+        aside.execute("ROLLBACK")
+        repository.commit(creation(an_item()))
+
+        assert repository.get_item(an_item().key) == an_item()
+
+    def test_a_writer_goes_on_as_soon_as_another_process_is_done(self, repository, aside):
+        """A short wait is not an error."""
+        aside.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as thread:
+            commit = thread.submit(repository.commit, creation(an_item()))
+            time.sleep(0.05)
+            assert not commit.done()
+            aside.execute("COMMIT")
+
+            commit.result(timeout=5)
+
+    def test_a_writer_waits_for_its_turn_as_long_as_the_request_has_time(self, repository):
+        """A thread that holds the writer up in this process counts like another process."""
+        with repository._turn, pytest.raises(StorageThrottledError), deadline(0.05):
+            repository.commit(creation(an_item()))
+
+        repository.commit(creation(an_item()))
+
+    def test_a_request_whose_time_is_up_may_still_write_when_nothing_hinders_it(self, repository):
+        """No waiting does not mean no work."""
+        with deadline(-1):
+            repository.commit(creation(an_item()))
+
+        assert repository.get_item(an_item().key) == an_item()
+
+    def test_a_full_disk_is_named_and_nothing_is_half_written(self, repository):
+        """A change that does not fit is not kept, and a smaller one still is."""
+        [used] = repository._writer.execute("PRAGMA page_count").fetchone()
+        repository._writer.execute(f"PRAGMA max_page_count = {used + 3}")
+        small, big = an_item("small"), an_item("big", description="x" * 100_000)
+
+        with pytest.raises(StorageUnavailableError, match="no room left"):
+            repository.commit(creation(small, big))
+
+        assert walk(repository, ItemFilter()) == []
+        repository.commit(creation(small))
+        assert walk(repository, ItemFilter()) == [small]
+
+    def test_a_file_that_may_not_be_written_to_is_still_read(self, repository):
+        """The sentence says what to look at."""
+        repository.commit(creation(an_item()))
+        repository._writer.execute("PRAGMA query_only = ON")
+
+        with pytest.raises(StorageUnavailableError, match="may not be written to"):
+            repository.edit_item(an_edit(an_item(), name="new"))
+
+        assert repository.get_item(an_item().key) == an_item()
+
+    def test_a_damaged_file_is_named(self, path):
+        """Overwritten pages are noticed, not read as something."""
+        with SqliteRepository(path) as repository:
+            repository.commit(creation(an_item()))
+        whole = path.read_bytes()
+        path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+
+        with (
+            SqliteRepository(path) as repository,
+            pytest.raises(StorageUnavailableError, match="damaged"),
+        ):
+            repository.get_item(an_item().key)
+
+    def test_a_file_that_was_taken_away_is_not_made_anew(self, path):
+        """Better an error than an inventory that looks empty."""
+        repository = SqliteRepository(path)
+        repository._writer.close()
+        path.unlink()
+
+        with pytest.raises(StorageUnavailableError, match="can no longer be opened"):
+            repository.get_item(an_item().key)
+        assert not path.exists()
+
+    @pytest.mark.parametrize("code", ["SQLITE_IOERR", "SQLITE_IOERR_FSYNC"])
+    def test_a_failing_disk_is_named(self, code):
+        """Whatever exactly the system said."""
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = getattr(sqlite3, code)
+
+        with pytest.raises(StorageUnavailableError, match="disk failed"), sqlite._translated():
+            raise error
+
+    def test_what_fails_inside_a_write_undoes_it(self, repository, monkeypatch):
+        """Also an error that nobody expected."""
+
+        def fail(*_arguments):
+            raise RuntimeError
+
+        monkeypatch.setattr(sqlite, "_movement_row", fail)
+        repository.commit(creation(an_item()))
+
+        with pytest.raises(RuntimeError):
+            repository.commit(rewrite(an_item(), on_hand=1))
+
+        assert repository.get_item(an_item().key) == an_item()
+        repository.commit(rewrite(an_item(), name="still works"))
+
+
+WRITER = """
+import sys
+from attrs import evolve
+from inventory_adapters.storage.sqlite import SqliteRepository
+from inventory_adapters.testing import an_item, creation, rewrite
+
+repository = SqliteRepository(sys.argv[1])
+for number in range(1_000_000):
+    item = an_item(f"{sys.argv[2]}-{number}")
+    repository.commit(creation(item))
+    repository.commit(rewrite(item, on_hand=number))
+    print(item.item_id, number, flush=True)
+"""
+
+
+def test_an_acknowledged_write_survives_a_killed_process(path):
+    """Whatever a writer said it had written is there after kill -9, again and again, in a whole file."""
+    acknowledged = []
+    for attempt in range(4):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), str(attempt)],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as writer:
+            lines = [writer.stdout.readline() for _ in range(20 + 17 * attempt)]
+            writer.send_signal(signal.SIGKILL)
+            # What it still said before it died counts as well; a line cut short does not.
+            lines += writer.stdout.read().split("\n")[:-1]
+        acknowledged += [line.split() for line in lines]
+
+    with SqliteRepository(path) as repository:
+        for item_id, number in acknowledged:
+            found = repository.get_item(ItemKey(item_id=item_id, sku="SKU-1"))
+            assert found == evolve(an_item(item_id, on_hand=int(number), seq=1))
+        assert repository._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -2,8 +2,8 @@
 The items table and the ledger table: one conditional write, or one transaction, per commit.
 
 What each call costs is part of the product: create, get, delete, edit and a page of a list are one request each; a change of
-stock is one transaction; lists by SKU and of low stock are one query and one batch read. Only a list without an indexed filter
-scans the table.
+stock is one transaction; lists by SKU and of low stock, and a page of what is due, are one query and one batch read. Only a list
+without an indexed filter, and the reservations that `reconcile` wants, scan a table.
 
 A write whose answer was lost is sent again by the SDK, and must not apply twice. A transaction has one token per decision;
 beyond the token's life, and for single writes, the `write_id` in what was stored tells our own work from another's.
@@ -20,18 +20,33 @@ from attrs import define, evolve, field, frozen
 
 from inventory.deadline import time_left
 from inventory.errors import (
+    AlreadyServedError,
     InvalidCursorError,
     StaleReadError,
     StorageError,
     StorageThrottledError,
     UnreadableItemError,
 )
-from inventory.items import Item, ItemKey
+from inventory.idempotency import ServedRecord
+from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Cursor, Page, PageRequest
-from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite
+from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
+from inventory.reservations import Reservation, ReservationState
+from inventory.stock import Movement
 from inventory_adapters import aws
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb_calls import Calls, RefusedError
+from inventory_adapters.storage.dynamodb_ledger import (
+    movement_key,
+    movement_to_row,
+    reservation_key,
+    reservation_to_row,
+    row_to_movement,
+    row_to_reservation,
+    row_to_served,
+    served_key,
+    served_to_row,
+)
 from inventory_adapters.storage.dynamodb_rows import (
     Expression,
     Row,
@@ -39,8 +54,6 @@ from inventory_adapters.storage.dynamodb_rows import (
     carries,
     item_to_row,
     key_to_row,
-    movement_key,
-    movement_to_row,
     number,
     row_to_item,
     row_to_key,
@@ -49,6 +62,8 @@ from inventory_adapters.storage.dynamodb_rows import (
 )
 from inventory_adapters.storage.dynamodb_table import (
     CATEGORY_INDEX,
+    DUE_INDEX,
+    DUE_SHARD,
     ITEMS,
     LEDGER,
     LOW_STOCK_PK,
@@ -56,6 +71,8 @@ from inventory_adapters.storage.dynamodb_table import (
     STATUS_INDEX,
     TableSchema,
     low_stock_sk,
+    movement_sk,
+    movements_pk,
 )
 
 if TYPE_CHECKING:
@@ -86,6 +103,18 @@ _INDEXES: Final = {"sku": SKU_INDEX, "category": CATEGORY_INDEX, "status": STATU
 _KEYS_ONLY: Final = {"sku", "low_stock"}
 _BY_ID: Final = ("item_id", "sku")
 _BY_EDIT: Final = ("updated_at", "item_id", "sku")
+
+# The key of a row of the ledger; before it, where the due index is walked, what that is ordered by.
+_LEDGER_KEY: Final = ("pk", "sk")
+_BY_EXPIRY: Final = ("expires_at", "pk", "sk")
+_DUE: Final = cursors.fingerprint("held", "due")
+_ALL_HELD: Final = cursors.fingerprint("held", "all")
+# Bytes of these. Source: "Quotas in Amazon DynamoDB", partition keys and sort keys.
+_LEDGER_KEY_BYTES: Final = (2048, 1024)
+_BY_EXPIRY_BYTES: Final = (1024, 2048, 1024)
+
+# Writes that need no transaction when they are alone; each action of a transaction costs twice as much.
+_SINGLE_WRITES: Final = {"Put": "put_item", "Update": "update_item"}
 
 _Place = tuple[str, ...]
 _Action = dict[str, dict[str, Any]]
@@ -159,7 +188,8 @@ class DynamoDBRepository:
 
     def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
         """See `inventory.ports.InventoryRepository.get_items`."""
-        return tuple(map(row_to_item, self._rows(tuple(dict.fromkeys(keys)))))
+        wanted = [key_to_row(key) for key in dict.fromkeys(keys)]
+        return tuple(map(row_to_item, self._rows(self._table, wanted)))
 
     def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
         """
@@ -197,18 +227,65 @@ class DynamoDBRepository:
             next_cursor=_cursor(wanted, place),
         )
 
+    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
+        """See `inventory.ports.InventoryRepository.list_movements`."""
+        before = cursors.decode_movement(key, page.cursor) if page.cursor else None
+        found: list[Movement] = []
+        while len(found) < page.size:
+            rows, has_more = self._movements(key, before, limit=page.size - len(found))
+            found += map(row_to_movement, rows)
+            if not has_more:
+                return Page(items=tuple(found))
+            # A read ends after 1 MB, however few rows that was.
+            before = found[-1].seq
+        return Page(items=tuple(found), next_cursor=cursors.encode_movement(found[-1]))
+
+    def first_movement(self, key: ItemKey) -> Movement | None:
+        """See `inventory.ports.InventoryRepository.first_movement`."""
+        expression = Expression()
+        condition = expression.equals("pk", text(movements_pk(key)))
+        found = self._call(
+            "query",
+            TableName=self._ledger_table,
+            ConsistentRead=True,
+            Limit=1,
+            **expression.arguments(KeyConditionExpression=condition),
+        )
+        return next(map(row_to_movement, found["Items"]), None)
+
+    def get_reservation(self, reservation_id: str) -> Reservation | None:
+        """See `inventory.ports.InventoryRepository.get_reservation`."""
+        row = self._row(self._ledger_table, reservation_key(reservation_id))
+        return None if row is None else row_to_reservation(row)
+
+    def held_reservations(
+        self, page: PageRequest, *, due_by: Timestamp | None
+    ) -> Page[Reservation]:
+        """See `inventory.ports.InventoryRepository.held_reservations`."""
+        return self._all_held(page) if due_by is None else self._due(page, due_by)
+
+    def get_served(self, record_id: str) -> ServedRecord | None:
+        """See `inventory.ports.InventoryRepository.get_served`."""
+        row = self._row(self._ledger_table, served_key(record_id))
+        return None if row is None else row_to_served(row)
+
+    def purge(self, at: Timestamp) -> int:  # noqa: ARG002 - DynamoDB's TTL goes by its own clock
+        """See `inventory.ports.InventoryRepository.purge`; DynamoDB deletes what has `delete_after`, some time later."""
+        return 0
+
     def commit(self, change: Change) -> None:
         """See `inventory.ports.InventoryRepository.commit`."""
+        if change.is_empty:
+            return
         try:
-            if (item := _lone_new_item(change)) is not None:
-                row = item_to_row(item) | {"last_write": text(change.write_id)}
-                self._call("put_item", **_put_new(self._table, ITEMS, row))
-            else:
-                self._transact(list(self._actions(change)), write_id=change.write_id)
+            self._write(list(self._actions(change)), write_id=change.write_id)
         except RefusedError as refused:
-            # What refuses a resent write may be its own first copy.
-            if not (refused.was_resent and self._was_kept(change)):
-                raise StaleReadError from refused
+            # What refuses a write that was sent before may be its own first copy.
+            if refused.maybe_kept and self._was_kept(change):
+                return
+            if change.served is not None and any(refused.failed[:1]):
+                raise AlreadyServedError from refused
+            raise StaleReadError from refused
 
     def edit_item(self, edit: ItemEdit) -> Item:
         """See `inventory.ports.InventoryRepository.edit_item`."""
@@ -277,20 +354,20 @@ class DynamoDBRepository:
         answer = self._call("get_item", TableName=table, Key=key, ConsistentRead=True)
         return answer.get("Item")
 
-    def _rows(self, keys: Sequence[ItemKey]) -> list[Row]:
+    def _rows(self, table: str, keys: Sequence[Row]) -> list[Row]:
         rows: list[Row] = []
         for start in range(0, len(keys), _MAX_BATCH):
-            rows += self._batch([key_to_row(key) for key in keys[start : start + _MAX_BATCH]])
+            rows += self._batch(table, keys[start : start + _MAX_BATCH])
         return rows
 
-    def _batch(self, keys: list[Row]) -> list[Row]:
-        """Return the rows of the items with these keys; what DynamoDB leaves for later is asked for again."""
+    def _batch(self, table: str, keys: Sequence[Row]) -> list[Row]:
+        """Return the rows with these keys; what DynamoDB leaves for later is asked for again."""
         rows: list[Row] = []
         attempt = 1
-        wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        wanted: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
         while True:
             answer = self._call("batch_get_item", RequestItems=wanted)
-            got: list[Row] = answer["Responses"].get(self._table, [])
+            got: list[Row] = answer["Responses"].get(table, [])
             rows += got
             wanted = answer.get("UnprocessedKeys", {})
             if not wanted:
@@ -309,7 +386,8 @@ class DynamoDBRepository:
         if wanted.index not in _KEYS_ONLY:
             return chunk
         keys = [row_to_key(row) for row in chunk.rows]
-        rows = {row_to_key(row): row for row in self._rows(keys)}
+        found = self._rows(self._table, [key_to_row(key) for key in keys])
+        rows = {row_to_key(row): row for row in found}
         if wanted.index == "low_stock":
             self._clean([key for key in keys if key not in rows])
         return evolve(chunk, rows=[rows[key] for key in keys if key in rows], reads=2)
@@ -350,24 +428,146 @@ class DynamoDBRepository:
             with suppress(StorageError, RefusedError):
                 self._call("transact_write_items", TransactItems=actions)
 
+    def _movements(self, key: ItemKey, before: int | None, *, limit: int) -> tuple[list[Row], bool]:
+        """Return up to *limit* movements with a seq below *before*, newest first, and whether there may be more."""
+        expression = Expression()
+        condition = expression.equals("pk", text(movements_pk(key)))
+        if before is not None:
+            condition += (
+                f" AND {expression.name('sk')} < {expression.value(text(movement_sk(before)))}"
+            )
+        found = self._call(
+            "query",
+            TableName=self._ledger_table,
+            ConsistentRead=True,
+            ScanIndexForward=False,
+            Limit=limit,
+            **expression.arguments(KeyConditionExpression=condition),
+        )
+        return found["Items"], "LastEvaluatedKey" in found
+
+    def _due(self, page: PageRequest, due_by: Timestamp) -> Page[Reservation]:
+        place = cursors.decode(page.cursor, _DUE, _BY_EXPIRY_BYTES) if page.cursor else None
+        if place is not None and place[0] > due_by:
+            # DynamoDB refuses a place that its query does not come to.
+            return Page(items=())
+        found = self._call("query", **self._due_query(place, due_by, min(page.size, _MAX_BATCH)))
+        # The index may lag behind, so what it finds is looked at again.
+        keys = [{name: row[name] for name in _LEDGER_KEY} for row in found["Items"]]
+        reservations = map(row_to_reservation, self._rows(self._ledger_table, keys))
+        due = [
+            it
+            for it in reservations
+            if it.state is ReservationState.HELD and it.expires_at <= due_by
+        ]
+        due.sort(key=lambda reservation: reservation.position)
+        end = found.get("LastEvaluatedKey")
+        return Page(
+            items=tuple(due),
+            next_cursor=None if end is None else cursors.encode(_DUE, _place(end, _BY_EXPIRY)),
+        )
+
+    def _due_query(self, place: _Place | None, due_by: Timestamp, limit: int) -> dict[str, Any]:
+        expression = Expression()
+        until = f"{expression.name('expires_at')} <= {expression.value(text(due_by))}"
+        shard = expression.equals("due_shard", text(DUE_SHARD))
+        request = {
+            "TableName": self._ledger_table,
+            "IndexName": DUE_INDEX.name,
+            "Limit": limit,
+            **expression.arguments(KeyConditionExpression=f"{shard} AND {until}"),
+        }
+        if place is not None:
+            request["ExclusiveStartKey"] = {
+                "due_shard": text(DUE_SHARD),
+                **_key(_BY_EXPIRY, place),
+            }
+        return request
+
+    def _all_held(self, page: PageRequest) -> Page[Reservation]:
+        place = cursors.decode(page.cursor, _ALL_HELD, _LEDGER_KEY_BYTES) if page.cursor else None
+        rows: list[Row] = []
+        for reads in range(_MOST_READS):
+            # Twice as many each time: among all the movements, reservations may be few and far between.
+            found = self._held(place, limit=page.size << reads)
+            rows += found["Items"]
+            end = found.get("LastEvaluatedKey")
+            place = None if end is None else _place(end, _LEDGER_KEY)
+            if place is None or len(rows) >= page.size:
+                break
+        if len(rows) > page.size:
+            del rows[page.size :]
+            place = _place(rows[-1], _LEDGER_KEY)
+        return Page(
+            items=tuple(map(row_to_reservation, rows)),
+            next_cursor=None if place is None else cursors.encode(_ALL_HELD, place),
+        )
+
+    def _held(self, place: _Place | None, *, limit: int) -> dict[str, Any]:
+        expression = Expression()
+        held = expression.equals("state", text(ReservationState.HELD))
+        request = {
+            "TableName": self._ledger_table,
+            "ConsistentRead": True,
+            "Limit": limit,
+            **expression.arguments(FilterExpression=held),
+        }
+        if place is not None:
+            request["ExclusiveStartKey"] = _key(_LEDGER_KEY, place)
+        return self._call("scan", **request)
+
     # Writing
 
     def _actions(self, change: Change) -> Iterator[_Action]:
-        """Yield everything that *change* writes, one action for each row."""
+        """Yield everything that *change* writes, one action for each row; the served record first, if there is one."""
+        if change.served is not None:
+            yield {"Put": self._serve(change.served, change.write_id)}
         explained = {movement.key for movement in change.movements}
         for write in change.items:
             # Without a movement to tell our write by, the row itself carries its mark.
-            yield self._write(write, signature=None if write.key in explained else change.write_id)
+            signature = None if write.key in explained else change.write_id
+            yield self._write_item(write, signature=signature)
             was_low = write.before is not None and write.before.is_low
             if write.after.is_low and not was_low:
                 yield self._mark(write.key)
             elif was_low and not write.after.is_low:
                 yield self._unmark(write.key)
         for movement in change.movements:
-            row = movement_to_row(movement, change.write_id)
+            row = movement_to_row(movement) | {"write_id": text(change.write_id)}
             yield {"Put": _put_new(self._ledger_table, LEDGER, row)}
+        if change.reservation is not None:
+            yield self._write_reservation(change.reservation, signature=change.write_id)
 
-    def _write(self, write: ItemWrite, *, signature: str | None) -> _Action:
+    def _serve(self, served: ServedRecord, write_id: str) -> dict[str, Any]:
+        expression = Expression()
+        free = f"attribute_not_exists({expression.name(LEDGER.partition_key)})"
+        expired = f"{expression.name('expires_at')} <= {expression.value(text(served.served_at))}"
+        return {
+            "TableName": self._ledger_table,
+            "Item": served_to_row(served) | {"write_id": text(write_id)},
+            **expression.arguments(ConditionExpression=f"{free} OR {expired}"),
+        }
+
+    def _write_reservation(self, write: ReservationWrite, *, signature: str) -> _Action:
+        after = reservation_to_row(write.after)
+        if write.before is None:
+            row = after | {"last_write": text(signature)}
+            return {"Put": _put_new(self._ledger_table, LEDGER, row)}
+        before = reservation_to_row(write.before)
+        expression = Expression()
+        unmoved = [expression.equals(name, before[name]) for name in ("state", "expires_at")]
+        return {
+            "Update": {
+                "TableName": self._ledger_table,
+                "Key": reservation_key(write.after.reservation_id),
+                **expression.arguments(
+                    UpdateExpression=expression.update(before, after, signature),
+                    ConditionExpression=" AND ".join(unmoved),
+                ),
+            }
+        }
+
+    def _write_item(self, write: ItemWrite, *, signature: str | None) -> _Action:
         if write.before is None:
             row = item_to_row(write.after)
             if signature is not None:
@@ -393,21 +593,35 @@ class DynamoDBRepository:
             "ConditionCheck": {"TableName": self._table, "Key": key_to_row(key), **_free(ITEMS)}
         }
 
-    def _transact(self, actions: list[_Action], *, write_id: str) -> None:
+    def _write(self, actions: list[_Action], *, write_id: str) -> None:
+        """Carry out all of *actions*, or none."""
         if len(actions) > _MAX_ACTIONS:
             msg = f"a transaction has at most {_MAX_ACTIONS} actions, not {len(actions)}"
             raise ValueError(msg)
+        [(verb, arguments), *others] = (part for action in actions for part in action.items())
+        if not others and verb in _SINGLE_WRITES:
+            self._call(_SINGLE_WRITES[verb], **arguments)
+            return
         # 36 characters at most, whatever ids the caller makes. Source: API reference of TransactWriteItems.
         token = sha256(write_id.encode()).hexdigest()[:32]
         self._call("transact_write_items", TransactItems=actions, ClientRequestToken=token)
 
     def _was_kept(self, change: Change) -> bool:
         """Tell whether *change* is what is stored."""
-        if change.movements:
-            row = self._row(self._ledger_table, movement_key(change.movements[0]))
-            return row is not None and row.get("write_id") == text(change.write_id)
-        row = self._row(self._table, key_to_row(change.items[0].key))
+        row = self._row(*self._signed(change))
         return row is not None and carries(row, change.write_id)
+
+    def _signed(self, change: Change) -> tuple[str, Row]:
+        """Return the table and the key of a row that *change* signs: one that no other write comes near, if there is one."""
+        if change.movements:
+            return self._ledger_table, movement_key(change.movements[0])
+        if change.served is not None:
+            return self._ledger_table, served_key(change.served.record_id)
+        if change.reservation is not None:
+            return self._ledger_table, reservation_key(change.reservation.after.reservation_id)
+        # What is only looked at is not signed.
+        written = (write for write in change.items if write.before != write.after)
+        return self._table, key_to_row(next(written, change.items[0]).key)
 
 
 @frozen(kw_only=True)
@@ -429,7 +643,7 @@ class _Chunk:
         units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0)
         return cls(
             rows=rows,
-            end=None if end is None else tuple(end[it]["S"] for it in _order(wanted)),
+            end=None if end is None else _place(end, _order(wanted)),
             size_bytes=units * _BYTES_PER_UNIT,
         )
 
@@ -490,10 +704,18 @@ def _start_key(wanted: ItemFilter, place: _Place) -> Row:
     if wanted.index == "low_stock":
         item_id, sku = place
         return _marker(ItemKey(item_id=item_id, sku=sku))
-    key = {name: text(part) for name, part in zip(_order(wanted), place, strict=True)}
+    key = _key(_order(wanted), place)
     if wanted.index != "item_id":
         key[wanted.index] = text(getattr(wanted, wanted.index))
     return key
+
+
+def _place(row: Row, attributes: Iterable[str]) -> _Place:
+    return tuple(row[attribute]["S"] for attribute in attributes)
+
+
+def _key(attributes: Iterable[str], place: _Place) -> dict[str, Value]:
+    return {name: text(part) for name, part in zip(attributes, place, strict=True)}
 
 
 def _cursor(wanted: ItemFilter, place: _Place | None) -> Cursor | None:
@@ -514,14 +736,6 @@ def _free(schema: TableSchema) -> dict[str, Any]:
     expression = Expression()
     free = f"attribute_not_exists({expression.name(schema.partition_key)})"
     return expression.arguments(ConditionExpression=free)
-
-
-def _lone_new_item(change: Change) -> Item | None:
-    """Return the item if *change* is no more than a new item, which one cheaper call can write."""
-    if len(change.items) != 1 or change.movements:
-        return None
-    [write] = change.items
-    return write.after if write.before is None and not write.after.is_low else None
 
 
 def _why(refused: RefusedError) -> Exception:

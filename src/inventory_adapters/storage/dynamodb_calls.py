@@ -52,6 +52,8 @@ _CREDENTIALS: Final = {
 }
 _NO_TABLE: Final = "ResourceNotFoundException"
 _SERVER_ERROR: Final = 500
+# Among what the SDK keeps of a request, and of its answer.
+_SILENCE: Final = "inventory-unanswered-attempt"
 
 
 class RefusedError(Exception):
@@ -60,15 +62,19 @@ class RefusedError(Exception):
 
     Attributes:
         row: From a single write that asked for it, the row as it stands; None where there is none.
-        was_conflict: Others were at the same rows again and again; no condition was looked at.
-        was_resent: An earlier attempt may have been kept, and only its answer lost.
+        failed: For each action of a transaction, whether its condition did not hold; a single write is one action.
+        was_conflict: Others were at the same rows again and again; no condition was looked at, and no attempt was kept.
+        maybe_kept: An earlier attempt went unanswered: what refuses this one may be its effect.
     """
 
-    def __init__(self, row: Any, *, was_conflict: bool, was_resent: bool) -> None:
+    def __init__(
+        self, row: Any, *, failed: tuple[bool, ...], was_conflict: bool, maybe_kept: bool
+    ) -> None:
         super().__init__("a condition did not hold")
         self.row = row
+        self.failed = failed
         self.was_conflict = was_conflict
-        self.was_resent = was_resent
+        self.maybe_kept = maybe_kept
 
 
 class _Verdict(Enum):
@@ -95,8 +101,8 @@ class Calls:
         self._pause = pause
         client.meta.events.register_first(
             "needs-retry.dynamodb",
-            _keep_to_deadline,  # type: ignore[arg-type] # the stubs know of no handler that answers
-            unique_id="inventory-keep-to-deadline",
+            _before_retry,  # type: ignore[arg-type] # the stubs know of no handler that answers
+            unique_id="inventory-before-retry",
         )
 
     def __call__(self, operation: str, /, **arguments: Any) -> dict[str, Any]:
@@ -105,18 +111,19 @@ class Calls:
 
         Raises:
             RefusedError: A condition failed, or others kept changing the same rows.
-            StorageThrottledError: DynamoDB kept asking for a slower pace.
-            StorageUnavailableError: There was no answer, no table, no valid credentials or no time.
+            StorageThrottledError: DynamoDB kept asking for a slower pace, and nothing was kept.
+            StorageUnavailableError: There was no table, no valid credentials, no time or no answer. A write may have been kept
+                if an attempt at it went unanswered and none after it told.
         """
-        was_resent = False
+        maybe_kept = False
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 return self._once(operation, arguments)
             except ClientError as error:
-                was_resent = was_resent or attempt > 1 or _sdk_retries(error) > 0
+                maybe_kept = maybe_kept or _follows_silence(error)
                 verdict = _judge(error)
                 if attempt == _MAX_ATTEMPTS or not self._paused(attempt, verdict):
-                    raise _translated(error, verdict, arguments, was_resent=was_resent) from error
+                    raise _translated(error, verdict, arguments, maybe_kept=maybe_kept) from error
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -150,8 +157,9 @@ class Calls:
         return random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads load, guards nothing
 
 
-def _sdk_retries(error: ClientError) -> int:
-    return error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
+def _follows_silence(error: ClientError) -> bool:
+    """Tell whether an attempt before the one that was answered with *error* went unanswered, and may have been kept."""
+    return bool(error.response.get("ResponseMetadata", {}).get(_SILENCE))
 
 
 def _judge(error: ClientError) -> _Verdict:
@@ -173,15 +181,21 @@ def _judge(error: ClientError) -> _Verdict:
 
 
 def _translated(
-    error: ClientError, verdict: _Verdict, arguments: Mapping[str, Any], *, was_resent: bool
+    error: ClientError, verdict: _Verdict, arguments: Mapping[str, Any], *, maybe_kept: bool
 ) -> Exception:
     match verdict:
-        case _Verdict.CONDITION | _Verdict.CONFLICT:
+        case _Verdict.CONDITION:
             return RefusedError(
                 error.response.get("Item"),
-                was_conflict=verdict is _Verdict.CONFLICT,
-                was_resent=was_resent,
+                failed=_failed(error),
+                was_conflict=False,
+                maybe_kept=maybe_kept,
             )
+        case _Verdict.CONFLICT | _Verdict.THROTTLED if maybe_kept:
+            # The unanswered attempt may even be under way still: whoever decided anew would apply it twice.
+            return StorageUnavailableError()
+        case _Verdict.CONFLICT:
+            return RefusedError(None, failed=(), was_conflict=True, maybe_kept=False)
         case _Verdict.THROTTLED:
             return StorageThrottledError()
         case _Verdict.NO_TABLE:
@@ -196,6 +210,13 @@ def _translated(
             return error
 
 
+def _failed(error: ClientError) -> tuple[bool, ...]:
+    reasons = error.response.get("CancellationReasons")
+    if reasons is None:
+        return (True,)
+    return tuple(reason.get("Code") in _CONDITION for reason in reasons)
+
+
 def _tables(arguments: Mapping[str, Any]) -> str:
     """Name the tables of a call: ``table 'inventory-dev' or 'inventory-dev-ledger'``."""
     names = {arguments["TableName"]: None} if "TableName" in arguments else {}
@@ -205,17 +226,31 @@ def _tables(arguments: Mapping[str, Any]) -> str:
     return "table " + " or ".join(map(repr, names))
 
 
-def _keep_to_deadline(
-    *, attempts: int, response: Any, request_dict: Mapping[str, Any], **_: Any
+def _before_retry(
+    *,
+    attempts: int,
+    response: Any,
+    caught_exception: Exception | None,
+    request_dict: Mapping[str, Any],
+    **_: Any,
 ) -> bool | None:
     """
-    Keep the SDK from a retry that might end after the deadline: the first answer to this event that is not None counts.
+    Note which attempts went unanswered, and keep the SDK from a retry that might end after the deadline.
 
-    The pause before the retry is not known yet, so the longest possible one is reckoned with.
+    The SDK asks after every attempt; the first answer that is not None counts, and None leaves the decision to the SDK.
     """
+    context = request_dict["context"]
+    if caught_exception is not None or response[0].status_code >= _SERVER_ERROR:
+        context[_SILENCE] = True
+    elif context.get(_SILENCE):
+        # What the error that is raised for this answer brings along.
+        response[1].setdefault("ResponseMetadata", {})[_SILENCE] = True
+    return None if _has_time(attempts, response, context["client_config"]) else False
+
+
+def _has_time(attempts: int, response: Any, config: Any) -> bool:
+    # The pause before the retry is not known yet, so the longest possible one is reckoned with.
     longest = min(2.0 ** (attempts - 1), _SDK_LONGEST_PAUSE_SECONDS)
     if response is not None and "x-amz-retry-after" in response[0].headers:
         longest += _SDK_LONGEST_EXTRA_SECONDS
-    config = request_dict["context"]["client_config"]
-    longest += config.connect_timeout + config.read_timeout
-    return False if time_left() < longest else None
+    return time_left() >= longest + config.connect_timeout + config.read_timeout

@@ -1,5 +1,5 @@
 """
-Rows ↔ items and movements, and the conditions that a row must meet.
+Rows ↔ items, and the conditions that a row must meet.
 
 An item is ``{"item_id": {"S": "..."}, "quantity": {"N": "5"}, "price": {"N": "19.9"}, ...}``. Rows of an earlier version lack
 `reserved`, `seq`, `version` (read as 0), `location`, `description`, `price` and `status`; a sloppy writer may have stored the
@@ -11,12 +11,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-import attrs
-
 from inventory.errors import UnreadableItemError
 from inventory.items import AVAILABLE, Item, ItemKey, Timestamp
-from inventory.stock import Movement, StockLevel
-from inventory_adapters.storage import dynamodb_table
+from inventory.stock import StockLevel
 
 __all__ = [
     "DEFAULTS",
@@ -26,8 +23,6 @@ __all__ = [
     "carries",
     "item_to_row",
     "key_to_row",
-    "movement_key",
-    "movement_to_row",
     "number",
     "row_to_item",
     "row_to_key",
@@ -169,27 +164,8 @@ def _whole(row: Row, attribute: str) -> int:
 
 
 def carries(row: Row, write_id: str) -> bool:
-    """Tell whether one of the last two writes of details that reached *row* is *write_id*."""
-    return text(write_id) in (row.get("last_write"), row.get("prior_write"))
-
-
-def movement_key(movement: Movement) -> Row:
-    """Return the place of *movement* in the ledger."""
-    return {
-        "pk": text(dynamodb_table.movements_pk(movement.key)),
-        "sk": text(dynamodb_table.movement_sk(movement.seq)),
-    }
-
-
-def movement_to_row(movement: Movement, write_id: str) -> dict[str, Value]:
-    """Return *movement* as a row of the ledger, with the write that it came from."""
-    fields = attrs.asdict(movement, recurse=False, filter=lambda field, _: field.name != "key")
-    return {
-        **movement_key(movement),
-        **key_to_row(movement.key),
-        **{name: value_of(value) for name, value in fields.items() if value is not None},
-        "write_id": text(write_id),
-    }
+    """Tell whether *row* is the work of *write_id*: as it was written once, or one of the last two that signed it."""
+    return text(write_id) in map(row.get, ("write_id", "last_write", "prior_write"))
 
 
 class Expression:

@@ -15,9 +15,12 @@ from inventory.items import ItemKey
 __all__ = [
     "CATEGORY_INDEX",
     "DUE_INDEX",
+    "DUE_SHARD",
     "ITEMS",
     "LEDGER",
     "LOW_STOCK_PK",
+    "RESERVATION_SK",
+    "SERVED_SK",
     "SKU_INDEX",
     "STATUS_INDEX",
     "IndexSchema",
@@ -26,6 +29,8 @@ __all__ = [
     "low_stock_sk",
     "movement_sk",
     "movements_pk",
+    "reservation_pk",
+    "served_pk",
     "time_to_live_arguments",
 ]
 
@@ -80,6 +85,7 @@ STATUS_INDEX: Final = IndexSchema(
 SKU_INDEX: Final = IndexSchema(
     name="sku-index", partition_key="sku", sort_key="item_id", projection="KEYS_ONLY"
 )
+# Keys only: a reservation of 25 lines is several KB, and each opening, extension and closing would write them again.
 DUE_INDEX: Final = IndexSchema(
     name="due-index", partition_key="due_shard", sort_key="expires_at", projection="KEYS_ONLY"
 )
@@ -101,6 +107,19 @@ LOW_STOCK_PK: Final = "low-stock"
 """The one partition of all low-stock markers. A marker is written when an item crosses the line, not when it moves."""
 
 
+DUE_SHARD: Final = "held"
+"""
+The one partition of all held reservations in the due index: a sweep is one query, oldest first.
+
+A partition takes 1000 writes a second, which is about 500 reservations opened and closed in that second, every second; beyond it
+DynamoDB throttles, and loses nothing. Where that is too little, let new reservations carry one of several shards, and the sweeper
+query each: a row leaves the index with the shard that it carries. Source: "Best practices for designing and using partition keys".
+"""
+
+RESERVATION_SK: Final = "reservation"
+SERVED_SK: Final = "served"
+
+
 def movements_pk(key: ItemKey) -> str:
     """Return the partition of an item's movements: ``item#<item_id>#<sku>``."""
     prefix = "item#"
@@ -112,9 +131,27 @@ def movement_sk(seq: int) -> str:
     return f"movement#{seq:012}"
 
 
+def reservation_pk(reservation_id: str) -> str:
+    """Return the partition of a reservation, which is alone there: ``reservation#<reservation_id>``."""
+    return _named("reservation", reservation_id)
+
+
+def served_pk(record_id: str) -> str:
+    """Return the partition of the record of an idempotency key, which is alone there: ``served#<record_id>``."""
+    return _named("served", record_id)
+
+
 def low_stock_sk(key: ItemKey) -> str:
     """Return the place of an item's low-stock marker, in the order of ids: ``<item_id>#<sku>``."""
     return _joined(key, _MAX_SK_BYTES)
+
+
+def _named(kind: str, name: str) -> str:
+    """Write down *name* in one text that no other name of its *kind* has, or a hash of it where it is too long."""
+    named = f"{kind}#{name}"
+    if len(named.encode()) <= _MAX_PK_BYTES:
+        return named
+    return f"{kind}~{sha256(name.encode()).hexdigest()}"
 
 
 def _joined(key: ItemKey, max_bytes: int) -> str:

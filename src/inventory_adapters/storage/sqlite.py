@@ -1,0 +1,632 @@
+"""
+The repository for one machine: a single SQLite file, and one transaction per commit.
+
+Readers see the last commit and never wait for a writer (WAL). Writers queue on a lock within this process, and on SQLite's own
+lock between processes. Lists walk an index from where the page before ended, so that a page costs the same at any depth.
+"""
+# ruff: noqa: S608 - the SQL is put together from the constants of this module; every value is a parameter.
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from threading import Event, Lock
+from time import monotonic, sleep
+from typing import Any, Final, Literal, NoReturn, Self
+
+import attrs
+from attrs import frozen
+
+from inventory import StockLevel
+from inventory.deadline import time_left
+from inventory.errors import (
+    StaleReadError,
+    StorageError,
+    StorageThrottledError,
+    StorageUnavailableError,
+    UnreadableItemError,
+)
+from inventory.items import Item, ItemKey, Timestamp
+from inventory.paging import Page, PageRequest
+from inventory.ports import Change, Index, ItemEdit, ItemFilter, ItemWrite
+from inventory.stock import Movement
+from inventory_adapters.storage import cursors
+
+__all__ = ["Durability", "SqliteRepository"]
+
+Durability = Literal["full", "normal"]
+
+_logger = logging.getLogger(__name__)
+
+# "tapi" in ASCII. It tells our files from those of others, also to file(1).
+APPLICATION_ID: Final = 0x74617069
+
+# How long a writer waits for its turn; less where the deadline of the request is nearer.
+_BUSY_SECONDS: Final = 2.0
+
+# Rows of the index that are looked at for one page of a list with more filters than its index has: enough that pages are
+# full but for the rarest filters, and never the whole of a large table for the sake of one page.
+_WINDOW: Final = 2_000
+_MAX_WINDOWS: Final = 50
+
+# SQLite turns `quantity - reserved <= reorder_point` around and then no longer knows it for the condition of the index.
+_IS_LOW: Final = "reorder_point >= quantity - reserved"
+
+# Each is applied once, in one transaction, and counted in user_version. Never edit one that was released; append.
+# Text compares as BINARY, the default: byte by byte in UTF-8, which is the order of code points that `ItemFilter.position` has.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE items (
+            item_id TEXT NOT NULL,
+            sku TEXT NOT NULL,
+            name TEXT NOT NULL,
+            description TEXT NOT NULL,
+            category TEXT NOT NULL,
+            price TEXT NOT NULL, -- exact decimal
+            status TEXT NOT NULL,
+            location TEXT NOT NULL,
+            reorder_point INTEGER,
+            version INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            quantity INTEGER NOT NULL,
+            reserved INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            CHECK (0 <= reserved AND reserved <= quantity)
+        )
+        """,
+        "CREATE UNIQUE INDEX items_by_id ON items (item_id, sku)",
+        "CREATE INDEX items_by_sku ON items (sku, item_id)",
+        "CREATE INDEX items_by_category ON items (category, updated_at, item_id, sku)",
+        "CREATE INDEX items_by_status ON items (status, item_id, sku)",
+        f"CREATE INDEX items_low ON items (item_id, sku) WHERE {_IS_LOW}",
+        """
+        CREATE TABLE movements (
+            item_id TEXT NOT NULL,
+            sku TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            delta_on_hand INTEGER NOT NULL,
+            delta_reserved INTEGER NOT NULL,
+            on_hand INTEGER NOT NULL,
+            reserved INTEGER NOT NULL,
+            reason TEXT,
+            reference TEXT,
+            recorded_at TEXT NOT NULL,
+            write_id TEXT NOT NULL,
+            PRIMARY KEY (item_id, sku, seq)
+        ) WITHOUT ROWID
+        """,
+    ),
+)
+
+_COLUMNS: Final = (
+    "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
+    "quantity, reserved, seq"
+)
+_SELECT: Final = f"SELECT {_COLUMNS} FROM items"
+_INSERT: Final = (
+    f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (item_id, sku) DO NOTHING"
+)
+_INSERT_MOVEMENT: Final = (
+    "INSERT INTO movements (item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference,"
+    " recorded_at, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_Row = tuple[Any, ...]
+_Position = tuple[str, ...]
+
+
+class SqliteRepository:
+    """
+    Keeps everything in one file; safe to share between threads, and the file between processes of one machine.
+
+    Close it, or use it as a context manager. Open it after a fork, not before: SQLite's locks do not survive one.
+
+    Args:
+        path: The file; made if it is not there. Beside it, while it is open, lie `-wal` and `-shm` files that belong to it.
+        durability: "full" keeps every acknowledged write whatever happens. "normal" is faster and may lose the last ones when
+            the machine loses power, though never when the process dies.
+
+    Raises:
+        StorageUnavailableError: The file cannot be used: it is of something else, of a newer version, damaged or out of reach.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, durability: Durability = "full") -> None:
+        # Absolute, so that neither a change of directory nor a name such as ":memory:" leads elsewhere.
+        self._path = Path(path).absolute()
+        self._turn = Lock()
+        self._idle_readers: list[sqlite3.Connection] = []
+        self._closed = Event()
+        self._writer = _opened(self._path, durability)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. A write under way is waited for; reads under way finish."""
+        with self._turn:
+            self._closed.set()
+            self._close_idle_readers()
+            self._writer.close()
+
+    def get_item(self, key: ItemKey) -> Item | None:
+        with self._reading() as db:
+            row = _row(db, key)
+        return _item(row) if row else None
+
+    def find_item(self, item_id: str) -> Item | None:
+        with self._reading() as db:
+            row = db.execute(
+                f"{_SELECT} WHERE item_id = ? ORDER BY sku LIMIT 1", (item_id,)
+            ).fetchone()
+        return _item(row) if row else None
+
+    def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
+        # One statement per key: SQLite is called, not asked over a wire, so there is no round trip to save.
+        with self._reading() as db:
+            rows = [_row(db, key) for key in dict.fromkeys(keys)]
+        return tuple(_item(row) for row in rows if row)
+
+    def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
+        walk = _Walk.of(wanted)
+        after = walk.start if page.cursor is None else cursors.decode_item(wanted, page.cursor)
+        with self._reading() as db:
+            rows, last = walk.page(db, after, page.size)
+        return Page(
+            items=tuple(_readable(rows)),
+            next_cursor=cursors.encode(cursors.fingerprint(wanted), last) if last else None,
+        )
+
+    def commit(self, change: Change) -> None:
+        with self._writing() as db:
+            for write in change.items:
+                _store(db, write)
+            try:
+                db.executemany(
+                    _INSERT_MOVEMENT,
+                    [_movement_row(entry, change.write_id) for entry in change.movements],
+                )
+            except sqlite3.IntegrityError as error:
+                # The place in the item's history is taken: what was decided on is not the latest.
+                raise StaleReadError from error
+
+    def edit_item(self, edit: ItemEdit) -> Item:
+        with self._writing() as db:
+            item = _current(db, edit.key)
+            if item is None or not (edit.versions is None or item.version in edit.versions):
+                raise StaleReadError(item)
+            edited = item.edited(edit.fields, at=edit.at)
+            _store(db, ItemWrite(before=item, after=edited))
+        return edited
+
+    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
+        with self._writing() as db:
+            item = _current(db, key)
+            if (
+                item is None
+                or item.level.reserved
+                or not (tags is None or (item.version, item.level.seq) in tags)
+            ):
+                raise StaleReadError(item)
+            db.execute("DELETE FROM items WHERE item_id = ? AND sku = ?", (key.item_id, key.sku))
+        return item
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection to one thread at a time: as many are open as threads ever read at once."""
+        if self._closed.is_set():
+            raise StorageUnavailableError("The repository is closed")
+        with _translated():
+            try:
+                db = self._idle_readers.pop()
+            except IndexError:
+                # mode=rw, or a file that was taken away would be made anew, and empty.
+                db = _connected(f"{self._path.as_uri()}?mode=rw")
+                db.execute("PRAGMA query_only = ON")
+            try:
+                yield db
+            finally:
+                self._idle_readers.append(db)
+                if self._closed.is_set():
+                    self._close_idle_readers()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """
+        Make what happens inside one transaction.
+
+        Raises:
+            StorageThrottledError: The turn did not come in time; unlike when storage is unavailable, nothing was written.
+        """
+        # A lock of our own, because threads that wait for SQLite's poll for it, with growing pauses.
+        if not self._turn.acquire(timeout=max(0.0, min(_BUSY_SECONDS, time_left()))):
+            raise StorageThrottledError
+        try:
+            if self._closed.is_set():
+                raise StorageUnavailableError("The repository is closed")
+            with _translated(), _transaction(self._writer):
+                yield self._writer
+        finally:
+            self._turn.release()
+
+    def _close_idle_readers(self) -> None:
+        while self._idle_readers:
+            with suppress(IndexError):  # Another thread has just taken the last one.
+                self._idle_readers.pop().close()
+
+
+@frozen
+class _Walk:
+    """
+    One list as SQL: an index, the condition that selects a stretch of it, and the conditions that its rows must pass besides.
+
+    The index is named, not left to the planner: no statistics and no version of SQLite then turn a walk into a scan.
+    """
+
+    index: str
+    position: tuple[str, ...]
+    stretch: str
+    residual: str
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, wanted: ItemFilter) -> Self:
+        index, position = _INDEXES[wanted.index]
+        conditions = {
+            name: condition for name, condition in _CONDITIONS.items() if getattr(wanted, name)
+        }
+        return cls(
+            index=index,
+            position=position,
+            stretch=conditions.pop(wanted.index, "TRUE"),
+            residual=" AND ".join(conditions.values()),
+            values=attrs.asdict(wanted),
+        )
+
+    @property
+    def start(self) -> _Position:
+        """A place before every row: no part of a key is empty."""
+        return ("",) * len(self.position)
+
+    def page(
+        self, db: sqlite3.Connection, after: _Position, size: int
+    ) -> tuple[list[_Row], _Position | None]:
+        """Return up to *size* rows from *after* on, and where the next page starts, if there is one."""
+        rows: list[_Row] = []
+        for _ in range(_MAX_WINDOWS):
+            end = self._window_end(db, after) if self.residual else None
+            # One more than asked tells whether there is a next page.
+            rows += self._rows(db, after, end, limit=size + 1 - len(rows))
+            if len(rows) > size:
+                return rows[:size], self._position_of(rows[size - 1])
+            if end is None:
+                return rows, None
+            after = end
+        return rows, after
+
+    def _window_end(self, db: sqlite3.Connection, after: _Position) -> _Position | None:
+        """Return the place `_WINDOW` rows further on, or None where the stretch ends before."""
+        sql = f"{self._select(', '.join(self.position))} LIMIT 1 OFFSET {_WINDOW - 1}"
+        found: _Position | None = db.execute(sql, self._parameters(after)).fetchone()
+        return found
+
+    def _rows(
+        self, db: sqlite3.Connection, after: _Position, end: _Position | None, *, limit: int
+    ) -> list[_Row]:
+        # The end was looked up before: what comes or goes in between cannot make this window skip a row.
+        conditions = [self.residual] if self.residual else []
+        if end:
+            conditions.append(f"({', '.join(self.position)}) <= ({_places('end', end)})")
+        sql = f"{self._select(_COLUMNS, *conditions)} LIMIT {limit:d}"
+        return db.execute(sql, self._parameters(after, end or ())).fetchall()
+
+    def _select(self, columns: str, *conditions: str) -> str:
+        position = ", ".join(self.position)
+        after = f"({position}) > ({_places('after', self.position)})"
+        where = " AND ".join((self.stretch, after, *conditions))
+        return (
+            f"SELECT {columns} FROM items INDEXED BY {self.index} WHERE {where} ORDER BY {position}"
+        )
+
+    def _parameters(self, after: _Position, end: _Position = ()) -> dict[str, Any]:
+        places = {f"after_{place}": part for place, part in enumerate(after)}
+        places |= {f"end_{place}": part for place, part in enumerate(end)}
+        return self.values | places
+
+    def _position_of(self, row: _Row) -> _Position:
+        by_name = dict(zip(_COLUMNS.split(", "), row, strict=True))
+        return tuple(by_name[column] for column in self.position)
+
+
+_INDEXES: Final[dict[Index, tuple[str, tuple[str, ...]]]] = {
+    "sku": ("items_by_sku", ("item_id", "sku")),
+    "low_stock": ("items_low", ("item_id", "sku")),
+    "category": ("items_by_category", ("updated_at", "item_id", "sku")),
+    "status": ("items_by_status", ("item_id", "sku")),
+    "item_id": ("items_by_id", ("item_id", "sku")),
+}
+
+_CONDITIONS: Final = {
+    "sku": "sku = :sku",
+    "low_stock": _IS_LOW,
+    "category": "category = :category",
+    "status": "status = :status",
+    "location": "location = :location",
+}
+
+
+def _places(name: str, position: tuple[str, ...]) -> str:
+    return ", ".join(f":{name}_{place}" for place in range(len(position)))
+
+
+def _row(db: sqlite3.Connection, key: ItemKey) -> _Row | None:
+    sql = f"{_SELECT} WHERE item_id = ? AND sku = ?"
+    row: _Row | None = db.execute(sql, (key.item_id, key.sku)).fetchone()
+    return row
+
+
+def _current(db: sqlite3.Connection, key: ItemKey) -> Item | None:
+    row = _row(db, key)
+    return _item(row) if row else None
+
+
+def _store(db: sqlite3.Connection, write: ItemWrite) -> None:
+    if write.before is None:
+        cursor = db.execute(_INSERT, tuple(_columns(write.after).values()))
+    else:
+        cursor = _update(db, write.before, write.after)
+    if cursor.rowcount != 1:
+        raise StaleReadError
+
+
+def _update(db: sqlite3.Connection, before: Item, after: Item) -> sqlite3.Cursor:
+    old = _columns(before)
+    # Only what differs: naming a column costs an update of every index that has it.
+    new = {
+        name: value
+        for name, value in _columns(after).items()
+        if value != old[name] or name in ("version", "seq")
+    }
+    assignments = ", ".join(f"{name} = ?" for name in new)
+    return db.execute(
+        f"UPDATE items SET {assignments}"
+        " WHERE item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?",
+        (
+            *new.values(),
+            *(before.item_id, before.sku),
+            *(before.level.on_hand, before.level.reserved, before.level.seq),
+            before.version,
+        ),
+    )
+
+
+def _columns(item: Item) -> dict[str, Any]:
+    """Return the row of *item*, in the order of `_COLUMNS`."""
+    return {
+        "item_id": item.item_id,
+        "sku": item.sku,
+        "name": item.name,
+        "description": item.description,
+        "category": item.category,
+        "price": str(item.price),
+        "status": item.status,
+        "location": item.location,
+        "reorder_point": item.reorder_point,
+        "version": item.version,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        "quantity": item.level.on_hand,
+        "reserved": item.level.reserved,
+        "seq": item.level.seq,
+    }
+
+
+def _item(row: _Row) -> Item:
+    item_id, sku, name, description, category, price, status, location = row[:8]
+    reorder_point, version, created_at, updated_at, quantity, reserved, seq = row[8:]
+    try:
+        return Item(
+            key=ItemKey(item_id=item_id, sku=sku),
+            name=name,
+            description=description,
+            category=category,
+            price=Decimal(price),
+            status=status,
+            location=location,
+            reorder_point=reorder_point,
+            version=version,
+            created_at=Timestamp(created_at),
+            updated_at=Timestamp(updated_at),
+            level=StockLevel(on_hand=quantity, reserved=reserved, seq=seq),
+        )
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise UnreadableItemError(item_id, sku, str(error)) from error
+
+
+def _readable(rows: Iterable[_Row]) -> Iterator[Item]:
+    for row in rows:
+        try:
+            yield _item(row)
+        except UnreadableItemError as error:
+            _logger.warning(
+                "Left out of a list: %r, SKU %r: %s", error.item_id, error.sku, error.why
+            )
+
+
+def _movement_row(movement: Movement, write_id: str) -> _Row:
+    return (
+        *(movement.key.item_id, movement.key.sku, movement.seq, movement.kind),
+        *(movement.delta_on_hand, movement.delta_reserved, movement.on_hand, movement.reserved),
+        *(movement.reason, movement.reference, movement.recorded_at, write_id),
+    )
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    # Immediate, because a read that turns into a write cannot wait: SQLite refuses it when another has written since.
+    with _shorter_wait(db):
+        db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # On some errors SQLite has rolled back by itself.
+            with suppress(sqlite3.Error):  # What went wrong first is what to tell.
+                db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _shorter_wait(db: sqlite3.Connection) -> Iterator[None]:
+    """Wait for other processes no longer than the request has time."""
+    left = time_left()
+    if left >= _BUSY_SECONDS:
+        yield
+        return
+    db.execute(f"PRAGMA busy_timeout = {max(0, int(left * 1000))}")
+    try:
+        yield
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+
+def _connected(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
+def _opened(path: Path, durability: Durability) -> sqlite3.Connection:
+    """Return a connection to a file that is ours, at the present version, and in WAL mode."""
+    try:
+        db = _connected(path.as_uri())
+    except sqlite3.Error as error:
+        _refuse(
+            path,
+            f"cannot be opened ({error}); check that its folder exists and may be written to",
+            error,
+        )
+    try:
+        _check_owner(db, path)
+        _migrate(db)
+        _turn_on_wal(db, path)
+        db.execute(f"PRAGMA synchronous = {durability}")
+        # Only macOS has it: there a plain fsync leaves the last writes in the drive's cache.
+        db.execute(f"PRAGMA fullfsync = {int(durability == 'full')}")
+    except sqlite3.Error as error:
+        db.close()
+        _refuse(
+            path,
+            f"cannot be used ({error}); check that it is whole and that you may write to it and its folder",
+            error,
+        )
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check_owner(db: sqlite3.Connection, path: Path) -> None:
+    """Look before touching: a file of another program is left as it is, to the byte."""
+    db.execute(
+        "BEGIN"
+    )  # One moment for all three, or another process that sets up the file looks like a stranger.
+    application_id, version, tables = (
+        db.execute(sql).fetchone()[0]
+        for sql in (
+            "PRAGMA application_id",
+            "PRAGMA user_version",
+            "SELECT count(*) FROM sqlite_master",
+        )
+    )
+    db.execute("ROLLBACK")
+    is_new = (application_id, version, tables) == (0, 0, 0)
+    if application_id != APPLICATION_ID and not is_new:
+        _refuse(path, "is a database of another program; choose another path")
+    if version > len(MIGRATIONS):
+        _refuse(
+            path,
+            f"was written by a newer version of this program (schema {version}, this one knows {len(MIGRATIONS)}); "
+            "upgrade, or choose another path",
+        )
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    while _version(db) < len(MIGRATIONS):
+        with _transaction(db):
+            version = _version(db)  # Another process may have been quicker.
+            for statement in MIGRATIONS[version] if version < len(MIGRATIONS) else ():
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {min(version + 1, len(MIGRATIONS))}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _turn_on_wal(db: sqlite3.Connection, path: Path) -> None:
+    ends_at = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            [mode] = db.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            # Two processes that open a new file at once: for this statement SQLite does not wait by itself.
+            if not _is_busy(error) or monotonic() > ends_at:
+                raise
+            sleep(0.01)
+    if mode != "wal":
+        _refuse(
+            path,
+            "is where SQLite cannot share memory between processes (a network drive?); choose a local path",
+        )
+
+
+def _refuse(path: Path, why: str, cause: Exception | None = None) -> NoReturn:
+    raise StorageUnavailableError(f"{path} {why}") from cause
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn whatever SQLite has to say into the port's errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translation(error) from error
+
+
+def _translation(error: sqlite3.Error) -> StorageError:
+    if _is_busy(error):
+        return StorageThrottledError()
+    sentence = _SENTENCES.get(_primary_code(error), "The database failed")
+    return StorageUnavailableError(f"{sentence} ({error})")
+
+
+_SENTENCES: Final = {
+    sqlite3.SQLITE_FULL: "There is no room left for the database; free some space on its disk",
+    sqlite3.SQLITE_IOERR: "The disk failed under the database; check it before going on",
+    sqlite3.SQLITE_READONLY: "The database may not be written to; check the permissions of its file and folder",
+    sqlite3.SQLITE_CANTOPEN: "The database can no longer be opened; check that its folder is still there",
+    sqlite3.SQLITE_CORRUPT: "The database is damaged; restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "The database was overwritten by something else; restore it from a backup",
+}
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    # The low byte is the primary result code. Errors that the module raises by itself have none.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

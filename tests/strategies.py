@@ -1,0 +1,99 @@
+"""Values and commands for Hypothesis: few enough to collide, strange enough to break things."""
+
+from decimal import Decimal
+
+from hypothesis import strategies as st
+
+from inventory import CreateItem, IfMatch, Item, ItemKey, StockLevel
+from inventory.commands import MAX_PRICE, MAX_QUANTITY
+from inventory.fields import canonical
+from inventory.items import STATUSES
+from inventory.ports import ItemFilter
+from inventory_adapters.testing import a_time
+
+# What a caller may write: no control characters but tabs and line breaks, no lone surrogates.
+CHARACTERS = st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\t\n\r")
+
+
+def texts(max_size, *common):
+    """Text that is not blank: mostly one of *common*, so that values meet again."""
+    anything = st.text(CHARACTERS, min_size=1, max_size=max_size)
+    unusual = anything.filter(lambda text: not text.isspace())
+    usual = st.sampled_from(common)
+    return st.one_of(usual, usual, usual, unusual)
+
+
+skus = texts(128, "SKU-1", "SKU-2", "sku-1")
+categories = texts(128, "tools", "toys", "Tools")
+locations = texts(128, "default", "north")
+statuses = st.sampled_from(STATUSES)
+quantities = st.integers(0, 6) | st.integers(0, MAX_QUANTITY)
+reorder_points = st.none() | quantities
+prices = st.decimals(0, MAX_PRICE, places=4).map(canonical) | st.sampled_from(
+    [Decimal(0), Decimal(100), Decimal("0.0001"), MAX_PRICE]
+)
+
+details = {
+    "name": texts(256, "Claw hammer"),
+    "description": st.text(CHARACTERS, max_size=50),
+    "category": categories,
+    "price": prices,
+    "status": statuses,
+    "location": locations,
+}
+
+creations = st.builds(
+    CreateItem,
+    sku=skus,
+    quantity=quantities,
+    reorder_point=reorder_points,
+    **details,
+)
+
+updates = st.fixed_dictionaries(
+    {}, optional=details | {"quantity": quantities, "reorder_point": reorder_points}
+)
+"""Fields of an `UpdateItem`: any of them, or none."""
+
+tags = st.tuples(st.integers(0, 4), st.integers(0, 4))
+if_matches = st.just(IfMatch()) | st.builds(IfMatch, st.frozensets(tags, max_size=6))
+
+filters = st.builds(
+    ItemFilter,
+    category=st.none() | categories,
+    status=st.none() | statuses,
+    sku=st.none() | skus,
+    location=st.none() | locations,
+    low_stock=st.booleans(),
+)
+
+likely_filters = st.builds(
+    ItemFilter,
+    category=st.sampled_from([None, None, "tools", "toys"]),
+    status=st.sampled_from([None, None, *STATUSES]),
+    sku=st.sampled_from([None, None, "SKU-1"]),
+    location=st.sampled_from([None, None, None, "default"]),
+    low_stock=st.sampled_from([False, False, True]),
+)
+"""Filters that several items may well pass."""
+
+
+@st.composite
+def levels(draw):
+    """Stock, with some of it reserved."""
+    on_hand = draw(quantities)
+    return StockLevel(on_hand=on_hand, reserved=draw(st.integers(0, on_hand)), seq=draw(quantities))
+
+
+times = st.integers(0, 10**9).map(lambda microseconds: a_time(microseconds / 1e6))
+
+items = st.builds(
+    Item,
+    key=st.builds(ItemKey, item_id=texts(36, "item-1", "item-2"), sku=skus),
+    reorder_point=reorder_points,
+    version=st.integers(1, 10**9),
+    created_at=times,
+    updated_at=times,
+    level=levels(),
+    **details,
+)
