@@ -1,11 +1,12 @@
 """Pages of a longer list: what is asked for, and what comes back."""
 
+from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
 from attrs import field, frozen
 from attrs.validators import ge
 
-__all__ = ["Cursor", "Limits", "Page", "PageRequest"]
+__all__ = ["Cursor", "Limits", "Page", "PageRequest", "walk"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -67,3 +68,12 @@ class Limits:
     def page_size(self, wanted: int | None) -> int:
         """Return the size to use when a caller asks for *wanted* rows."""
         return min(wanted or self.default_page_size, self.max_items_per_page)
+
+
+def walk(read: Callable[[PageRequest], Page[T_co]]) -> Iterator[Page[T_co]]:
+    """Yield every page of what *read* reads, from the first to the last."""
+    page = read(PageRequest(size=_MOST_PER_PAGE))
+    yield page
+    while page.next_cursor is not None:
+        page = read(PageRequest(size=_MOST_PER_PAGE, cursor=page.next_cursor))
+        yield page

@@ -190,8 +190,9 @@ class InventoryRepository(Protocol):
         Return a page of the items that pass *wanted*, in the order of `ItemFilter.position`.
 
         A walk over all items may come in any order that a store has, as DynamoDB's `Scan` does. A walk from the first page to
-        the one without a cursor yields every item that passed all along exactly once. A cursor outlives the item that it
-        names. Rows of foreign shape are left out, with a warning in the log.
+        the one without a cursor yields every item that passed all along, and once, unless it was edited meanwhile and so
+        stands elsewhere. A cursor outlives the item that it names. Rows of foreign shape are left out, with a warning in
+        the log.
 
         Raises:
             InvalidCursorError: The cursor is malformed, was edited, or is of another filter.

@@ -1,13 +1,15 @@
 """Reconcile: hold an item's level against its ledger and against the reservations that are open."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
+from inventory.paging import walk
+from inventory.ports import InventoryRepository
 from inventory.stock import Movement, MovementKind
 
-__all__ = ["Drift", "correct", "examine"]
+__all__ = ["Drift", "correct", "examine", "newest_first", "promised_units"]
 
 
 @frozen(kw_only=True)
@@ -43,6 +45,22 @@ class Drift:
             self.ledger_reserved,
             self.ledger_seq,
         ) or self.reserved != min(self.promised, self.on_hand)
+
+
+def promised_units(repository: InventoryRepository) -> dict[ItemKey, int]:
+    """Return how many units of each item the open reservations hold."""
+    promised: dict[ItemKey, int] = {}
+    for page in walk(lambda page: repository.held_reservations(page, due_by=None)):
+        for reservation in page.items:
+            for line in reservation.lines:
+                promised[line.key] = promised.get(line.key, 0) + line.quantity
+    return promised
+
+
+def newest_first(repository: InventoryRepository, key: ItemKey) -> Iterator[Movement]:
+    """Yield all movements of an item."""
+    for page in walk(lambda page: repository.list_movements(key, page)):
+        yield from page.items
 
 
 def examine(item: Item, newest_first: Iterable[Movement], promised: int) -> Drift | None:

@@ -1,11 +1,9 @@
 """Inventory: one method per command. Each reads through the port, decides with pure values, and commits once."""
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
-from math import inf
-from typing import Any, Final, Generic, TypeVar, cast
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import attrs
@@ -31,16 +29,14 @@ from inventory.commands import (
     TransferStock,
     UpdateItem,
 )
+from inventory.commits import Decision, once
 from inventory.deadline import time_left
 from inventory.errors import (
-    AlreadyServedError,
     BatchRefusedError,
-    ContentionError,
     HeldBackError,
     InventoryError,
     ItemInUseError,
     ItemNotFoundError,
-    KeyReusedError,
     PreconditionFailedError,
     ReservationNotFoundError,
     SameItemError,
@@ -50,16 +46,9 @@ from inventory.errors import (
     StorageError,
 )
 from inventory.fields import UNSET
-from inventory.idempotency import (
-    KEPT_SECONDS,
-    IdempotencyKey,
-    ServedRecord,
-    fingerprint,
-    freeze,
-    thaw,
-)
+from inventory.idempotency import IdempotencyKey
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
-from inventory.paging import Limits, Page, PageRequest
+from inventory.paging import Limits, Page, PageRequest, walk
 from inventory.ports import (
     Change,
     Clock,
@@ -79,15 +68,9 @@ from inventory.stock import Moved, Movement, MovementKind
 __all__ = ["Inventory", "StockChange", "Swept", "Transfer"]
 
 R = TypeVar("R")
-Decision = tuple[Change, R]
-
-_MAX_ATTEMPTS: Final = 8
-_FIRST_PAUSE_SECONDS: Final = 0.01
-_LONGEST_PAUSE_SECONDS: Final = 0.5
 
 # What one refused request does for the others: as many as fit beside it in a Lambda's time.
 _SWEPT_ON_DEMAND: Final = 25
-_WALK_PAGE: Final = 100
 # Below this, a sweeper stops rather than be stopped.
 _SWEEP_RESERVE_SECONDS: Final = 1.0
 
@@ -472,15 +455,15 @@ class Inventory:
             fix: Write a `correction` for what can be corrected: of on-hand the level is right, of reserved the reservations.
             progress: Called with the number of items looked at so far, after each page of them.
         """
-        promised = self._promised()
+        promised = reconcile.promised_units(self.repository)
         seen = 0
-        for page in self._walk(lambda page: self.repository.list_items(ItemFilter(), page)):
+        for page in walk(lambda page: self.repository.list_items(ItemFilter(), page)):
             for listed in page.items:
-                if self._examine(listed.key, promised) is None:
-                    continue
-                drift = self._correct(listed.key) if fix else self._examine(listed.key)
-                if drift is not None:
-                    yield drift
+                # A first look that may be overtaken costs no walk over all reservations; whom it suspects gets a second.
+                if self._examine(listed.key, promised)[1] is not None:
+                    drift = self._correct(listed.key) if fix else self._examine(listed.key)[1]
+                    if drift is not None:
+                        yield drift
             seen += len(page.items)
             if progress is not None:
                 progress(seen)
@@ -488,41 +471,15 @@ class Inventory:
     # How a use case is carried out
 
     def _once(self, command: Any, decide: Callable[[], Decision[R]], kind: Any) -> R:
-        """
-        Commit what *decide* decides, once.
-
-        Replays the answer where the command's key was served before; lets it decide anew when what it read has moved on
-        meanwhile.
-
-        Args:
-            command: What is carried out; its `idempotency_key`, if it has one, is honoured.
-            decide: Reads, and returns the change and the answer; called again for each attempt.
-            kind: The type of the answer.
-        """
-        key: _Served[R] = _Served(self.repository, command, kind)
-        for pause in _pauses():
-            try:
-                change, result = self._decided(decide)
-                change = key.noted(change, result, at=self._now())
-                if not change.is_empty:
-                    self.repository.commit(change)
-            except StorageError:
-                raise
-            except StaleReadError:
-                pass
-            except (InventoryError, AlreadyServedError) as refused:
-                # A refusal may be owed to the very effect that this key has had: what is gone was sold to this caller.
-                served = key.look_up(self._now())
-                if served is not None:
-                    return served
-                if isinstance(refused, InventoryError):
-                    raise
-            else:
-                return result
-            if pause == inf or pause >= time_left():
-                break
-            self.pause(pause)
-        raise ContentionError
+        """Commit what *decide* decides, once; see `inventory.commits.once`."""
+        return once(
+            command,
+            lambda: self._decided(decide),
+            kind,
+            repository=self.repository,
+            now=self._now,
+            pause=self.pause,
+        )
 
     def _decided(self, decide: Callable[[], Decision[R]]) -> Decision[R]:
         try:
@@ -672,54 +629,33 @@ class Inventory:
     def _due(self, limit: int) -> Iterator[Reservation]:
         now = self._now()
         found = 0
-        for page in self._walk(lambda page: self.repository.held_reservations(page, due_by=now)):
+        for page in walk(lambda page: self.repository.held_reservations(page, due_by=now)):
             for reservation in page.items:
                 if found == limit:
                     return
                 found += 1
                 yield reservation
 
-    def _promised(self) -> dict[ItemKey, int]:
-        promised: dict[ItemKey, int] = {}
-        for page in self._walk(lambda page: self.repository.held_reservations(page, due_by=None)):
-            for reservation in page.items:
-                for line in reservation.lines:
-                    promised[line.key] = promised.get(line.key, 0) + line.quantity
-        return promised
-
-    def _examine(self, key: ItemKey, promised: dict[ItemKey, int] | None = None) -> Drift | None:
+    def _examine(
+        self, key: ItemKey, promised: dict[ItemKey, int] | None = None
+    ) -> tuple[Item | None, Drift | None]:
         item = self.repository.get_item(key)
         if item is None:
-            return None
-        # Read after the item: whatever is promised from now on moves the item's seq, and a correction is refused.
-        promised = self._promised() if promised is None else promised
-        return reconcile.examine(item, self._all_movements(key), promised.get(key, 0))
+            return None, None
+        # After the item was read: what is promised from now on moves the item's seq, and a correction is refused.
+        promised = reconcile.promised_units(self.repository) if promised is None else promised
+        movements = reconcile.newest_first(self.repository, key)
+        return item, reconcile.examine(item, movements, promised.get(key, 0))
 
     def _correct(self, key: ItemKey) -> Drift | None:
         def decide() -> Decision[Drift | None]:
-            before = self.repository.get_item(key)
-            if before is None:
-                return self._change(), None
-            drift = reconcile.examine(
-                before, self._all_movements(key), self._promised().get(key, 0)
-            )
-            if drift is None or not drift.can_be_corrected:
+            before, drift = self._examine(key)
+            if before is None or drift is None or not drift.can_be_corrected:
                 return self._change(), drift
             moved = reconcile.correct(before, drift, at=self._now())
             return self._moving([(before, moved)]), attrs.evolve(drift, corrected=True)
 
         return self._once(None, decide, Drift)
-
-    def _all_movements(self, key: ItemKey) -> Iterator[Movement]:
-        for page in self._walk(lambda page: self.repository.list_movements(key, page)):
-            yield from page.items
-
-    def _walk(self, read: Callable[[PageRequest], Page[R]]) -> Iterator[Page[R]]:
-        page = read(PageRequest(size=_WALK_PAGE))
-        yield page
-        while page.next_cursor is not None:
-            page = read(PageRequest(size=_WALK_PAGE, cursor=page.next_cursor))
-            yield page
 
     def _page(self, query: ListItems | ListMovements) -> PageRequest:
         return PageRequest(size=self.limits().page_size(query.page_size), cursor=query.page_token)
@@ -757,56 +693,6 @@ class _Keyed:
 
     command: CreateItem | UpdateItem
     idempotency_key: IdempotencyKey | None
-
-
-class _Served(Generic[R]):
-    """What is known of a command's idempotency key: nothing at all where it has none."""
-
-    def __init__(self, repository: InventoryRepository, command: Any, kind: Any) -> None:
-        self._repository = repository
-        self._kind = kind
-        self._key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
-        self._fingerprint = fingerprint(type(command).__name__, command) if self._key else ""
-
-    def noted(self, change: Change, result: Any, *, at: Timestamp) -> Change:
-        """Return *change* with the note that the key is served by it."""
-        if self._key is None:
-            return change
-        expires_at = Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS))
-        record = ServedRecord(
-            record_id=self._key.record_id,
-            fingerprint=self._fingerprint,
-            answer=freeze(result),
-            served_at=at,
-            expires_at=expires_at,
-        )
-        return attrs.evolve(change, served=record)
-
-    def look_up(self, at: Timestamp) -> R | None:
-        """
-        Return the answer that was given under the key, or None where it was not served, or too long ago.
-
-        Raises:
-            KeyReusedError: It was served for another request.
-        """
-        if self._key is None:
-            return None
-        record = self._repository.get_served(self._key.record_id)
-        if record is None or record.expires_at <= at:
-            return None
-        if record.fingerprint != self._fingerprint:
-            raise KeyReusedError
-        self._key.replayed = True
-        return cast("R", thaw(self._kind, record.answer))
-
-
-def _pauses() -> Iterator[float]:
-    """Yield, for each attempt, how long to wait after it: full jitter, so that writers that met once do not meet again."""
-    longest = _FIRST_PAUSE_SECONDS
-    for _ in range(_MAX_ATTEMPTS - 1):
-        yield random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
-        longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
-    yield inf
 
 
 def _touches_stock(command: UpdateItem) -> bool:

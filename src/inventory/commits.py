@@ -1,0 +1,142 @@
+"""From a decision to a commit: made anew when it was overtaken, replayed when its key was served before."""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from math import inf
+from typing import Any, Final, Generic, TypeVar, cast
+
+import attrs
+
+from inventory.deadline import time_left
+from inventory.errors import (
+    AlreadyServedError,
+    ContentionError,
+    InventoryError,
+    KeyReusedError,
+    StaleReadError,
+    StorageError,
+)
+from inventory.idempotency import (
+    KEPT_SECONDS,
+    IdempotencyKey,
+    ServedRecord,
+    fingerprint,
+    freeze,
+    thaw,
+)
+from inventory.items import Timestamp
+from inventory.ports import Change, InventoryRepository
+
+__all__ = ["Decision", "once"]
+
+R = TypeVar("R")
+
+Decision = tuple[Change, R]
+"""What a use case would write, and what it would answer."""
+
+_MAX_ATTEMPTS: Final = 8
+_FIRST_PAUSE_SECONDS: Final = 0.01
+_LONGEST_PAUSE_SECONDS: Final = 0.5
+
+
+def once(  # noqa: PLR0913 - what a use case has, and what it needs from outside
+    command: Any,
+    decide: Callable[[], Decision[R]],
+    kind: Any,
+    *,
+    repository: InventoryRepository,
+    now: Callable[[], Timestamp],
+    pause: Callable[[float], None],
+) -> R:
+    """
+    Commit what *decide* decides, once, and return its answer.
+
+    Replays the answer where the command's key was served before; lets it decide anew when what it read has moved on meanwhile.
+
+    Args:
+        command: What is carried out; its `idempotency_key`, if it has one, is honoured.
+        decide: Reads, and returns the change and the answer; called again for each attempt.
+        kind: The type of the answer.
+        repository: Where the change goes.
+        now: Returns the present time.
+        pause: Sleeps a number of seconds.
+
+    Raises:
+        ContentionError: What was read had always moved on.
+        KeyReusedError: The key was used for another request.
+    """
+    key: _Served[R] = _Served(repository, command, kind)
+    for seconds in _pauses():
+        try:
+            change, result = decide()
+            change = key.noted(change, result, at=now())
+            if not change.is_empty:
+                repository.commit(change)
+        except StorageError:
+            raise
+        except StaleReadError:
+            pass
+        except (InventoryError, AlreadyServedError) as refused:
+            # A refusal may be owed to the very effect that this key has had: what is gone was sold to this caller.
+            served = key.look_up(now())
+            if served is not None:
+                return served
+            if isinstance(refused, InventoryError):
+                raise
+        else:
+            return result
+        if seconds == inf or seconds >= time_left():
+            break
+        pause(seconds)
+    raise ContentionError
+
+
+def _pauses() -> Iterator[float]:
+    """Yield, for each attempt, how long to wait after it: full jitter, so that writers that met once do not meet again."""
+    longest = _FIRST_PAUSE_SECONDS
+    for _ in range(_MAX_ATTEMPTS - 1):
+        yield random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+        longest = min(longest * 2, _LONGEST_PAUSE_SECONDS)
+    yield inf
+
+
+class _Served(Generic[R]):
+    """What is known of a command's idempotency key: nothing at all where it has none."""
+
+    def __init__(self, repository: InventoryRepository, command: Any, kind: Any) -> None:
+        self._repository = repository
+        self._kind = kind
+        self._key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
+        self._fingerprint = fingerprint(type(command).__name__, command) if self._key else ""
+
+    def noted(self, change: Change, result: R, *, at: Timestamp) -> Change:
+        """Return *change* with the note that the key is served by it."""
+        if self._key is None:
+            return change
+        expires_at = Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS))
+        record = ServedRecord(
+            record_id=self._key.record_id,
+            fingerprint=self._fingerprint,
+            answer=freeze(result),
+            served_at=at,
+            expires_at=expires_at,
+        )
+        return attrs.evolve(change, served=record)
+
+    def look_up(self, at: Timestamp) -> R | None:
+        """
+        Return the answer that was given under the key, or None where it was not served, or too long ago.
+
+        Raises:
+            KeyReusedError: It was served for another request.
+        """
+        if self._key is None:
+            return None
+        record = self._repository.get_served(self._key.record_id)
+        if record is None or record.expires_at <= at:
+            return None
+        if record.fingerprint != self._fingerprint:
+            raise KeyReusedError
+        self._key.replayed = True
+        return cast("R", thaw(self._kind, record.answer))
