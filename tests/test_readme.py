@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory_adapters.http.errors import CODES
 from tests.console import Console, blocks, examples
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,12 @@ def console(tmp_path):
     environ = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}
     command = [SCRIPTS / "inventory", "serve", "--port", "0"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as server:
         try:
             port = int(re.search(r"http://127\.0\.0\.1:(\d+)", server.stdout.readline())[1])
@@ -64,6 +70,23 @@ def test_python_examples_print_what_the_document_says(path):
 
     assert result.attempted > 0
     assert not result.failed, "".join(output)
+
+
+def test_every_error_code_is_published():
+    """The table of the document is the table of the code; UPDATE_DOCS=1 writes it."""
+    path = ROOT / "docs/http-api.md"
+    rows = [
+        f"| {status} | `{code}` |"
+        for code, status in sorted(CODES.items(), key=lambda it: it[::-1])
+    ]
+    table = "\n".join(["| status | code |", "| --- | --- |", *rows])
+    document = path.read_text()
+    published = re.search(r"<!-- codes -->\n(.*?)\n?<!-- /codes -->", document, re.DOTALL)
+    if os.environ.get("UPDATE_DOCS"):
+        start, end = published.span(1)
+        path.write_text(f"{document[:start]}{table}\n{document[end:].lstrip()}")
+    else:
+        assert published[1] == table
 
 
 def test_ci_runs_the_test_command_of_the_readme():

@@ -35,17 +35,20 @@ _HTTP_STATUS: Final = {
 }
 
 
+def _status_of(kind: type[InventoryError]) -> int:
+    for parent in kind.__mro__:
+        if parent in _STATUS:
+            return _STATUS[parent]
+    raise TypeError(f"{kind.__name__} has no HTTP status: give it one, or a parent that has")
+
+
 def _tree(base: type[InventoryError]) -> list[type[InventoryError]]:
     return [base, *(leaf for child in base.__subclasses__() for leaf in _tree(child))]
 
 
 CODES: Final[dict[str, int]] = {
     **_HTTP_STATUS,
-    **{
-        kind.code: next(_STATUS[parent] for parent in kind.__mro__ if parent in _STATUS)
-        for kind in _tree(InventoryError)
-        if kind is not InventoryError
-    },
+    **{kind.code: _status_of(kind) for kind in _tree(InventoryError) if kind is not InventoryError},
 }
 """Every code that an answer may carry, with its status."""
 
