@@ -77,10 +77,13 @@ class Console:
         if not printed.endswith("\n") and printed:
             printed += "\n"
         same = VARIES.sub(_kind, printed) == VARIES.sub(_kind, example.expected)
-        shown, real = (list(VARIES.finditer(text)) for text in (example.expected, printed))
-        for before, now in zip(shown, real, strict=False):
-            if before.lastgroup == now.lastgroup in ("id", "token"):
-                self.known.setdefault(before[0], now[0])
+        for kind in ("id", "token"):
+            shown, real = (
+                [match[0] for match in VARIES.finditer(text) if match.lastgroup == kind]
+                for text in (example.expected, printed)
+            )
+            for before, now in zip(shown, real, strict=False):
+                self.known.setdefault(before, now)
         for before, now in self.known.items():
             printed = printed.replace(now, before)
         return example.expected if same else printed

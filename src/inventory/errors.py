@@ -92,11 +92,11 @@ class InventoryError(Exception):
     Base of all errors that a caller of `Inventory` may see.
 
     Attributes:
-        code: Stable, snake_case, for programs; part of the wire contract.
+        code: Stable, snake_case, for programs; part of the wire contract. Errors that are raised have one of their own.
         facts: Numbers and names that a client needs to go on, such as ``{"available": 3, "requested": 5}``.
     """
 
-    code: ClassVar[str] = "internal_error"
+    code: ClassVar[str]
 
     def __init__(self, message: str, **facts: int | str | None) -> None:
         super().__init__(message)
@@ -106,8 +106,6 @@ class InventoryError(Exception):
 
 class InvalidRequestError(InventoryError):
     """The request is wrong in itself."""
-
-    code = "invalid_request"
 
 
 class ValidationError(InvalidRequestError):
@@ -175,8 +173,6 @@ class BatchTooLargeError(InvalidRequestError):
 class NotFoundError(InventoryError):
     """What the request names does not exist."""
 
-    code = "not_found"
-
 
 class ItemNotFoundError(NotFoundError):
     """No item has this id (and SKU)."""
@@ -201,8 +197,6 @@ class ReservationNotFoundError(NotFoundError):
 class ConflictError(InventoryError):
     """The request is well-formed, but the present state forbids it."""
 
-    code = "conflict"
-
 
 class HeldBackError(ConflictError):
     """
@@ -211,8 +205,6 @@ class HeldBackError(ConflictError):
     Attributes:
         reserved: How many units of the item are promised.
     """
-
-    code = "held_back"
 
     def __init__(self, message: str, *, reserved: int, **facts: int | str | None) -> None:
         self.reserved = reserved
@@ -368,8 +360,6 @@ class KeyReusedError(InventoryError):
 
 class StorageError(InventoryError):
     """The storage behind the repository failed."""
-
-    code = "storage_failed"
 
 
 class UnreadableItemError(StorageError):

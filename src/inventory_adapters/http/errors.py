@@ -48,7 +48,7 @@ def _tree(base: type[InventoryError]) -> list[type[InventoryError]]:
 
 CODES: Final[dict[str, int]] = {
     **_HTTP_STATUS,
-    **{kind.code: _status_of(kind) for kind in _tree(InventoryError) if kind is not InventoryError},
+    **{kind.code: _status_of(kind) for kind in _tree(InventoryError) if "code" in vars(kind)},
 }
 """Every code that an answer may carry, with its status."""
 
