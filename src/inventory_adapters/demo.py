@@ -4,10 +4,25 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from inventory.commands import CreateItem
-from inventory.items import AVAILABLE, OUT_OF_STOCK
+import attrs
+from attrs import frozen
 
-__all__ = ["demo_items"]
+from inventory.commands import (
+    AdjustStock,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    ItemRef,
+    LineRequest,
+    ListItems,
+    TransferStock,
+)
+from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
+from inventory.service import Inventory
+
+__all__ = ["Shop", "demo_items", "open_shop"]
+
+_Shelf = tuple[str, str]
 
 # category: SKU, name, price, units in the store, units in the warehouse (None: not kept there), reorder point of each.
 _STOCK: Final[dict[str, tuple[tuple[str, str, str, int | None, int | None, int], ...]]] = {
@@ -70,3 +85,100 @@ def demo_items() -> Iterator[CreateItem]:
                         location=location,
                         reorder_point=reorder_point,
                     )
+
+
+# The shelves, by SKU and location, that see some business.
+_GAS: Final[_Shelf] = ("GAS-230", "store")
+_GAS_SPARE: Final[_Shelf] = ("GAS-230", "warehouse")
+_TENT: Final[_Shelf] = ("TENT-TRAIL-2", "store")
+_HELD_SECONDS: Final = 7 * 24 * 60 * 60
+
+
+@frozen(kw_only=True)
+class Shop:
+    """
+    What `open_shop` did.
+
+    Attributes:
+        created: Items that it made.
+        found: Items that were there already.
+        moved: The item whose history is worth a look; None where nothing was moved.
+        reservation_id: The reservation that was made; None where none was.
+    """
+
+    created: int
+    found: int
+    moved: ItemKey | None = None
+    reservation_id: str | None = None
+
+
+def open_shop(inventory: Inventory) -> Shop:
+    """Make those of `demo_items` that are not there, by SKU and location, and do some business with what never moved."""
+    shelves: dict[_Shelf, Item] = {}
+    created = 0
+    for command in demo_items():
+        item = _find(inventory, command)
+        if item is None:
+            item = inventory.create_item(command)
+            created += 1
+        shelves[command.sku, command.location] = item
+    shop = Shop(created=created, found=len(shelves) - created)
+    if any(shelves[shelf].level.seq for shelf in (_GAS, _GAS_SPARE, _TENT)):
+        return shop
+    gas, spare, tent = (shelves[shelf].key for shelf in (_GAS, _GAS_SPARE, _TENT))
+    _do_business(inventory, gas, spare)
+    return attrs.evolve(shop, moved=gas, reservation_id=_hold(inventory, gas, tent))
+
+
+def _find(inventory: Inventory, command: CreateItem) -> Item | None:
+    token = None
+    while True:
+        page = inventory.list_items(
+            ListItems(sku=command.sku, location=command.location, page_token=token)
+        )
+        token = page.next_cursor
+        if page.items or token is None:
+            return next(iter(page.items), None)
+
+
+def _do_business(inventory: Inventory, gas: ItemKey, spare: ItemKey) -> None:
+    store = ItemRef(item_id=gas.item_id, sku=gas.sku)
+    warehouse = ItemRef(item_id=spare.item_id, sku=spare.sku)
+    for delta, reason, reference in (
+        (-3, "sold", "receipt 20731"),
+        (-1, "dented", None),
+        (24, "delivery", "delivery note 5518"),
+    ):
+        inventory.adjust_stock(
+            AdjustStock(
+                item_id=gas.item_id,
+                sku=gas.sku,
+                delta=delta,
+                reason=reason,
+                reference=reference,
+            )
+        )
+    inventory.transfer_stock(
+        TransferStock(source=warehouse, destination=store, quantity=12, reference="weekend")
+    )
+    inventory.count_stock(
+        CountStock(
+            item_id=gas.item_id,
+            sku=gas.sku,
+            quantity=40,
+            expected_quantity=41,
+            reason="stocktaking",
+        )
+    )
+
+
+def _hold(inventory: Inventory, gas: ItemKey, tent: ItemKey) -> str:
+    """Reserve the outfit of one weekend, and return the id of the reservation."""
+    lines = tuple(
+        LineRequest(item_id=key.item_id, sku=key.sku, quantity=units)
+        for key, units in ((tent, 1), (gas, 2))
+    )
+    reservation = inventory.create_reservation(
+        CreateReservation(lines=lines, ttl_seconds=_HELD_SECONDS, reference="order 1047")
+    )
+    return reservation.reservation_id

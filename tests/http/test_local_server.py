@@ -2,18 +2,12 @@
 
 import asyncio
 import json
-import os
-import re
 import signal
-import socket
 import subprocess
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
-from pathlib import Path
 
 import httpx
 import pytest
@@ -24,49 +18,9 @@ from inventory_adapters.http.api_gateway import Cors
 from inventory_adapters.http.app import MAX_BODY_BYTES
 from inventory_adapters.http.local_server import LocalGateway, Site
 from inventory_adapters.storage.memory import MemoryRepository
+from tests.local_server import INVENTORY, MUG, START_SECONDS, created, needs_signals, serving
 
-INVENTORY = Path(sys.executable).with_name("inventory")
-START_SECONDS = 20
-MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the server by POSIX signals")
-
-
-class Server:
-    """A running `inventory serve`, and what it wrote."""
-
-    def __init__(self, process, log):
-        self.process = process
-        self.log = log
-        self.greeting = [process.stdout.readline() for _ in range(2)]
-        found = re.search(r"http://[\w.]+:(\d+)", self.greeting[0])
-        assert found, log.read_text()
-        self.url = found[0]
-        self.port = int(found[1])
-
-    def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
-
-
-@contextmanager
-def serving(log: Path, *options) -> Iterator[Server]:
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(
-            [INVENTORY, "serve", "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        ) as process,
-    ):
-        try:
-            yield Server(process, log)
-        finally:
-            process.kill()
+pytestmark = needs_signals
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +34,6 @@ def server(tmp_path_factory):
 def client(server):
     with httpx.Client(base_url=server.url, trust_env=False) as made:
         yield made
-
-
-def created(client, **fields):
-    answer = client.post("/items", json={**MUG, **fields})
-    assert answer.status_code == 201, answer.text
-    return answer.json()["item"]
 
 
 def raw_exchange(server, sent):

@@ -32,6 +32,7 @@ from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, Cors, make_hand
 from inventory_adapters.http.app import MAX_BODY_BYTES, Response, refusal
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import ROUTES, Answer, Route, find_route
+from inventory_adapters.sweeper import Sweeper
 
 __all__ = ["CannotListenError", "LocalGateway", "Site", "check_health", "listen", "serve"]
 
@@ -391,12 +392,13 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListenError(f"Cannot listen on {host}, port {port}: {why}") from error
 
 
-def serve(
+def serve(  # noqa: PLR0913 - a server has that many settings
     inventory: Inventory,
     listener: socket.socket,
     host: str,
     *,
     allowed_origins: Iterable[str] = (),
+    sweep_seconds: float = 60,
     on_ready: Callable[[Site], None],
 ) -> None:
     """
@@ -407,13 +409,15 @@ def serve(
         listener: From `listen`. It is closed.
         host: What `listen` was given.
         allowed_origins: Origins, beside our own, whose pages may read the answers; `*` for all.
+        sweep_seconds: How often reservations whose time is over are expired; 0 for never.
         on_ready: Called once connections are accepted.
     """
     site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1])
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
-        # Background work starts here, such as a thread that sweeps: what is entered last ends first, after the last request.
         threads = running.enter_context(ThreadPoolExecutor(_THREADS, "handler"))
+        if sweep_seconds:
+            running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
         gateway = LocalGateway(inventory, site, cors, threads)
         server = _Server(_settings(gateway), on_ready=lambda: on_ready(site))
         # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
