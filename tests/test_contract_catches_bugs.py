@@ -3,13 +3,17 @@
 import inspect
 import itertools
 from contextlib import suppress
+from datetime import timedelta
 from time import sleep
 
 import pytest
 from attrs import evolve
 
-from inventory.errors import InvalidCursorError, StaleReadError
-from inventory.paging import Page
+from inventory.errors import AlreadyServedError, InvalidCursorError, StaleReadError
+from inventory.items import ItemKey, Timestamp
+from inventory.paging import Page, PageRequest
+from inventory.reservations import ReservationState, forgotten_before
+from inventory.stock import MovementKind
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.testing import RepositoryContract
@@ -35,21 +39,77 @@ def still(current, before):
     return (current.level, current.version) == (before.level, before.version)
 
 
+def still_held(current, before):
+    """Tell whether a reservation is as it was read; bugs forget parts of this."""
+    if current is None or before is None:
+        return current is before
+    return (current.state, current.expires_at) == (before.state, before.expires_at)
+
+
 class Correct(MemoryRepository):
     """The reference repository, cut into the parts that bugs replace."""
 
     still = staticmethod(still)
-
-    def check(self, change):
-        for write in change.items:
-            if not self.still(self._items.get(write.key), write.before):
-                raise StaleReadError
+    still_held = staticmethod(still_held)
 
     def commit(self, change):
         with self._lock:
             self.check(change)
-            for write in change.items:
-                self._items[write.key] = write.after
+            self.store(change)
+
+    def check(self, change):
+        self.check_served(change)
+        self.check_items(change)
+        self.check_movements(change)
+        self.check_reservation(change)
+
+    def store(self, change):
+        self.store_items(change)
+        self.store_movements(change)
+        self.store_reservation(change)
+        self.store_served(change)
+
+    def check_items(self, change):
+        for write in change.items:
+            if not self.still(self._items.get(write.key), write.before):
+                raise StaleReadError
+
+    def check_movements(self, change):
+        for movement in change.movements:
+            if movement.seq in self._movements.get(movement.key, {}):
+                raise StaleReadError
+
+    def check_reservation(self, change):
+        write = change.reservation
+        if write and not self.still_held(
+            self._reservations.get(write.after.reservation_id), write.before
+        ):
+            raise StaleReadError
+
+    def check_served(self, change):
+        known = change.served and self._served.get(change.served.record_id)
+        if known and self.counts(known, change.served):
+            raise AlreadyServedError
+
+    def counts(self, known, served):
+        return known.expires_at > served.served_at
+
+    def store_items(self, change):
+        for write in change.items:
+            self._items[write.key] = write.after
+
+    def store_movements(self, change):
+        for movement in change.movements:
+            self._movements.setdefault(movement.key, {})[movement.seq] = movement
+
+    def store_reservation(self, change):
+        if change.reservation:
+            after = change.reservation.after
+            self._reservations[after.reservation_id] = after
+
+    def store_served(self, change):
+        if change.served:
+            self._served[change.served.record_id] = change.served
 
     def place(self, wanted, item):
         return wanted.position(item)
@@ -61,7 +121,7 @@ class Correct(MemoryRepository):
         return cursors.decode_item(wanted, token)
 
     def list_items(self, wanted, page):
-        after = self.after(wanted, page.cursor) if page.cursor else ()
+        after = () if page.cursor is None else self.after(wanted, page.cursor)
         rest = [item for item in self.passing(wanted) if self.place(wanted, item) > after]
         rest.sort(key=lambda item: self.place(wanted, item))
         return self.page(wanted, rest, page.size)
@@ -105,7 +165,7 @@ class ForgetsReserved(Correct):
     still = forgets("reserved")
 
 
-@caught_by("test_an_equal_level_with_another_past_is_not_the_same")
+@caught_by("test_a_commit_is_refused_when_what_it_was_decided_on_is_not_so")
 class ForgetsTheSeq(Correct):
     still = forgets("seq")
 
@@ -128,8 +188,9 @@ class CommitBringsBackTheDead(Correct):
 class WritesBeforeCheckingAll(Correct):
     def commit(self, change):
         for write in change.items:
-            self.check(evolve(change, items=(write,)))
-            self._items[write.key] = write.after
+            part = evolve(change, items=(write,), movements=())
+            self.check(part)
+            self.store_items(part)
 
 
 @caught_by("test_only_one_of_many_racing_commits_on_one_read_wins")
@@ -400,6 +461,623 @@ class MovementsCountAsEdits(Correct):
         for movement in change.movements:
             item = self._items[movement.key]
             self._items[movement.key] = evolve(item, updated_at=movement.recorded_at)
+
+
+# The ledger
+
+
+@caught_by("test_a_movement_comes_back_exactly_as_it_was_stored")
+class NoReasonIsAnEmptyReason(Correct):
+    def first_movement(self, key):
+        movement = super().first_movement(key)
+        return movement and evolve(movement, reason=movement.reason or "")
+
+
+@caught_by("test_every_kind_of_movement_can_be_kept")
+class ForgetsSomeKinds(Correct):
+    def store_movements(self, change):
+        moves = [evolve(entry, kind=MovementKind.ADJUST) for entry in change.movements]
+        super().store_movements(evolve(change, movements=tuple(moves)))
+
+
+@caught_by("test_the_newest_movement_comes_first")
+class OrdersMovementsAsText(Correct):
+    def list_movements(self, key, page):
+        page = super().list_movements(key, page)
+        ordered = sorted(page.items, key=lambda movement: str(movement.seq), reverse=True)
+        return evolve(page, items=tuple(ordered))
+
+
+@caught_by("test_the_newest_movement_comes_first")
+class OldestMovementFirst(Correct):
+    def list_movements(self, key, page):
+        page = super().list_movements(key, page)
+        return evolve(page, items=page.items[::-1])
+
+
+@caught_by("test_each_movement_of_a_change_goes_into_its_own_history")
+class KeepsOneMovementOfAChange(Correct):
+    def store_movements(self, change):
+        super().store_movements(evolve(change, movements=change.movements[:1]))
+
+
+@caught_by("test_the_first_movement_is_the_oldest")
+class TakesTheNewestForTheFirst(Correct):
+    def first_movement(self, key):
+        return next(iter(self.list_movements(key, PageRequest(size=1)).items), None)
+
+
+@caught_by("test_the_first_movement_is_the_oldest")
+class LooksOnlyForMovementOne(Correct):
+    def first_movement(self, key):
+        return self._movements.get(key, {}).get(1)
+
+
+def joined(key):
+    """Write both halves of a key as one, and so that different keys may come out alike."""
+    return ItemKey(item_id="item", sku=f"{key.item_id}#{key.sku}")
+
+
+@caught_by("test_each_item_has_a_history_of_its_own")
+class JoinsTheHalvesOfAKey(Correct):
+    """Tells one item's movements among those of its look-alikes, but for the check that a place is free."""
+
+    def store_movements(self, change):
+        super().store_movements(change)
+        alike = [evolve(movement, key=joined(movement.key)) for movement in change.movements]
+        super().store_movements(evolve(change, movements=tuple(alike)))
+
+    def first_movement(self, key):
+        movement = super().first_movement(joined(key))
+        return movement and evolve(movement, key=key)
+
+
+@caught_by("test_each_item_has_a_history_of_its_own")
+class OneLedgerForAllSkusOfAnId(Correct):
+    def list_movements(self, key, page):
+        for other in sorted(self._movements):
+            if other.item_id == key.item_id and key not in self._movements:
+                return super().list_movements(other, page)
+        return super().list_movements(key, page)
+
+
+@caught_by("test_a_ledger_outlives_its_item")
+class LedgerGoesWithItsItem(Correct):
+    def delete_item(self, key, *, tags=None):
+        item = super().delete_item(key, tags=tags)
+        self._movements.pop(key, None)
+        return item
+
+
+@caught_by("test_a_ledger_outlives_its_item")
+class LedgerIsShownOnlyWithItsItem(Correct):
+    def list_movements(self, key, page):
+        return super().list_movements(key, page) if key in self._items else Page(items=())
+
+
+@caught_by("test_a_place_in_a_history_is_taken_once")
+class WritesOverMovements(Correct):
+    def check_movements(self, change):
+        """Take every place for free."""
+
+
+@caught_by("test_a_place_in_a_history_is_taken_once")
+class SkipsMovementsWhosePlaceIsTaken(Correct):
+    def check_movements(self, change):
+        """Take every place for free."""
+
+    def store_movements(self, change):
+        for movement in change.movements:
+            self._movements.setdefault(movement.key, {}).setdefault(movement.seq, movement)
+
+
+@caught_by("test_a_refused_change_leaves_no_movement")
+class WritesMovementsFirst(Correct):
+    def check(self, change):
+        self.check_movements(change)
+        self.store_movements(change)
+        super().check(evolve(change, movements=()))
+
+
+@caught_by("test_an_edit_leaves_the_ledger_alone")
+class EditsAreMovements(Correct):
+    def edit_item(self, edit):
+        edited = super().edit_item(edit)
+        self._movements[edit.key] = {0: None}
+        return edited
+
+
+@caught_by("test_a_full_page_of_movements_always_has_a_cursor")
+class NoCursorWhereTheLedgerEnds(Correct):
+    def list_movements(self, key, page):
+        found = super().list_movements(key, page)
+        oldest = self.first_movement(key)
+        return evolve(found, next_cursor=None) if oldest in found.items else found
+
+
+@caught_by("test_pages_of_every_size_add_up_to_the_history")
+class LedgerCursorIsInclusive(Correct):
+    def list_movements(self, key, page):
+        found = super().list_movements(key, page)
+        if page.size > 1 and found.next_cursor:
+            return evolve(found, next_cursor=cursors.encode_movement(found.items[-2]))
+        return found
+
+
+@caught_by("test_a_walk_along_a_ledger_is_not_displaced_by_what_moves_meanwhile")
+class LedgerCursorCountsRows(Correct):
+    def list_movements(self, key, page):
+        start = int(page.cursor or 0)
+        movements = super().list_movements(key, PageRequest(size=1000)).items
+        items = movements[start : start + page.size]
+        full = len(items) == page.size
+        return Page(items=items, next_cursor=str(start + page.size) if full else None)
+
+
+@caught_by("test_a_cursor_of_another_ledger_is_refused")
+class LedgerTakesAnyCursor(Correct):
+    def list_movements(self, key, page):
+        for other in self._movements:
+            with suppress(InvalidCursorError):
+                seq = page.cursor and cursors.decode_movement(other, page.cursor)
+                movement = seq and evolve(self._movements[other][seq], key=key)
+                cursor = movement and cursors.encode_movement(movement)
+                return super().list_movements(key, evolve(page, cursor=cursor))
+        return super().list_movements(key, page)
+
+
+@caught_by("test_a_cursor_of_another_ledger_is_refused")
+class LedgerTakesNoCursorForTheFirst(Correct):
+    def list_movements(self, key, page):
+        return super().list_movements(key, evolve(page, cursor=page.cursor or None))
+
+
+# Reservations
+
+
+def forgetting(*attributes):
+    """Return a comparison that takes parts of a reservation for granted."""
+
+    def forgetful(current, before):
+        if current and before:
+            known = {attribute: getattr(current, attribute) for attribute in attributes}
+            before = evolve(before, **known)
+        return still_held(current, before)
+
+    return staticmethod(forgetful)
+
+
+@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+class ForgetsTheState(Correct):
+    still_held = forgetting("state")
+
+
+@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+class ForgetsWhenItExpires(Correct):
+    still_held = forgetting("expires_at")
+
+
+@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+class ComparesHeldWithClosedAlone(Correct):
+    """Takes one closed state for another."""
+
+    @staticmethod
+    def still_held(current, before):
+        if current and before and current.closed_at and before.closed_at:
+            before = evolve(before, state=current.state)
+        return still_held(current, before)
+
+
+@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+class MakesUpReservations(Correct):
+    @staticmethod
+    def still_held(current, before):
+        return current is None or still_held(current, before)
+
+
+@caught_by("test_an_id_is_taken_only_once")
+class OverwritesReservations(Correct):
+    @staticmethod
+    def still_held(current, before):
+        return before is None or still_held(current, before)
+
+
+@caught_by("test_a_reservation_comes_back_exactly_as_it_was_stored")
+class SortsLines(Correct):
+    def get_reservation(self, reservation_id):
+        found = super().get_reservation(reservation_id)
+        return found and evolve(found, lines=tuple(sorted(found.lines, reverse=True)))
+
+
+@caught_by("test_a_reservation_comes_back_exactly_as_it_was_stored")
+class KeepsTwentyLines(Correct):
+    def get_reservation(self, reservation_id):
+        found = super().get_reservation(reservation_id)
+        return found and evolve(found, lines=found.lines[:20])
+
+
+@caught_by("test_a_reservation_comes_back_exactly_as_it_was_stored")
+class ForgetsWhenItWasClosed(Correct):
+    def get_reservation(self, reservation_id):
+        found = super().get_reservation(reservation_id)
+        return found and evolve(found, closed_at=None)
+
+
+@caught_by("test_a_reservation_is_extended_and_closed")
+class NeverUpdatesReservations(Correct):
+    def store_reservation(self, change):
+        if change.reservation and change.reservation.before is None:
+            super().store_reservation(change)
+
+
+def held_by(*, passes=lambda _: True, order=lambda found: found, due_by=lambda time: time):
+    """Return a list of held reservations that goes wrong in one way."""
+
+    def held_reservations(self, page, *, due_by):
+        found = sorted(
+            (
+                reservation
+                for reservation in self._reservations.values()
+                if passes(reservation)
+                and (due_by is None or reservation.expires_at <= wrong(due_by))
+            ),
+            key=lambda reservation: reservation.position,
+        )
+        found = order(found)
+        start = int(page.cursor or 0)
+        more = len(found) > start + page.size
+        return Page(
+            items=tuple(found[start : start + page.size]),
+            next_cursor=str(start + page.size) if more else None,
+        )
+
+    wrong = due_by
+    return held_reservations
+
+
+def is_held(reservation):
+    return reservation.state is ReservationState.HELD
+
+
+@caught_by("test_only_held_reservations_are_listed_as_held")
+class ListsClosedReservations(Correct):
+    held_reservations = held_by()
+
+
+@caught_by("test_only_held_reservations_are_listed_as_held")
+class HidesWhatIsOver(Correct):
+    held_reservations = held_by(
+        passes=lambda found: is_held(found) and found.expires_at >= found.created_at
+    )
+
+
+@caught_by("test_what_expires_first_is_at_the_head")
+class HeldInAnyOrder(Correct):
+    held_reservations = held_by(
+        passes=is_held,
+        order=lambda found: sorted(found, key=lambda each: each.reservation_id),
+    )
+
+
+@caught_by("test_what_expires_first_is_at_the_head")
+class OrdersExpiryByTheSecond(Correct):
+    held_reservations = held_by(
+        passes=is_held,
+        order=lambda found: sorted(
+            found, key=lambda each: (each.expires_at[:19], each.reservation_id)
+        ),
+    )
+
+
+@caught_by("test_what_expires_at_the_very_time_is_due")
+class DueOnlyAfterwards(Correct):
+    held_reservations = held_by(
+        passes=is_held,
+        due_by=lambda time: Timestamp.of(time.as_datetime() - timedelta(microseconds=1)),
+    )
+
+
+@caught_by("test_what_expires_at_the_very_time_is_due")
+class EverythingIsDue(Correct):
+    held_reservations = held_by(passes=is_held, due_by=lambda _: "~")
+
+
+@caught_by("test_a_sweep_along_the_list_misses_none")
+class HeldCursorCountsRows(Correct):
+    held_reservations = held_by(passes=is_held)
+
+
+@caught_by("test_a_walk_yields_each_held_reservation_once")
+class EqualExpiriesAreSkipped(Correct):
+    def held_reservations(self, page, *, due_by):
+        if page.cursor is None:
+            return super().held_reservations(page, due_by=due_by)
+        [after, _] = cursors.decode_reservation(page.cursor)
+        last = max(found for found in self._reservations.values() if found.expires_at == after)
+        cursor = cursors.encode_reservation(last)
+        return super().held_reservations(evolve(page, cursor=cursor), due_by=due_by)
+
+
+@caught_by("test_an_extension_moves_a_reservation_in_the_order")
+class DueWhenItSaidFirst(Correct):
+    def __init__(self):
+        super().__init__()
+        self.said = {}
+
+    def store_reservation(self, change):
+        super().store_reservation(change)
+        after = change.reservation and change.reservation.after
+        if after:
+            self.said.setdefault(after.reservation_id, after.expires_at)
+
+    def held_reservations(self, page, *, due_by):
+        found = super().held_reservations(page, due_by=None)
+        due = [
+            each
+            for each in found.items
+            if due_by is None or self.said[each.reservation_id] <= due_by
+        ]
+        return evolve(found, items=tuple(due))
+
+
+# Served records
+
+
+@caught_by("test_a_key_is_served_once_while_its_record_counts")
+class NeverLooksForARecord(Correct):
+    def check_served(self, change):
+        """Take every key for new."""
+
+
+@caught_by("test_a_key_is_served_once_while_its_record_counts")
+class RecordsCountASecondLess(Correct):
+    def counts(self, known, served):
+        return known.expires_at[:19] > served.served_at[:19]
+
+
+@caught_by("test_a_key_is_served_once_while_its_record_counts")
+class LaterClocksWin(Correct):
+    def counts(self, known, served):
+        return known.served_at >= served.served_at
+
+
+@caught_by("test_a_record_that_has_expired_is_written_over")
+class RecordsCountForEver(Correct):
+    def counts(self, known, served):
+        return True
+
+
+@caught_by("test_a_record_that_has_expired_is_written_over")
+class RecordsCountAnInstantLonger(Correct):
+    def counts(self, known, served):
+        return known.expires_at >= served.served_at
+
+
+@caught_by("test_a_record_that_has_expired_is_written_over")
+class KeepsTheFirstRecord(Correct):
+    def store_served(self, change):
+        if change.served:
+            self._served.setdefault(change.served.record_id, change.served)
+
+
+@caught_by("test_that_a_key_was_served_is_told_before_anything_else")
+class TellsOfStaleItemsFirst(Correct):
+    def check(self, change):
+        self.check_items(change)
+        super().check(change)
+
+
+@caught_by("test_that_a_key_was_served_is_told_before_anything_else")
+class TellsOfStaleReservationsFirst(Correct):
+    def check(self, change):
+        self.check_reservation(change)
+        super().check(change)
+
+
+@caught_by("test_that_a_key_was_served_is_told_before_anything_else")
+class TellsOfTakenPlacesFirst(Correct):
+    def check(self, change):
+        self.check_movements(change)
+        super().check(change)
+
+
+@caught_by("test_an_expired_record_hides_no_other_refusal")
+class ReplacesTheRecordFirst(Correct):
+    def check(self, change):
+        self.check_served(change)
+        self.store_served(change)
+        super().check(evolve(change, served=None))
+
+
+@caught_by("test_a_record_comes_back_exactly_as_it_was_stored")
+class CutsLongAnswers(Correct):
+    def get_served(self, record_id):
+        record = super().get_served(record_id)
+        return record and evolve(record, answer=record.answer[:65_536])
+
+
+@caught_by("test_each_key_has_a_record_of_its_own")
+class KeysWithoutCase(Correct):
+    def check_served(self, change):
+        known = {name.casefold() for name in self._served}
+        if change.served and change.served.record_id.casefold() in known:
+            raise AlreadyServedError
+
+
+# All or nothing
+
+
+def late(check):
+    """Return a repository that looks at one part of a change only when the others are stored."""
+
+    def checks_too_late(self, change):
+        parts = {"check_items": "items", "check_movements": "movements"}
+        empty = {parts[check]: ()} if check in parts else {check.removeprefix("check_"): None}
+        self.store(evolve(change, **empty))
+        getattr(Correct, check)(self, change)
+
+    return checks_too_late
+
+
+@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
+class LooksAtItemsTooLate(Correct):
+    check_items = late("check_items")
+
+
+@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
+class LooksAtPlacesTooLate(Correct):
+    check_movements = late("check_movements")
+
+
+@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
+class LooksAtTheReservationTooLate(Correct):
+    check_reservation = late("check_reservation")
+
+
+@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
+class LooksAtTheRecordTooLate(Correct):
+    check_served = late("check_served")
+
+
+@caught_by("test_the_largest_change_is_stored_whole")
+class WritesTwentyFourItems(Correct):
+    def store_items(self, change):
+        super().store_items(evolve(change, items=change.items[:24]))
+
+
+@caught_by("test_a_change_of_every_part_is_stored_whole")
+class ForgetsTheRecordOfAReservation(Correct):
+    def store_served(self, change):
+        if change.reservation is None:
+            super().store_served(change)
+
+
+@caught_by("test_a_change_that_is_sent_twice_is_stored_once")
+class StoresRepeats(Correct):
+    """Applies the difference of a change again, whatever has become of its items."""
+
+    def commit(self, change):
+        with suppress(StaleReadError, AlreadyServedError):
+            return super().commit(change)
+        for movement in change.movements:
+            item = self._items[movement.key]
+            level = evolve(item.level, seq=item.level.seq + 1)
+            self._items[movement.key] = evolve(item, level=level)
+        return None
+
+
+# Purging
+
+
+def purging(*, served, closed):
+    """Return a purge that deletes what either test says, given the time."""
+
+    def purge(self, at):
+        records = [name for name, record in self._served.items() if served(record, at)]
+        reservations = [name for name, each in self._reservations.items() if closed(each, at)]
+        for name in records:
+            del self._served[name]
+        for name in reservations:
+            del self._reservations[name]
+        return len(records) + len(reservations)
+
+    return purge
+
+
+def is_old(record, at):
+    return record.expires_at <= at
+
+
+def is_forgotten(reservation, at):
+    return reservation.closed_at is not None and reservation.closed_at <= forgotten_before(at)
+
+
+@caught_by("test_a_purge_deletes_what_is_due")
+class PurgesRecordsTooLate(Correct):
+    purge = purging(served=lambda record, at: record.expires_at < at, closed=is_forgotten)
+
+
+@caught_by("test_a_purge_deletes_what_is_due")
+class PurgesRecordsByTheSecond(Correct):
+    purge = purging(
+        served=lambda record, at: record.expires_at[:19] <= at[:19], closed=is_forgotten
+    )
+
+
+@caught_by("test_a_purge_deletes_what_is_due")
+class PurgesReservationsAtOnce(Correct):
+    purge = purging(
+        served=is_old, closed=lambda each, at: each.closed_at is not None and each.closed_at <= at
+    )
+
+
+@caught_by("test_a_purge_deletes_what_is_due")
+class PurgesReservationsByWhenTheyExpired(Correct):
+    purge = purging(
+        served=is_old,
+        closed=lambda each, at: not is_held(each) and each.expires_at <= forgotten_before(at),
+    )
+
+
+@caught_by("test_a_purge_deletes_what_is_due")
+class PurgesReservationsOfOneState(Correct):
+    purge = purging(
+        served=is_old,
+        closed=lambda each, at: each.state is ReservationState.EXPIRED and is_forgotten(each, at),
+    )
+
+
+@caught_by("test_a_purge_leaves_all_else_alone")
+class PurgesWhatIsHeld(Correct):
+    purge = purging(served=is_old, closed=lambda each, at: each.expires_at <= forgotten_before(at))
+
+
+@caught_by("test_a_purge_leaves_all_else_alone")
+class PurgesTheLedger(Correct):
+    def purge(self, at):
+        deleted = super().purge(at)
+        self._movements.clear()
+        return deleted
+
+
+@caught_by("test_a_purge_deletes_what_is_due")
+class PurgesWithoutCounting(Correct):
+    def purge(self, at):
+        super().purge(at)
+        return 0
+
+
+# Races
+
+
+def too_late(check):
+    """Return a check that lets every other thread check as well before anything is written."""
+
+    def hesitates(self, change):
+        getattr(Correct, check)(self, change)
+        self._lock.release()
+        sleep(0.01)
+        self._lock.acquire()
+
+    return hesitates
+
+
+@caught_by("test_only_one_of_many_racing_repeats_of_a_request_has_an_effect")
+class ServesTwiceInARace(Correct):
+    check_served = too_late("check_served")
+
+
+@caught_by("test_the_last_unit_is_promised_once")
+class OversellsInARace(Correct):
+    """Looks for taken places too early as well, or those would give it away."""
+
+    check_items = too_late("check_items")
+    check_movements = too_late("check_movements")
+
+
+@caught_by("test_a_reservation_is_closed_once")
+class ClosesTwiceInARace(Correct):
+    check_reservation = too_late("check_reservation")
 
 
 def cases(test):

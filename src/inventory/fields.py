@@ -88,7 +88,8 @@ class Bound(Protocol):
 
 
 # Cc but tab, line feed and carriage return; and code points that no UTF-8 text can hold.
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_NOT_TEXT = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
 
 
 @frozen
@@ -116,7 +117,14 @@ class Text:
         return value
 
     def schema(self) -> JsonSchema:
-        return {"type": "string", "minLength": self.min_length, "maxLength": self.max_length}
+        # Of each text there is a letter that is no blank, unless it may be blank; lone surrogates are no JSON in UTF-8.
+        visible = "" if self.may_be_blank else rf"[^\s{_CONTROLS}][^{_CONTROLS}]*"
+        return {
+            "type": "string",
+            "minLength": self.min_length,
+            "maxLength": self.max_length,
+            "pattern": f"^[^{_CONTROLS}]*{visible}$",
+        }
 
 
 @frozen
@@ -194,7 +202,8 @@ class Money:
         return canonical(value)
 
     def schema(self) -> JsonSchema:
-        pattern = rf"^[0-9]+(\.[0-9]{{1,{self.places}}})?$"
+        whole = len(str(int(self.maximum)))
+        pattern = rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{self.places}}})?$"
         # multipleOf 0.0001 would be truer, but validators compute it in binary floating point.
         return {
             "anyOf": [

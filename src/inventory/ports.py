@@ -122,6 +122,13 @@ def _unique(_change: "Change", _attribute: Any, items: tuple[ItemWrite, ...]) ->
         raise ValueError(msg)
 
 
+def _of_the_items(change: "Change", _attribute: Any, movements: tuple[Movement, ...]) -> None:
+    moved = {movement.key for movement in movements}
+    if len(moved) != len(movements) or not moved <= {write.key for write in change.items}:
+        msg = "a change has one movement at most for each of its items, and none of others"
+        raise ValueError(msg)
+
+
 @frozen(kw_only=True)
 class Change:
     """
@@ -137,7 +144,7 @@ class Change:
 
     write_id: str
     items: tuple[ItemWrite, ...] = field(default=(), validator=_unique)
-    movements: tuple[Movement, ...] = ()
+    movements: tuple[Movement, ...] = field(default=(), validator=_of_the_items)
     reservation: ReservationWrite | None = None
     served: ServedRecord | None = None
 
@@ -226,6 +233,9 @@ class InventoryRepository(Protocol):
             due_by: Only those that expire at this time or before, as of a moment ago: it finds work for a sweeper that looks
                 at each again. With None all of them, with every write acknowledged before the call, however long it takes,
                 and in any order.
+
+        Raises:
+            InvalidCursorError: The cursor is malformed or was edited.
         """
 
     def get_served(self, record_id: str) -> ServedRecord | None:
@@ -244,9 +254,12 @@ class InventoryRepository(Protocol):
         Store all of *change*, or none of it.
 
         An item of `Change.items` is stored only if its level and its version are as they were read or, for a new one, if its
-        key is free. What is stored beside it that no `Item` knows is left alone. A reservation is stored only if its state
-        and `expires_at` are as they were read or, for a new one, if its id is free. A served record is stored only if there
-        is none of its id, or one that had expired at the new one's `served_at`.
+        key is free. What is stored beside it that no `Item` knows is left alone.
+
+        A movement is stored only if its place (`seq`) in the item's history is free, so an item under a key that once had a
+        history cannot write over it. A reservation is stored only if its state and `expires_at` are as they were read or, for
+        a new one, if its id is free. A served record is stored only if there is none of its id, or one that had expired at the
+        new one's `served_at`.
 
         Raises:
             AlreadyServedError: The key of `Change.served` was served before; of all refusals this one is told first.

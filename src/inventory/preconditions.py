@@ -83,7 +83,9 @@ class _IfMatchBound:
             ) from None
 
     def schema(self) -> JsonSchema:
-        return {"type": "string", "examples": ['"3-7"', "*"]}
+        tag = r'(W/)?"[!#-~\x80-\xff]*"'
+        more = rf"([ \t]*,[ \t]*{tag}){{0,{_MAX_TAGS - 1}}}"
+        return {"type": "string", "pattern": rf"^(\*|{tag}{more})$", "examples": ['"3-7"', "*"]}
 
 
 ANY_STATE: Final = IfMatch()

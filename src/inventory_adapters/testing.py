@@ -17,34 +17,56 @@ It needs pytest and the domain, nothing else. For readable failures, say so befo
 # ruff: noqa: S101, PLR2004 - these are tests: they are made of assert, and their numbers are the examples.
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import Barrier
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 from uuid import uuid4
 
 import pytest
 from attrs import evolve
 
 from inventory import StockLevel
-from inventory.errors import InvalidCursorError, StaleReadError
+from inventory.errors import AlreadyServedError, InvalidCursorError, StaleReadError
+from inventory.idempotency import ServedRecord
 from inventory.items import AVAILABLE, DISCONTINUED, OUT_OF_STOCK, Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.ports import Change, InventoryRepository, ItemEdit, ItemFilter, ItemWrite
+from inventory.ports import (
+    Change,
+    InventoryRepository,
+    ItemEdit,
+    ItemFilter,
+    ItemWrite,
+    ReservationWrite,
+)
+from inventory.reservations import KEPT_SECONDS as RESERVATION_KEPT_SECONDS
+from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.stock import Movement, MovementKind
 
 __all__ = [
     "RepositoryContract",
+    "a_record",
+    "a_reservation",
     "a_time",
     "an_edit",
     "an_item",
+    "closed",
     "creation",
+    "held",
+    "ledger",
     "pages",
+    "reserving",
     "rewrite",
+    "serving",
+    "together",
     "walk",
 ]
+
+T = TypeVar("T")
 
 _MAX_PAGES: Final = 500
 
@@ -128,12 +150,87 @@ def an_edit(item: Item, *, versions: Iterable[int] | None = None, **fields: Any)
     )
 
 
-def pages(
-    repository: InventoryRepository, wanted: ItemFilter, size: int = 100, cursor: str | None = None
-) -> Iterator[Page[Item]]:
-    """Walk the list of *wanted* to its end; pages may be short or empty, but not without number."""
+def a_reservation(
+    reservation_id: str = "reservation-1",
+    *,
+    expires_at: float = 900,
+    lines: Iterable[tuple[ItemKey, int]] | None = None,
+    reference: str | None = "order-1",
+) -> Reservation:
+    """Return a held reservation, of one unit of `an_item` unless *lines* says otherwise; times are as for `a_time`."""
+    wanted = [(an_item().key, 1)] if lines is None else lines
+    return Reservation(
+        reservation_id=reservation_id,
+        lines=tuple(ReservationLine(key=key, quantity=quantity) for key, quantity in wanted),
+        reference=reference,
+        created_at=a_time(),
+        expires_at=a_time(expires_at),
+    )
+
+
+def closed(
+    reservation: Reservation,
+    state: ReservationState = ReservationState.RELEASED,
+    *,
+    at: float = 60,
+) -> Reservation:
+    """Return *reservation* as it is once it is closed."""
+    return reservation.closed(state, at=a_time(at))
+
+
+def a_record(
+    record_id: str = "record-1",
+    *,
+    fingerprint: str = "fingerprint-1",
+    answer: str = '"first"',
+    served_at: float = 0,
+    expires_at: float = 86_400,
+) -> ServedRecord:
+    """Return the note that a key was served; times are as for `a_time`."""
+    return ServedRecord(
+        record_id=record_id,
+        fingerprint=fingerprint,
+        answer=answer,
+        served_at=a_time(served_at),
+        expires_at=a_time(expires_at),
+    )
+
+
+def _write(before: Reservation | None, after: Reservation) -> ReservationWrite:
+    return ReservationWrite(before=before, after=after)
+
+
+def reserving(before: Reservation | None, after: Reservation) -> Change:
+    """Return the change that brings a reservation from *before* to *after*, and touches no stock."""
+    return Change(write_id=str(uuid4()), reservation=_write(before, after))
+
+
+def serving(record: ServedRecord) -> Change:
+    """Return the change that notes that a key was served, and does nothing else."""
+    return Change(write_id=str(uuid4()), served=record)
+
+
+def together(
+    *changes: Change,
+    reservation: ReservationWrite | None = None,
+    served: ServedRecord | None = None,
+) -> Change:
+    """Return one change with the items and movements of all *changes* and, beside them, a reservation and a record."""
+    return Change(
+        write_id=str(uuid4()),
+        items=tuple(write for change in changes for write in change.items),
+        movements=tuple(movement for change in changes for movement in change.movements),
+        reservation=reservation,
+        served=served,
+    )
+
+
+def _pages(
+    read: Callable[[PageRequest], Page[T]], size: int, cursor: str | None = None
+) -> Iterator[Page[T]]:
+    """Walk what *read* pages through to its end; pages may be short or empty, but not without number."""
     for _ in range(_MAX_PAGES):
-        page = repository.list_items(wanted, PageRequest(size=size, cursor=cursor))
+        page = read(PageRequest(size=size, cursor=cursor))
         assert len(page.items) <= size
         yield page
         cursor = page.next_cursor
@@ -142,11 +239,45 @@ def pages(
     pytest.fail(f"the walk has not ended after {_MAX_PAGES} pages")
 
 
+def pages(
+    repository: InventoryRepository, wanted: ItemFilter, size: int = 100, cursor: str | None = None
+) -> Iterator[Page[Item]]:
+    """Walk the list of *wanted* to its end, page by page."""
+    return _pages(lambda page: repository.list_items(wanted, page), size, cursor)
+
+
 def walk(
     repository: InventoryRepository, wanted: ItemFilter, size: int = 100, cursor: str | None = None
 ) -> list[Item]:
     """Return what the pages of *wanted* hold, from the first (or from *cursor*) to the last."""
     return [item for page in pages(repository, wanted, size, cursor) for item in page.items]
+
+
+def _ledger_pages(
+    repository: InventoryRepository, key: ItemKey, size: int, cursor: str | None = None
+) -> Iterator[Page[Movement]]:
+    return _pages(lambda page: repository.list_movements(key, page), size, cursor)
+
+
+def ledger(
+    repository: InventoryRepository, key: ItemKey, size: int = 100, cursor: str | None = None
+) -> list[Movement]:
+    """Return the movements of an item, from the newest (or from *cursor*) to the oldest."""
+    walked = _ledger_pages(repository, key, size, cursor)
+    return [movement for page in walked for movement in page.items]
+
+
+def _held_pages(
+    repository: InventoryRepository, due_by: Timestamp | None, size: int
+) -> Iterator[Page[Reservation]]:
+    return _pages(lambda page: repository.held_reservations(page, due_by=due_by), size)
+
+
+def held(
+    repository: InventoryRepository, *, due_by: Timestamp | None = None, size: int = 100
+) -> list[Reservation]:
+    """Return the reservations that are held or, of those, the ones that expire by *due_by*."""
+    return [item for page in _held_pages(repository, due_by, size) for item in page.items]
 
 
 def _part(
@@ -517,13 +648,7 @@ class CommitsContract:
         out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
         made = creation(an_item("made"))
 
-        repository.commit(
-            Change(
-                write_id=str(uuid4()),
-                items=out.items + into.items + made.items,
-                movements=out.movements + into.movements,
-            )
-        )
+        repository.commit(together(out, into, made))
 
         assert walk(repository, ItemFilter(sku="SKU-1")) == [
             an_item("made"),
@@ -552,13 +677,7 @@ class CommitsContract:
         parts.insert(place, bad)
 
         with pytest.raises(StaleReadError):
-            repository.commit(
-                Change(
-                    write_id=str(uuid4()),
-                    items=tuple(write for part in parts for write in part.items),
-                    movements=tuple(entry for part in parts for entry in part.movements),
-                )
-            )
+            repository.commit(together(*parts))
 
         assert repository.get_items([good.key, an_item("made").key]) == (good,)
         assert _by_key(walk(repository, ANY)) == stored
@@ -1078,7 +1197,7 @@ class ListsContract:
     @pytest.mark.parametrize(
         "token",
         [
-            *(" ", "=", "====", "A", "AAAA", "null", "{}", "[]", "0", "-", "%00", "\0", "\n"),
+            *("", " ", "=", "====", "A", "AAAA", "null", "{}", "[]", "0", "-", "%00", "\0", "\n"),
             *("item-0", "W10", "eyJpdGVtX2lkIjogIml0ZW0tMCJ9", "\N{SNOWMAN}", "A" * 16_000),
         ],
     )
@@ -1229,6 +1348,797 @@ def _refuses(repository: InventoryRepository, wanted: ItemFilter, token: str) ->
         repository.list_items(wanted, PageRequest(size=2, cursor=token))
 
 
+_A_MOVEMENT: Final = Movement(
+    key=ItemKey(item_id="item-1", sku="SKU-1"),
+    seq=1,
+    kind=MovementKind.ADJUST,
+    delta_on_hand=-3,
+    delta_reserved=1,
+    on_hand=7,
+    reserved=1,
+    reason="broken",
+    reference="note-1",
+    recorded_at=a_time(60),
+)
+
+
+def _history(repository: InventoryRepository, item: Item, count: int) -> list[Movement]:
+    """Move *item*, which is on the books, *count* times; return its movements, the newest first."""
+    movements: list[Movement] = []
+    for _ in range(count):
+        change = rewrite(item, on_hand=item.level.on_hand + 1)
+        repository.commit(change)
+        item = change.items[0].after
+        movements[:0] = change.movements
+    return movements
+
+
+class MovementsContract:
+    """The ledger keeps each movement once, in its item's history, for good."""
+
+    @pytest.mark.parametrize("kind", [kind for kind in MovementKind if kind != "opening"])
+    def test_every_kind_of_movement_can_be_kept(
+        self, repository: InventoryRepository, kind: MovementKind
+    ) -> None:
+        """The kind comes back as the kind that it was, not as its text."""
+        _keep_movement(repository, evolve(_A_MOVEMENT, kind=kind))
+
+        [movement] = ledger(repository, an_item().key)
+
+        assert movement.kind is kind
+
+    @pytest.mark.parametrize(
+        "movement",
+        [
+            pytest.param(_A_MOVEMENT, id="plain"),
+            pytest.param(evolve(_A_MOVEMENT, reason=None, reference=None), id="unexplained"),
+            pytest.param(evolve(_A_MOVEMENT, reason="r" * 256, reference="r" * 256), id="long"),
+            pytest.param(
+                evolve(
+                    _A_MOVEMENT,
+                    key=ItemKey(item_id="ключ/#%", sku="SKU \N{MUSICAL SYMBOL G CLEF}"),
+                    reason="broken \N{GRINNING FACE}\tor '; DROP TABLE movements; --\n",
+                    reference=" outer blanks stay ",
+                ),
+                id="text",
+            ),
+            pytest.param(
+                evolve(
+                    _A_MOVEMENT,
+                    seq=999_999_999_999,
+                    delta_on_hand=-1_000_000_000,
+                    delta_reserved=-1_000_000_000,
+                    on_hand=0,
+                    reserved=0,
+                ),
+                id="greatest loss",
+            ),
+            pytest.param(
+                evolve(
+                    _A_MOVEMENT,
+                    delta_on_hand=1_000_000_000,
+                    delta_reserved=1_000_000_000,
+                    on_hand=1_000_000_000,
+                    reserved=1_000_000_000,
+                ),
+                id="greatest gain",
+            ),
+            pytest.param(
+                evolve(_A_MOVEMENT, delta_on_hand=0, on_hand=10, kind=MovementKind.COUNT),
+                id="a count that agrees",
+            ),
+        ],
+    )
+    def test_a_movement_comes_back_exactly_as_it_was_stored(
+        self, repository: InventoryRepository, movement: Movement
+    ) -> None:
+        """Every field survives, value and type, in the list and as the first of its history."""
+        _keep_movement(repository, movement)
+
+        readings = [*ledger(repository, movement.key), repository.first_movement(movement.key)]
+
+        assert readings == [movement] * 2
+        for reading in readings:
+            assert reading is not None
+            assert isinstance(reading.recorded_at, Timestamp)
+            numbers = (reading.seq, reading.delta_on_hand, reading.delta_reserved, reading.on_hand)
+            assert all(type(number) is int for number in numbers)
+
+    def test_what_never_moved_has_no_history(self, repository: InventoryRepository) -> None:
+        """Neither an item without movements nor a key that no item ever had is an error."""
+        repository.commit(creation(an_item("still"), an_item("moved")))
+        _history(repository, an_item("moved"), 1)
+
+        for item_id in ("still", "never there"):
+            key = an_item(item_id).key
+            assert repository.list_movements(key, PageRequest(size=1)) == Page(items=())
+            assert repository.first_movement(key) is None
+
+    def test_the_newest_movement_comes_first(self, repository: InventoryRepository) -> None:
+        """By number, not by text: the tenth movement comes before the ninth."""
+        repository.commit(creation(an_item()))
+
+        movements = _history(repository, an_item(), 12)
+
+        assert [movement.seq for movement in movements] == list(range(12, 0, -1))
+        assert ledger(repository, an_item().key) == movements
+
+    def test_the_first_movement_is_the_oldest(self, repository: InventoryRepository) -> None:
+        """However many came after it, and also where the history does not begin with 1."""
+        whole, cut = an_item("whole"), an_item("cut", seq=8)
+        repository.commit(creation(whole, cut))
+
+        for item in (whole, cut):
+            movements = _history(repository, item, 3)
+
+            assert repository.first_movement(item.key) == movements[-1]
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 6, 7, 100])
+    def test_pages_of_every_size_add_up_to_the_history(
+        self, repository: InventoryRepository, size: int
+    ) -> None:
+        """No movement is repeated or missed at the edge of a page."""
+        repository.commit(creation(an_item()))
+        movements = _history(repository, an_item(), 6)
+
+        assert ledger(repository, an_item().key, size) == movements
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 6])
+    def test_a_full_page_of_movements_always_has_a_cursor(
+        self, repository: InventoryRepository, size: int
+    ) -> None:
+        """Also where nothing is left: the walk ends on a page with room for the opening balance."""
+        repository.commit(creation(an_item()))
+        _history(repository, an_item(), 6)
+
+        *before, last = _ledger_pages(repository, an_item().key, size)
+
+        assert sum(len(page.items) for page in before) == 6
+        assert len(last.items) < size
+
+    def test_a_walk_along_a_ledger_is_not_displaced_by_what_moves_meanwhile(
+        self, repository: InventoryRepository
+    ) -> None:
+        """What comes after a walk began is newer than its place; what is older still comes once, whatever the page size."""
+        repository.commit(creation(an_item()))
+        movements = _history(repository, an_item(), 6)
+        page = repository.list_movements(an_item().key, PageRequest(size=2))
+
+        _history(repository, an_item(on_hand=16, seq=6), 3)
+
+        for size in (1, 3):
+            rest = ledger(repository, an_item().key, size, page.next_cursor)
+            assert [*page.items, *rest] == movements
+
+    def test_each_item_has_a_history_of_its_own(self, repository: InventoryRepository) -> None:
+        """Keys that look alike when their halves are joined, that are part of one another, or that differ in case."""
+        keys = [("a#b", "c"), ("a", "b#c"), ("a", "b"), ("a", "b#"), ("a#", "b"), ("ab", "c")]
+        keys += [("a", "c"), ("A", "c"), ("a", "C"), ("a", "c "), ("a/b", "c"), ("a:b", "c")]
+        keys += [("a%23b", "c"), ("a", "%"), ("_", "c"), ("a\\#b", "c"), ("a", "b\\#c")]
+        items = [an_item(item_id, sku=sku) for item_id, sku in keys]
+        repository.commit(creation(*items))
+        moved = [item for place, item in enumerate(items) if place % 3]
+
+        movements = {item.key: _history(repository, item, 2) for item in moved}
+
+        for item in items:
+            expected = movements.get(item.key, [])
+            assert ledger(repository, item.key, size=1) == expected
+            first = expected[-1] if expected else None
+            assert repository.first_movement(item.key) == first
+
+    def test_each_movement_of_a_change_goes_into_its_own_history(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Both sides of a transfer are told, each in the ledger of its item."""
+        north, south = an_item("north"), an_item("south")
+        repository.commit(creation(north, south))
+        out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
+
+        repository.commit(together(out, into))
+
+        assert ledger(repository, north.key) == [*out.movements]
+        assert ledger(repository, south.key) == [*into.movements]
+
+    def test_a_ledger_outlives_its_item(self, repository: InventoryRepository) -> None:
+        """What moved is told after the item is gone, and after its key was taken again."""
+        repository.commit(creation(an_item()))
+        movements = _history(repository, an_item(), 3)
+
+        for happens in (
+            lambda: repository.delete_item(an_item().key),
+            lambda: repository.commit(creation(an_item(on_hand=99))),
+        ):
+            happens()
+
+            assert ledger(repository, an_item().key, size=2) == movements
+            assert repository.first_movement(an_item().key) == movements[-1]
+
+    def test_an_edit_leaves_the_ledger_alone(self, repository: InventoryRepository) -> None:
+        """Details are no stock: neither an edit nor a commit of details is a movement."""
+        repository.commit(creation(an_item()))
+        edited = repository.edit_item(an_edit(an_item(), name="new"))
+        repository.commit(rewrite(edited, name="newer"))
+
+        assert ledger(repository, an_item().key) == []
+
+    def test_a_place_in_a_history_is_taken_once(self, repository: InventoryRepository) -> None:
+        """An item under a key that had a history cannot write over it: the change is refused, and leaves nothing."""
+        repository.commit(creation(an_item()))
+        movements = _history(repository, an_item(), 2)
+        repository.delete_item(an_item().key)
+        repository.commit(creation(an_item(name="successor")))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(name="successor"), on_hand=1))
+
+        assert ledger(repository, an_item().key) == movements
+        assert repository.get_item(an_item().key) == an_item(name="successor")
+
+    def test_a_refused_change_leaves_no_movement(self, repository: InventoryRepository) -> None:
+        """What was not done is not told."""
+        repository.commit(creation(an_item()))
+        movements = _history(repository, an_item(), 1)
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(), on_hand=1))
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(seq=5), on_hand=1))
+
+        assert ledger(repository, an_item().key) == movements
+
+    def test_a_cursor_of_another_ledger_is_refused(self, repository: InventoryRepository) -> None:
+        """Neither another item's cursor is good here, nor one of a list of items, nor one that was damaged."""
+        items = [an_item("a"), an_item("b"), an_item("a", sku="b")]
+        repository.commit(creation(*items))
+        cursors = {}
+        for item in items:
+            _history(repository, item, 2)
+            cursors[item.key] = repository.list_movements(item.key, PageRequest(size=1)).next_cursor
+        _, of_a_list = _part(repository, ANY, 1)
+
+        for (origin, cursor), item in itertools.product(cursors.items(), items):
+            assert cursor is not None
+            others = [] if item.key == origin else [cursor]
+            for token in (
+                *others,
+                of_a_list,
+                cursor[:-1],
+                f"{cursor}A",
+                cursor.swapcase(),
+                "",
+                "1",
+            ):
+                with pytest.raises(InvalidCursorError):
+                    repository.list_movements(item.key, PageRequest(size=1, cursor=token))
+            with pytest.raises(InvalidCursorError):
+                repository.list_items(ANY, PageRequest(size=1, cursor=cursor))
+
+
+def _keep_movement(repository: InventoryRepository, movement: Movement) -> None:
+    """Put an item on the books that is just where *movement* begins, and move it."""
+    before = an_item(
+        movement.key.item_id,
+        sku=movement.key.sku,
+        on_hand=movement.on_hand - movement.delta_on_hand,
+        reserved=movement.reserved - movement.delta_reserved,
+        seq=movement.seq - 1,
+    )
+    repository.commit(creation(before))
+    change = rewrite(before, on_hand=movement.on_hand, reserved=movement.reserved)
+    repository.commit(evolve(change, movements=(movement,)))
+
+
+_CLOSED_STATES: Final = [state for state in ReservationState if state != "held"]
+
+
+class ReservationsContract:
+    """A reservation is stored on the state that it was decided on; its id finds it and, while it is held, its due time."""
+
+    @pytest.mark.parametrize(
+        "reservation",
+        [
+            pytest.param(a_reservation(), id="plain"),
+            pytest.param(a_reservation(reference=None), id="without a reference"),
+            pytest.param(
+                a_reservation(
+                    "ключ/#%",
+                    reference="order \N{SNOWMAN} '\"\\ \t",
+                    lines=[(ItemKey(item_id="a#b\N{GRINNING FACE}", sku='"c\\'), 1)],
+                ),
+                id="text",
+            ),
+            pytest.param(
+                a_reservation(
+                    "i" * 36,
+                    reference="r" * 256,
+                    lines=[(ItemKey(item_id="i" * 36, sku="s" * 128), 1_000_000_000)],
+                ),
+                id="longest",
+            ),
+            pytest.param(
+                a_reservation(lines=[(an_item(f"{n:02}").key, n + 1) for n in range(25)]),
+                id="25 lines",
+            ),
+            pytest.param(
+                a_reservation(lines=[(an_item(sku=sku).key, 2) for sku in "ABC"]),
+                id="several SKUs of an id",
+            ),
+            *(pytest.param(closed(a_reservation(), state), id=state) for state in _CLOSED_STATES),
+        ],
+    )
+    def test_a_reservation_comes_back_exactly_as_it_was_stored(
+        self, repository: InventoryRepository, reservation: Reservation
+    ) -> None:
+        """Every field survives, value and type, and the lines keep their order."""
+        repository.commit(reserving(None, reservation))
+
+        readings = [repository.get_reservation(reservation.reservation_id), *held(repository)]
+        readings += held(repository, due_by=reservation.expires_at)
+
+        is_held = reservation.state is ReservationState.HELD
+        assert readings == [reservation] * (3 if is_held else 1)
+        for reading in readings:
+            assert reading is not None
+            assert isinstance(reading.state, ReservationState)
+            assert isinstance(reading.expires_at, Timestamp)
+            assert all(type(line.quantity) is int for line in reading.lines)
+
+    def test_a_reservation_that_never_was_is_not_found(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Nothing comes back, and nothing is raised, in an empty repository and beside another reservation."""
+        assert repository.get_reservation("reservation-1") is None
+        assert held(repository) == held(repository, due_by=a_time(10_000)) == []
+
+        repository.commit(reserving(None, a_reservation("reservation-11")))
+
+        assert repository.get_reservation("reservation-1") is None
+
+    def test_an_id_is_taken_only_once(self, repository: InventoryRepository) -> None:
+        """A second reservation under one id is refused, and the first stays as it is."""
+        repository.commit(reserving(None, a_reservation(reference="first")))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(reserving(None, a_reservation(reference="second")))
+
+        assert repository.get_reservation("reservation-1") == a_reservation(reference="first")
+
+    @pytest.mark.parametrize("state", _CLOSED_STATES)
+    def test_a_reservation_is_extended_and_closed(
+        self, repository: InventoryRepository, state: ReservationState
+    ) -> None:
+        """Each step follows on the one before; another reservation is left alone."""
+        other = a_reservation("other")
+        opened = a_reservation()
+        extended = a_reservation(expires_at=5000)
+        ended = closed(extended, state)
+        repository.commit(reserving(None, other))
+
+        for before, after in itertools.pairwise([None, opened, extended, ended]):
+            assert after is not None
+            repository.commit(reserving(before, after))
+            assert repository.get_reservation("reservation-1") == after
+
+        assert held(repository) == [other]
+        assert repository.get_reservation("other") == other
+
+    @pytest.mark.parametrize(
+        ("stored", "believed"),
+        [
+            *((closed(a_reservation(), state), a_reservation()) for state in _CLOSED_STATES),
+            (
+                closed(a_reservation(), ReservationState.COMMITTED),
+                closed(a_reservation(), ReservationState.RELEASED),
+            ),
+            (a_reservation(expires_at=900), a_reservation(expires_at=899.999999)),
+            (a_reservation(expires_at=900), a_reservation(expires_at=901)),
+            (None, a_reservation()),
+        ],
+    )
+    def test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is(
+        self,
+        repository: InventoryRepository,
+        stored: Reservation | None,
+        believed: Reservation,
+    ) -> None:
+        """State and `expires_at` are each compared, and one that is not there does not come to be."""
+        if stored is not None:
+            repository.commit(reserving(None, stored))
+
+        for after in (
+            a_reservation(expires_at=5000),
+            closed(believed, ReservationState.EXPIRED, at=99),
+        ):
+            with pytest.raises(StaleReadError):
+                repository.commit(reserving(believed, after))
+
+        assert repository.get_reservation("reservation-1") == stored
+
+    def test_only_held_reservations_are_listed_as_held(
+        self, repository: InventoryRepository
+    ) -> None:
+        """One that is closed leaves the list, one that was closed from the start never joins; one whose time is over stays."""
+        over, closing = a_reservation("over", expires_at=-900), a_reservation("closing")
+        for reservation in (over, closing):
+            repository.commit(reserving(None, reservation))
+        for state in _CLOSED_STATES:
+            repository.commit(reserving(None, closed(a_reservation(f"was {state}"), state)))
+
+        repository.commit(reserving(closing, closed(closing)))
+
+        assert held(repository) == held(repository, due_by=a_time(5000)) == [over]
+
+    def test_what_expires_first_is_at_the_head(self, repository: InventoryRepository) -> None:
+        """By the time that they expire, to the microsecond, whenever they were made."""
+        ends = [900.000001, 86_400, -5, 900, 60, 2_678_400, 899.999999]
+        for number, end in enumerate(ends):
+            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=end)))
+
+        due = held(repository, due_by=a_time(9_999_999))
+
+        assert [reservation.expires_at for reservation in due] == [*map(a_time, sorted(ends))]
+        assert _by_expiry(held(repository)) == due
+
+    def test_what_expires_at_the_very_time_is_due(self, repository: InventoryRepository) -> None:
+        """A reservation is due from `expires_at` on, and not a microsecond before."""
+        repository.commit(reserving(None, a_reservation(expires_at=900)))
+
+        assert held(repository, due_by=a_time(900)) == [a_reservation()]
+        assert held(repository, due_by=a_time(900.000001)) == [a_reservation()]
+        assert held(repository, due_by=a_time(899.999999)) == []
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
+    @pytest.mark.parametrize("due_by", [None, a_time(900)])
+    def test_a_walk_yields_each_held_reservation_once(
+        self, repository: InventoryRepository, due_by: Timestamp | None, size: int
+    ) -> None:
+        """Pages of every size add up, also where reservations expire at one instant."""
+        reservations = [
+            a_reservation(f"r{number}", expires_at=900 - number // 4) for number in range(6)
+        ]
+        for reservation in reservations:
+            repository.commit(reserving(None, reservation))
+        repository.commit(reserving(None, a_reservation("later", expires_at=901)))
+        repository.commit(reserving(None, closed(a_reservation("closed"))))
+
+        found = held(repository, due_by=due_by, size=size)
+
+        if due_by is None:
+            reservations.append(a_reservation("later", expires_at=901))
+        assert _by_expiry(found) == _by_expiry(reservations)
+
+    def test_a_sweep_along_the_list_misses_none(self, repository: InventoryRepository) -> None:
+        """What is closed while the walk goes on does not displace what has yet to come."""
+        for number in range(7):
+            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
+
+        swept = []
+        for page in _held_pages(repository, due_by=a_time(900), size=2):
+            for reservation in page.items:
+                repository.commit(
+                    reserving(reservation, closed(reservation, ReservationState.EXPIRED))
+                )
+                swept.append(reservation.reservation_id)
+
+        assert swept == [f"r{number}" for number in range(7)]
+        assert held(repository) == []
+
+    def test_an_extension_moves_a_reservation_in_the_order(
+        self, repository: InventoryRepository
+    ) -> None:
+        """It is due when it says now, not when it said first."""
+        first, second = a_reservation("first", expires_at=100), a_reservation("second")
+        for reservation in (first, second):
+            repository.commit(reserving(None, reservation))
+        extended = evolve(first, expires_at=a_time(1000))
+
+        repository.commit(reserving(first, extended))
+
+        assert held(repository, due_by=a_time(999)) == [second]
+        assert held(repository, due_by=a_time(1000)) == [second, extended]
+
+
+def _by_expiry(reservations: Iterable[Reservation]) -> list[Reservation]:
+    return sorted(reservations, key=lambda reservation: reservation.position)
+
+
+class ServedContract:
+    """The note that a key was served stands until it expires, and keeps every other effect under that key out."""
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            pytest.param(a_record(), id="plain"),
+            pytest.param(a_record("f" * 64, fingerprint="0" * 64), id="digests"),
+            pytest.param(a_record(answer='{"name":"ключ \N{SNOWMAN}\\n","n":1.10}'), id="text"),
+            pytest.param(a_record(answer="null"), id="shortest"),
+            pytest.param(a_record(answer=json.dumps("a" * 200_000)), id="200 kB"),
+        ],
+    )
+    def test_a_record_comes_back_exactly_as_it_was_stored(
+        self, repository: InventoryRepository, record: ServedRecord
+    ) -> None:
+        """Every field survives, the answer to the character."""
+        repository.commit(serving(record))
+
+        found = repository.get_served(record.record_id)
+
+        assert found == record
+        assert found is not None
+        assert isinstance(found.served_at, Timestamp)
+        assert isinstance(found.expires_at, Timestamp)
+
+    def test_a_key_that_was_not_served_is_not_found(self, repository: InventoryRepository) -> None:
+        """Nothing comes back, in an empty repository and beside another record."""
+        assert repository.get_served("record-1") is None
+
+        repository.commit(serving(a_record("record-11")))
+
+        assert repository.get_served("record-1") is None
+
+    @pytest.mark.parametrize("served_at", [-1, 0, 86_400, 86_400.499999])
+    def test_a_key_is_served_once_while_its_record_counts(
+        self, repository: InventoryRepository, served_at: float
+    ) -> None:
+        """Up to the last microsecond a second change under the key is refused, whole, and the first answer stays."""
+        repository.commit(serving(a_record(expires_at=86_400.5)))
+        again = a_record(answer='"second"', served_at=served_at, expires_at=99_999)
+
+        with pytest.raises(AlreadyServedError):
+            repository.commit(together(creation(an_item()), served=again))
+
+        assert repository.get_served("record-1") == a_record(expires_at=86_400.5)
+        assert repository.get_item(an_item().key) is None
+
+    @pytest.mark.parametrize("served_at", [86_400.5, 86_400.500001, 200_000])
+    def test_a_record_that_has_expired_is_written_over(
+        self, repository: InventoryRepository, served_at: float
+    ) -> None:
+        """From the very instant on, deleted or not; the new record counts as the first did."""
+        repository.commit(serving(a_record(expires_at=86_400.5)))
+        again = a_record(
+            answer='"second"', fingerprint="other", served_at=served_at, expires_at=300_000
+        )
+
+        repository.commit(together(creation(an_item()), served=again))
+
+        assert repository.get_served("record-1") == again
+        assert repository.get_item(an_item().key) == an_item()
+        with pytest.raises(AlreadyServedError):
+            repository.commit(serving(evolve(again, answer='"third"')))
+
+    def test_each_key_has_a_record_of_its_own(self, repository: InventoryRepository) -> None:
+        """Keys that differ at all are different keys, also with one answer."""
+        records = [a_record(record_id) for record_id in ("a", "A", "aa", "a ", "a#", "\N{SNOWMAN}")]
+
+        for record in records:
+            repository.commit(serving(record))
+
+        assert [repository.get_served(record.record_id) for record in records] == records
+
+    @pytest.mark.parametrize("why", ["stale item", "taken key", "taken place", "reservation"])
+    def test_that_a_key_was_served_is_told_before_anything_else(
+        self, repository: InventoryRepository, why: str
+    ) -> None:
+        """Whatever else is stale: a repeat finds its own effect in the way, and must hear of its answer instead."""
+        bad, reservation = _stale_parts(repository)[why]
+        repository.commit(serving(a_record()))
+        again = a_record(answer='"second"')
+
+        with pytest.raises(AlreadyServedError):
+            repository.commit(together(bad, reservation=reservation, served=again))
+
+        assert repository.get_served("record-1") == a_record()
+
+    @pytest.mark.parametrize("why", ["stale item", "taken key", "taken place", "reservation"])
+    def test_an_expired_record_hides_no_other_refusal(
+        self, repository: InventoryRepository, why: str
+    ) -> None:
+        """Where the key is free and something else is stale, that is told, and the old record stays."""
+        bad, reservation = _stale_parts(repository)[why]
+        repository.commit(serving(a_record(expires_at=10)))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(
+                together(bad, reservation=reservation, served=a_record(served_at=20, answer="2"))
+            )
+
+        assert repository.get_served("record-1") == a_record(expires_at=10)
+
+
+def _stale_parts(
+    repository: InventoryRepository,
+) -> dict[str, tuple[Change, ReservationWrite | None]]:
+    """Store something, and return parts of changes that cannot be stored any more, by what stands in their way."""
+    item, gone, there = an_item("item", seq=1), an_item("gone"), a_reservation("there")
+    repository.commit(together(creation(item, gone), reservation=_write(None, there)))
+    _history(repository, gone, 1)
+    repository.delete_item(gone.key)
+    repository.commit(creation(gone))
+    free = creation(an_item("free"))
+    return {
+        "stale item": (rewrite(an_item("item", seq=0), on_hand=1), None),
+        "taken key": (creation(item), None),
+        "gone item": (rewrite(an_item("never"), on_hand=1), None),
+        "taken place": (rewrite(gone, on_hand=1), None),
+        "reservation": (free, _write(closed(there), closed(there, ReservationState.EXPIRED))),
+        "taken id": (free, _write(None, a_reservation("there", reference="another"))),
+    }
+
+
+class AllOrNothingContract:
+    """Items, movements, a reservation and a served record travel in one commit: every part arrives, or none."""
+
+    def test_a_change_of_every_part_is_stored_whole(self, repository: InventoryRepository) -> None:
+        """What one use case decided is all there at once."""
+        item = an_item()
+        repository.commit(creation(item))
+        moved = rewrite(item, reserved=1)
+
+        repository.commit(
+            together(
+                moved,
+                creation(an_item("made")),
+                reservation=_write(None, a_reservation()),
+                served=a_record(),
+            )
+        )
+
+        assert repository.get_item(item.key) == moved.items[0].after
+        assert repository.get_item(an_item("made").key) == an_item("made")
+        assert ledger(repository, item.key) == [*moved.movements]
+        assert repository.get_reservation("reservation-1") == a_reservation()
+        assert held(repository) == [a_reservation()]
+        assert repository.get_served("record-1") == a_record()
+
+    @pytest.mark.parametrize(
+        "why",
+        [
+            *("stale item", "taken key", "gone item", "taken place", "reservation", "taken id"),
+            "served",
+        ],
+    )
+    def test_whatever_stands_in_the_way_nothing_of_a_change_stays(
+        self, repository: InventoryRepository, why: str
+    ) -> None:
+        """One part that cannot be stored takes all others with it."""
+        good = an_item("good")
+        repository.commit(creation(good))
+        parts = _stale_parts(repository)
+        repository.commit(serving(a_record("taken")))
+        bad, reservation = parts.get(why, (creation(an_item("free")), None))
+        served = a_record("taken" if why == "served" else "free")
+        change = together(
+            *(rewrite(good, on_hand=1), creation(an_item("made")), bad),
+            reservation=reservation or _write(None, a_reservation("made")),
+            served=served,
+        )
+        keys = [write.key for write in change.items]
+        ids = ("there", "made")
+
+        def state() -> list[Any]:
+            return [
+                _by_key(walk(repository, ANY)),
+                [ledger(repository, key) for key in keys],
+                [repository.get_reservation(reservation_id) for reservation_id in ids],
+                held(repository),
+                [repository.get_served(record_id) for record_id in ("taken", "free")],
+            ]
+
+        before = state()
+        with pytest.raises(AlreadyServedError if why == "served" else StaleReadError):
+            repository.commit(change)
+
+        assert state() == before
+        # Left behind, any of these would stand in the way of what comes after.
+        repository.commit(
+            together(
+                rewrite(good, on_hand=2),
+                reservation=_write(None, a_reservation("made")),
+                served=a_record("free"),
+            )
+        )
+
+    def test_the_largest_change_is_stored_whole(self, repository: InventoryRepository) -> None:
+        """25 items with a movement each, a reservation of all of them, and a record with a long answer."""
+        items = [an_item(f"item-{number:02}", reorder_point=9) for number in range(25)]
+        repository.commit(creation(*items))
+        moves = [rewrite(item, reserved=1) for item in items]
+        reservation = a_reservation(lines=[(item.key, 1) for item in items])
+        record = a_record(answer=json.dumps("a" * 200_000))
+
+        repository.commit(together(*moves, reservation=_write(None, reservation), served=record))
+
+        after = [move.items[0].after for move in moves]
+        assert _by_key(repository.get_items(item.key for item in items)) == after
+        assert walk(repository, ItemFilter(low_stock=True)) == after
+        assert [ledger(repository, item.key) for item in items] == [
+            [*move.movements] for move in moves
+        ]
+        assert held(repository) == [reservation]
+        assert repository.get_served("record-1") == record
+
+    def test_a_change_that_is_sent_twice_is_stored_once(
+        self, repository: InventoryRepository
+    ) -> None:
+        """The second time it is refused or recognised; either way there is one effect."""
+        item = an_item()
+        repository.commit(creation(item))
+        change = together(
+            rewrite(item, reserved=1), reservation=_write(None, a_reservation()), served=a_record()
+        )
+        repository.commit(change)
+
+        with suppress(AlreadyServedError, StaleReadError):
+            repository.commit(change)
+
+        assert repository.get_item(item.key) == change.items[0].after
+        assert ledger(repository, item.key) == [*change.movements]
+        assert held(repository) == [a_reservation()]
+
+    def test_a_change_of_nothing_is_no_error(self, repository: InventoryRepository) -> None:
+        """There is nothing to refuse, and nothing to store."""
+        repository.commit(Change(write_id=str(uuid4())))
+
+        assert walk(repository, ANY) == []
+
+
+class PurgeContract:
+    """
+    What has been kept long enough goes, and nothing else.
+
+    Attributes:
+        purges: Whether `purge` deletes. False for storage that sees to it by itself, some time later, as DynamoDB's TTL does:
+            there `purge` deletes nothing and returns 0.
+    """
+
+    purges: ClassVar[bool] = True
+
+    def test_a_purge_deletes_what_is_due(self, repository: InventoryRepository) -> None:
+        """Records from the instant that they expire on, and reservations from 30 days after they were closed on."""
+        at = RESERVATION_KEPT_SECONDS
+        ends = [at - 1000, at, at + 0.000001, at + 1000]
+        for end in ends:
+            repository.commit(serving(a_record(f"record {end}", expires_at=end)))
+        closings = [-1000, 0, 0.000001, 1000]
+        for closing, state in itertools.product(closings, _CLOSED_STATES):
+            reservation = a_reservation(f"reservation {closing} {state}")
+            repository.commit(reserving(None, closed(reservation, state, at=closing)))
+
+        deleted = repository.purge(a_time(at))
+
+        assert deleted == (2 + 2 * len(_CLOSED_STATES) if self.purges else 0)
+        kept = slice(2 if self.purges else 0, None)
+        assert [end for end in ends if repository.get_served(f"record {end}")] == ends[kept]
+        for state in _CLOSED_STATES:
+            assert [
+                closing
+                for closing in closings
+                if repository.get_reservation(f"reservation {closing} {state}")
+            ] == closings[kept]
+        assert repository.purge(a_time(at)) == 0
+
+    def test_a_purge_leaves_all_else_alone(self, repository: InventoryRepository) -> None:
+        """Items, movements, and reservations that are held, however long ago their time was over."""
+        item = an_item()
+        repository.commit(creation(item))
+        moved = rewrite(item, reserved=1)
+        over = a_reservation(expires_at=-900)
+        repository.commit(together(moved, reservation=_write(None, over)))
+
+        assert repository.purge(a_time(10 * RESERVATION_KEPT_SECONDS)) == 0
+
+        assert repository.get_item(item.key) == moved.items[0].after
+        assert ledger(repository, item.key) == [*moved.movements]
+        assert repository.get_reservation("reservation-1") == over
+        assert held(repository, due_by=a_time()) == [over]
+
+    def test_a_purge_of_nothing_is_no_error(self, repository: InventoryRepository) -> None:
+        """An empty repository has nothing to delete."""
+        assert repository.purge(a_time()) == 0
+
+
 class ConcurrencyContract:
     """
     No interleaving loses a change.
@@ -1293,6 +2203,7 @@ class ConcurrencyContract:
 
         assert outcomes == [None] * 4
         assert shared.get_item(item.key) == an_item(on_hand=40, seq=40)
+        assert [movement.seq for movement in ledger(shared, item.key)] == list(range(40, 0, -1))
 
     def test_edits_and_commits_keep_each_others_work(self, shared: InventoryRepository) -> None:
         """One thread renames while another counts up: every edit and every movement is there."""
@@ -1309,6 +2220,54 @@ class ConcurrencyContract:
         assert shared.get_item(item.key) == an_item(
             on_hand=10, seq=10, name="name 9", version=11, updated_at=a_time(60)
         )
+
+    def test_only_one_of_many_racing_repeats_of_a_request_has_an_effect(
+        self, shared: InventoryRepository
+    ) -> None:
+        """One key, eight threads: one is stored, seven hear that the key was served and leave nothing."""
+        records = [a_record(answer=f'"by thread {number}"') for number in range(8)]
+        items = [an_item(f"item-{number}") for number in range(8)]
+        changes = [
+            together(creation(item), served=record)
+            for item, record in zip(items, records, strict=True)
+        ]
+
+        outcomes = _at_once(*(_committing(shared, change) for change in changes))
+
+        assert sum(isinstance(outcome, AlreadyServedError) for outcome in outcomes) == 7
+        winner = outcomes.index(None)
+        assert shared.get_served("record-1") == records[winner]
+        assert walk(shared, ANY) == [items[winner]]
+
+    def test_the_last_unit_is_promised_once(self, shared: InventoryRepository) -> None:
+        """Eight threads reserve one unit: one reservation is held, and the ledger explains it."""
+        item = an_item(on_hand=1)
+        shared.commit(creation(item))
+        reservations = [a_reservation(f"reservation-{number}") for number in range(8)]
+        changes = [
+            together(rewrite(item, reserved=1), reservation=_write(None, reservation))
+            for reservation in reservations
+        ]
+
+        outcomes = _at_once(*(_committing(shared, change) for change in changes))
+
+        assert _refused(outcomes) == 7
+        winner = outcomes.index(None)
+        assert held(shared) == [reservations[winner]]
+        assert ledger(shared, item.key) == [*changes[winner].movements]
+        assert shared.get_item(item.key) == an_item(on_hand=1, reserved=1, seq=1)
+
+    def test_a_reservation_is_closed_once(self, shared: InventoryRepository) -> None:
+        """Of a commit, a release, an expiry and an extension that race, one wins."""
+        opened = a_reservation()
+        shared.commit(reserving(None, opened))
+        nexts = [closed(opened, state) for state in _CLOSED_STATES]
+        nexts.append(a_reservation(expires_at=5000))
+
+        outcomes = _at_once(*(_committing(shared, reserving(opened, after)) for after in nexts))
+
+        assert _refused(outcomes) == 3
+        assert shared.get_reservation("reservation-1") == nexts[outcomes.index(None)]
 
     def test_only_one_of_many_racing_deletes_wins(self, shared: InventoryRepository) -> None:
         """One gets the item, the others hear that there is none."""
@@ -1356,6 +2315,11 @@ class RepositoryContract(
     EditsContract,
     DeletesContract,
     ListsContract,
+    MovementsContract,
+    ReservationsContract,
+    ServedContract,
+    AllOrNothingContract,
+    PurgeContract,
     ConcurrencyContract,
 ):
     """

@@ -1,4 +1,4 @@
-"""The reference repository: what the port means, in a dictionary and one lock."""
+"""The reference repository: what the port means, in dictionaries and one lock."""
 
 from collections.abc import Iterable
 from threading import RLock
@@ -25,7 +25,7 @@ class MemoryRepository:
     def __init__(self) -> None:
         self._lock = RLock()
         self._items: dict[ItemKey, Item] = {}
-        self._movements: dict[ItemKey, list[Movement]] = {}
+        self._movements: dict[ItemKey, dict[int, Movement]] = {}
         self._reservations: dict[str, Reservation] = {}
         self._served: dict[str, ServedRecord] = {}
 
@@ -43,7 +43,7 @@ class MemoryRepository:
             return tuple(self._items[key] for key in dict.fromkeys(keys) if key in self._items)
 
     def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
-        after = cursors.decode_item(wanted, page.cursor) if page.cursor else ()
+        after = () if page.cursor is None else cursors.decode_item(wanted, page.cursor)
         with self._lock:
             passing = [item for item in self._items.values() if wanted.passes(item)]
         rest = sorted(
@@ -57,10 +57,11 @@ class MemoryRepository:
         )
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
-        before = cursors.decode_movement(key, page.cursor) if page.cursor else None
+        before = None if page.cursor is None else cursors.decode_movement(key, page.cursor)
         with self._lock:
-            newest_first = self._movements.get(key, [])[::-1]
-        rest = [movement for movement in newest_first if before is None or movement.seq < before]
+            history = list(self._movements.get(key, {}).values())
+        rest = [movement for movement in history if before is None or movement.seq < before]
+        rest.sort(key=lambda movement: movement.seq, reverse=True)
         movements = tuple(rest[: page.size])
         full = len(movements) == page.size
         return Page(
@@ -70,7 +71,8 @@ class MemoryRepository:
 
     def first_movement(self, key: ItemKey) -> Movement | None:
         with self._lock:
-            return next(iter(self._movements.get(key, ())), None)
+            history = self._movements.get(key)
+            return history[min(history)] if history else None
 
     def get_reservation(self, reservation_id: str) -> Reservation | None:
         with self._lock:
@@ -79,7 +81,7 @@ class MemoryRepository:
     def held_reservations(
         self, page: PageRequest, *, due_by: Timestamp | None
     ) -> Page[Reservation]:
-        after = cursors.decode_reservation(page.cursor) if page.cursor else ()
+        after = () if page.cursor is None else cursors.decode_reservation(page.cursor)
         with self._lock:
             held = [
                 reservation
@@ -121,7 +123,7 @@ class MemoryRepository:
             for write in change.items:
                 self._items[write.key] = write.after
             for movement in change.movements:
-                self._movements.setdefault(movement.key, []).append(movement)
+                self._movements.setdefault(movement.key, {})[movement.seq] = movement
             if change.reservation is not None:
                 after = change.reservation.after
                 self._reservations[after.reservation_id] = after
@@ -136,9 +138,12 @@ class MemoryRepository:
         for write in change.items:
             if not _still(self._items.get(write.key), write.before):
                 raise StaleReadError
+        for movement in change.movements:
+            if movement.seq in self._movements.get(movement.key, {}):
+                raise StaleReadError
         if change.reservation is not None:
             before, after = change.reservation.before, change.reservation.after
-            if self._reservations.get(after.reservation_id) != before:
+            if not _as_it_was(self._reservations.get(after.reservation_id), before):
                 raise StaleReadError
 
     def edit_item(self, edit: ItemEdit) -> Item:
@@ -166,3 +171,9 @@ def _still(current: Item | None, before: Item | None) -> bool:
     if current is None or before is None:
         return current is before
     return (current.level, current.version) == (before.level, before.version)
+
+
+def _as_it_was(current: Reservation | None, before: Reservation | None) -> bool:
+    if current is None or before is None:
+        return current is before
+    return (current.state, current.expires_at) == (before.state, before.expires_at)

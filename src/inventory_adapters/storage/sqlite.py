@@ -6,6 +6,7 @@ lock between processes. Lists walk an index from where the page before ended, so
 """
 # ruff: noqa: S608 - the SQL is put together from the constants of this module; every value is a parameter.
 
+import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -23,16 +24,24 @@ from attrs import frozen
 from inventory import StockLevel
 from inventory.deadline import time_left
 from inventory.errors import (
+    AlreadyServedError,
     StaleReadError,
     StorageError,
     StorageThrottledError,
     StorageUnavailableError,
     UnreadableItemError,
 )
+from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.ports import Change, Index, ItemEdit, ItemFilter, ItemWrite
-from inventory.stock import Movement
+from inventory.ports import Change, Index, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
+from inventory.reservations import (
+    Reservation,
+    ReservationLine,
+    ReservationState,
+    forgotten_before,
+)
+from inventory.stock import Movement, MovementKind
 from inventory_adapters.storage import cursors
 
 __all__ = ["Durability", "SqliteRepository"]
@@ -52,8 +61,18 @@ _BUSY_SECONDS: Final = 2.0
 _WINDOW: Final = 2_000
 _MAX_WINDOWS: Final = 50
 
+# Rows that one transaction of a purge deletes: between two of them whoever waits to write has a turn.
+_PURGED_AT_ONCE: Final = 500
+
+# Greater than every seq: where a walk from the newest movement starts.
+_BEYOND_EVERY_SEQ: Final = 2**63 - 1
+
+# Sorts after every time: where a walk of all that is held ends.
+_BEYOND_EVERY_TIME: Final = "~"
+
 # SQLite turns `quantity - reserved <= reorder_point` around and then no longer knows it for the condition of the index.
 _IS_LOW: Final = "reorder_point >= quantity - reserved"
+_IS_HELD: Final = "state = 'held'"
 
 # Each is applied once, in one transaction, and counted in user_version. Never edit one that was released; append.
 # Text compares as BINARY, the default: byte by byte in UTF-8, which is the order of code points that `ItemFilter.position` has.
@@ -101,6 +120,31 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (item_id, sku, seq)
         ) WITHOUT ROWID
         """,
+        """
+        CREATE TABLE reservations (
+            reservation_id TEXT NOT NULL,
+            lines TEXT NOT NULL, -- JSON: [[item_id, sku, quantity], ...]
+            state TEXT NOT NULL,
+            reference TEXT,
+            created_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            closed_at TEXT
+        )
+        """,
+        "CREATE UNIQUE INDEX reservations_by_id ON reservations (reservation_id)",
+        f"CREATE INDEX reservations_held ON reservations (expires_at, reservation_id) WHERE {_IS_HELD}",
+        "CREATE INDEX reservations_closed ON reservations (closed_at) WHERE closed_at IS NOT NULL",
+        """
+        CREATE TABLE served (
+            record_id TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            answer TEXT NOT NULL, -- JSON
+            served_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX served_by_id ON served (record_id)",
+        "CREATE INDEX served_by_expiry ON served (expires_at)",
     ),
 )
 
@@ -113,9 +157,53 @@ _INSERT: Final = (
     f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (item_id, sku) DO NOTHING"
 )
-_INSERT_MOVEMENT: Final = (
-    "INSERT INTO movements (item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference,"
-    " recorded_at, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_MOVEMENT_COLUMNS: Final = (
+    "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
+    "recorded_at"
+)
+_INSERT_MOVEMENT: Final = f"INSERT INTO movements ({_MOVEMENT_COLUMNS}, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MOVEMENTS: Final = (
+    f"SELECT {_MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? AND seq < ?"
+    " ORDER BY seq DESC LIMIT ?"
+)
+_FIRST_MOVEMENT: Final = (
+    f"SELECT {_MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? ORDER BY seq LIMIT 1"
+)
+
+_RESERVATION_COLUMNS: Final = (
+    "reservation_id, lines, state, reference, created_at, expires_at, closed_at"
+)
+_INSERT_RESERVATION: Final = (
+    f"INSERT INTO reservations ({_RESERVATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (reservation_id) DO NOTHING"
+)
+_UPDATE_RESERVATION: Final = (
+    f"UPDATE reservations SET ({_RESERVATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?)"
+    " WHERE reservation_id = ? AND state = ? AND expires_at = ?"
+)
+_RESERVATION: Final = f"SELECT {_RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
+_HELD: Final = (
+    f"SELECT {_RESERVATION_COLUMNS} FROM reservations INDEXED BY reservations_held"
+    f" WHERE {_IS_HELD} AND (expires_at, reservation_id) > (?, ?) AND expires_at <= ?"
+    " ORDER BY expires_at, reservation_id LIMIT ?"
+)
+
+_SERVED_COLUMNS: Final = "record_id, fingerprint, answer, served_at, expires_at"
+# The condition and the write in one: a record that still counts is left as it is, and no row is changed.
+_SERVE: Final = (
+    f"INSERT INTO served ({_SERVED_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
+    " SET fingerprint = excluded.fingerprint, answer = excluded.answer, served_at = excluded.served_at,"
+    " expires_at = excluded.expires_at WHERE expires_at <= excluded.served_at"
+)
+_SERVED: Final = f"SELECT {_SERVED_COLUMNS} FROM served WHERE record_id = ?"
+
+_PURGE_SERVED: Final = (
+    "DELETE FROM served WHERE rowid IN (SELECT rowid FROM served WHERE expires_at <= ? LIMIT ?)"
+)
+_PURGE_RESERVATIONS: Final = (
+    "DELETE FROM reservations"
+    " WHERE rowid IN (SELECT rowid FROM reservations WHERE closed_at <= ? LIMIT ?)"
 )
 
 _Row = tuple[Any, ...]
@@ -186,18 +274,73 @@ class SqliteRepository:
             next_cursor=cursors.encode(cursors.fingerprint(wanted), last) if last else None,
         )
 
+    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
+        before = (
+            _BEYOND_EVERY_SEQ if page.cursor is None else cursors.decode_movement(key, page.cursor)
+        )
+        with self._reading() as db:
+            rows = db.execute(_MOVEMENTS, (key.item_id, key.sku, before, page.size)).fetchall()
+        movements = tuple(_movement(row) for row in rows)
+        full = len(movements) == page.size
+        return Page(
+            items=movements,
+            next_cursor=cursors.encode_movement(movements[-1]) if full else None,
+        )
+
+    def first_movement(self, key: ItemKey) -> Movement | None:
+        with self._reading() as db:
+            row = db.execute(_FIRST_MOVEMENT, (key.item_id, key.sku)).fetchone()
+        return _movement(row) if row else None
+
+    def get_reservation(self, reservation_id: str) -> Reservation | None:
+        with self._reading() as db:
+            row = db.execute(_RESERVATION, (reservation_id,)).fetchone()
+        return _reservation(row) if row else None
+
+    def held_reservations(
+        self, page: PageRequest, *, due_by: Timestamp | None
+    ) -> Page[Reservation]:
+        after = ("", "") if page.cursor is None else cursors.decode_reservation(page.cursor)
+        until = _BEYOND_EVERY_TIME if due_by is None else due_by
+        with self._reading() as db:
+            # One more than asked tells whether there is a next page.
+            rows = db.execute(_HELD, (*after, until, page.size + 1)).fetchall()
+        reservations = tuple(_reservation(row) for row in rows[: page.size])
+        more = len(rows) > page.size
+        return Page(
+            items=reservations,
+            next_cursor=cursors.encode_reservation(reservations[-1]) if more else None,
+        )
+
+    def get_served(self, record_id: str) -> ServedRecord | None:
+        with self._reading() as db:
+            row = db.execute(_SERVED, (record_id,)).fetchone()
+        return _served(row) if row else None
+
+    def purge(self, at: Timestamp) -> int:
+        return self._purge(_PURGE_SERVED, at) + self._purge(
+            _PURGE_RESERVATIONS, forgotten_before(at)
+        )
+
+    def _purge(self, sql: str, until: Timestamp) -> int:
+        deleted = 0
+        while True:
+            with self._writing() as db:
+                count = db.execute(sql, (until, _PURGED_AT_ONCE)).rowcount
+            deleted += count
+            if count < _PURGED_AT_ONCE:
+                return deleted
+
     def commit(self, change: Change) -> None:
         with self._writing() as db:
+            # First, because of all refusals this one is told first.
+            if change.served is not None:
+                _serve(db, change.served)
             for write in change.items:
                 _store(db, write)
-            try:
-                db.executemany(
-                    _INSERT_MOVEMENT,
-                    [_movement_row(entry, change.write_id) for entry in change.movements],
-                )
-            except sqlite3.IntegrityError as error:
-                # The place in the item's history is taken: what was decided on is not the latest.
-                raise StaleReadError from error
+            _append(db, change)
+            if change.reservation is not None:
+                _store_reservation(db, change.reservation)
 
     def edit_item(self, edit: ItemEdit) -> Item:
         with self._writing() as db:
@@ -462,11 +605,90 @@ def _readable(rows: Iterable[_Row]) -> Iterator[Item]:
             )
 
 
+def _append(db: sqlite3.Connection, change: Change) -> None:
+    rows = [_movement_row(movement, change.write_id) for movement in change.movements]
+    try:
+        db.executemany(_INSERT_MOVEMENT, rows)
+    except sqlite3.IntegrityError as error:
+        # The place in the item's history is taken: what was decided on is not the latest.
+        raise StaleReadError from error
+
+
 def _movement_row(movement: Movement, write_id: str) -> _Row:
     return (
         *(movement.key.item_id, movement.key.sku, movement.seq, movement.kind),
         *(movement.delta_on_hand, movement.delta_reserved, movement.on_hand, movement.reserved),
         *(movement.reason, movement.reference, movement.recorded_at, write_id),
+    )
+
+
+def _movement(row: _Row) -> Movement:
+    item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved = row[:8]
+    reason, reference, recorded_at = row[8:]
+    return Movement(
+        key=ItemKey(item_id=item_id, sku=sku),
+        seq=seq,
+        kind=MovementKind(kind),
+        delta_on_hand=delta_on_hand,
+        delta_reserved=delta_reserved,
+        on_hand=on_hand,
+        reserved=reserved,
+        reason=reason,
+        reference=reference,
+        recorded_at=Timestamp(recorded_at),
+    )
+
+
+def _store_reservation(db: sqlite3.Connection, write: ReservationWrite) -> None:
+    row = _reservation_row(write.after)
+    if write.before is None:
+        cursor = db.execute(_INSERT_RESERVATION, row)
+    else:
+        before = write.before
+        condition = (before.reservation_id, before.state, before.expires_at)
+        cursor = db.execute(_UPDATE_RESERVATION, (*row, *condition))
+    if cursor.rowcount != 1:
+        raise StaleReadError
+
+
+def _reservation_row(reservation: Reservation) -> _Row:
+    lines = [[line.key.item_id, line.key.sku, line.quantity] for line in reservation.lines]
+    return (
+        *(reservation.reservation_id, json.dumps(lines, ensure_ascii=False), reservation.state),
+        *(reservation.reference, reservation.created_at, reservation.expires_at),
+        reservation.closed_at,
+    )
+
+
+def _reservation(row: _Row) -> Reservation:
+    reservation_id, lines, state, reference, created_at, expires_at, closed_at = row
+    return Reservation(
+        reservation_id=reservation_id,
+        lines=tuple(
+            ReservationLine(key=ItemKey(item_id=item_id, sku=sku), quantity=quantity)
+            for item_id, sku, quantity in json.loads(lines)
+        ),
+        state=ReservationState(state),
+        reference=reference,
+        created_at=Timestamp(created_at),
+        expires_at=Timestamp(expires_at),
+        closed_at=None if closed_at is None else Timestamp(closed_at),
+    )
+
+
+def _serve(db: sqlite3.Connection, served: ServedRecord) -> None:
+    if db.execute(_SERVE, attrs.astuple(served)).rowcount != 1:
+        raise AlreadyServedError
+
+
+def _served(row: _Row) -> ServedRecord:
+    record_id, fingerprint, answer, served_at, expires_at = row
+    return ServedRecord(
+        record_id=record_id,
+        fingerprint=fingerprint,
+        answer=answer,
+        served_at=Timestamp(served_at),
+        expires_at=Timestamp(expires_at),
     )
 
 
