@@ -1,0 +1,343 @@
+"""The REST API: a method for every route, and an answer that a browser can read whatever becomes of the request."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import aws_cdk as cdk
+from attrs import frozen
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from deploy.acknowledgements import acknowledge
+from deploy.environments import Auth
+from deploy.functions import LogKeeping, hyphenated
+from deploy.models import model_name, model_of
+from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS
+from inventory_adapters.http.routes import QUERY_ALIASES, Route
+
+__all__ = ["GATEWAY_ANSWERS", "Access", "Api", "GatewayAnswer"]
+
+_METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+_PREFLIGHT_SECONDS: Final = 300
+_INTEGRATION_SECONDS: Final = 29
+
+# Best effort, as API Gateway says: they keep a flood away, they are no exact fence.
+_REQUESTS_PER_SECOND: Final = 10_000
+_BURST: Final = 5_000
+_REQUESTS_PER_MONTH: Final = 1_000_000
+
+
+@frozen
+class GatewayAnswer:
+    """
+    What the gateway says where no function is asked.
+
+    Attributes:
+        kind: The gateway's name for the case.
+        code: Ours, for programs; published with those of the handlers.
+        error: One sentence for people.
+        status: Ours, where the gateway's own does not agree with what the local server answers.
+    """
+
+    kind: str
+    code: str
+    error: str
+    status: int | None = None
+    headers: Mapping[str, str] = {}
+
+
+_NO_COGNITO: Final = "Callers prove who they are in another way: the setting `auth` says which."
+_UNAUTHORIZED: Final[dict[Auth, dict[str, str]]] = {
+    "none": dict.fromkeys(
+        ("AwsSolutions-APIG4", "AwsSolutions-COG4"),
+        "Open on purpose, by the setting `auth`: an environment for trying things out, with nothing to protect.",
+    ),
+    "key": {
+        "AwsSolutions-APIG4": "An API key meters clients and turns strangers away, which is what this API promises its clients;"
+        " `auth=iam` and `auth=cognito` make callers prove who they are.",
+        "AwsSolutions-COG4": "As for AwsSolutions-APIG4.",
+    },
+    "iam": {"AwsSolutions-COG4": _NO_COGNITO},
+    "cognito": {},
+}
+
+# Source: "Gateway response types for API Gateway" in the developer guide. The two defaults stand for all that is not named.
+GATEWAY_ANSWERS: Final = (
+    GatewayAnswer("DEFAULT_4XX", "request_refused", "The request was refused"),
+    GatewayAnswer("DEFAULT_5XX", "internal_error", "Internal server error"),
+    GatewayAnswer(
+        "BAD_REQUEST_BODY",
+        "validation_failed",
+        "The body is not what this request takes: it must be a JSON object with every required field, each of its type",
+        400,
+    ),
+    GatewayAnswer(
+        "BAD_REQUEST_PARAMETERS", "validation_failed", "A required query parameter is missing", 400
+    ),
+    # What the gateway calls a missing token is a path or a method that it does not know.
+    GatewayAnswer(
+        "MISSING_AUTHENTICATION_TOKEN", "route_not_found", "There is nothing at this path", 404
+    ),
+    GatewayAnswer("RESOURCE_NOT_FOUND", "route_not_found", "There is nothing at this path", 404),
+    GatewayAnswer("REQUEST_TOO_LARGE", "payload_too_large", "The request is too large", 413),
+    GatewayAnswer("UNAUTHORIZED", "unauthorized", "Valid credentials are required", 401),
+    GatewayAnswer("INVALID_API_KEY", "forbidden", "A valid API key is required", 403),
+    GatewayAnswer("ACCESS_DENIED", "forbidden", "These credentials do not allow the request", 403),
+    GatewayAnswer("EXPIRED_TOKEN", "forbidden", "The credentials have expired", 403),
+    GatewayAnswer("INVALID_SIGNATURE", "forbidden", "The signature is not valid", 403),
+    GatewayAnswer("WAF_FILTERED", "forbidden", "The request was blocked", 403),
+    GatewayAnswer(
+        "THROTTLED",
+        "too_many_requests",
+        "Too many requests; try again shortly",
+        429,
+        {"Retry-After": "'1'"},
+    ),
+    GatewayAnswer(
+        "QUOTA_EXCEEDED", "quota_exceeded", "The requests of this API key are used up", 429
+    ),
+    GatewayAnswer("INTEGRATION_TIMEOUT", "timeout", "The request took too long", 504),
+)
+
+
+@frozen(kw_only=True)
+class Access:
+    """
+    Who may call, and from where.
+
+    Attributes:
+        auth: How a caller shows who it is.
+        user_pool_arn: The Cognito pool whose users may call, where `auth` says so.
+        origins: Origins whose pages may read the answers; `*` for all.
+    """
+
+    auth: Auth
+    user_pool_arn: str | None
+    origins: Sequence[str]
+
+
+class Api(Construct):
+    """
+    The REST API and its one stage.
+
+    Args:
+        routes: The route table: each row becomes a method, with a model where it has a body.
+        handlers: What answers each operation.
+        stage_name: Also the last part of the API's name.
+        access: Who may call, and from where.
+        logs_kept: What becomes of the logs.
+        data_trace: Whether whole requests and answers are logged.
+        gateway_log_role: Whether to give API Gateway, in this account and region, the role to write logs with.
+
+    Attributes:
+        rest_api: The API.
+        stage: Its stage.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        routes: Sequence[Route[Any, Any]],
+        handlers: Mapping[str, lambda_.IFunction],
+        stage_name: str,
+        access: Access,
+        logs_kept: LogKeeping,
+        data_trace: bool,
+        gateway_log_role: bool,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        access_log = logs_kept.group(self, "AccessLog", f"/aws/apigateway/inventory-{stage_name}")
+        self.rest_api = apigateway.RestApi(
+            self,
+            "RestApi",
+            rest_api_name=f"inventory-api-{stage_name}",
+            description=f"The inventory's API ({stage_name})",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            cloud_watch_role=gateway_log_role,
+            # Other APIs of the region write their logs with it, too.
+            cloud_watch_role_removal_policy=cdk.RemovalPolicy.RETAIN if gateway_log_role else None,
+            default_cors_preflight_options=apigateway.CorsOptions(
+                allow_origins=list(access.origins),
+                allow_methods=_METHODS,
+                allow_headers=list(ALLOWED_HEADERS),
+                expose_headers=list(EXPOSED_HEADERS),
+                max_age=cdk.Duration.seconds(_PREFLIGHT_SECONDS),
+            ),
+            deploy_options=apigateway.StageOptions(
+                stage_name=stage_name,
+                throttling_rate_limit=_REQUESTS_PER_SECOND,
+                throttling_burst_limit=_BURST,
+                logging_level=apigateway.MethodLoggingLevel.INFO,
+                data_trace_enabled=data_trace,
+                metrics_enabled=True,
+                tracing_enabled=True,
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
+                    caller=True,
+                    http_method=True,
+                    ip=True,
+                    protocol=True,
+                    request_time=True,
+                    resource_path=True,
+                    response_length=True,
+                    status=True,
+                    user=True,
+                ),
+            ),
+        )
+        # The stack names its own outputs.
+        self.rest_api.node.try_remove_child("Endpoint")
+        self.stage = self.rest_api.deployment_stage
+        # The gateway would make this one itself, to be kept for ever.
+        execution_log = logs_kept.group(
+            self,
+            "ExecutionLog",
+            f"API-Gateway-Execution-Logs_{self.rest_api.rest_api_id}/{stage_name}",
+        )
+        self.stage.node.add_dependency(execution_log)
+        self._add_methods(routes, handlers, access)
+        self._add_validator()
+        self._add_gateway_answers(access.origins)
+        if access.auth == "key":
+            self._sell_by_key(stage_name)
+        if gateway_log_role:
+            self._acknowledge_log_role()
+
+    def _add_methods(
+        self,
+        routes: Sequence[Route[Any, Any]],
+        handlers: Mapping[str, lambda_.IFunction],
+        access: Access,
+    ) -> None:
+        authorized = self._authorized(access)
+        for route in routes:
+            method = self.rest_api.root.resource_for_path(route.path).add_method(
+                route.method,
+                apigateway.LambdaIntegration(
+                    handlers[route.name],
+                    timeout=cdk.Duration.seconds(_INTEGRATION_SECONDS),
+                    # The console's test button would need a permission of its own for every method.
+                    allow_test_invoke=False,
+                ),
+                operation_name=route.name,
+                api_key_required=access.auth == "key",
+                request_parameters=_parameters(route),
+                request_models=self._models(route),
+                **authorized,
+            )
+            for finding, reason in _UNAUTHORIZED[access.auth].items():
+                acknowledge(method, finding, reason)
+
+    def _add_validator(self) -> None:
+        """Have the gateway check what it can of every request; of preflights too, so that no method is without."""
+        validator = self.rest_api.add_request_validator(
+            "Validator", validate_request_body=True, validate_request_parameters=True
+        )
+        for method in self.rest_api.methods:
+            resource = cast("apigateway.CfnMethod", method.node.default_child)
+            resource.request_validator_id = validator.request_validator_id
+
+    def _authorized(self, access: Access) -> dict[str, Any]:
+        """Return how a method tells who may call it, as arguments of `add_method`."""
+        if access.auth == "iam":
+            return {"authorization_type": apigateway.AuthorizationType.IAM}
+        if access.auth == "cognito" and access.user_pool_arn:
+            pool = cognito.UserPool.from_user_pool_arn(self, "UserPool", access.user_pool_arn)
+            authorizer = apigateway.CognitoUserPoolsAuthorizer(
+                self, "Authorizer", cognito_user_pools=[pool]
+            )
+            return {
+                "authorization_type": apigateway.AuthorizationType.COGNITO,
+                "authorizer": authorizer,
+            }
+        return {"authorization_type": apigateway.AuthorizationType.NONE}
+
+    def _models(self, route: Route[Any, Any]) -> dict[str, apigateway.IModel] | None:
+        if not (route.has_body and route.sent_fields):
+            return None
+        name, schema = model_name(route), model_of(route)
+        model = apigateway.CfnModel(
+            self,
+            name,
+            rest_api_id=self.rest_api.rest_api_id,
+            name=name,
+            content_type="application/json",
+            description=f"What {route.method} {route.path} takes",
+            schema=schema,
+        )
+        # What is deployed is a snapshot: a new model needs a new one.
+        if deployment := self.rest_api.latest_deployment:
+            deployment.node.add_dependency(model)
+            deployment.add_to_logical_id({name: schema})
+        return {"application/json": apigateway.Model.from_model_name(self, f"{name}Ref", model.ref)}
+
+    def _add_gateway_answers(self, origins: Sequence[str]) -> None:
+        headers = {
+            **_cors_headers(origins),
+            "Cache-Control": "'no-store'",
+            "X-Content-Type-Options": "'nosniff'",
+            "X-Request-Id": "context.requestId",
+        }
+        for answer in GATEWAY_ANSWERS:
+            self.rest_api.add_gateway_response(
+                f"Answer-{hyphenated(answer.kind)}",
+                type=apigateway.ResponseType.of(answer.kind),
+                status_code=str(answer.status) if answer.status else None,
+                response_headers={**headers, **answer.headers},
+                templates={
+                    "application/json": json.dumps({"error": answer.error, "code": answer.code})
+                },
+            )
+
+    def _sell_by_key(self, stage_name: str) -> None:
+        key = self.rest_api.add_api_key("Key", api_key_name=f"inventory-api-key-{stage_name}")
+        throttle = apigateway.ThrottleSettings(rate_limit=_REQUESTS_PER_SECOND, burst_limit=_BURST)
+        plan = self.rest_api.add_usage_plan(
+            "UsagePlan",
+            name=f"inventory-usage-plan-{stage_name}",
+            throttle=throttle,
+            quota=apigateway.QuotaSettings(
+                limit=_REQUESTS_PER_MONTH, period=apigateway.Period.MONTH
+            ),
+            api_stages=[apigateway.UsagePlanPerApiStage(api=self.rest_api, stage=self.stage)],
+        )
+        plan.add_api_key(key)
+
+    def _acknowledge_log_role(self) -> None:
+        acknowledge(
+            self.rest_api.node.find_child("CloudWatchRole"),
+            "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]",
+            "API Gateway tries the role out when it is given it, and accepts none that may do less than this policy.",
+        )
+
+
+def _parameters(route: Route[Any, Any]) -> dict[str, bool]:
+    """Return the parameters of a method, each with whether the gateway insists on it."""
+    parameters = {f"method.request.path.{name}": True for name in route.path_fields}
+    if not route.has_body:
+        sent = route.sent_fields
+        aliases = [alias for alias, name in QUERY_ALIASES.items() if name in sent]
+        queried = {wire: spec.required for wire, spec in sent.items()} | dict.fromkeys(
+            aliases, False
+        )
+        parameters |= {
+            f"method.request.querystring.{name}": required for name, required in queried.items()
+        }
+    return parameters
+
+
+def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
+    headers = {"Access-Control-Expose-Headers": f"'{', '.join(EXPOSED_HEADERS)}'"}
+    if "*" in origins:
+        return {**headers, "Access-Control-Allow-Origin": "'*'"}
+    headers["Vary"] = "'Origin'"
+    if len(origins) == 1:
+        return {**headers, "Access-Control-Allow-Origin": f"'{origins[0]}'"}
+    # A gateway response knows no conditions, so it cannot pick one of several: it names the origin that asks. What any page
+    # could read so is that its own request was refused.
+    return {**headers, "Access-Control-Allow-Origin": "method.request.header.Origin"}

@@ -1,0 +1,294 @@
+"""
+One folder with the code of all Lambda functions, made without Docker: the same bytes wherever it is made.
+
+    python -m deploy.bundle --output build/bundle --python 3.11 --sdk bundled
+
+What is in it follows from the code: our modules that a Lambda entry reaches, and the packages those need, as they are installed
+here. `docs/decisions/lambda-bundle.md` tells why it is made this way.
+"""
+
+import argparse
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from importlib.metadata import (
+    Distribution,
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+)
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Final, Literal, get_args
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from attrs import fields, frozen
+
+from deploy.environments import Settings
+from deploy.reach import Reach, reach_of
+from deploy.sdk_data import DataError, sdk_data, used_operations
+
+__all__ = ["Bundle", "BundleError", "Sdk", "build", "main"]
+
+Sdk = Literal["bundled", "runtime"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SOURCE: Final = ROOT / "src"
+ENTRY: Final = "inventory_adapters.lambda_entry"
+DEFAULT_OUTPUT: Final = ROOT / "build" / "bundle"
+DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
+
+_SDK: Final = "botocore"
+# Beside modules, all that is read at run time: botocore trusts the certificates that it brings along.
+_NEEDED: Final = frozenset({PurePosixPath("botocore/cacert.pem")})
+# Where Lambda unpacks it; tracebacks name files there.
+_PLACE: Final = "/var/task"
+# Tells for which Python the folder is: what is compiled for another one does not load.
+_MARKER: Final = ".python-version"
+# Zip files know no time before 1980, whatever the time zone.
+_TIME: Final = 946_684_800
+_ZIP_TIME: Final = (2000, 1, 1, 0, 0, 0)
+
+
+class BundleError(Exception):
+    """The bundle cannot be made; the message is one sentence for whoever wants it."""
+
+
+@frozen
+class Bundle:
+    """A folder with the code of all functions."""
+
+    folder: Path
+
+    @property
+    def python(self) -> str:
+        """
+        The minor version that it is compiled for, as in ``3.11``: Lambda has to run that one.
+
+        Raises:
+            BundleError: The folder holds no bundle.
+        """
+        marker = self.folder / _MARKER
+        if not marker.is_file():
+            raise BundleError(f"There is no bundle in {self.folder}: `nox -s bundle` makes one.")
+        return marker.read_text(encoding="ascii").strip()
+
+    @property
+    def files(self) -> list[Path]:
+        """All its files, in one order everywhere."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(files, key=lambda path: path.relative_to(self.folder).as_posix())
+
+    @property
+    def digest(self) -> str:
+        """A hash over the names and contents of its files."""
+        digest = sha256()
+        for path in self.files:
+            content = path.read_bytes()
+            name = path.relative_to(self.folder).as_posix()
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+        return digest.hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """What its files add up to: Lambda allows 250 MB."""
+        return sum(path.stat().st_size for path in self.files)
+
+    @property
+    def zipped_bytes(self) -> int:
+        """What it takes to upload, and to fetch for a cold start: Lambda allows 50 MB."""
+        archive = io.BytesIO()
+        with ZipFile(archive, "w", ZIP_DEFLATED) as zipped:
+            for path in self.files:
+                name = path.relative_to(self.folder).as_posix()
+                zipped.writestr(ZipInfo(name, _ZIP_TIME), path.read_bytes(), ZIP_DEFLATED)
+        return archive.tell()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make a bundle as the command line says; whatever stands in the way of it is told in a sentence."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.bundle", description=__doc__)
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
+    parser.add_argument("--python", default=DEFAULT_PYTHON, help="the minor version to compile for")
+    parser.add_argument("--sdk", choices=get_args(Sdk), default="bundled")
+    told = parser.parse_args(arguments)
+    try:
+        bundle = build(told.output, python=told.python, sdk=told.sdk)
+    except (BundleError, DataError) as error:
+        sys.exit(f"deploy/bundle.py: {error}")
+    size, zipped = (f"{it / 1000:,.0f} kB" for it in (bundle.size_bytes, bundle.zipped_bytes))
+    print(f"{bundle.folder}: {size}, zipped {zipped}")  # noqa: T201 - a command talks to its user
+    print(f"sha256 {bundle.digest}")  # noqa: T201
+
+
+def build(output: Path, *, python: str = DEFAULT_PYTHON, sdk: Sdk = "bundled") -> Bundle:
+    """
+    Make a bundle.
+
+    Args:
+        output: The folder; a bundle that is there is replaced once the new one is whole.
+        python: The minor version to compile for, as in ``3.11``.
+        sdk: Whose botocore is used: ours, at the version installed here and with no more data than we need, or the one that
+            the Lambda runtime brings along.
+
+    Raises:
+        BundleError: A package or an interpreter is missing, or *output* holds something else.
+    """
+    interpreter = _interpreter(python)
+    _require_replaceable(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, prefix=".bundle-") as scratch:
+        made = Path(scratch, "bundle")
+        for place, content in _contents(sdk):
+            path = made / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        _compile(made, interpreter)
+        (made / _MARKER).write_text(f"{python}\n", encoding="ascii")
+        _make_uniform(made)
+        if output.exists():
+            shutil.rmtree(output)
+        made.rename(output)
+    return Bundle(output)
+
+
+def _require_replaceable(output: Path) -> None:
+    is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
+    if not is_free and not (output / _MARKER).is_file():
+        raise BundleError(f"{output} is there already, and is no bundle that could be replaced.")
+
+
+# What is in it
+
+
+def _contents(sdk: Sdk) -> Iterator[tuple[PurePosixPath, bytes]]:
+    reach = reach_of(ENTRY, source=SOURCE)
+    for path in reach.modules.values():
+        yield PurePosixPath(path.relative_to(SOURCE).as_posix()), path.read_bytes()
+    for found in _distributions(reach, sdk):
+        yield from _files_of(found)
+    if sdk == "bundled":
+        for place, content in sdk_data(used_operations(reach)):
+            yield PurePosixPath("botocore/data", place), content
+
+
+def _distributions(reach: Reach, sdk: Sdk) -> list[Distribution]:
+    """Return what is installed of the packages that *reach* imports, and of those that they need."""
+    providers = packages_distributions()
+    packages = reach.others - sys.stdlib_module_names
+    if missing := sorted(packages - providers.keys()):
+        raise BundleError(f"The functions import {missing[0]}, which is not installed.")
+    names = sorted({name for package in packages for name in providers[package]})
+    left_out = _with_needs([_SDK]) if sdk == "runtime" else {}
+    wanted = _with_needs([name for name in names if name not in left_out])
+    return list(wanted.values())
+
+
+def _with_needs(names: Sequence[str]) -> dict[str, Distribution]:
+    found: dict[str, Distribution] = {}
+    waiting = list(names)
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found[name] = _installed(name)
+            waiting += _needs(found[name])
+    return dict(sorted(found.items()))
+
+
+def _installed(name: str) -> Distribution:
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        raise BundleError(f"The functions need {name}, which is not installed.") from None
+
+
+def _needs(found: Distribution) -> Iterator[str]:
+    """Yield the names of what *found* requires in any case."""
+    for requirement in found.requires or ():
+        name = re.match(r"[\w.-]+", requirement)
+        if name and "extra ==" not in requirement:
+            yield name[0]
+
+
+def _files_of(found: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield the modules of *found*, and its METADATA, by which scanners know what is deployed."""
+    if "Root-Is-Purelib: true" not in (found.read_text("WHEEL") or ""):
+        raise BundleError(f"{found.name} has compiled parts, which fit this machine only.")
+    for file in found.files or ():
+        place = PurePosixPath(file)
+        # Outside are the commands that a package installs.
+        is_inside = ".." not in place.parts
+        if not (
+            is_inside and (place.suffix == ".py" or place.name == "METADATA" or place in _NEEDED)
+        ):
+            continue
+        content = Path(str(file.locate())).read_bytes()
+        if file.hash is None or file.hash.value != _recorded(content):
+            raise BundleError(f"{place} of {found.name} is not as it was installed.")
+        yield place, content
+
+
+def _recorded(content: bytes) -> str:
+    """Return the hash of *content* as the RECORD of a wheel has it."""
+    return urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
+
+
+# Compiled
+
+
+def _interpreter(python: str) -> str:
+    """Return the program that is Python *python*: ours, or one on the path."""
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if python == ours:
+        return sys.executable
+    for folder in os.get_exec_path():
+        program = shutil.which(f"python{python}", path=folder)
+        # Version managers put programs on the path that only say what is not installed.
+        if program and _version(program) == python:
+            return program
+    raise BundleError(
+        f"There is no python{python} on the PATH to compile for it, and this is Python {ours}."
+    )
+
+
+def _version(program: str) -> str | None:
+    script = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([program, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _compile(folder: Path, interpreter: str) -> None:
+    """Replace every module by its code as *interpreter* compiles it, which is then taken unseen."""
+    command = [
+        # Columns are of no use without the source that they point into.
+        *(interpreter, "-S", "-B", "-X", "no_debug_ranges", "-m", "compileall", "-q", "-b"),
+        *("--invalidation-mode", "unchecked-hash"),
+        *("-s", str(folder), "-p", _PLACE, str(folder)),
+    ]
+    # One process, with settings of its own: what an interpreter has done before shows in the bytes that it writes.
+    environment = {it: os.environ[it] for it in os.environ if not it.startswith("PYTHON")}
+    environment["PYTHONHASHSEED"] = "0"
+    done = subprocess.run(  # noqa: S603 - the interpreter was asked for by whoever runs us
+        command, capture_output=True, text=True, check=False, env=environment
+    )
+    if done.returncode != 0:
+        raise BundleError(f"{interpreter} cannot compile the bundle: {done.stdout}{done.stderr}")
+    for source in folder.rglob("*.py"):
+        source.unlink()
+
+
+def _make_uniform(folder: Path) -> None:
+    """Give every file and folder the same time, and the modes that Lambda needs."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_TIME, _TIME))
+
+
+if __name__ == "__main__":
+    main()

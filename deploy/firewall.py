@@ -1,0 +1,91 @@
+"""A web ACL before the API: known attacks, and too much from one address."""
+
+from typing import Final
+
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+__all__ = ["Firewall"]
+
+# Rules of a managed group that only count. This one blocks bodies over 8 KB; ours may have 1 MiB, and a batch does.
+_COUNTED: Final = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
+_MANAGED: Final = ("AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet")
+
+
+class Firewall(Construct):
+    """
+    The web ACL of one stage.
+
+    Args:
+        name: What it is called.
+        stage: The stage that it stands before.
+        requests_per_ip: What one address may send in five minutes.
+
+    Attributes:
+        web_acl: The web ACL.
+        association: What puts it before the stage.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        stage: apigateway.Stage,
+        requests_per_ip: int,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        limit = wafv2.CfnWebACL.RuleProperty(
+            name="RequestsPerAddress",
+            priority=0,
+            action=wafv2.CfnWebACL.RuleActionProperty(block={}),
+            statement=wafv2.CfnWebACL.StatementProperty(
+                rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
+                    aggregate_key_type="IP", limit=requests_per_ip, evaluation_window_sec=300
+                )
+            ),
+            visibility_config=_visible("RequestsPerAddress"),
+        )
+        self.web_acl = wafv2.CfnWebACL(
+            self,
+            "WebAcl",
+            name=name,
+            description=f"Stands before the API of {name}",
+            scope="REGIONAL",
+            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            rules=[limit, *(_managed(group, i) for i, group in enumerate(_MANAGED, start=1))],
+            visibility_config=_visible(name),
+        )
+        self.association = wafv2.CfnWebACLAssociation(
+            self, "Association", resource_arn=stage.stage_arn, web_acl_arn=self.web_acl.attr_arn
+        )
+
+
+def _managed(group: str, priority: int) -> wafv2.CfnWebACL.RuleProperty:
+    return wafv2.CfnWebACL.RuleProperty(
+        name=group,
+        priority=priority,
+        override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+        statement=wafv2.CfnWebACL.StatementProperty(
+            managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+                vendor_name="AWS",
+                name=group,
+                rule_action_overrides=[
+                    wafv2.CfnWebACL.RuleActionOverrideProperty(
+                        name=rule, action_to_use=wafv2.CfnWebACL.RuleActionProperty(count={})
+                    )
+                    for rule in _COUNTED.get(group, ())
+                ]
+                or None,
+            )
+        ),
+        visibility_config=_visible(group),
+    )
+
+
+def _visible(metric: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
+    return wafv2.CfnWebACL.VisibilityConfigProperty(
+        cloud_watch_metrics_enabled=True, metric_name=metric, sampled_requests_enabled=True
+    )

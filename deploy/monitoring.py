@@ -1,0 +1,260 @@
+"""Alarms for what an operator must know of, and a dashboard for what one looks at then."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from deploy.acknowledgements import acknowledge
+from deploy.functions import hyphenated
+from deploy.sweeper import Sweeper
+from deploy.tables import Tables
+from inventory_adapters.storage.dynamodb_table import TableSchema
+
+__all__ = ["Monitoring"]
+
+_PERIOD: Final = cdk.Duration.minutes(5)
+_SLOW_MS: Final = 3_000
+_FAILING_SHARE: Final = 0.01
+
+_AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+_BELOW: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+
+
+class Monitoring(Construct):
+    """
+    The alarms and the dashboard of a deployment.
+
+    Args:
+        functions: The functions, by operation.
+        stage: The stage of the API.
+        tables: The tables.
+        sweeper: What runs by the clock.
+        prefix: What every name begins with: ``inventory-dev``.
+        alarm_email: Who is told of alarms; None for nobody.
+
+    Attributes:
+        alarms: The alarms, by name without the prefix.
+        dashboard: The dashboard.
+        topic: Where alarms are published, if somebody is told.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        functions: Mapping[str, lambda_.Function],
+        stage: apigateway.Stage,
+        tables: Tables,
+        sweeper: Sweeper,
+        prefix: str,
+        alarm_email: str | None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._prefix = prefix
+        self.alarms: dict[str, cloudwatch.Alarm] = {}
+        self.topic = self._make_topic(alarm_email) if alarm_email else None
+        self._watch_functions(functions)
+        self._watch_api(stage)
+        self._watch_tables(tables)
+        self._watch_sweeper(sweeper, functions)
+        self.dashboard = self._make_dashboard(functions, stage, tables)
+
+    def _make_topic(self, alarm_email: str) -> sns.Topic:
+        topic = sns.Topic(self, "Topic", topic_name=f"{self._prefix}-alarms", enforce_ssl=True)
+        subscription = topic.add_subscription(subscriptions.EmailSubscription(alarm_email))
+        acknowledge(
+            subscription,
+            "Serverless-SNSRedrivePolicy",
+            "SNS tries an e-mail again for hours, and the alarm stays in its state: there is nothing to put aside for later.",
+        )
+        return topic
+
+    def _alarm(self, name: str, says: str, metric: cloudwatch.IMetric, **how: Any) -> None:
+        """Make an alarm: by default, one for a metric that reaches 1 within five minutes."""
+        usual: dict[str, Any] = {
+            "threshold": 1,
+            "evaluation_periods": 1,
+            "comparison_operator": _AT_LEAST,
+            "treat_missing_data": cloudwatch.TreatMissingData.NOT_BREACHING,
+        }
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            alarm_name=f"{self._prefix}-{name}",
+            alarm_description=says,
+            metric=metric,
+            **(usual | how),
+        )
+        if self.topic:
+            action = actions.SnsAction(self.topic)
+            alarm.add_alarm_action(action)
+            alarm.add_ok_action(action)
+        self.alarms[name] = alarm
+
+    def _watch_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
+        for operation, function in functions.items():
+            name = hyphenated(operation)
+            self._alarm(
+                f"{name}-errors",
+                f"{operation} raised, ran out of time or out of memory: clients got no answer of ours",
+                function.metric_errors(period=_PERIOD),
+            )
+            self._alarm(
+                f"{name}-throttles",
+                f"{operation} was asked for more often at once than it, or the account, may run",
+                function.metric_throttles(period=_PERIOD),
+            )
+
+    def _watch_api(self, stage: apigateway.Stage) -> None:
+        self._alarm(
+            "api-5xx",
+            "More than one request in a hundred failed through our fault",
+            stage.metric_server_error(statistic="Average", period=_PERIOD),
+            threshold=_FAILING_SHARE,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        )
+        self._alarm(
+            "api-latency",
+            f"For a quarter of an hour, one request in a hundred took more than {_SLOW_MS} ms",
+            stage.metric_latency(statistic="p99", period=_PERIOD),
+            threshold=_SLOW_MS,
+            evaluation_periods=3,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        )
+
+    def _watch_tables(self, tables: Tables) -> None:
+        for schema, table in tables.by_schema.items():
+            name = table.node.id.lower()
+            self._alarm(
+                f"{name}-throttles",
+                f"DynamoDB turned requests to the {name} table, or to an index of it, away",
+                _throttles(schema, table),
+            )
+
+    def _watch_sweeper(self, sweeper: Sweeper, functions: Mapping[str, lambda_.Function]) -> None:
+        self._alarm(
+            "dead-letters",
+            "A run by the clock failed: the queue says which, and why",
+            sweeper.dead_letters.metric_approximate_number_of_messages_visible(
+                statistic="Maximum", period=_PERIOD
+            ),
+        )
+        for operation, rule in sweeper.rules.items():
+            name = hyphenated(operation)
+            self._alarm(
+                f"{name}-not-started",
+                f"EventBridge could not start {operation}",
+                cloudwatch.Metric(
+                    namespace="AWS/Events",
+                    metric_name="FailedInvocations",
+                    dimensions_map={"RuleName": rule.rule_name},
+                    statistic="Sum",
+                    period=_PERIOD,
+                ),
+            )
+            self._alarm(
+                f"{name}-stopped",
+                f"{operation} has not run for a quarter of an hour: what is due is only expired by those who need it",
+                functions[operation].metric_invocations(period=_PERIOD),
+                evaluation_periods=3,
+                comparison_operator=_BELOW,
+                treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+            )
+
+    def _make_dashboard(
+        self,
+        functions: Mapping[str, lambda_.Function],
+        stage: apigateway.Stage,
+        tables: Tables,
+    ) -> cloudwatch.Dashboard:
+        every = functions.values()
+        return cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=self._prefix,
+            widgets=[
+                [cloudwatch.AlarmStatusWidget(alarms=list(self.alarms.values()), width=24)],
+                [
+                    _graph(
+                        "Requests",
+                        stage.metric_count(period=_PERIOD),
+                        stage.metric_client_error(period=_PERIOD),
+                        stage.metric_server_error(period=_PERIOD),
+                    ),
+                    _graph(
+                        "Time to answer",
+                        stage.metric_latency(statistic="p50", period=_PERIOD),
+                        stage.metric_latency(statistic="p99", period=_PERIOD),
+                    ),
+                ],
+                [
+                    _graph(
+                        "Calls",
+                        *(it.metric_invocations(period=_PERIOD) for it in every),
+                    ),
+                    _graph(
+                        "Time of a call, p99",
+                        *(it.metric_duration(statistic="p99", period=_PERIOD) for it in every),
+                    ),
+                ],
+                [
+                    _graph(
+                        "Capacity consumed",
+                        *(
+                            metric
+                            for it in tables.by_schema.values()
+                            for metric in (
+                                it.metric_consumed_read_capacity_units(period=_PERIOD),
+                                it.metric_consumed_write_capacity_units(period=_PERIOD),
+                            )
+                        ),
+                    ),
+                    _graph(
+                        "Requests turned away by DynamoDB",
+                        *(_throttles(*pair) for pair in tables.by_schema.items()),
+                    ),
+                ],
+            ],
+        )
+
+
+def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=12)
+
+
+def _throttles(schema: TableSchema, table: dynamodb.Table) -> cloudwatch.MathExpression:
+    """Return the requests of a table and its indexes that were throttled: each of them has counts of its own."""
+    of_table = {"TableName": table.table_name}
+    places = [
+        of_table,
+        *({**of_table, "GlobalSecondaryIndexName": it.name} for it in schema.indexes),
+    ]
+    metrics = {
+        f"{table.node.id}_{name}_{i}".lower(): cloudwatch.Metric(
+            namespace="AWS/DynamoDB",
+            metric_name=f"{name}ThrottleEvents",
+            dimensions_map=place,
+            statistic="Sum",
+            period=_PERIOD,
+        )
+        for i, place in enumerate(places)
+        for name in ("Read", "Write")
+    }
+    # No data, as from a table that was never throttled, is no number: FILL makes it one.
+    summed = " + ".join(f"FILL({name}, 0)" for name in metrics)
+    return cloudwatch.MathExpression(
+        expression=summed,
+        using_metrics=metrics,
+        label=f"{table.node.id}: throttled",
+        period=_PERIOD,
+    )

@@ -1,0 +1,236 @@
+"""The stack: connects the constructs and names the outputs."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import aws_cdk as cdk
+from attrs import frozen
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from deploy.acknowledgements import acknowledge
+from deploy.api import Access, Api
+from deploy.environments import Settings, settings_for
+from deploy.firewall import Firewall
+from deploy.functions import Functions, LogKeeping
+from deploy.monitoring import Monitoring
+from deploy.rollout import Rollout
+from deploy.sweeper import SCHEDULED, Sweeper
+from deploy.tables import Tables
+from inventory.paging import Limits
+from inventory_adapters.http.routes import ROUTES
+
+__all__ = ["STUB_BUNDLE", "TapStack", "TapStackProps"]
+
+STUB_BUNDLE: Final = Path(__file__).parent / "stub_bundle"
+"""A folder without code, for a synth whose result nobody deploys."""
+
+_DEFAULT_SUFFIX: Final = "dev"
+
+
+@frozen(kw_only=True)
+class TapStackProps:
+    """
+    What a stack is told.
+
+    Attributes:
+        environment_suffix: Names the environment; None for what the context says, or `dev`.
+        bundle: The folder with the code of all functions; None for a stub, with which the CDK refuses to deploy.
+        env: The account and region; None for those of whoever deploys.
+    """
+
+    environment_suffix: str | None = None
+    bundle: Path | str | None = None
+    env: cdk.Environment | None = None
+
+
+class TapStack(cdk.Stack):
+    """
+    The inventory of one environment.
+
+    Args:
+        props: What it is told.
+        **stack: As `aws_cdk.Stack` takes them; they go before what the environment says.
+
+    Attributes:
+        environment_suffix: Names the environment.
+        settings: What the environment is like.
+        table: The items table.
+        api_endpoint: The address of the API.
+
+    Raises:
+        SettingsError: There cannot be such an environment.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        props: TapStackProps | None = None,
+        **stack: Any,
+    ) -> None:
+        props = props or TapStackProps()
+        context = scope.node.try_get_context
+        suffix = props.environment_suffix
+        if suffix is None:
+            suffix = context("environmentSuffix")
+        settings = settings_for(_DEFAULT_SUFFIX if suffix is None else suffix, context)
+        usual: dict[str, Any] = {
+            "description": f"Inventory Management: a serverless CRUD API ({settings.suffix})",
+            "termination_protection": settings.protected,
+            "env": props.env,
+            "analytics_reporting": False,
+        }
+        super().__init__(scope, construct_id, **(usual | stack))
+        self.settings: Final = settings
+        self.environment_suffix: Final = settings.suffix
+        for key, value in {
+            "Environment": settings.suffix,
+            "Application": "InventoryManagement",
+            "ManagedBy": "CDK",
+            "Project": "TAP",
+        }.items():
+            cdk.Tags.of(self).add(key, value)
+
+        prefix = f"inventory-{settings.suffix}"
+        logs_kept = LogKeeping(
+            retention_days=settings.log_retention_days,
+            # Except on create: a log group left behind by a deployment that failed would make the next one fail.
+            removal=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+            if settings.protected
+            else cdk.RemovalPolicy.DESTROY,
+        )
+        tables = Tables(
+            self,
+            "Tables",
+            name=prefix,
+            provisioned=settings.billing == "provisioned",
+            protected=settings.protected,
+            customer_key=settings.customer_key,
+        )
+        limits_parameter = self._make_parameters(tables)
+        functions = Functions(
+            self,
+            "Functions",
+            operations=[it.name for it in (*ROUTES, *SCHEDULED)],
+            prefix=prefix,
+            code=lambda_.Code.from_asset(self._bundle(props)),
+            python_version=settings.python_version,
+            environment=_variables(settings, tables, limits_parameter),
+            tables=tables,
+            limits_parameter_arn=limits_parameter.parameter_arn,
+            logs_kept=logs_kept,
+            memory_mb=settings.memory_mb,
+            reserved_concurrency=settings.reserved_concurrency,
+        ).by_operation
+        handlers: dict[str, lambda_.IFunction] = {**functions}
+        if settings.canary:
+            handlers.update(Rollout(self, "Rollout", functions=functions, prefix=prefix).aliases)
+        api = Api(
+            self,
+            "Api",
+            routes=ROUTES,
+            handlers=handlers,
+            stage_name=settings.suffix,
+            access=Access(
+                auth=settings.auth,
+                user_pool_arn=settings.user_pool_arn,
+                origins=settings.allowed_origins,
+            ),
+            logs_kept=logs_kept,
+            data_trace=settings.data_trace,
+            gateway_log_role=settings.gateway_log_role,
+        )
+        if settings.firewall:
+            Firewall(
+                self,
+                "Firewall",
+                name=prefix,
+                stage=api.stage,
+                requests_per_ip=settings.requests_per_ip,
+            )
+        else:
+            acknowledge(
+                api.stage,
+                "AwsSolutions-APIG3",
+                "The setting `waf` is off: this environment has no data and no traffic worth its monthly price.",
+            )
+        sweeper = Sweeper(self, "Sweeper", scheduled=SCHEDULED, handlers=handlers, prefix=prefix)
+        # Here goes the publisher of what the stream of `tables.items` tells.
+        Monitoring(
+            self,
+            "Monitoring",
+            functions=functions,
+            stage=api.stage,
+            tables=tables,
+            sweeper=sweeper,
+            prefix=prefix,
+            alarm_email=settings.alarm_email,
+        )
+        self.table = tables.items
+        self.api_endpoint = api.rest_api.url
+        self._make_outputs()
+
+    def _bundle(self, props: TapStackProps) -> str:
+        if props.bundle is not None:
+            return str(props.bundle)
+        if str(self.node.try_get_context("stubBundle")).lower() != "true":
+            cdk.Annotations.of(self).add_error(
+                "There is no bundle, so the functions hold no code: pass one as TapStackProps.bundle."
+            )
+        return str(STUB_BUNDLE)
+
+    def _make_parameters(self, tables: Tables) -> ssm.StringParameter:
+        """Make the entries of Parameter Store, and return the one with the page limits."""
+        path = f"/inventory/{self.environment_suffix}"
+        ssm.StringParameter(
+            self,
+            "TableNameParameter",
+            parameter_name=f"{path}/table-name",
+            description="The table of the items",
+            string_value=tables.items.table_name,
+        )
+        limits = Limits()
+        return ssm.StringParameter(
+            self,
+            "ConfigParameter",
+            parameter_name=f"{path}/config",
+            description="Page limits; the functions follow a change within five minutes",
+            string_value=json.dumps(
+                {
+                    "max_items_per_page": limits.max_items_per_page,
+                    "default_page_size": limits.default_page_size,
+                }
+            ),
+        )
+
+    def _make_outputs(self) -> None:
+        suffix = self.environment_suffix
+        for name, value, description, export in (
+            ("ApiEndpoint", self.api_endpoint, "Address of the API", "Endpoint"),
+            ("TableName", self.table.table_name, "The table of the items", "TableName"),
+            ("EnvironmentName", suffix, "The environment", "Environment"),
+        ):
+            cdk.CfnOutput(
+                self,
+                name,
+                value=value,
+                description=description,
+                export_name=f"InventoryApi-{suffix}-{export}",
+            )
+
+
+def _variables(
+    settings: Settings, tables: Tables, limits_parameter: ssm.StringParameter
+) -> dict[str, str]:
+    """Return the environment variables that `inventory_adapters.config` reads, and `ENVIRONMENT` for people."""
+    return {
+        "TABLE_NAME": tables.items.table_name,
+        "LEDGER_TABLE_NAME": tables.ledger.table_name,
+        "ENVIRONMENT": settings.suffix,
+        "CONFIG_PARAMETER": limits_parameter.parameter_name,
+        "LOG_LEVEL": settings.log_level,
+        "ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
+    }

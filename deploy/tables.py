@@ -1,0 +1,160 @@
+"""The items table and the ledger table, from the schema that the repository reads too."""
+
+from typing import Final
+
+from aws_cdk import Aws, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, IndexSchema, TableSchema
+
+__all__ = ["Tables"]
+
+# Units of capacity, and the share of them in use that scaling aims at, where capacity is paid for.
+_LEAST_CAPACITY: Final = 5
+_MOST_CAPACITY: Final = 100
+_UTILIZATION_PERCENT: Final = 70
+
+
+class Tables(Construct):
+    """
+    Both tables of a deployment.
+
+    Args:
+        name: Of the items table; the ledger's is made from it.
+        provisioned: Whether capacity is paid for, and follows the load; else requests are.
+        protected: Whether the tables outlive the stack and refuse to be deleted.
+        customer_key: Whether they are encrypted with a key of the account's own, rather than DynamoDB's.
+
+    Attributes:
+        items: The items table.
+        ledger: The table of movements, reservations, idempotency records and low-stock markers.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        provisioned: bool,
+        protected: bool,
+        customer_key: bool,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._provisioned = provisioned
+        self._removal = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self._protected = protected
+        self._key = self._make_key(name) if customer_key else None
+        self.items = self._make(
+            "Items", ITEMS, name, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
+        )
+        self.ledger = self._make("Ledger", LEDGER, f"{name}-ledger")
+
+    @property
+    def by_schema(self) -> dict[TableSchema, dynamodb.Table]:
+        """Each table by its schema."""
+        return {ITEMS: self.items, LEDGER: self.ledger}
+
+    def index_arn(self, index: IndexSchema) -> str:
+        """Return the ARN of an index of either table."""
+        [table] = [it for schema, it in self.by_schema.items() if index in schema.indexes]
+        return f"{table.table_arn}/index/{index.name}"
+
+    def _make(
+        self,
+        construct_id: str,
+        schema: TableSchema,
+        name: str,
+        *,
+        stream: dynamodb.StreamViewType | None = None,
+    ) -> dynamodb.Table:
+        capacity = _LEAST_CAPACITY if self._provisioned else None
+        table = dynamodb.Table(
+            self,
+            construct_id,
+            table_name=name,
+            partition_key=_text(schema.partition_key),
+            sort_key=_text(schema.sort_key),
+            time_to_live_attribute=schema.time_to_live,
+            stream=stream,
+            billing_mode=dynamodb.BillingMode.PROVISIONED
+            if self._provisioned
+            else dynamodb.BillingMode.PAY_PER_REQUEST,
+            read_capacity=capacity,
+            write_capacity=capacity,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED
+            if self._key
+            else dynamodb.TableEncryption.AWS_MANAGED,
+            encryption_key=self._key,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=self._protected,
+            removal_policy=self._removal,
+        )
+        for index in schema.indexes:
+            table.add_global_secondary_index(
+                index_name=index.name,
+                partition_key=_text(index.partition_key),
+                sort_key=_text(index.sort_key),
+                projection_type=dynamodb.ProjectionType[index.projection],
+                read_capacity=capacity,
+                write_capacity=capacity,
+            )
+        if self._provisioned:
+            _scale(table, schema)
+        return table
+
+    def _make_key(self, name: str) -> kms.Key:
+        key = kms.Key(
+            self,
+            "Key",
+            alias=f"alias/{name}",
+            description=f"Encrypts the tables of {name}",
+            enable_key_rotation=True,
+            removal_policy=self._removal,
+        )
+        # As in the policy of DynamoDB's own key: who may use a table may use its key through DynamoDB, and in no other way.
+        # So no role needs to be granted anything on the key.
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="ThroughDynamoDB",
+                principals=[iam.AnyPrincipal()],
+                actions=[
+                    "kms:CreateGrant",
+                    "kms:Decrypt",
+                    "kms:DescribeKey",
+                    "kms:Encrypt",
+                    "kms:GenerateDataKey*",
+                    "kms:ReEncrypt*",
+                ],
+                resources=["*"],
+                conditions={
+                    "StringEquals": {
+                        "kms:CallerAccount": Aws.ACCOUNT_ID,
+                        "kms:ViaService": f"dynamodb.{Aws.REGION}.amazonaws.com",
+                    }
+                },
+            )
+        )
+        return key
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+
+
+def _scale(table: dynamodb.Table, schema: TableSchema) -> None:
+    """Let the capacity of the table, and of each index, follow the load: an index that lags holds up its table's writes."""
+    bounds = {"min_capacity": _LEAST_CAPACITY, "max_capacity": _MOST_CAPACITY}
+    scaled = [table.auto_scale_read_capacity(**bounds), table.auto_scale_write_capacity(**bounds)]
+    for index in schema.indexes:
+        scaled += [
+            table.auto_scale_global_secondary_index_read_capacity(index.name, **bounds),
+            table.auto_scale_global_secondary_index_write_capacity(index.name, **bounds),
+        ]
+    for attribute in scaled:
+        attribute.scale_on_utilization(target_utilization_percent=_UTILIZATION_PERCENT)

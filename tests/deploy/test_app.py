@@ -1,0 +1,114 @@
+"""`deploy/app.py` as it is run: as a script of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.environments import SettingsError
+
+ROOT = Path(__file__).parent.parent.parent
+PROD = {
+    "environmentSuffix": "prod",
+    "stubBundle": "true",
+    "allowedOrigins": "https://shop.example.com",
+}
+
+
+def run(tmp_path, context, command=(ROOT / "deploy" / "app.py",)):
+    """Run it in a folder that has nothing to do with it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=elsewhere,
+        env={
+            **kept,
+            "CDK_OUTDIR": str(tmp_path / "out"),
+            "CDK_CONTEXT_JSON": json.dumps(context),
+            "CDK_VALIDATION": "false",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_runs_alone_from_any_folder(tmp_path, prod):
+    """What it writes is what the tests of the stack look at."""
+    done = run(tmp_path, PROD)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    template = json.loads((tmp_path / "out" / "TapStackprod.template.json").read_text())
+    assert template == prod.template
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ({"environmentSuffix": "Prod", "stubBundle": "true"}, "environmentSuffix must be"),
+        ({"environmentSuffix": "prod", "stubBundle": "true"}, "allowedOrigins must name"),
+        ({"environmentSuffix": "dev", "bundle": "/nowhere"}, "There is no bundle in /nowhere"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_sentence(tmp_path, context, said):
+    """On stderr, without a traceback; nothing is written that could be deployed."""
+    done = run(tmp_path, context)
+
+    assert done.returncode != 0
+    assert re.fullmatch(rf"deploy/app\.py: {said}.*\.\n", done.stderr)
+    assert not list((tmp_path / "out").glob("*.template.json"))
+
+
+# As app.py, but that no finding is acknowledged.
+UNACKNOWLEDGED = f"""
+import sys
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "src")!r}]
+import deploy.functions
+deploy.functions.acknowledge = lambda *_: None
+from deploy.app import main
+main()
+"""
+
+
+def test_a_finding_of_cdk_nag_stops_it(tmp_path):
+    """It is told, with what it was found on."""
+    done = run(tmp_path, PROD, ["-c", UNACKNOWLEDGED])
+
+    assert done.returncode != 0
+    assert "AwsSolutions-IAM5[Resource::*]" in done.stderr
+    assert "TapStackprod/Functions/create-item/Role" in done.stderr
+    assert "deploy/app.py: ValidationFailed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bundle_for_another_python_is_refused(tmp_path):
+    """Its compiled code would not be read."""
+    from deploy.app import make_app
+
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / ".python-version").write_text("3.12\n")
+    context = {"environmentSuffix": "dev", "bundle": str(bundle)}
+
+    make_app({**context, "runtime": "3.12"}, outdir=str(tmp_path / "out"))
+    with pytest.raises(SettingsError, match=r"is compiled for Python 3\.12, .* run on 3\.11"):
+        make_app(context, outdir=str(tmp_path / "out"))
+
+
+def test_no_finding_is_acknowledged_for_a_whole_stack(prod):
+    """Each has its reason where it is."""
+    assert not [it for it in prod.stack.node.metadata if "acknowledge" in it.type.lower()]
+
+
+def test_cdk_json_runs_it():
+    """Under the CDK's command line too."""
+    told = json.loads((ROOT / "cdk.json").read_text())
+
+    assert told["app"] == "python3 deploy/app.py"
