@@ -99,15 +99,15 @@ def impatient(monkeypatch):
 
 
 @contextmanager
-def lost_answer(client, meanwhile=lambda: None):
-    """Let the next request through, do something *meanwhile*, and drop its answer: the SDK will send it again."""
+def lost_answer(client, meanwhile=lambda: None, operation=None, times=1):
+    """Let the next request (of an *operation*) through, do something *meanwhile*, and drop its answer, so it is sent again."""
     endpoint = client._endpoint
     send = endpoint._do_get_response
     lost = []
 
     def send_and_lose(request, operation_model, context):
         answer = send(request, operation_model, context)
-        if lost:
+        if len(lost) == times or operation not in (None, operation_model.name):
             return answer
         lost.append(operation_model.name)
         meanwhile()
@@ -222,6 +222,7 @@ UNSEEN_BY_CONDITIONS = {"half a unit", "price as a word"}
 
 class TestContract(RepositoryContract):
     concurrent = False
+    purges = False
 
     @pytest.fixture
     def repository(self, repository):

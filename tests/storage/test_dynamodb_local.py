@@ -7,12 +7,14 @@ import pytest
 
 from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
 from inventory_adapters.testing import RepositoryContract
-from tests.storage import test_dynamodb
+from tests.storage import test_dynamodb, test_dynamodb_costs, test_dynamodb_ledger
 
 pytestmark = pytest.mark.dynamodb_local
 
 calls = test_dynamodb.calls
 pauses = test_dynamodb.pauses
+new_world = test_dynamodb_ledger.new_world
+world = test_dynamodb_ledger.world
 
 
 @cache
@@ -37,6 +39,7 @@ def repository(client):
 
 
 class TestContract(RepositoryContract):
+    purges = False
     orders_ties = False  # An index gives what has one sort key in no particular order.
 
     @pytest.fixture
@@ -58,4 +61,24 @@ class TestCosts(test_dynamodb.Costs):
 
 
 class TestLists(test_dynamodb.Lists):
+    pass
+
+
+class TestRows(test_dynamodb_ledger.Rows):
+    pass
+
+
+class TestPages(test_dynamodb_ledger.Pages):
+    pass
+
+
+class TestLostLedgerAnswers(test_dynamodb_ledger.LostLedgerAnswers):
+    pass
+
+
+class TestKills(test_dynamodb_ledger.Kills):
+    pass
+
+
+class TestUnits(test_dynamodb_costs.Units):
     pass

@@ -12,6 +12,8 @@ from inventory_adapters.storage.dynamodb_table import (
     low_stock_sk,
     movement_sk,
     movements_pk,
+    reservation_pk,
+    served_pk,
     time_to_live_arguments,
 )
 
@@ -108,3 +110,21 @@ def test_movements_sort_by_their_number():
     places = [movement_sk(seq) for seq in (1, 2, 9, 10, 11, 99, 100, 10**11, 10**12 - 1)]
 
     assert all(one < next_one for one, next_one in pairwise(places))
+
+
+def test_a_usual_name_is_written_as_documented():
+    """The shapes that people see in the console."""
+    assert reservation_pk("8c4f#1") == "reservation#8c4f#1"
+    assert served_pk("00ff") == "served#00ff"
+
+
+@pytest.mark.parametrize("letter", ["r", "\N{GREEK SMALL LETTER ALPHA}", "\N{GRINNING FACE}"])
+def test_names_of_any_length_fit_and_stay_apart(letter):
+    """A name that does not fit is hashed, and no other name is written like its hash."""
+    names = [letter * size for size in (1, 500, 2000, 2001, 3000)]
+    places = [place(name) for name in names for place in (reservation_pk, served_pk)]
+    longest = reservation_pk(names[-1])
+
+    assert all(len(place.encode()) <= 2048 for place in places)
+    assert len(set(places)) == len(places)
+    assert reservation_pk(longest.removeprefix("reservation~")) != longest

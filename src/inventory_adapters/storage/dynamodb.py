@@ -2,8 +2,8 @@
 The items table and the ledger table: one conditional write, or one transaction, per commit.
 
 What each call costs is part of the product: create, get, delete, edit and a page of a list are one request each; a change of
-stock is one transaction; lists by SKU and of low stock, and a page of what is due, are one query and one batch read. Only a list
-without an indexed filter, and the reservations that `reconcile` wants, scan a table.
+stock is one transaction; lists by SKU and of low stock, and a page of what is due, are one query and one batch read. Only a
+list without an indexed filter, and the reservations that `reconcile` wants, scan a table.
 
 A write whose answer was lost is sent again by the SDK, and must not apply twice. A transaction has one token per decision;
 beyond the token's life, and for single writes, the `write_id` in what was stored tells our own work from another's.
@@ -11,7 +11,7 @@ beyond the token's life, and for single writes, the `write_id` in what was store
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -30,29 +30,25 @@ from inventory.errors import (
 from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Cursor, Page, PageRequest
-from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
+from inventory.ports import Change, ItemEdit, ItemFilter
 from inventory.reservations import Reservation, ReservationState
 from inventory.stock import Movement
 from inventory_adapters import aws
 from inventory_adapters.storage import cursors
+from inventory_adapters.storage.dynamodb_actions import Action, Actions, marker_key
 from inventory_adapters.storage.dynamodb_calls import Calls, RefusedError
 from inventory_adapters.storage.dynamodb_ledger import (
-    movement_key,
-    movement_to_row,
     reservation_key,
-    reservation_to_row,
     row_to_movement,
     row_to_reservation,
     row_to_served,
     served_key,
-    served_to_row,
 )
 from inventory_adapters.storage.dynamodb_rows import (
     Expression,
     Row,
     Value,
     carries,
-    item_to_row,
     key_to_row,
     number,
     row_to_item,
@@ -64,13 +60,9 @@ from inventory_adapters.storage.dynamodb_table import (
     CATEGORY_INDEX,
     DUE_INDEX,
     DUE_SHARD,
-    ITEMS,
-    LEDGER,
     LOW_STOCK_PK,
     SKU_INDEX,
     STATUS_INDEX,
-    TableSchema,
-    low_stock_sk,
     movement_sk,
     movements_pk,
 )
@@ -117,7 +109,6 @@ _BY_EXPIRY_BYTES: Final = (1024, 2048, 1024)
 _SINGLE_WRITES: Final = {"Put": "put_item", "Update": "update_item"}
 
 _Place = tuple[str, ...]
-_Action = dict[str, dict[str, Any]]
 
 
 def make_client(
@@ -167,6 +158,7 @@ class DynamoDBRepository:
         self._pause = pause
         self._table = table
         self._ledger_table = ledger_table
+        self._actions = Actions(table=table, ledger_table=ledger_table)
 
     def get_item(self, key: ItemKey) -> Item | None:
         """See `inventory.ports.InventoryRepository.get_item`."""
@@ -197,7 +189,7 @@ class DynamoDBRepository:
 
         Rows that lack a status mean `available`, but are in no index by status.
         """
-        place = cursors.decode_item(wanted, page.cursor) if page.cursor else None
+        place = cursors.decode_item(wanted, page.cursor) if page.cursor is not None else None
         if place and wanted.index == "sku" and place[-1] != wanted.sku:
             raise InvalidCursorError
         found: list[Item] = []
@@ -229,16 +221,20 @@ class DynamoDBRepository:
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
         """See `inventory.ports.InventoryRepository.list_movements`."""
-        before = cursors.decode_movement(key, page.cursor) if page.cursor else None
+        before = cursors.decode_movement(key, page.cursor) if page.cursor is not None else None
         found: list[Movement] = []
         while len(found) < page.size:
             rows, has_more = self._movements(key, before, limit=page.size - len(found))
             found += map(row_to_movement, rows)
             if not has_more:
-                return Page(items=tuple(found))
+                break
             # A read ends after 1 MB, however few rows that was.
             before = found[-1].seq
-        return Page(items=tuple(found), next_cursor=cursors.encode_movement(found[-1]))
+        is_full = len(found) == page.size
+        return Page(
+            items=tuple(found),
+            next_cursor=cursors.encode_movement(found[-1]) if is_full else None,
+        )
 
     def first_movement(self, key: ItemKey) -> Movement | None:
         """See `inventory.ports.InventoryRepository.first_movement`."""
@@ -278,7 +274,7 @@ class DynamoDBRepository:
         if change.is_empty:
             return
         try:
-            self._write(list(self._actions(change)), write_id=change.write_id)
+            self._write(list(self._actions.of(change)), write_id=change.write_id)
         except RefusedError as refused:
             # What refuses a write that was sent before may be its own first copy.
             if refused.maybe_kept and self._was_kept(change):
@@ -419,11 +415,8 @@ class DynamoDBRepository:
 
     def _clean(self, deleted: list[ItemKey]) -> None:
         """Remove the low-stock markers that deleted items left. It may fail: the next reader of the list tries again."""
-        actions = [
-            action
-            for key in deleted[: _MAX_ACTIONS // 2]
-            for action in (self._check_gone(key), self._unmark(key))
-        ]
+        most = _MAX_ACTIONS // 2
+        actions = [action for key in deleted[:most] for action in self._actions.cleaning(key)]
         if actions and time_left() > _ONE_READ_SECONDS:
             with suppress(StorageError, RefusedError):
                 self._call("transact_write_items", TransactItems=actions)
@@ -447,7 +440,9 @@ class DynamoDBRepository:
         return found["Items"], "LastEvaluatedKey" in found
 
     def _due(self, page: PageRequest, due_by: Timestamp) -> Page[Reservation]:
-        place = cursors.decode(page.cursor, _DUE, _BY_EXPIRY_BYTES) if page.cursor else None
+        place = (
+            cursors.decode(page.cursor, _DUE, _BY_EXPIRY_BYTES) if page.cursor is not None else None
+        )
         if place is not None and place[0] > due_by:
             # DynamoDB refuses a place that its query does not come to.
             return Page(items=())
@@ -485,7 +480,11 @@ class DynamoDBRepository:
         return request
 
     def _all_held(self, page: PageRequest) -> Page[Reservation]:
-        place = cursors.decode(page.cursor, _ALL_HELD, _LEDGER_KEY_BYTES) if page.cursor else None
+        place = (
+            cursors.decode(page.cursor, _ALL_HELD, _LEDGER_KEY_BYTES)
+            if page.cursor is not None
+            else None
+        )
         rows: list[Row] = []
         for reads in range(_MOST_READS):
             # Twice as many each time: among all the movements, reservations may be few and far between.
@@ -518,82 +517,7 @@ class DynamoDBRepository:
 
     # Writing
 
-    def _actions(self, change: Change) -> Iterator[_Action]:
-        """Yield everything that *change* writes, one action for each row; the served record first, if there is one."""
-        if change.served is not None:
-            yield {"Put": self._serve(change.served, change.write_id)}
-        explained = {movement.key for movement in change.movements}
-        for write in change.items:
-            # Without a movement to tell our write by, the row itself carries its mark.
-            signature = None if write.key in explained else change.write_id
-            yield self._write_item(write, signature=signature)
-            was_low = write.before is not None and write.before.is_low
-            if write.after.is_low and not was_low:
-                yield self._mark(write.key)
-            elif was_low and not write.after.is_low:
-                yield self._unmark(write.key)
-        for movement in change.movements:
-            row = movement_to_row(movement) | {"write_id": text(change.write_id)}
-            yield {"Put": _put_new(self._ledger_table, LEDGER, row)}
-        if change.reservation is not None:
-            yield self._write_reservation(change.reservation, signature=change.write_id)
-
-    def _serve(self, served: ServedRecord, write_id: str) -> dict[str, Any]:
-        expression = Expression()
-        free = f"attribute_not_exists({expression.name(LEDGER.partition_key)})"
-        expired = f"{expression.name('expires_at')} <= {expression.value(text(served.served_at))}"
-        return {
-            "TableName": self._ledger_table,
-            "Item": served_to_row(served) | {"write_id": text(write_id)},
-            **expression.arguments(ConditionExpression=f"{free} OR {expired}"),
-        }
-
-    def _write_reservation(self, write: ReservationWrite, *, signature: str) -> _Action:
-        after = reservation_to_row(write.after)
-        if write.before is None:
-            row = after | {"last_write": text(signature)}
-            return {"Put": _put_new(self._ledger_table, LEDGER, row)}
-        before = reservation_to_row(write.before)
-        expression = Expression()
-        unmoved = [expression.equals(name, before[name]) for name in ("state", "expires_at")]
-        return {
-            "Update": {
-                "TableName": self._ledger_table,
-                "Key": reservation_key(write.after.reservation_id),
-                **expression.arguments(
-                    UpdateExpression=expression.update(before, after, signature),
-                    ConditionExpression=" AND ".join(unmoved),
-                ),
-            }
-        }
-
-    def _write_item(self, write: ItemWrite, *, signature: str | None) -> _Action:
-        if write.before is None:
-            row = item_to_row(write.after)
-            if signature is not None:
-                row["last_write"] = text(signature)
-            return {"Put": _put_new(self._table, ITEMS, row)}
-        expression = Expression()
-        target: dict[str, Any] = {"TableName": self._table, "Key": key_to_row(write.key)}
-        unmoved = expression.level_and_version(write.before)
-        if write.before == write.after:
-            return {"ConditionCheck": target | expression.arguments(ConditionExpression=unmoved)}
-        update = expression.update(item_to_row(write.before), item_to_row(write.after), signature)
-        arguments = expression.arguments(UpdateExpression=update, ConditionExpression=unmoved)
-        return {"Update": target | arguments}
-
-    def _mark(self, key: ItemKey) -> _Action:
-        return {"Put": {"TableName": self._ledger_table, "Item": _marker(key) | key_to_row(key)}}
-
-    def _unmark(self, key: ItemKey) -> _Action:
-        return {"Delete": {"TableName": self._ledger_table, "Key": _marker(key)}}
-
-    def _check_gone(self, key: ItemKey) -> _Action:
-        return {
-            "ConditionCheck": {"TableName": self._table, "Key": key_to_row(key), **_free(ITEMS)}
-        }
-
-    def _write(self, actions: list[_Action], *, write_id: str) -> None:
+    def _write(self, actions: list[Action], *, write_id: str) -> None:
         """Carry out all of *actions*, or none."""
         if len(actions) > _MAX_ACTIONS:
             msg = f"a transaction has at most {_MAX_ACTIONS} actions, not {len(actions)}"
@@ -602,26 +526,15 @@ class DynamoDBRepository:
         if not others and verb in _SINGLE_WRITES:
             self._call(_SINGLE_WRITES[verb], **arguments)
             return
-        # 36 characters at most, whatever ids the caller makes. Source: API reference of TransactWriteItems.
-        token = sha256(write_id.encode()).hexdigest()[:32]
+        # 36 characters at most, whatever ids the caller makes, and one for all tables of an account: two inventories may count
+        # their writes alike. Source: API reference of TransactWriteItems.
+        token = sha256(f"{self._ledger_table}#{write_id}".encode()).hexdigest()[:32]
         self._call("transact_write_items", TransactItems=actions, ClientRequestToken=token)
 
     def _was_kept(self, change: Change) -> bool:
         """Tell whether *change* is what is stored."""
-        row = self._row(*self._signed(change))
+        row = self._row(*self._actions.signed(change))
         return row is not None and carries(row, change.write_id)
-
-    def _signed(self, change: Change) -> tuple[str, Row]:
-        """Return the table and the key of a row that *change* signs: one that no other write comes near, if there is one."""
-        if change.movements:
-            return self._ledger_table, movement_key(change.movements[0])
-        if change.served is not None:
-            return self._ledger_table, served_key(change.served.record_id)
-        if change.reservation is not None:
-            return self._ledger_table, reservation_key(change.reservation.after.reservation_id)
-        # What is only looked at is not signed.
-        written = (write for write in change.items if write.before != write.after)
-        return self._table, key_to_row(next(written, change.items[0]).key)
 
 
 @frozen(kw_only=True)
@@ -703,7 +616,7 @@ def _start_key(wanted: ItemFilter, place: _Place) -> Row:
     """Return the key that DynamoDB continues after; it need not exist any more."""
     if wanted.index == "low_stock":
         item_id, sku = place
-        return _marker(ItemKey(item_id=item_id, sku=sku))
+        return marker_key(ItemKey(item_id=item_id, sku=sku))
     key = _key(_order(wanted), place)
     if wanted.index != "item_id":
         key[wanted.index] = text(getattr(wanted, wanted.index))
@@ -720,22 +633,6 @@ def _key(attributes: Iterable[str], place: _Place) -> dict[str, Value]:
 
 def _cursor(wanted: ItemFilter, place: _Place | None) -> Cursor | None:
     return None if place is None else cursors.encode(cursors.fingerprint(wanted), place)
-
-
-def _marker(key: ItemKey) -> dict[str, Value]:
-    return {"pk": text(LOW_STOCK_PK), "sk": text(low_stock_sk(key))}
-
-
-def _put_new(table: str, schema: TableSchema, row: Row) -> dict[str, Any]:
-    """Return the arguments of a put that overwrites nothing."""
-    return {"TableName": table, "Item": row, **_free(schema)}
-
-
-def _free(schema: TableSchema) -> dict[str, Any]:
-    """Return the condition that there is no such row, as a request has it: every row has the first half of its key."""
-    expression = Expression()
-    free = f"attribute_not_exists({expression.name(schema.partition_key)})"
-    return expression.arguments(ConditionExpression=free)
 
 
 def _why(refused: RefusedError) -> Exception:

@@ -162,10 +162,17 @@ def _follows_silence(error: ClientError) -> bool:
     return bool(error.response.get("ResponseMetadata", {}).get(_SILENCE))
 
 
+def _codes(error: ClientError) -> list[str]:
+    """Return what went wrong, for each action of a transaction ("None" for nothing), or for the one single write."""
+    reasons = error.response.get("CancellationReasons")
+    if reasons:
+        return [reason.get("Code", "None") for reason in reasons]
+    return [error.response["Error"].get("Code", "")]
+
+
 def _judge(error: ClientError) -> _Verdict:
     code = error.response["Error"].get("Code", "")
-    reasons = error.response.get("CancellationReasons")
-    codes = {it.get("Code", "None") for it in reasons or ()} - {"None"} or {code}
+    codes = set(_codes(error)) - {"None"} or {code}
     # First, because a condition that failed stays failed, whatever befell the other rows of the transaction.
     if codes & _CONDITION:
         return _Verdict.CONDITION
@@ -183,38 +190,35 @@ def _judge(error: ClientError) -> _Verdict:
 def _translated(
     error: ClientError, verdict: _Verdict, arguments: Mapping[str, Any], *, maybe_kept: bool
 ) -> Exception:
+    if maybe_kept and verdict in {_Verdict.CONFLICT, _Verdict.THROTTLED}:
+        # The attempt that went unanswered may even be under way still: whoever decided anew could apply it twice.
+        return StorageUnavailableError()
     match verdict:
-        case _Verdict.CONDITION:
+        case _Verdict.CONDITION | _Verdict.CONFLICT:
             return RefusedError(
                 error.response.get("Item"),
-                failed=_failed(error),
-                was_conflict=False,
+                failed=tuple(code in _CONDITION for code in _codes(error)),
+                was_conflict=verdict is _Verdict.CONFLICT,
                 maybe_kept=maybe_kept,
             )
-        case _Verdict.CONFLICT | _Verdict.THROTTLED if maybe_kept:
-            # The unanswered attempt may even be under way still: whoever decided anew would apply it twice.
-            return StorageUnavailableError()
-        case _Verdict.CONFLICT:
-            return RefusedError(None, failed=(), was_conflict=True, maybe_kept=False)
         case _Verdict.THROTTLED:
             return StorageThrottledError()
+        case _Verdict.OUR_MISTAKE:
+            return error
+        case _:
+            return _unavailable(verdict, arguments)
+
+
+def _unavailable(verdict: _Verdict, arguments: Mapping[str, Any]) -> StorageUnavailableError:
+    match verdict:
         case _Verdict.NO_TABLE:
             return StorageUnavailableError(f"DynamoDB has no {_tables(arguments)}")
         case _Verdict.CREDENTIALS:
             return StorageUnavailableError(
                 f"DynamoDB does not accept our AWS credentials for {_tables(arguments)}"
             )
-        case _Verdict.AWAY:
+        case _:
             return StorageUnavailableError()
-        case _Verdict.OUR_MISTAKE:
-            return error
-
-
-def _failed(error: ClientError) -> tuple[bool, ...]:
-    reasons = error.response.get("CancellationReasons")
-    if reasons is None:
-        return (True,)
-    return tuple(reason.get("Code") in _CONDITION for reason in reasons)
 
 
 def _tables(arguments: Mapping[str, Any]) -> str:
@@ -250,7 +254,8 @@ def _before_retry(
 
 def _has_time(attempts: int, response: Any, config: Any) -> bool:
     # The pause before the retry is not known yet, so the longest possible one is reckoned with.
-    longest = min(2.0 ** (attempts - 1), _SDK_LONGEST_PAUSE_SECONDS)
+    longest: float = min(2.0 ** (attempts - 1), _SDK_LONGEST_PAUSE_SECONDS)
     if response is not None and "x-amz-retry-after" in response[0].headers:
         longest += _SDK_LONGEST_EXTRA_SECONDS
-    return time_left() >= longest + config.connect_timeout + config.read_timeout
+    timeouts: float = config.connect_timeout + config.read_timeout
+    return time_left() >= longest + timeouts

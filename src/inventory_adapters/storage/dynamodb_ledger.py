@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from inventory.idempotency import ServedRecord
-from inventory.items import ItemKey, Timestamp
+from inventory.items import Timestamp
 from inventory.reservations import KEPT_SECONDS, Reservation, ReservationLine, ReservationState
 from inventory.stock import Movement, MovementKind
 from inventory_adapters.storage import dynamodb_table

@@ -111,9 +111,10 @@ DUE_SHARD: Final = "held"
 """
 The one partition of all held reservations in the due index: a sweep is one query, oldest first.
 
-A partition takes 1000 writes a second, which is about 500 reservations opened and closed in that second, every second; beyond it
-DynamoDB throttles, and loses nothing. Where that is too little, let new reservations carry one of several shards, and the sweeper
-query each: a row leaves the index with the shard that it carries. Source: "Best practices for designing and using partition keys".
+A partition takes 1000 writes a second: about 500 reservations opened and closed in each second, all day. Beyond it DynamoDB
+throttles, and loses nothing. Where that is too little, give new reservations one of several shards, and let the sweeper query
+each: a row leaves the index with the shard that it carries, whichever that is.
+Source: "Best practices for designing and using partition keys effectively".
 """
 
 RESERVATION_SK: Final = "reservation"

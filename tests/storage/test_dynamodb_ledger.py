@@ -1,0 +1,796 @@
+"""Movements, reservations and served records in DynamoDB, and that no fault doubles an effect or leaks a unit."""
+
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from math import ceil
+
+import pytest
+from attrs import evolve
+
+from inventory import (
+    AdjustStock,
+    BatchItems,
+    CommitReservation,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    ExpireReservations,
+    ExtendReservation,
+    GetReservation,
+    IdempotencyKey,
+    Inventory,
+    InventoryError,
+    ItemKey,
+    ListMovements,
+    PageRequest,
+    ReleaseReservation,
+    TransferStock,
+    UpdateItem,
+)
+from inventory.errors import (
+    AlreadyServedError,
+    StaleReadError,
+    StorageThrottledError,
+    StorageUnavailableError,
+)
+from inventory.idempotency import ServedRecord
+from inventory.ports import Change, ItemFilter, ReservationWrite
+from inventory.reservations import KEPT_SECONDS, Reservation, ReservationState
+from inventory_adapters.storage.dynamodb import DynamoDBRepository
+from inventory_adapters.storage.dynamodb_ledger import (
+    movement_to_row,
+    reservation_key,
+    served_key,
+)
+from inventory_adapters.storage.dynamodb_table import DUE_INDEX, DUE_SHARD
+from inventory_adapters.testing import a_time, an_item, creation, rewrite, walk
+from tests.storage import test_dynamodb
+from tests.storage.test_dynamodb import (
+    an_answer,
+    an_error,
+    cancelled,
+    create_tables,
+    failing,
+    lost_answer,
+)
+
+client = test_dynamodb.client
+pauses = test_dynamodb.pauses
+repository = test_dynamodb.repository
+calls = test_dynamodb.calls
+impatient = test_dynamodb.impatient
+
+START = datetime(2026, 5, 1, 9, 30, 0, 250_000, tzinfo=UTC)
+ANY = ItemFilter()
+A, B = (ItemKey(item_id=it, sku="SKU-1") for it in "ab")
+
+
+class World:
+    """
+    Two items of ten units, a reservation that is held and one that is due. Two worlds with one past are equal, row by row.
+
+    The clock stands still but for `pass_time`, and ids are counted.
+    """
+
+    def __init__(self, repository):
+        self.repository = repository
+        self.now = START
+        self.inventory = self.opened("ours")
+        repository.commit(evolve(creation(*(an_item(it) for it in "ab")), write_id="creation"))
+        self.due = self.reserve((A, 1), (B, 1), ttl_seconds=60).reservation_id
+        self.pass_time(60)
+        self.held = self.reserve((A, 2), (B, 1)).reservation_id
+
+    def opened(self, name):
+        """The inventory as another process sees it."""
+        ids = count(1)
+        return Inventory(
+            self.repository,
+            clock=lambda: self.now,
+            new_id=lambda: f"{name}-{next(ids)}",
+            pause=lambda _: None,
+        )
+
+    def pass_time(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+    def reserve(self, *lines, key=None, **more):
+        lines = tuple({"item_id": it.item_id, "sku": it.sku, "quantity": n} for it, n in lines)
+        command = CreateReservation(lines=lines, idempotency_key=key, **more)
+        return self.inventory.create_reservation(command)
+
+    def adjust(self, key=None, delta=-3):
+        command = AdjustStock(
+            item_id="a", sku="SKU-1", delta=delta, reason="sold", idempotency_key=key
+        )
+        return self.inventory.adjust_stock(command)
+
+    def promised(self):
+        units = Counter()
+        cursor = None
+        while True:
+            page = self.repository.held_reservations(
+                PageRequest(size=2, cursor=cursor), due_by=None
+            )
+            for reservation in page.items:
+                units.update({line.key: line.quantity for line in reservation.lines})
+            cursor = page.next_cursor
+            if cursor is None:
+                return units
+
+    def assert_the_books_agree(self):
+        """Every unit is explained by the ledger, every promise by an open reservation."""
+        promised = self.promised()
+        for item in walk(self.repository, ANY):
+            assert item.level.reserved == promised.pop(item.key, 0)
+            query = ListMovements(item_id=item.item_id, sku=item.sku)
+            entries = self.inventory.list_movements(query).items
+            assert [it.seq for it in entries] == list(range(item.level.seq, -1, -1))
+            assert sum(it.delta_on_hand for it in entries) == item.level.on_hand
+            assert sum(it.delta_reserved for it in entries) == item.level.reserved
+        assert not promised
+
+
+def commit(world, key=None):
+    command = CommitReservation(reservation_id=world.held, idempotency_key=key)
+    return world.inventory.commit_reservation(command)
+
+
+def release(world, key=None):
+    command = ReleaseReservation(reservation_id=world.held, idempotency_key=key)
+    return world.inventory.release_reservation(command)
+
+
+def extend(world, key=None):
+    command = ExtendReservation(reservation_id=world.held, ttl_seconds=5000, idempotency_key=key)
+    return world.inventory.extend_reservation(command)
+
+
+def count_stock(world, key=None):
+    command = CountStock(item_id="a", sku="SKU-1", quantity=8, idempotency_key=key)
+    return world.inventory.count_stock(command)
+
+
+def transfer(world, key=None):
+    ends = [{"item_id": it.item_id, "sku": it.sku} for it in (A, B)]
+    command = TransferStock(source=ends[0], destination=ends[1], quantity=2, idempotency_key=key)
+    return world.inventory.transfer_stock(command)
+
+
+def create(world, key=None):
+    command = CreateItem(sku="SKU-9", name="Saw", category="tools", quantity=1, idempotency_key=key)
+    return world.inventory.create_item(command)
+
+
+def batch(world, key=None):
+    """The first row changes nothing, so nothing in it tells whose write it was."""
+    rows = [
+        {"item_id": "b", "sku": "SKU-1"},
+        {"item_id": "a", "sku": "SKU-1", "quantity": 9, "name": "Axe"},
+        {"sku": "SKU-9", "name": "Saw", "category": "tools", "quantity": 1},
+    ]
+    return world.inventory.batch_items(BatchItems(items=rows, idempotency_key=key))
+
+
+def batch_of_details(world, key=None):
+    """As `batch`, without a movement."""
+    rows = [
+        {"item_id": "b", "sku": "SKU-1"},
+        {"sku": "SKU-9", "name": "Saw", "category": "tools", "quantity": 1},
+    ]
+    return world.inventory.batch_items(BatchItems(items=rows, idempotency_key=key))
+
+
+def set_reorder_point(world, key=None):
+    command = UpdateItem(item_id="a", sku="SKU-1", reorder_point=1)
+    return world.inventory.update_item(command)
+
+
+def sweep(world, key=None):
+    return world.inventory.expire_reservations(ExpireReservations())
+
+
+KEYED = {
+    "adjust": World.adjust,
+    "count": count_stock,
+    "transfer": transfer,
+    "create": create,
+    "reserve": lambda world, key=None: world.reserve((A, 1), (B, 1), key=key),
+    "commit": commit,
+    "release": release,
+    "extend": extend,
+    "batch": batch,
+    "batch of details": batch_of_details,
+}
+VERBS = KEYED | {"reorder point": set_reorder_point, "sweep": sweep}
+# With a key they are transactions, because the record of the key is written beside them.
+SINGLE_WRITES = {"extend": "UpdateItem", "create": "PutItem", "reorder point": "UpdateItem"}
+
+
+@pytest.fixture
+def new_world(client, repository):
+    """Makes worlds, each on tables of its own."""
+    made = []
+
+    def make():
+        table = f"{repository._table}-{len(made)}"
+        made.append(table)
+        create_tables(client, table, f"{table}-ledger")
+        return World(
+            DynamoDBRepository(
+                client, table=table, ledger_table=f"{table}-ledger", pause=lambda _: None
+            )
+        )
+
+    yield make
+    for table in made:
+        client.delete_table(TableName=table)
+        client.delete_table(TableName=f"{table}-ledger")
+
+
+@pytest.fixture
+def world(new_world):
+    return new_world()
+
+
+def rows(client, world):
+    """Everything that is stored, and nothing about the order it was stored in."""
+    tables = (world.repository._table, world.repository._ledger_table)
+    found = [
+        row
+        for table in tables
+        for row in client.scan(TableName=table, ConsistentRead=True)["Items"]
+    ]
+    return sorted((sorted(row.items(), key=lambda it: it[0]) for row in found), key=repr)
+
+
+def stored_reservation(client, world, reservation_id):
+    key = reservation_key(reservation_id)
+    return client.get_item(TableName=world.repository._ledger_table, Key=key)["Item"]
+
+
+def in_due_index(client, world):
+    found = client.query(
+        TableName=world.repository._ledger_table,
+        IndexName=DUE_INDEX.name,
+        KeyConditionExpression="due_shard = :shard",
+        ExpressionAttributeValues={":shard": {"S": DUE_SHARD}},
+    )
+    return [row["pk"]["S"] for row in found["Items"]]
+
+
+def a_key(value="order-7"):
+    return IdempotencyKey(value)
+
+
+class Rows:
+    """What is stored, beyond what the contract can see."""
+
+    @pytest.mark.parametrize(
+        ("close", "state"),
+        [(commit, "committed"), (release, "released"), (sweep, "expired")],
+        ids=["commit", "release", "expire"],
+    )
+    def test_only_a_closed_reservation_is_marked_for_ttl(self, client, world, close, state):
+        """Opened, extended, even overdue: nothing that still holds units may be deleted by a clock."""
+        assert "delete_after" not in stored_reservation(client, world, world.held)
+        extend(world)
+        assert "delete_after" not in stored_reservation(client, world, world.held)
+        world.pass_time(4999 if close is not sweep else 5000)
+        assert "delete_after" not in stored_reservation(client, world, world.held)
+
+        close(world)
+
+        row = stored_reservation(client, world, world.held)
+        assert row["state"] == {"S": state}
+        assert row["delete_after"] == {"N": str(ceil(world.now.timestamp()) + KEPT_SECONDS)}
+
+    def test_only_held_reservations_are_in_the_due_index(self, client, world):
+        """What is closed leaves it in the same write."""
+        assert len(in_due_index(client, world)) == 2
+
+        sweep(world)
+        assert in_due_index(client, world) == [f"reservation#{world.held}"]
+
+        commit(world)
+        assert in_due_index(client, world) == []
+
+    def test_a_served_record_is_marked_for_ttl(self, client, world):
+        """The second after it expires: never before."""
+        world.adjust(a_key())
+
+        key = served_key(a_key().record_id)
+        row = client.get_item(TableName=world.repository._ledger_table, Key=key)["Item"]
+        served = world.repository.get_served(a_key().record_id)
+        assert row["delete_after"] == {"N": str(ceil(served.expires_at.as_datetime().timestamp()))}
+        assert served.expires_at.as_datetime() == world.now + timedelta(hours=24)
+
+    def test_movements_are_never_marked_for_ttl(self, client, world):
+        """A ledger keeps everything."""
+        world.adjust()
+
+        marked = [row["pk"]["S"] for row in map(dict, rows(client, world)) if "delete_after" in row]
+
+        assert marked == []
+
+    def test_purge_leaves_it_to_ttl(self, repository, calls):
+        """No call, and nothing to count."""
+        assert repository.purge(a_time(10**9)) == 0
+        assert not calls
+
+    def test_an_id_too_long_for_a_key_finds_its_reservation(self, repository):
+        """A hash stands in its place."""
+        long = "r" * 3000
+        reservation = Reservation.open(long, [(A, 1)], ttl_seconds=60, reference=None, at=a_time())
+        write = ReservationWrite(before=None, after=reservation)
+        repository.commit(Change(write_id="w", reservation=write))
+
+        assert repository.get_reservation(long) == reservation
+        assert repository.get_reservation("r" * 3001) is None
+        for due_by in (None, a_time(60)):
+            page = repository.held_reservations(PageRequest(size=1), due_by=due_by)
+            assert page.items == (reservation,)
+
+    def test_everything_fits_one_transaction(self, client, repository):
+        """25 lines that all become low, under a key: 77 actions, and no row twice."""
+        items = [an_item(f"item-{it:02}", reorder_point=9) for it in range(25)]
+        repository.commit(creation(*items))
+        sent = []
+
+        def note(params, **_):
+            sent.extend(params["TransactItems"])
+
+        client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
+        lines = [{"item_id": it.item_id, "sku": it.sku, "quantity": 1} for it in items]
+        Inventory(repository).create_reservation(
+            CreateReservation(lines=lines, idempotency_key=a_key())
+        )
+        client.meta.events.unregister("provide-client-params.dynamodb.TransactWriteItems", note)
+
+        targets = {repr(target_of(action)) for action in sent}
+        assert len(sent) == len(targets) == 25 * 3 + 2
+
+
+def target_of(action):
+    [it] = action.values()
+    row = it.get("Key") or it["Item"]
+    names = ("pk", "sk") if "pk" in row else ("item_id", "sku")
+    return it["TableName"], *(row[name]["S"] for name in names)
+
+
+class TestRows(Rows):
+    pass
+
+
+class Pages:
+    """Walks of the ledger where DynamoDB differs from the reference."""
+
+    def test_a_page_that_dynamodb_cut_short_is_filled(self, client, world):
+        """A read ends after 1 MB; a page ends when it is full."""
+        for _ in range(3):
+            world.adjust(delta=-1)
+        newest = world.repository.list_movements(A, PageRequest(size=1)).items[0]
+        row = movement_to_row(newest)
+        cut = an_answer(200, {"Items": [row], "LastEvaluatedKey": {"pk": row["pk"]}})
+
+        with failing(client, cut):
+            page = world.repository.list_movements(A, PageRequest(size=4))
+
+        assert [it.seq for it in page.items] == [5, 4, 3, 2]
+        assert page.next_cursor is not None
+
+    def test_a_reservation_that_was_closed_meanwhile_is_not_due(self, client, world):
+        """The index may lag behind: each row that it names is looked at again."""
+        done = []
+
+        def close(**_):
+            if not done:
+                done.append(True)
+                sweep(evolve_inventory(world, "other"))
+
+        client.meta.events.register("after-call.dynamodb.Query", close)
+        page = world.repository.held_reservations(PageRequest(size=9), due_by=a_time(90))
+        client.meta.events.unregister("after-call.dynamodb.Query", close)
+
+        assert done
+        assert page.items == ()
+
+    def test_a_reservation_that_was_extended_meanwhile_is_not_due(self, client, world):
+        """As above."""
+        world.pass_time(800)
+        due_by = a_time(60 + 900.25)
+        done = []
+
+        def prolong(**_):
+            if not done:
+                done.append(True)
+                extend(world)
+
+        client.meta.events.register("after-call.dynamodb.Query", prolong)
+        page = world.repository.held_reservations(PageRequest(size=9), due_by=due_by)
+        client.meta.events.unregister("after-call.dynamodb.Query", prolong)
+
+        assert [it.reservation_id for it in page.items] == [world.due]
+
+    def test_a_place_later_than_what_is_wanted_ends_the_walk(self, world):
+        """DynamoDB would answer a start key outside of its query with an error."""
+        world.pass_time(10_000)
+        first = world.repository.held_reservations(PageRequest(size=1), due_by=a_time(20_000))
+
+        page = world.repository.held_reservations(
+            PageRequest(size=1, cursor=first.next_cursor), due_by=a_time(1)
+        )
+
+        assert (page.items, page.next_cursor) == ((), None)
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 100])
+    def test_all_held_reservations_are_found_among_many_movements(self, world, size):
+        """Each once, however few and far between."""
+        for _ in range(40):
+            world.adjust(delta=1)
+        more = [world.reserve((B, 1)).reservation_id for _ in range(5)]
+
+        found, cursor = [], None
+        for _ in range(100):
+            page = world.repository.held_reservations(
+                PageRequest(size=size, cursor=cursor), due_by=None
+            )
+            assert len(page.items) <= size
+            found += [it.reservation_id for it in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+
+        assert sorted(found) == sorted([world.due, world.held, *more])
+
+    def test_all_held_reservations_are_read_consistently(self, client, world):
+        """A correction that missed a promise would give its units away."""
+        requests = []
+
+        def note(params, **_):
+            requests.append(params)
+
+        client.meta.events.register("provide-client-params.dynamodb.Scan", note)
+        world.repository.held_reservations(PageRequest(size=9), due_by=None)
+        client.meta.events.unregister("provide-client-params.dynamodb.Scan", note)
+
+        assert [it["ConsistentRead"] for it in requests] == [True]
+
+    def test_a_page_of_all_held_reservations_is_bounded(self, client, world, monkeypatch):
+        """Where there are none for long, it is short and has a cursor."""
+        monkeypatch.setattr("inventory_adapters.storage.dynamodb._MOST_READS", 1)
+
+        page = world.repository.held_reservations(PageRequest(size=1), due_by=None)
+
+        assert page.next_cursor is not None
+        assert world.promised() == {A: 3, B: 2}
+
+
+def evolve_inventory(world, name):
+    """The same world through the eyes of another process."""
+    other = object.__new__(World)
+    other.__dict__ = world.__dict__ | {"inventory": world.opened(name)}
+    return other
+
+
+class TestPages(Pages):
+    pass
+
+
+def another_sale(world):
+    """Another writer sells one of the item."""
+    World.adjust(evolve_inventory(world, "theirs"), delta=-1)
+
+
+def another_extension(world):
+    """Another writer holds the reservation for longer."""
+    command = ExtendReservation(reservation_id=world.held, ttl_seconds=9000)
+    world.opened("theirs").extend_reservation(command)
+
+
+def another_commit(world):
+    commit(evolve_inventory(world, "theirs"))
+
+
+class LostLedgerAnswers:
+    """The answer is lost after the write; what is stored in the end is what would be without that, to the last attribute."""
+
+    @pytest.mark.parametrize("verb", KEYED)
+    def test_of_a_verb_with_a_key_that_another_writer_followed(self, client, new_world, verb):
+        """The record of the key is our own, and no refusal."""
+        undisturbed, world = new_world(), new_world()
+        expected = KEYED[verb](undisturbed, a_key())
+        another_sale(undisturbed)
+
+        with lost_answer(client, lambda: another_sale(world), operation="TransactWriteItems"):
+            result = KEYED[verb](world, a_key())
+
+        assert result == expected
+        assert rows(client, world) == rows(client, undisturbed)
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_of_a_verb(self, client, new_world, verb):
+        """The movement, the reservation or the item is signed by our own write."""
+        undisturbed, world = new_world(), new_world()
+        expected = VERBS[verb](undisturbed)
+        operation = SINGLE_WRITES.get(verb, "TransactWriteItems")
+
+        with lost_answer(client, operation=operation):
+            result = VERBS[verb](world)
+
+        assert result == expected
+        assert rows(client, world) == rows(client, undisturbed)
+
+    @pytest.mark.parametrize(
+        ("verb", "operation", "meanwhile"),
+        [
+            (extend, "UpdateItem", another_extension),
+            (extend, "UpdateItem", another_commit),
+            (World.adjust, "TransactWriteItems", another_sale),
+            (commit, "TransactWriteItems", another_sale),
+        ],
+    )
+    def test_of_a_verb_that_another_writer_followed(
+        self, client, new_world, verb, operation, meanwhile
+    ):
+        """A movement bears our mark for ever, a reservation bears it beside theirs."""
+        undisturbed, world = new_world(), new_world()
+        expected = verb(undisturbed)
+        meanwhile(undisturbed)
+
+        with lost_answer(client, lambda: meanwhile(world), operation=operation):
+            result = verb(world)
+
+        assert result == expected
+        assert rows(client, world) == rows(client, undisturbed)
+
+    def test_of_a_refusal(self, client, new_world):
+        """What others have refused is not mistaken for our own work: it is decided anew."""
+        world = new_world()
+        before = world.repository.get_item(A)
+        another_sale(world)
+
+        with lost_answer(client), pytest.raises(StaleReadError):
+            world.repository.commit(rewrite(before, on_hand=5))
+
+    @pytest.mark.parametrize(
+        "busy", [cancelled("TransactionConflict"), cancelled("ThrottlingError")]
+    )
+    def test_and_then_nothing_but_a_busy_store(self, client, world, busy):
+        """Whether it was kept is unknown: it is neither decided anew nor called off."""
+        with ExitStack() as stack:
+
+            def get_busy():
+                stack.enter_context(failing(client, *[busy] * 4))
+
+            stack.enter_context(lost_answer(client, get_busy, operation="TransactWriteItems"))
+            with pytest.raises(StorageUnavailableError):
+                world.adjust()
+
+        world.assert_the_books_agree()
+        assert world.repository.get_item(A).level.on_hand == 7
+
+    def test_every_time(self, client, world):
+        """After the last attempt the outcome is unknown, and said to be; the ledger has it once."""
+        with (
+            lost_answer(client, operation="TransactWriteItems", times=3),
+            pytest.raises(StorageUnavailableError),
+        ):
+            world.adjust()
+
+        world.assert_the_books_agree()
+        assert world.repository.get_item(A).level.on_hand == 7
+
+    def test_of_a_key_that_was_served_by_doing_nothing(self, client, world):
+        """Committing again writes the record of its key and no more."""
+        committed = commit(world)
+        key = a_key()
+
+        with lost_answer(client, operation="PutItem"):
+            again = commit(world, key)
+
+        assert (again, key.replayed) == (committed, False)
+
+    def test_of_a_replay(self, client, world):
+        """A key that was served before is told so, resent or not."""
+        first = world.adjust(a_key())
+        key = a_key()
+
+        with lost_answer(client, operation="TransactWriteItems"):
+            again = world.adjust(key)
+
+        assert (again, key.replayed) == (first, True)
+        assert world.repository.get_item(A).level.on_hand == 7
+
+
+class TestLostLedgerAnswers(LostLedgerAnswers):
+    pass
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@contextmanager
+def killed(client, number):
+    """End the process between its call with this *number* and the next."""
+    calls = count(1)
+
+    def end(**_):
+        if next(calls) == number:
+            raise Killed
+
+    client.meta.events.register("after-call.dynamodb", end)
+    try:
+        yield
+    finally:
+        client.meta.events.unregister("after-call.dynamodb", end)
+
+
+def kill_points(client, new_world, verb):
+    """End the process after each call of *verb*, each time in a new world, and yield what the next process finds."""
+    for number in count(1):
+        world = new_world()
+        try:
+            with killed(client, number):
+                verb(world)
+        except Killed:
+            world.inventory = world.opened("next")
+            yield world
+        else:
+            return
+
+
+class Kills:
+    """A process ends between two calls: above all before or after the one that writes."""
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_nothing_leaks(self, client, new_world, verb):
+        """Every unit stays explained, and once time has passed the sweeper frees every promise."""
+        left = 0
+        for world in kill_points(client, new_world, VERBS[verb]):
+            left += 1
+            world.assert_the_books_agree()
+
+            world.pass_time(10_000)
+            swept = sweep(world)
+
+            assert swept.failed == 0
+            assert not world.promised()
+            assert list(world.inventory.reconcile(fix=True)) == []
+        # A creation is one call, all others read before they write.
+        assert left >= (1 if verb == "create" else 2)
+
+    @pytest.mark.parametrize("verb", KEYED)
+    def test_a_key_is_served_once(self, client, new_world, verb):
+        """Whoever sends the request again under its key gets one effect, whenever the process died."""
+        undisturbed = new_world()
+        KEYED[verb](undisturbed, a_key())
+
+        for world in kill_points(client, new_world, lambda it: KEYED[verb](it, a_key())):
+            KEYED[verb](world, a_key())
+
+            assert summary(world) == summary(undisturbed)
+
+    def test_reconcile_mends_what_another_program_broke(self, client, world):
+        """Somebody wrote to the table behind our back: the correction explains it."""
+        client.update_item(
+            TableName=world.repository._table,
+            Key={"item_id": {"S": "a"}, "sku": {"S": "SKU-1"}},
+            UpdateExpression="SET quantity = :q, reserved = :r",
+            ExpressionAttributeValues={":q": {"N": "50"}, ":r": {"N": "9"}},
+        )
+
+        [drift] = world.inventory.reconcile(fix=True)
+
+        assert drift.corrected
+        assert list(world.inventory.reconcile()) == []
+        world.assert_the_books_agree()
+
+
+def summary(world):
+    """The levels with how often they moved, whatever the ids; and what is promised."""
+    items = walk(world.repository, ANY)
+    return sorted((it.name, it.level.on_hand, it.level.reserved, it.level.seq) for it in items), (
+        world.promised()
+    )
+
+
+class TestKills(Kills):
+    pass
+
+
+class TestRefusals:
+    """What DynamoDB answers when it does not do what it is asked."""
+
+    @pytest.fixture
+    def change(self):
+        """A movement of one item, a reservation, and the record of a key: four actions, the record first."""
+        served = ServedRecord(
+            record_id="r", fingerprint="f", answer="{}", served_at=a_time(), expires_at=a_time(9)
+        )
+        reservation = Reservation.open(
+            "r", [(an_item().key, 1)], ttl_seconds=60, reference=None, at=a_time()
+        )
+        write = ReservationWrite(before=None, after=reservation)
+        return evolve(rewrite(an_item(), reserved=1), reservation=write, served=served)
+
+    @pytest.fixture
+    def repository(self, repository):
+        repository.commit(creation(an_item()))
+        return repository
+
+    @pytest.mark.parametrize(
+        ("codes", "error"),
+        [
+            (["ConditionalCheckFailed", "None", "None", "None"], AlreadyServedError),
+            (["ConditionalCheckFailed", "ConditionalCheckFailed"], AlreadyServedError),
+            (["ConditionalCheckFailed", "TransactionConflict"], AlreadyServedError),
+            (["None", "ConditionalCheckFailed"], StaleReadError),
+            (["TransactionConflict", "ConditionalCheckFailed"], StaleReadError),
+            (["ThrottlingError", "None", "None", "ConditionalCheckFailed"], StaleReadError),
+        ],
+    )
+    def test_each_reason_is_read_in_its_place(self, client, repository, change, codes, error):
+        """A key that was served is told first; every other failed condition is a stale read."""
+        with failing(client, cancelled(*codes)), pytest.raises(error):
+            repository.commit(change)
+
+    @pytest.mark.parametrize("code", ["ThrottlingError", "TransactionConflict"])
+    def test_a_busy_store_is_asked_again(self, client, repository, change, code):
+        """Twice too fast, or in somebody's way; then kept, whole."""
+        busy = cancelled("None", code, "None", "None")
+
+        with failing(client, busy, busy):
+            repository.commit(change)
+
+        assert repository.get_reservation("r") == change.reservation.after
+        assert repository.get_served("r") == change.served
+
+    def test_a_store_that_stays_busy_has_kept_nothing(self, client, repository, change):
+        """Every attempt was answered, so nobody needs to wonder."""
+        busy = cancelled("None", "ThrottlingError", "None", "None")
+
+        with failing(client, *[busy] * 4), pytest.raises(StorageThrottledError):
+            repository.commit(change)
+
+    def test_a_transaction_that_is_still_under_way_is_not_decided_anew(
+        self, client, repository, change
+    ):
+        """An attempt that went unanswered may land at any moment."""
+        under_way = an_error("TransactionInProgressException")
+
+        with (
+            failing(client, an_error("InternalServerError", 500), *[under_way] * 11),
+            pytest.raises(StorageUnavailableError),
+        ):
+            repository.commit(change)
+
+    def test_a_lone_record_is_refused_as_one_of_many(self, repository, change):
+        """A key may be served by doing nothing: that takes no transaction."""
+        lone = Change(write_id="first", served=change.served)
+        repository.commit(lone)
+
+        with pytest.raises(AlreadyServedError):
+            repository.commit(evolve(lone, write_id="second"))
+
+    def test_nothing_is_written_for_an_empty_change(self, repository, calls):
+        """There is no call that writes nothing."""
+        repository.commit(Change(write_id="w"))
+
+        assert not calls
+
+
+def test_a_reservation_is_read_as_it_was_stored(world):
+    """Every field, through every state."""
+    by_id = GetReservation(reservation_id=world.held)
+    held = world.inventory.get_reservation(by_id)
+    assert (held.state, held.closed_at) == (ReservationState.HELD, None)
+
+    committed = commit(world)
+
+    assert world.repository.get_reservation(world.held) == committed
+    with pytest.raises(InventoryError):
+        release(world)
