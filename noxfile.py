@@ -4,6 +4,8 @@ What is checked, and how: `nox` for lint, typing and tests; `nox --list` for all
 `nox --no-venv --no-install` runs a session in the environment that is already active.
 """
 
+import json
+
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -47,6 +49,43 @@ def dynamodb_local(session: nox.Session) -> None:
         interrupt_timeout=10,
         terminate_timeout=10,
     )
+
+
+@nox.session
+def api_fuzz(session: nox.Session) -> None:
+    """Ask a live server, for minutes, all that the OpenAPI document allows, and what it does not."""
+    session.install("-e", ".[dev]")
+    session.run(
+        "python", "-m", "pytest", "-m", "slow", "tests/http/test_api_fuzz.py", *session.posargs
+    )
+
+
+@nox.session
+def synth(session: nox.Session) -> None:
+    """The stack of each kind of environment: its tests, then the checks of the CDK, cdk-nag and cfn-lint."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "tests/deploy", *session.posargs)
+    for suffix, said in {
+        "dev": {},
+        "prod": {"allowedOrigins": "https://shop.example.com,https://admin.example.com"},
+        "feature-42": {"billing": "provisioned", "canary": "true", "cmk": "true", "waf": "true"},
+    }.items():
+        out = f"{session.create_tmp()}/{suffix}"
+        context = {"environmentSuffix": suffix, "stubBundle": "true", **said}
+        session.run(
+            *("python", "deploy/app.py"),
+            env={"CDK_OUTDIR": out, "CDK_CONTEXT_JSON": json.dumps(context)},
+        )
+        # W3005 is about dependencies that the CDK writes down although a reference implies them.
+        template = f"{out}/TapStack{suffix}.template.json"
+        session.run("cfn-lint", "--ignore-checks", "W3005", "--", template)
+
+
+@nox.session
+def bundle(session: nox.Session) -> None:
+    """The code of all Lambda functions, in build/bundle; `nox -s bundle -- --help` tells of other ways to make it."""
+    session.install("--require-hashes", "-r", "deploy/bundle-requirements.txt")
+    session.run("python", "-m", "deploy.bundle", *session.posargs)
 
 
 def dev_requirements() -> list[str]:

@@ -70,10 +70,12 @@ class Limits:
         return min(wanted or self.default_page_size, self.max_items_per_page)
 
 
-def walk(read: Callable[[PageRequest], Page[T_co]]) -> Iterator[Page[T_co]]:
-    """Yield every page of what *read* reads, from the first to the last."""
-    page = read(PageRequest(size=_MOST_PER_PAGE))
+def walk(
+    read: Callable[[PageRequest], Page[T_co]], *, size: int = _MOST_PER_PAGE
+) -> Iterator[Page[T_co]]:
+    """Yield every page of what *read* reads, from the first to the last, up to *size* rows at a time."""
+    page = read(PageRequest(size=size))
     yield page
     while page.next_cursor is not None:
-        page = read(PageRequest(size=_MOST_PER_PAGE, cursor=page.next_cursor))
+        page = read(PageRequest(size=size, cursor=page.next_cursor))
         yield page

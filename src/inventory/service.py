@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -71,6 +72,7 @@ R = TypeVar("R")
 
 # What one refused request does for the others: as many as fit beside it in a Lambda's time.
 _SWEPT_ON_DEMAND: Final = 25
+_DUE_AT_ONCE: Final = 100
 # Below this, a sweeper stops rather than be stopped.
 _SWEEP_RESERVE_SECONDS: Final = 1.0
 
@@ -628,13 +630,11 @@ class Inventory:
 
     def _due(self, limit: int) -> Iterator[Reservation]:
         now = self._now()
-        found = 0
-        for page in walk(lambda page: self.repository.held_reservations(page, due_by=now)):
-            for reservation in page.items:
-                if found == limit:
-                    return
-                found += 1
-                yield reservation
+        pages = walk(
+            lambda page: self.repository.held_reservations(page, due_by=now),
+            size=min(limit, _DUE_AT_ONCE),
+        )
+        return islice((due for page in pages for due in page.items), limit)
 
     def _examine(
         self, key: ItemKey, promised: dict[ItemKey, int] | None = None

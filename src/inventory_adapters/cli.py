@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import attrs
 
@@ -360,6 +360,17 @@ def demo(storage: Storage) -> None:
         )
     if shop.reservation_id is not None:
         click.echo(f"What is held: inventory reservations get {shop.reservation_id}")
+
+
+@cli.command()
+@click.option(
+    "--output", type=click.File("w", encoding="utf-8"), default="-", help="Write it to this file."
+)
+def openapi(output: TextIO) -> None:
+    """Print the OpenAPI document of the HTTP API."""
+    from inventory_adapters.http.openapi import as_text  # noqa: PLC0415 - for this command alone
+
+    output.write(as_text())
 
 
 @cli.group()

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from moto import mock_aws
 
-from inventory_adapters.storage.dynamodb import DynamoDBRepository
+from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
 from inventory_adapters.storage.sqlite import SqliteRepository
 from tests.machine import InventoryMachine, memory
-from tests.storage.test_dynamodb import LEDGER_TABLE, TABLE, create_tables, shared_client
+from tests.storage.test_dynamodb import create_tables, shared_client
 
 
 @contextmanager
@@ -26,13 +26,40 @@ def sqlite():
         yield repository
 
 
+class Forgetful(DynamoDBRepository):
+    """DynamoDB deletes by itself what `delete_after` says, a while later; here, when it is told to."""
+
+    def __init__(self, client, table):
+        self.client, self.ledger_table = client, f"{table}-ledger"
+        create_tables(client, table, self.ledger_table)
+        super().__init__(client, table=table, ledger_table=self.ledger_table)
+
+    def purge(self, at):
+        now = int(at.as_datetime().timestamp())
+        for page in self.client.get_paginator("scan").paginate(TableName=self.ledger_table):
+            for row in page["Items"]:
+                if "delete_after" in row and int(row["delete_after"]["N"]) <= now:
+                    key = {name: row[name] for name in ("pk", "sk")}
+                    self.client.delete_item(TableName=self.ledger_table, Key=key)
+
+
 @contextmanager
 def moto():
     """Yield a repository on DynamoDB as moto imitates it."""
     with mock_aws():
-        client = shared_client()
-        create_tables(client, TABLE, LEDGER_TABLE)
-        yield DynamoDBRepository(client, table=TABLE, ledger_table=LEDGER_TABLE)
+        yield Forgetful(shared_client(), "inventory-test")
+
+
+@contextmanager
+def dynamodb_local(client):
+    """Yield a repository on two tables of its own."""
+    table = f"inventory-{uuid4()}"
+    repository = Forgetful(client, table)
+    try:
+        yield repository
+    finally:
+        for name in (table, repository.ledger_table):
+            client.delete_table(TableName=name)
 
 
 class SideBySide(InventoryMachine):
@@ -45,4 +72,25 @@ def test_all_repositories_answer_alike():
     """Memory, SQLite and DynamoDB do what the model says, to the sentence of a refusal."""
     run_state_machine_as_test(
         SideBySide, settings=settings(max_examples=10, stateful_step_count=30)
+    )
+
+
+@pytest.mark.slow
+def test_all_repositories_answer_alike_for_long():
+    """As above, with the time that rare meetings take."""
+    run_state_machine_as_test(
+        SideBySide, settings=settings(max_examples=300, stateful_step_count=50)
+    )
+
+
+@pytest.mark.dynamodb_local
+def test_dynamodb_local_answers_alike(dynamodb_local_endpoint):
+    """What moto imitates, done by DynamoDB's own code."""
+    client = make_client(endpoint_url=dynamodb_local_endpoint)
+
+    class WithDynamoDBLocal(InventoryMachine):
+        repositories = (memory, lambda: dynamodb_local(client))
+
+    run_state_machine_as_test(
+        WithDynamoDBLocal, settings=settings(max_examples=30, stateful_step_count=40)
     )

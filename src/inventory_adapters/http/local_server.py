@@ -32,6 +32,7 @@ from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, Cors, make_hand
 from inventory_adapters.http.app import MAX_BODY_BYTES, Response, refusal
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import ROUTES, Answer, Route, find_route
+from inventory_adapters.http.viewer import PAGES
 from inventory_adapters.sweeper import Sweeper
 
 __all__ = ["CannotListenError", "LocalGateway", "Site", "check_health", "listen", "serve"]
@@ -140,7 +141,7 @@ def _is_ip_address(text: str) -> bool:
 @frozen
 class LocalGateway:
     """
-    The gateway as an ASGI application: every route of the API, and `/health`.
+    The gateway as an ASGI application: every route of the API, `/health`, and the pages at `/docs`.
 
     Args:
         inventory: What the handlers work on.
@@ -190,12 +191,13 @@ class LocalGateway:
         body = await _body(headers, receive)
         path = scope["raw_path"].decode("ascii")
         route, path_fields, methods = _find(scope["method"], path)
+        loop = asyncio.get_running_loop()
+        if path in PAGES and scope["method"] in ("GET", "HEAD"):
+            return await loop.run_in_executor(self.threads, PAGES[path])
         if route is None:
             return _preflight(scope["method"], path, methods)
         event = _event(scope, headers, path, path_fields, body, request_id)
-        return await asyncio.get_running_loop().run_in_executor(
-            self.threads, self._handlers[route.name], event, None
-        )
+        return await loop.run_in_executor(self.threads, self._handlers[route.name], event, None)
 
     def _check_host(self, headers: dict[str, list[str]]) -> None:
         hosts = headers.get("host", [])
@@ -251,6 +253,8 @@ def _too_large() -> HttpError:
 def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str], tuple[str, ...]]:
     """Return what `find_route` does; HEAD is answered as GET, and the server then leaves the body out."""
     method = "GET" if method == "HEAD" else method
+    if path in PAGES:
+        return None, {}, ("GET",)
     if path == HEALTH.path:
         return (HEALTH if method == HEALTH.method else None), {}, (HEALTH.method,)
     return find_route(method, path)
