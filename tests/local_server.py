@@ -40,7 +40,8 @@ class Server:
 
 
 @contextmanager
-def serving(log: Path, *options) -> Iterator[Server]:
+def serving(log: Path, *options, **environ) -> Iterator[Server]:
+    """Serve with *options*, and with *environ* added to the environment."""
     with (
         log.open("w") as stderr,
         subprocess.Popen(
@@ -48,6 +49,7 @@ def serving(log: Path, *options) -> Iterator[Server]:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            env={**os.environ, **environ},
         ) as process,
     ):
         try:

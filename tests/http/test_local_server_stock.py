@@ -1,6 +1,8 @@
 """Stock over a real socket: what a client may repeat, what it may not overtake, and what no number of clients can oversell."""
 
 import json
+import os
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,8 @@ import pytest
 from inventory.commands import CreateItem, CreateReservation, LineRequest, ListItems
 from inventory.service import Inventory
 from inventory_adapters.storage.sqlite import SqliteRepository
-from tests.local_server import MUG, created, needs_signals, serving
+from tests.conftest import FAKE_AWS
+from tests.local_server import INVENTORY, MUG, created, needs_signals, serving
 
 pytestmark = needs_signals
 
@@ -21,11 +24,21 @@ BUYERS = 32
 UNITS = 10
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite"])
+STORAGES = ["memory", "sqlite", pytest.param("dynamodb", marks=pytest.mark.dynamodb_local)]
+
+
+@pytest.fixture(scope="module", params=STORAGES)
 def server(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
-    storage = ["--memory"] if request.param == "memory" else ["--db", str(folder / "db")]
-    with serving(folder / "log", *storage) as running:
+    options = {"memory": ["--memory"], "sqlite": ["--db", str(folder / "db")]}.get(request.param)
+    environ = {}
+    if options is None:
+        endpoint = request.getfixturevalue("dynamodb_local_endpoint")
+        environ = {**FAKE_AWS, "AWS_ENDPOINT_URL_DYNAMODB": endpoint}
+        options = ["--dynamodb", "--table", "inventory-server"]
+        create = [INVENTORY, "tables", "create", *options]
+        subprocess.run(create, env={**os.environ, **environ}, check=True, stdout=subprocess.DEVNULL)
+    with serving(folder / "log", *options, **environ) as running:
         yield running
 
 
