@@ -82,10 +82,36 @@ def synth(session: nox.Session) -> None:
 
 
 @nox.session
+def e2e(session: nox.Session) -> None:
+    """The stack, deployed to an emulated AWS and used over HTTP: routes, roles, keys, schedule. Takes some three minutes."""
+    session.install("-e", ".[dev]")
+    session.run(
+        *("python", "-m", "pytest", "-m", "e2e", "tests/e2e", *session.posargs),
+        # As for DynamoDB Local: what was started has to be stopped.
+        interrupt_timeout=20,
+        terminate_timeout=20,
+    )
+
+
+@nox.session
 def bundle(session: nox.Session) -> None:
     """The code of all Lambda functions, in build/bundle; `nox -s bundle -- --help` tells of other ways to make it."""
     session.install("--require-hashes", "-r", "deploy/bundle-requirements.txt")
     session.run("python", "-m", "deploy.bundle", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What docs/performance.md promises, measured; with DynamoDB Local too if DYNAMODB_LOCAL_ENDPOINT names one."""
+    session.install("-e", ".[local,bench]")
+    session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session(name="bench-quick")
+def bench_quick(session: nox.Session) -> None:
+    """As bench, in less than three minutes."""
+    session.install("-e", ".[local,bench]")
+    session.run("python", "-m", "bench", "--quick", *session.posargs)
 
 
 def dev_requirements() -> list[str]:

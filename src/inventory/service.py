@@ -396,6 +396,8 @@ class Inventory:
             ReservationNotFoundError: There is none with this id.
             ReservationExpiredError: Its time is over.
             ReservationClosedError: It was released.
+            ItemNotFoundError: An item was deleted behind our back.
+            InsufficientStockError: The promise was lost, by a fault that `reconcile` mends, and fewer units are available.
         """
         return self._close(command, ReservationState.COMMITTED)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from inventory.batch import RowResult
 from inventory.commands import (
@@ -60,6 +60,8 @@ R = TypeVar("R")
 QUERY_ALIASES: Final = {"page_token": "last_evaluated_key"}
 """Other names of query parameters: the token came to be called after what it replaces."""
 
+_PATH_FIELD: Final = re.compile(r"\{(\w+)\}")
+
 HEADER_FIELDS: Final = {"if-match": "if_match", "idempotency-key": "idempotency_key"}
 """Fields of commands that travel as headers."""
 
@@ -98,11 +100,11 @@ class Route(Generic[C, R]):
     use_case: Callable[[Inventory, C], R]
     status: int
     answer: Callable[[R], Answer]
-    pattern: re.Pattern[str] = field(init=False, repr=False, eq=False)
 
-    @pattern.default
-    def _pattern_of_path(self) -> re.Pattern[str]:
-        return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What a path of this route looks like; made when it is asked for, which in Lambda it hardly is."""
+        return re.compile(_PATH_FIELD.sub(r"(?P<\1>[^/]+)", self.path))
 
     @property
     def name(self) -> str:
@@ -112,7 +114,7 @@ class Route(Generic[C, R]):
     @cached_property
     def path_fields(self) -> tuple[str, ...]:
         """The fields that come from the path, by their names on the wire."""
-        return tuple(self.pattern.groupindex)
+        return tuple(_PATH_FIELD.findall(self.path))
 
     @property
     def has_body(self) -> bool:

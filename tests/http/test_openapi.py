@@ -1,0 +1,357 @@
+"""The OpenAPI document says what the API does: no more, no less, and no longer what it once did."""
+
+import asyncio
+import inspect
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import httpx
+import jsonschema
+import pytest
+from click.testing import CliRunner
+from openapi_spec_validator import validate
+
+from inventory import errors
+from inventory.errors import Fault, InventoryError
+from inventory.fields import Nullable, specs
+from inventory.items import ItemKey
+from inventory.service import Inventory
+from inventory_adapters.cli import cli
+from inventory_adapters.http import viewer
+from inventory_adapters.http.api_gateway import Cors
+from inventory_adapters.http.errors import CODES, describe
+from inventory_adapters.http.examples import exchanges
+from inventory_adapters.http.local_server import LocalGateway, Site
+from inventory_adapters.http.openapi import as_text, document
+from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES
+from inventory_adapters.storage.memory import MemoryRepository
+
+PUBLISHED = Path(__file__).parents[2] / "docs/openapi.json"
+DOCUMENT = document()
+SCHEMAS = DOCUMENT["components"]["schemas"]
+
+# No operation answers with them: they come before one is found, or stand for one row of a batch.
+NO_OPERATIONS = {"bad_host", "route_not_found", "method_not_allowed", "not_applied"}
+
+ERROR_KINDS = [
+    kind
+    for kind in (getattr(errors, name) for name in errors.__all__)
+    if issubclass(kind, InventoryError) and "code" in vars(kind)
+]
+
+routes = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+
+
+def operation(route):
+    return DOCUMENT["paths"][route.path][route.method.lower()]
+
+
+def resolved(part):
+    """Follow *part* where it is a reference."""
+    while "$ref" in part:
+        *_, kind, name = part["$ref"].split("/")
+        part = DOCUMENT["components"][kind][name]
+    return part
+
+
+def schema_of(response):
+    return resolved(response)["content"]["application/json"]["schema"]
+
+
+def documented_codes(route):
+    for response in operation(route)["responses"].values():
+        for part in schema_of(response).get("allOf", []):
+            yield from part.get("properties", {}).get("code", {}).get("enum", [])
+
+
+class TestDocument:
+    def test_published_document_is_of_today(self):
+        """`inventory openapi --output docs/openapi.json` writes it anew."""
+        assert PUBLISHED.read_text(encoding="utf-8") == as_text()
+
+    def test_document_is_valid(self):
+        """It is OpenAPI 3.1 by the specification's own schema."""
+        validate(DOCUMENT)
+
+    def test_document_is_equal_each_time(self):
+        """Clock and ids of the examples are fixed, so a difference is a change."""
+        assert document() == DOCUMENT
+
+    def test_command_prints_the_document(self, tmp_path):
+        """To stdout, or to the file that is named."""
+        printed = CliRunner().invoke(cli, ["openapi"])
+        written = CliRunner().invoke(cli, ["openapi", "--output", str(tmp_path / "openapi.json")])
+
+        assert printed.exit_code == written.exit_code == 0
+        assert json.loads(printed.stdout) == DOCUMENT
+        assert (tmp_path / "openapi.json").read_text() == printed.stdout
+
+    def test_every_member_has_words(self):
+        """No property of a request or an answer is left to guesswork."""
+        silent = [
+            (name, member)
+            for name, schema in SCHEMAS.items()
+            for member, about in schema.get("properties", {}).items()
+            if not {"description", "$ref", "items"} & set(about)
+        ]
+
+        assert silent == []
+
+
+class TestRequests:
+    def test_paths_are_those_of_the_routes(self):
+        """No route is left out, and none is made up."""
+        documented = {
+            (method.upper(), path, about["operationId"])
+            for path, methods in DOCUMENT["paths"].items()
+            for method, about in methods.items()
+        }
+
+        assert documented == {(route.method, route.path, route.name) for route in ROUTES}
+
+    @routes
+    def test_every_bound_appears_where_its_field_is_sent(self, route):
+        """What a field may hold stands in the body's schema, or in the parameter's, where null has no meaning."""
+        parameters = {
+            (it["in"], it["name"].lower()): it for it in operation(route).get("parameters", [])
+        }
+        headers = {name: header for header, name in HEADER_FIELDS.items()}
+        body = dict(SCHEMAS.get(route.command.__name__, {}).get("properties", {}))
+        for spec in specs(route.command):
+            if spec.wire in route.sent_fields and route.has_body:
+                described, bound = body.pop(spec.wire), spec.bound
+            else:
+                place = "path" if spec.wire in route.path_fields else "query"
+                name = headers.get(spec.wire, spec.wire)
+                key = ("header", name) if spec.wire in headers else (place, name)
+                parameter = parameters.pop(key)
+                assert parameter["required"] == spec.required
+                described = parameter["schema"]
+                bound = spec.bound.bound if isinstance(spec.bound, Nullable) else spec.bound
+            assert bound.schema().items() <= described.items()
+        aliases = {
+            ("query", alias) for alias, name in QUERY_ALIASES.items() if name in route.sent_fields
+        }
+        assert set(parameters) == (aliases if not route.has_body else set())
+        assert body == {}
+
+    @routes
+    def test_examples_are_valid_requests(self, route):
+        """What a reader may copy is what the schema allows."""
+        body = operation(route).get("requestBody", {"content": {}})
+        for content in body["content"].values():
+            assert content["examples"]
+            for example in content["examples"].values():
+                check(example["value"], content["schema"])
+
+
+def check(value, schema):
+    jsonschema.validate(value, {**schema, "components": {"schemas": SCHEMAS}})
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        "exchange", exchanges(), ids=lambda it: f"{it.route.name}: {it.summary}"
+    )
+    def test_real_answer_is_documented(self, exchange):
+        """Every answer has its status, its headers, and a schema that it follows and that names all its members."""
+        response = resolved(operation(exchange.route)["responses"][str(exchange.response.status)])
+        required = {
+            name for name, it in response["headers"].items() if resolved(it).get("required")
+        }
+
+        check(exchange.received, schema_of(response))
+        assert undocumented(exchange.received, schema_of(response)) == []
+        assert set(exchange.response.headers) <= set(response["headers"])
+        assert required <= {*exchange.response.headers, "X-Request-Id"}
+
+    def test_documented_members_are_all_real(self):
+        """Whatever a schema names, an answer of the examples has."""
+        seen = {name: set() for name in SCHEMAS}
+        for exchange in exchanges():
+            response = operation(exchange.route)["responses"][str(exchange.response.status)]
+            note_members(exchange.received, schema_of(response), seen)
+
+        for name in ("Error", "Fault", "Item", "Movement", "Reservation", "ReservationLine"):
+            assert seen[name] == set(SCHEMAS[name]["properties"]), name
+
+    @routes
+    def test_codes_of_an_operation_stand_under_their_status(self, route):
+        """A refusal is documented with the status that it has."""
+        for status, response in operation(route)["responses"].items():
+            for part in schema_of(response).get("allOf", []):
+                for code in part.get("properties", {}).get("code", {}).get("enum", []):
+                    assert CODES[code] == int(status)
+
+    def test_every_code_is_documented(self):
+        """In the list of all codes; and with an operation, if one can answer so."""
+        answered = {code for route in ROUTES for code in documented_codes(route)}
+
+        assert set(SCHEMAS["ErrorCode"]["enum"]) == set(CODES)
+        assert answered == set(CODES) - NO_OPERATIONS
+
+    @routes
+    def test_errors_of_a_docstring_are_documented(self, route):
+        """What a use case says that it raises is what HTTP answers."""
+        raised = re.findall(r"^ +(\w+Error):", inspect.getdoc(route.use_case) or "", re.MULTILINE)
+
+        assert {getattr(errors, name).code for name in raised} <= set(documented_codes(route))
+
+    @pytest.mark.parametrize("kind", ERROR_KINDS)
+    def test_facts_of_every_error_are_documented(self, kind):
+        """Also of those that the examples do not meet."""
+        assert set(describe(an_error(kind))) <= set(SCHEMAS["Error"]["properties"])
+
+
+def undocumented(value, schema, path=""):
+    """Name the members of *value* that *schema* does not."""
+    if isinstance(value, list):
+        items = resolved(schema)["items"]
+        return [it for row in value for it in undocumented(row, items, f"{path}[]")]
+    if not isinstance(value, dict):
+        return []
+    known = members(schema)
+    return [f"{path}.{name}" for name in value if name not in known] + [
+        it
+        for name, part in value.items()
+        if name in known
+        for it in undocumented(part, known[name], f"{path}.{name}")
+    ]
+
+
+def members(schema):
+    parts = [schema, *map(resolved, schema.get("allOf", [])), resolved(schema)]
+    return {name: about for part in parts for name, about in part.get("properties", {}).items()}
+
+
+def note_members(value, schema, seen):
+    if isinstance(value, list):
+        for row in value:
+            note_members(row, resolved(schema)["items"], seen)
+    if isinstance(value, dict):
+        for part in [schema, *schema.get("allOf", [])]:
+            if "$ref" in part:
+                seen[part["$ref"].rpartition("/")[2]] |= set(value)
+        for name, part in value.items():
+            note_members(part, members(schema)[name], seen)
+
+
+def an_error(kind):
+    """Make an error of a kind, of whatever its parameters take."""
+    samples = {
+        "faults": [Fault("sku", "is required")],
+        "key": ItemKey(item_id="x", sku="x"),
+        "refused": {},
+        "rows": (0, 1) if kind is errors.DuplicateRowError else 2,
+    }
+    needed = [
+        it
+        for it in inspect.signature(kind).parameters.values()
+        if it.kind in (it.POSITIONAL_OR_KEYWORD, it.KEYWORD_ONLY) and it.name != "message"
+    ]
+    texts = {
+        "item_id",
+        "sku",
+        "reservation_id",
+        "state",
+        "expires_at",
+        "source",
+        "destination",
+        "why",
+    }
+    values = {it.name: samples.get(it.name, "x" if it.name in texts else 1) for it in needed}
+    return kind(**values)
+
+
+class Links(HTMLParser):
+    """Collects what a page makes a browser load."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in ("href", "src")]
+
+
+def get(*paths, method="GET"):
+    """Ask a local gateway for each of *paths*."""
+
+    async def ask():
+        with ThreadPoolExecutor(1) as threads:
+            gateway = LocalGateway(
+                Inventory(MemoryRepository()), Site("localhost", 80), Cors(), threads
+            )
+            transport = httpx.ASGITransport(gateway)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://localhost"
+            ) as client:
+                return [await client.request(method, path) for path in paths]
+
+    return asyncio.run(ask())
+
+
+class TestViewer:
+    def test_server_hands_out_the_document(self):
+        """The same as the published one."""
+        [answer] = get("/openapi.json")
+
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.json() == DOCUMENT
+
+    def test_page_loads_only_what_the_server_has(self):
+        """Every file of the page is our own, is there, and is what it says."""
+        [page] = get("/docs")
+        files = [link for link in Links(page.text).found if not link.startswith("data:")]
+        kinds = {".css": "text/css", ".js": "text/javascript"}
+
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert len(files) == 3
+        assert all(re.fullmatch(r"/docs/[\w.-]+", link) for link in files)
+        for link, answer in zip(files, get(*files), strict=True):
+            assert answer.status_code == 200
+            assert answer.headers["Content-Type"].startswith(kinds[Path(link).suffix])
+
+    def test_policy_lets_the_browser_reach_nobody_else(self):
+        """Scripts, styles and requests are this server's own, in files; only icons may stand in the page itself."""
+        [page] = get("/docs")
+        directives = [it.split() for it in page.headers["Content-Security-Policy"].split(";")]
+        sources = {kind: allowed for kind, *allowed in directives}
+
+        assert sources.pop("default-src") == ["'self'"]
+        assert sources.pop("img-src") == ["'self'", "data:"]
+        assert all(allowed == ["'none'"] for allowed in sources.values())
+
+    def test_styles_and_start_name_no_other_machine(self):
+        """The viewer's own script may link elsewhere, for people to click; what we write, and what is loaded, does not."""
+        style, start = get("/docs/swagger-ui.css", "/docs/start.js")
+
+        assert not re.search(r"url\((?!\"?data:)|@import", style.text)
+        assert "//" not in start.text
+        assert "validatorUrl: null" in start.text
+
+    def test_pages_are_read_only(self):
+        """GET and HEAD; others are told so."""
+        [refused] = get("/docs", method="POST")
+        [head] = get("/docs", method="HEAD")
+
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert head.status_code == 200
+
+    def test_missing_viewer_is_said(self, monkeypatch):
+        """Without the package, the page's files are not there, and the answer says what to install."""
+
+        def missing(name):
+            raise PackageNotFoundError(name)
+
+        viewer._asset.cache_clear()
+        monkeypatch.setattr(viewer, "distribution", missing)
+        [answer] = get("/docs/swagger-ui.css")
+
+        assert answer.status_code == 404
+        assert "tap-inventory[local]" in answer.json()["error"]
