@@ -61,6 +61,13 @@ def api_fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The console page in a real browser (Chromium or Chrome, found on the PATH); with UPDATE_DOCS=1, new pictures for the README."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-m", "browser", "tests/browser", *session.posargs)
+
+
+@nox.session
 def synth(session: nox.Session) -> None:
     """The stack of each kind of environment: its tests, then the checks of the CDK, cdk-nag and cfn-lint."""
     session.install("-e", ".[dev]")

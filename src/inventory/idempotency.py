@@ -18,7 +18,7 @@ import attrs
 from attrs import define, frozen
 
 from inventory.errors import Fault
-from inventory.fields import JsonSchema, RefusedError
+from inventory.fields import UNSET, JsonSchema, RefusedError
 from inventory.items import Timestamp
 
 __all__ = [
@@ -130,21 +130,16 @@ def thaw(kind: Any, text: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if attrs.has(type(value)):
-        return {
-            field.name: _plain(getattr(value, field.name)) for field in attrs.fields(type(value))
-        }
+        fields = attrs.fields(type(value))
+        return _plain({field.name: getattr(value, field.name) for field in fields})
     if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        parts = [_plain(part) for part in value]
-        return sorted(parts) if isinstance(value, set | frozenset) else parts
-    return (
-        repr(value)
-        if type(value).__name__ == "Unset"
-        else value
-        if not isinstance(value, Decimal)
-        else str(value)
-    )
+        # What was not sent leaves no trace: written as a text, it would be one that somebody could send.
+        return {name: _plain(part) for name, part in value.items() if part is not UNSET}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(part) for part in value)
+    return str(value) if isinstance(value, Decimal) else value
 
 
 @cache

@@ -25,6 +25,7 @@ try:
     from inventory.errors import BatchRefusedError, InventoryError, StorageError, ValidationError
     from inventory.fields import build, specs
     from inventory.reconcile import Drift
+    from inventory_adapters.cli_catalogue import export_command, import_command
     from inventory_adapters.cli_operations import (
         ANSWER_SECONDS,
         AS_JSON,
@@ -184,6 +185,8 @@ for _group, _name, _operation in (
 ):
     _group.add_command(operation_command(route_named(_operation), _name))
 items.add_command(batch_command("batch"))
+cli.add_command(import_command)
+cli.add_command(export_command)
 
 
 # --- Upkeep
@@ -334,6 +337,7 @@ def serve(
             host,
             allowed_origins=allowed_origins,
             sweep_seconds=sweep_seconds,
+            across_a_network=storage.kind == "dynamodb",
             on_ready=ready,
         )
 

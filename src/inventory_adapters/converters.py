@@ -1,26 +1,41 @@
-"""Domain ↔ JSON: what items look like on the wire, and what a JSON text means."""
+"""Domain ↔ JSON: what items look like on the wire, in both directions, and what a JSON text means."""
 
 import json
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from inventory.errors import Fault, ValidationError
-from inventory.items import Item
+from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Page
-from inventory.reservations import Reservation
-from inventory.stock import Movement
+from inventory.reservations import Reservation, ReservationLine, ReservationState
+from inventory.stock import Movement, MovementKind
 
 __all__ = [
+    "UNTOLD_SEQ",
     "MalformedJsonError",
     "from_json",
+    "item_from_wire",
     "item_to_wire",
+    "movement_from_wire",
     "movement_to_wire",
+    "page_from_wire",
     "page_to_wire",
+    "reservation_from_wire",
     "reservation_to_wire",
     "to_json",
 ]
+
+T = TypeVar("T")
+
+UNTOLD_SEQ: Final = 0
+"""
+The `seq` of an item that came in an answer which does not tell it.
+
+It errs on the safe side: in an If-Match it lets edits of the details through, which compare the version alone, and stock
+requests only where the item has never moved; all others are refused as stale, none is let through that should not be.
+"""
 
 # Longer whole numbers are out of every bound; as Decimal they are refused by the field, and cost no quadratic conversion.
 _MOST_INT_DIGITS: Final = 20
@@ -147,6 +162,26 @@ def item_to_wire(item: Item) -> dict[str, Any]:
     }
 
 
+def item_from_wire(wire: dict[str, Any], *, seq: int = UNTOLD_SEQ) -> Item:
+    """Return the item that `item_to_wire` described; with *seq* where *wire* has none."""
+    return Item(
+        key=_key(wire),
+        name=wire["name"],
+        description=wire["description"],
+        category=wire["category"],
+        price=Decimal(wire["price"]),
+        status=wire["status"],
+        location=wire["location"],
+        reorder_point=wire["reorder_point"],
+        version=wire["version"],
+        created_at=Timestamp(wire["created_at"]),
+        updated_at=Timestamp(wire["updated_at"]),
+        level=StockLevel(
+            on_hand=wire["quantity"], reserved=wire["reserved"], seq=wire.get("seq", seq)
+        ),
+    )
+
+
 def movement_to_wire(movement: Movement) -> dict[str, Any]:
     """Return a ledger entry as clients see it: ``{"seq": 3, "kind": "adjust", "delta_on_hand": -2, ...}``."""
     return {
@@ -162,6 +197,22 @@ def movement_to_wire(movement: Movement) -> dict[str, Any]:
         "reference": movement.reference,
         "recorded_at": movement.recorded_at,
     }
+
+
+def movement_from_wire(wire: dict[str, Any]) -> Movement:
+    """Return the ledger entry that `movement_to_wire` described."""
+    return Movement(
+        key=_key(wire),
+        seq=wire["seq"],
+        kind=MovementKind(wire["kind"]),
+        delta_on_hand=wire["delta_on_hand"],
+        delta_reserved=wire["delta_reserved"],
+        on_hand=wire["on_hand"],
+        reserved=wire["reserved"],
+        reason=wire["reason"],
+        reference=wire["reference"],
+        recorded_at=Timestamp(wire["recorded_at"]),
+    )
 
 
 def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
@@ -180,6 +231,21 @@ def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
     }
 
 
+def reservation_from_wire(wire: dict[str, Any]) -> Reservation:
+    """Return the reservation that `reservation_to_wire` described."""
+    return Reservation(
+        reservation_id=wire["reservation_id"],
+        state=ReservationState(wire["state"]),
+        lines=tuple(
+            ReservationLine(key=_key(line), quantity=line["quantity"]) for line in wire["lines"]
+        ),
+        reference=wire["reference"],
+        created_at=Timestamp(wire["created_at"]),
+        expires_at=Timestamp(wire["expires_at"]),
+        closed_at=None if wire["closed_at"] is None else Timestamp(wire["closed_at"]),
+    )
+
+
 def page_to_wire(
     name: str, page: Page[Any], row: Callable[[Any], dict[str, Any]]
 ) -> dict[str, Any]:
@@ -188,3 +254,12 @@ def page_to_wire(
     if page.next_cursor is not None:
         made["next_page_token"] = page.next_cursor
     return made
+
+
+def page_from_wire(name: str, wire: dict[str, Any], row: Callable[[dict[str, Any]], T]) -> Page[T]:
+    """Return the page that `page_to_wire` described."""
+    return Page(items=tuple(map(row, wire[name])), next_cursor=wire.get("next_page_token"))
+
+
+def _key(wire: dict[str, Any]) -> ItemKey:
+    return ItemKey(item_id=wire["item_id"], sku=wire["sku"])

@@ -6,13 +6,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 from moto import mock_aws
 
 from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
 from inventory_adapters.storage.sqlite import SqliteRepository
-from tests.machine import InventoryMachine, memory
+from tests.machine import InventoryMachine, memory, run
 from tests.storage.test_dynamodb import create_tables, shared_client
 
 
@@ -70,17 +68,13 @@ class SideBySide(InventoryMachine):
 
 def test_all_repositories_answer_alike():
     """Memory, SQLite and DynamoDB do what the model says, to the sentence of a refusal."""
-    run_state_machine_as_test(
-        SideBySide, settings=settings(max_examples=10, stateful_step_count=30)
-    )
+    run(SideBySide, examples=8, steps=30)
 
 
 @pytest.mark.slow
 def test_all_repositories_answer_alike_for_long():
     """As above, with the time that rare meetings take."""
-    run_state_machine_as_test(
-        SideBySide, settings=settings(max_examples=300, stateful_step_count=50)
-    )
+    run(SideBySide, examples=300, steps=50)
 
 
 @pytest.mark.dynamodb_local
@@ -91,6 +85,4 @@ def test_dynamodb_local_answers_alike(dynamodb_local_endpoint):
     class WithDynamoDBLocal(InventoryMachine):
         repositories = (memory, lambda: dynamodb_local(client))
 
-    run_state_machine_as_test(
-        WithDynamoDBLocal, settings=settings(max_examples=30, stateful_step_count=40)
-    )
+    run(WithDynamoDBLocal, examples=30, steps=40)

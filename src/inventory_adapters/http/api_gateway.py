@@ -41,6 +41,7 @@ ALLOWED_HEADERS: Final = (
     "Idempotency-Key",
 )
 EXPOSED_HEADERS: Final = ("ETag", "Idempotent-Replayed", "Retry-After", "X-Request-Id")
+_EXPOSED: Final = ", ".join(EXPOSED_HEADERS)
 
 # Left of Lambda's time to send the answer; and the whole time where nothing says how much there is.
 _RESERVE_SECONDS: Final = 0.5
@@ -62,7 +63,7 @@ class Cors:
 
     def headers(self, origin: str | None) -> dict[str, str]:
         """Return the headers for an answer to a page of *origin*."""
-        headers = {"Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS)}
+        headers = {"Access-Control-Expose-Headers": _EXPOSED}
         if "*" in self.origins:
             return {**headers, "Access-Control-Allow-Origin": "*"}
         # Also where there is no origin: a cache must not give one page's answer to another's.
@@ -142,7 +143,7 @@ def to_result(response: Response, request_id: str, cors: dict[str, str]) -> dict
 
 
 def _texts(value: Any) -> dict[str, str]:
-    if not isinstance(value, Mapping):
+    if not value or not isinstance(value, Mapping):
         return {}
     return {
         name: text
@@ -152,16 +153,13 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _last_values(event: Mapping[str, Any], single: str, multiple: str) -> dict[str, str]:
+    values = _texts(event.get(single))
     lists = event.get(multiple)
-    if isinstance(lists, Mapping):
-        last = {
-            name: values[-1]
-            for name, values in lists.items()
-            if isinstance(values, list) and values
-        }
-    else:
-        last = {}
-    return {**_texts(last), **_texts(event.get(single))}
+    # API Gateway sends each name in both fields, the last value in the single one.
+    if not isinstance(lists, Mapping) or lists.keys() <= values.keys():
+        return values
+    last = {name: sent[-1] for name, sent in lists.items() if isinstance(sent, list) and sent}
+    return {**_texts(last), **values}
 
 
 def _from_path(event: Mapping[str, Any], route: Route[Any, Any]) -> dict[str, str]:

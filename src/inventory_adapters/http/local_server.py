@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from inventory.errors import StorageUnavailableError
 from inventory.fields import command
@@ -30,9 +30,10 @@ from inventory.items import ItemKey
 from inventory.service import Inventory
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, Cors, make_handler, to_result
 from inventory_adapters.http.app import MAX_BODY_BYTES, Response, refusal
+from inventory_adapters.http.console import CONSOLE
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import ROUTES, Answer, Route, find_route
-from inventory_adapters.http.viewer import PAGES
+from inventory_adapters.http.viewer import PAGES as VIEWER
 from inventory_adapters.sweeper import Sweeper
 
 __all__ = ["CannotListenError", "LocalGateway", "Site", "check_health", "listen", "serve"]
@@ -41,8 +42,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# Handlers wait for storage: more of them than cores, and not so many that they only wait for each other.
-_THREADS: Final = 16
+# Handlers wait for storage. For one in this process a few are enough, and more only take turns with each other; one across a
+# network is waited for most of the time.
+_THREADS: Final = 4
+_THREADS_ACROSS_A_NETWORK: Final = 16
 _BACKLOG: Final = 1024
 _KEEP_ALIVE_SECONDS: Final = 75
 _SHUTDOWN_SECONDS: Final = 10
@@ -54,6 +57,8 @@ _PREFLIGHT_SECONDS: Final = 300
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]*)?", re.IGNORECASE)
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 _ALL_INTERFACES: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound
+
+_PAGES: Final = {**CONSOLE, **VIEWER}
 
 logger = logging.getLogger("inventory_adapters.http")
 
@@ -141,7 +146,7 @@ def _is_ip_address(text: str) -> bool:
 @frozen
 class LocalGateway:
     """
-    The gateway as an ASGI application: every route of the API, `/health`, and the pages at `/docs`.
+    The gateway as an ASGI application: every route of the API, `/health`, the console at `/`, and the pages at `/docs`.
 
     Args:
         inventory: What the handlers work on.
@@ -192,8 +197,9 @@ class LocalGateway:
         path = scope["raw_path"].decode("ascii")
         route, path_fields, methods = _find(scope["method"], path)
         loop = asyncio.get_running_loop()
-        if path in PAGES and scope["method"] in ("GET", "HEAD"):
-            return await loop.run_in_executor(self.threads, PAGES[path])
+        if path in _PAGES and scope["method"] in ("GET", "HEAD"):
+            page = await loop.run_in_executor(self.threads, _PAGES[path])
+            return _unless_known(page, _last(headers, "if-none-match"))
         if route is None:
             return _preflight(scope["method"], path, methods)
         event = _event(scope, headers, path, path_fields, body, request_id)
@@ -253,11 +259,17 @@ def _too_large() -> HttpError:
 def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str], tuple[str, ...]]:
     """Return what `find_route` does; HEAD is answered as GET, and the server then leaves the body out."""
     method = "GET" if method == "HEAD" else method
-    if path in PAGES:
+    if path in _PAGES:
         return None, {}, ("GET",)
     if path == HEALTH.path:
         return (HEALTH if method == HEALTH.method else None), {}, (HEALTH.method,)
     return find_route(method, path)
+
+
+def _unless_known(page: Response, tags: str | None) -> Response:
+    """Return *page*; without its body where the client has it already, as *tags* say (RFC 9110, section 13.1.2)."""
+    known = [tag.strip().removeprefix("W/") for tag in (tags or "").split(",")]
+    return evolve(page, status=304, body="") if page.headers.get("ETag") in known else page
 
 
 def _preflight(method: str, path: str, methods: tuple[str, ...]) -> Response:
@@ -345,7 +357,8 @@ def _log(scope: Scope, response: Response, request_id: str, started: float) -> N
 async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
     body = result["body"].encode()
     headers = dict(result["headers"])
-    if result["statusCode"] == 204:  # noqa: PLR2004 - RFC 9110, section 15.3.5: no content, so none of any type or length
+    if result["statusCode"] in (204, 304):
+        # RFC 9110, section 6.4.1: no content, so none of any type or length.
         del headers["Content-Type"]
     else:
         headers["Content-Length"] = str(len(body))
@@ -403,6 +416,7 @@ def serve(  # noqa: PLR0913 - a server has that many settings
     *,
     allowed_origins: Iterable[str] = (),
     sweep_seconds: float = 60,
+    across_a_network: bool = False,
     on_ready: Callable[[Site], None],
 ) -> None:
     """
@@ -414,12 +428,14 @@ def serve(  # noqa: PLR0913 - a server has that many settings
         host: What `listen` was given.
         allowed_origins: Origins, beside our own, whose pages may read the answers; `*` for all.
         sweep_seconds: How often reservations whose time is over are expired; 0 for never.
+        across_a_network: Whether storage is elsewhere, and handlers mostly wait for it.
         on_ready: Called once connections are accepted.
     """
+    count = _THREADS_ACROSS_A_NETWORK if across_a_network else _THREADS
     site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1])
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
-        threads = running.enter_context(ThreadPoolExecutor(_THREADS, "handler"))
+        threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
         if sweep_seconds:
             running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
         gateway = LocalGateway(inventory, site, cors, threads)

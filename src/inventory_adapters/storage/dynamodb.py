@@ -9,11 +9,13 @@ A write whose answer was lost is sent again by the SDK, and must not apply twice
 beyond the token's life, and for single writes, the `write_id` in what was stored tells our own work from another's.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from attrs import define, evolve, field, frozen
@@ -122,7 +124,7 @@ def make_client(
 
     DynamoDB answers in milliseconds: what takes a second is better sent again, while there is still time for it.
     """
-    return aws.make_client(
+    client = aws.make_client(
         "dynamodb",
         connect_timeout=0.5,
         read_timeout=1,
@@ -131,6 +133,26 @@ def make_client(
         region=region,
         parameter_validation=parameter_validation,
     )
+    # Only on a client that nobody else uses: in such answers, binary attributes stay base64. We have none.
+    client.meta.events.register_first(
+        "before-parse.dynamodb", _take_as_json, unique_id="inventory-take-as-json"
+    )
+    return client
+
+
+def _take_as_json(
+    *, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """
+    Take a successful answer as the JSON that it is.
+
+    The SDK would go through every attribute of every row by its model, only to make the same mappings; that is two thirds of
+    what a page of a list costs.
+    """
+    if response_dict["status_code"] == HTTPStatus.OK:
+        with suppress(ValueError):  # What is no JSON is for the SDK to make sense of.
+            customized_response_dict.update(json.loads(response_dict["body"]))
+            response_dict["body"] = b""
 
 
 class DynamoDBRepository:

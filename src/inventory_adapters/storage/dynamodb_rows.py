@@ -97,6 +97,36 @@ def row_to_item(row: Row) -> Item:
     Raises:
         UnreadableItemError: It holds something else.
     """
+    try:
+        return _usual(row)
+    except (KeyError, ValueError):
+        return _unusual(row)
+
+
+def _usual(row: Row) -> Item:
+    """Return the item of a row as we write it; that is nearly all of them, at half the price."""
+    quantity, reserved = int(row["quantity"]["N"]), int(row["reserved"]["N"])
+    seq, version = int(row["seq"]["N"]), int(row["version"]["N"])
+    if version < 0:
+        raise ValueError(version)
+    return Item(
+        key=ItemKey(item_id=row["item_id"]["S"], sku=row["sku"]["S"]),
+        name=row["name"]["S"],
+        description=row["description"]["S"],
+        category=row["category"]["S"],
+        price=Decimal(row["price"]["N"]),
+        status=row["status"]["S"],
+        location=row["location"]["S"],
+        reorder_point=int(row["reorder_point"]["N"]) if "reorder_point" in row else None,
+        version=version,
+        created_at=Timestamp(row["created_at"]["S"]),
+        updated_at=Timestamp(row["updated_at"]["S"]),
+        level=StockLevel(on_hand=quantity, reserved=reserved, seq=seq),
+    )
+
+
+def _unusual(row: Row) -> Item:
+    """Return the item of a row that an earlier version wrote, or somebody else."""
     key = row_to_key(row)
     try:
         return Item(

@@ -1,0 +1,87 @@
+"""
+Measure what docs/performance.md promises, and say of each promise whether it is kept.
+
+    python -m bench [--quick] [--only GROUP ...] [--json FILE] [--figure FILE] [--docs]
+
+Ends with 1 where a promise is not kept, so that nobody has to read to know.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from bench import sdk
+from bench.measure import Row, Scale
+
+__all__ = ["FULL", "GROUPS", "QUICK", "main"]
+
+GROUPS: Final = ("cold", "warm", "local", "library", "contention")
+
+FULL: Final = Scale(
+    rounds=15,
+    calls=500,
+    requests=10_000,
+    items=1_000_000,
+    soak=1_000_000,
+    writes=50,
+    writers=(1, 2, 4, 8, 16, 32),
+)
+QUICK: Final = Scale(
+    rounds=5, calls=100, requests=1500, items=20_000, soak=10_000, writes=10, writers=(1, 8, 32)
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the command line names, and return the exit code."""
+    told = _parser().parse_args(arguments)
+    rows = list(_measured(told.only, QUICK if told.quick else FULL))
+    _publish(rows, told)
+    missed = [row for row in rows if row.verdict == "MISSED"]
+    kept = sum(row.verdict == "met" for row in rows)
+    print(f"{kept} met, {len(missed)} missed")
+    for row in missed:
+        print(f"missed: {row.group}, {row.metric}: {row.value}, not {row.commitment} {row.unit}")
+    return 1 if missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three minutes, and wider spreads")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS)
+    parser.add_argument("--json", type=Path, help="write the results for machines there")
+    parser.add_argument("--figure", type=Path, help="draw many writers of one item there, as SVG")
+    parser.add_argument("--docs", action="store_true", help="write the tables in the documentation")
+    return parser
+
+
+def _measured(groups: Sequence[str], scale: Scale) -> Iterator[Row]:
+    # First, because clients are made as modules are imported.
+    sdk.remove_the_network()
+    for group in groups:
+        started = perf_counter()
+        rows: Callable[[Scale], Iterator[Row]] = import_module(f"bench.{group}").rows
+        yield from rows(scale)
+        print(f"{group}: {perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+def _publish(rows: Sequence[Row], told: argparse.Namespace) -> None:
+    from bench import report  # noqa: PLC0415 - below what is measured
+
+    about = {"scale": "quick" if told.quick else "full", **report.circumstances()}
+    print(report.table(rows))
+    if told.json:
+        told.json.write_text(report.as_json(rows, about))
+    if told.docs:
+        report.update_docs(rows, about)
+    if told.figure:
+        from bench import contention, figure  # noqa: PLC0415
+
+        told.figure.write_text(figure.drawn(contention.curve(QUICK.writes, FULL.writers)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

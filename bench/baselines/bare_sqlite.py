@@ -1,0 +1,71 @@
+"""sqlite3 and nothing else: the statements that our repository sends, on its schema, with the same durability."""
+
+import sqlite3
+import uuid
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["operations"]
+
+_COLUMNS: Final = (
+    "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
+    "quantity, reserved, seq"
+)
+_AT: Final = "2026-03-17T16:45:12.123456+00:00"
+_SELECT: Final = f"SELECT {_COLUMNS} FROM items"  # noqa: S608 - a constant
+_BY_KEY: Final = f"{_SELECT} WHERE item_id = ? AND sku = ?"
+_PAGE: Final = (
+    f"{_SELECT} INDEXED BY items_by_category WHERE category = :category"
+    " AND (updated_at, item_id, sku) > ('', '', '') ORDER BY updated_at, item_id, sku LIMIT 21"
+)
+_INSERT: Final = (
+    f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    " ON CONFLICT (item_id, sku) DO NOTHING"
+)
+_MOVE: Final = (
+    "UPDATE items SET version = ?, quantity = ?, seq = ?"
+    " WHERE item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?"
+)
+_MOVEMENT: Final = (
+    "INSERT INTO movements (item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference,"
+    " recorded_at, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def operations(path: Path, item_id: str, sku: str) -> dict[str, Callable[[], Any]]:
+    """
+    Return one call per operation on a file that our repository has made, which has the item.
+
+    A reader and a writer of its own, as our repository has them, so that both pay for what the other one wrote.
+    """
+    reader, db = (sqlite3.connect(path, isolation_level=None) for _ in range(2))
+    db.execute("PRAGMA synchronous = FULL")
+    seqs = count(reader.execute(_BY_KEY, (item_id, sku)).fetchone()[-1] + 1)
+
+    def create() -> None:
+        made = (str(uuid.uuid4()), "SKU", "Tent", "", "new", "249.5", "available", "default")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(_INSERT, (*made, None, 1, _AT, _AT, 9, 0, 0))
+        db.execute("COMMIT")
+
+    def get() -> Any:
+        return reader.execute(_BY_KEY, (item_id, sku)).fetchone()
+
+    def adjust() -> None:
+        row = get()
+        quantity, reserved, seq = row[12:]
+        version, now = row[9], next(seqs)
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(
+            _MOVE, (version, quantity + 1, now, item_id, sku, quantity, reserved, seq, version)
+        )
+        moved = ("adjust", 1, 0, quantity + 1, reserved, "delivery", None, _AT, str(uuid.uuid4()))
+        db.executemany(_MOVEMENT, [(item_id, sku, now, *moved)])
+        db.execute("COMMIT")
+
+    def page() -> Any:
+        return reader.execute(_PAGE, {"category": "tents"}).fetchall()
+
+    return {"create": create, "get": get, "adjust": adjust, "list": page}

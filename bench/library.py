@@ -1,0 +1,229 @@
+"""The library without HTTP: operations per second through `Inventory`, against the bare store; and a large store."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from bench import sdk
+from bench.baselines import bare_sqlite
+from bench.measure import (
+    Row,
+    Scale,
+    Spread,
+    at_least,
+    at_most,
+    cpu_per_call,
+    interleaved,
+    rate,
+    ratios,
+)
+from inventory import (
+    AdjustStock,
+    CommitReservation,
+    CreateItem,
+    CreateReservation,
+    GetItem,
+    Inventory,
+    ListItems,
+)
+from inventory.items import Item, ItemKey, StockLevel, Timestamp
+from inventory.paging import PageRequest
+from inventory.ports import Change, InventoryRepository, ItemFilter, ItemWrite
+from inventory_adapters.storage import cursors
+from inventory_adapters.storage.memory import MemoryRepository
+from inventory_adapters.storage.sqlite import SqliteRepository
+
+__all__ = ["filled", "made_items", "operations", "rows"]
+
+_AT: Final = Timestamp("2026-03-17T16:45:12.123456+00:00")
+_CATEGORIES: Final = 20
+_PAGE: Final = 20
+_AT_ONCE: Final = 500
+_PAGES: Final = 200
+_WRITES: Final = ("create", "adjust", "reserve and commit")
+# A list without an index sorts everything in memory: enough to measure by, and few enough to wait for.
+_MOST_IN_MEMORY: Final = 20_000
+
+NEW: Final = CreateItem(**{**sdk.ITEM, "price": Decimal("249.5"), "quantity": 1_000_000})
+"""The item that everything happens to; it has units enough for any run."""
+
+
+def operations(inventory: Inventory) -> dict[str, Callable[[], Any]]:
+    """Return one call per operation."""
+    item = inventory.create_item(NEW)
+    line = {"item_id": item.item_id, "sku": item.sku, "quantity": 1}
+
+    def reserve_and_commit() -> None:
+        held = inventory.create_reservation(CreateReservation(lines=[line]))
+        inventory.commit_reservation(CommitReservation(reservation_id=held.reservation_id))
+
+    return {
+        "create": lambda: inventory.create_item(
+            CreateItem(sku="SKU", name="Tent", category="new", quantity=9, price=Decimal("249.5"))
+        ),
+        "get": lambda: inventory.get_item(GetItem(item_id=item.item_id, sku=item.sku)),
+        "adjust": lambda: inventory.adjust_stock(
+            AdjustStock(item_id=item.item_id, sku=item.sku, delta=1, reason="delivery")
+        ),
+        "reserve and commit": reserve_and_commit,
+        "list": lambda: inventory.list_items(ListItems(category="tents", page_size=_PAGE)),
+    }
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """Measure both repositories, and pages of a large store."""
+    with TemporaryDirectory(prefix="bench-library-") as folder:
+        yield from _operations(scale, Path(folder))
+        yield from _pages(scale, Path(folder, "large.sqlite3"))
+        yield from _memory_per_item(min(scale.items, _MOST_IN_MEMORY))
+
+
+def _operations(scale: Scale, folder: Path) -> Iterator[Row]:
+    memory = Inventory(MemoryRepository())
+    with (
+        SqliteRepository(folder / "ours.sqlite3") as one,
+        SqliteRepository(folder / "bare.sqlite3") as two,
+    ):
+        _fill(one, _PAGE * _CATEGORIES)
+        _fill(two, _PAGE * _CATEGORIES)
+        _fill(memory.repository, _PAGE)
+        item = Inventory(two).create_item(NEW)
+        stores = {
+            "SQLite": operations(Inventory(one)),
+            "bare": bare_sqlite.operations(folder / "bare.sqlite3", item.item_id, item.sku),
+            "memory": operations(memory),
+        }
+        # A durable write waits for the disk, so the clock counts; all else is CPU, which a busy neighbour does not change.
+        turns = {
+            f"{store} {name}": (
+                rate(call, scale.calls)
+                if name in _WRITES and store != "memory"
+                else cpu_per_call(call, scale.calls)
+            )
+            for store, calls in stores.items()
+            for name, call in calls.items()
+        }
+        samples = interleaved(turns, scale.rounds)
+    row = partial(Row, group="library")
+    for name in ("create", "adjust"):
+        yield row(
+            metric=f"SQLite, {name}, against bare sqlite3",
+            unit="of its per second",
+            value=ratios(samples, f"SQLite {name}", f"bare {name}"),
+            commitment=at_least(0.5),
+        )
+    yield row(
+        metric="SQLite, reserve and commit, against a bare create",
+        unit="of its per second",
+        value=ratios(samples, "SQLite reserve and commit", "bare create"),
+    )
+    for name in ("get", "list"):
+        yield row(
+            metric=f"SQLite, {name}, against bare sqlite3",
+            unit="of its CPU",
+            value=ratios(samples, f"SQLite {name}", f"bare {name}"),
+        )
+    for name in stores["memory"]:
+        yield row(
+            metric=f"memory, {name}",
+            unit="of the CPU of bare sqlite3's get",
+            value=ratios(samples, f"memory {name}", "bare get"),
+        )
+
+
+def made_items() -> Iterator[Item]:
+    """Yield items without end, over twenty categories, every tenth of them low."""
+    for number in count():
+        yield Item(
+            key=ItemKey(
+                item_id=str(uuid.UUID(int=number * 7919, version=4)), sku=f"SKU-{number % 1000:04}"
+            ),
+            name=f"Item {number}",
+            category="tents" if number % _CATEGORIES == 0 else f"category {number % _CATEGORIES}",
+            price=Decimal("19.9"),
+            reorder_point=5 if number % 10 == 0 else None,
+            created_at=_AT,
+            updated_at=Timestamp(f"{_AT[:17]}{number % 60:02}{_AT[19:]}"),
+            level=StockLevel(on_hand=3),
+        )
+
+
+def _fill(repository: InventoryRepository, items: int) -> None:
+    made = islice(made_items(), items)
+    while batch := tuple(ItemWrite(before=None, after=item) for item in islice(made, _AT_ONCE)):
+        repository.commit(Change(write_id=str(uuid.uuid4()), items=batch))
+
+
+def filled(path: Path, items: int) -> SqliteRepository:
+    """Return a repository with so many items."""
+    repository = SqliteRepository(path, durability="normal")
+    _fill(repository, items)
+    return repository
+
+
+def _pages(scale: Scale, path: Path) -> Iterator[Row]:
+    walks = {
+        "all": ItemFilter(),
+        "by category": ItemFilter(category="tents"),
+        "by status": ItemFilter(status="available"),
+        "by SKU": ItemFilter(sku="SKU-0000"),
+        "low stock": ItemFilter(low_stock=True),
+    }
+    with filled(path, scale.items) as store:
+        turns = {}
+        for name, wanted in walks.items():
+            deep = cursors.encode_item(wanted, _near_the_end(store, wanted, scale.items))
+            for place, cursor in (("first", None), ("deep", deep)):
+                request = PageRequest(size=_PAGE, cursor=cursor)
+                page = partial(store.list_items, wanted, request)
+                turns[f"{name}, {place}"] = cpu_per_call(page, _PAGES)
+        samples = interleaved(turns, scale.rounds)
+    for name in walks:
+        yield Row(
+            group="library",
+            metric=f"page near the end of {scale.items:,} items, {name}",
+            unit="of the first page's CPU",
+            value=ratios(samples, f"{name}, deep", f"{name}, first"),
+            commitment=at_most(1.2) if name == "all" else None,
+        )
+        yield Row(
+            group="library",
+            metric=f"first page of {scale.items:,} items, {name}",
+            unit="of the CPU of a page of all",
+            value=ratios(samples, f"{name}, first", "all, first"),
+        )
+
+
+def _near_the_end(store: SqliteRepository, wanted: ItemFilter, items: int) -> Item:
+    """Return an item that has at least a page of others behind it in the list of *wanted*, and nearly all before it."""
+    passing = sorted(
+        (item for item in islice(made_items(), items) if wanted.passes(item)), key=wanted.position
+    )
+    last = passing[-_PAGE - 2 if len(passing) > _PAGE + 1 else 0]
+    found = store.get_item(last.key)
+    if found is None:
+        raise LookupError(last.key)
+    return found
+
+
+def _memory_per_item(items: int) -> Iterator[Row]:
+    before = _resident()
+    store = MemoryRepository()
+    _fill(store, items)
+    yield Row(
+        group="library",
+        metric="memory of an item in the memory repository",
+        unit="bytes",
+        value=Spread.of([(_resident() - before) / items]),
+    )
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

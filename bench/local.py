@@ -1,0 +1,212 @@
+"""The server for one machine, over loopback, against a CRUD service with FastAPI and SQLModel: both on SQLite."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic, perf_counter, sleep
+from typing import Any, Final
+
+from bench import sdk
+from bench.load import Load, load, request
+from bench.measure import Row, Scale, Spread, at_least, at_most, interleaved, ratios
+
+__all__ = ["Server", "ours", "peer", "rows", "started"]
+
+_START_SECONDS: Final = 20
+_WARM_UP: Final = 500
+_OURS: Final = "ours"
+_PEER: Final = "the peer"
+
+
+class Server:
+    """A server under test, in a process of its own."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], port: int) -> None:
+        self.port = port
+        self.began = perf_counter()
+        # Both log each request, as they do by default; nobody reads it here.
+        self.process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def wait(self, path: str) -> float:
+        """Return the seconds from the start to the first answer on *path*."""
+        ends_at = monotonic() + _START_SECONDS
+        while self.process.poll() is None and monotonic() < ends_at:
+            try:
+                self.ask("GET", path)
+            except OSError:
+                sleep(0.005)
+            else:
+                return perf_counter() - self.began
+        raise RuntimeError("the server did not start")
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the answer to one request."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        if response.status not in (200, 201):
+            raise RuntimeError(f"{method} {path}: {response.status} {answer}")
+        return answer
+
+    @property
+    def resident_bytes(self) -> int:
+        """The memory that the process has."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU that the process has used, all threads together."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """End it as Ctrl-C would."""
+        self.process.terminate()
+        self.process.wait(_START_SECONDS)
+
+
+def ours(folder: Path) -> Server:
+    """Start our server."""
+    port = _free_port()
+    command = [sys.executable, "-c", "from inventory_adapters.cli import main; main()", "serve"]
+    command += ["--db", str(folder / "ours.sqlite3"), "--port", str(port)]
+    return Server(command, {}, port)
+
+
+def peer(folder: Path) -> Server:
+    """Start the peer."""
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", "bench.baselines.fastapi_peer:app"]
+    environment = {"PEER_DATABASE": str(folder / "peer.sqlite3")}
+    return Server([*command, "--port", str(port)], environment, port)
+
+
+@contextmanager
+def started(make: Callable[[Path], Server], path: str) -> Iterator[Server]:
+    """Run a server that *make* starts in an empty folder, until it is no longer needed."""
+    with TemporaryDirectory(prefix="bench-local-") as folder:
+        server = make(Path(folder))
+        try:
+            server.wait(path)
+            yield server
+        finally:
+            server.stop()
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """Measure requests per second, latency, start and memory."""
+    yield from _starts(scale)
+    with ExitStack() as stack:
+        a = stack.enter_context(started(ours, "/health"))
+        b = stack.enter_context(started(peer, "/items"))
+        item_id = a.ask("POST", "/items", sdk.ITEM)["item"]["item_id"]
+        other_id = b.ask("POST", "/items", sdk.ITEM)["item_id"]
+        get = {_OURS: (a, f"/items/{item_id}?sku={sdk.SKU}"), _PEER: (b, f"/items/{other_id}")}
+        reads = {
+            name: (server, request("GET", path), scale.requests)
+            for name, (server, path) in get.items()
+        }
+        yield from _loads("GET", reads, scale.rounds, at_least(10))
+        post = request("POST", "/items", json.dumps(sdk.ITEM))
+        # A durable write is slower by far: as long a turn needs fewer of them.
+        fewer = max(scale.requests // 5, 1)
+        writes = {_OURS: (a, post, fewer), _PEER: (b, post, fewer)}
+        yield from _loads("durable POST", writes, scale.rounds, at_least(8))
+        yield from _soak(a, reads[_OURS][1], scale.soak)
+
+
+def _starts(scale: Scale) -> Iterator[Row]:
+    turns = {_OURS: partial(_start, ours, "/health"), _PEER: partial(_start, peer, "/items")}
+    samples = interleaved(turns, scale.rounds)
+    yield Row(
+        group="local",
+        metric="start to first answer",
+        unit="of the peer's seconds",
+        value=ratios(samples, _OURS, _PEER),
+        commitment=at_most(1),
+    )
+
+
+def _start(make: Callable[[Path], Server], path: str) -> float:
+    with TemporaryDirectory(prefix="bench-local-") as folder:
+        server = make(Path(folder))
+        try:
+            return server.wait(path)
+        finally:
+            server.stop()
+
+
+def _loads(
+    what: str, contenders: Mapping[str, tuple[Server, bytes, int]], rounds: int, bound: Any
+) -> Iterator[Row]:
+    loads: dict[str, list[Load]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+
+    def turn(name: str) -> float:
+        server, sent, requests = contenders[name]
+        before = server.cpu_seconds
+        made = load(server.port, sent, requests=requests)
+        if made.failed:
+            raise RuntimeError(f"{what} of {name}: {made.failed} failed")
+        cpu[name].append((server.cpu_seconds - before) / requests)
+        loads[name].append(made)
+        return made.per_second
+
+    for server, sent, requests in contenders.values():
+        load(server.port, sent, requests=min(_WARM_UP, requests))
+    samples = interleaved({name: partial(turn, name) for name in contenders}, rounds)
+    row = partial(Row, group="local")
+    yield row(
+        metric=f"{what}, 8 connections",
+        unit="of the peer's per second",
+        value=ratios(samples, _OURS, _PEER),
+        commitment=bound,
+    )
+    value = ratios(cpu, _OURS, _PEER)
+    yield row(metric=f"{what}, CPU of the server", unit="of the peer's", value=value)
+    for name, made in loads.items():
+        yield row(
+            metric=f"{what}, {name}, per second",
+            unit="requests",
+            value=Spread.of([it.per_second for it in made]),
+        )
+        p99 = Spread.of([it.p99_ms for it in made])
+        yield row(metric=f"{what}, {name}, 99th percentile", unit="ms", value=p99)
+
+
+def _soak(server: Server, sent: bytes, requests: int) -> Iterator[Row]:
+    before = server.resident_bytes
+    made = load(server.port, sent, requests=requests)
+    grown = (server.resident_bytes - before) / 1e6
+    yield Row(
+        group="local",
+        metric=f"memory after {requests:,} more GETs ({made.failed} failed)",
+        unit="MB more",
+        value=Spread.of([grown]),
+        commitment=at_most(2),
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

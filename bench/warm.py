@@ -1,0 +1,138 @@
+"""A function that has answered before: CPU of one more call, against one raw `get_item` of botocore (R)."""
+
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Final
+
+from bench import sdk
+from bench.events import Context, event
+from bench.measure import Row, Scale, Spread, at_most, cpu_per_call, interleaved, ratios
+from inventory import Inventory
+from inventory_adapters.http.api_gateway import Cors, Handler, make_handler
+from inventory_adapters.http.routes import route_named
+from inventory_adapters.logs import JsonFormatter
+from inventory_adapters.storage.dynamodb import DynamoDBRepository
+
+__all__ = ["own_handlers", "rows"]
+
+_R: Final = "R"
+_OF_R: Final = "of R"
+# docs/performance.md gives our own share in microseconds of a machine on which R takes 640.
+_R_MICROSECONDS: Final = 640
+_OWN_MICROSECONDS: Final = 60
+
+
+class _NoSdk:
+    """A client that answers at once: what is left is ours."""
+
+    def __init__(self) -> None:
+        row = sdk.item_row()
+        rows = [sdk.item_row(number) for number in range(sdk.PAGE_SIZE)]
+        self.meta = SimpleNamespace(
+            events=SimpleNamespace(register_first=lambda *_, **__: None),
+            config=SimpleNamespace(connect_timeout=0.5, read_timeout=1),
+        )
+        self.get_item = lambda **_: {"Item": row}
+        self.query = self.scan = lambda **_: {"Items": rows}
+        self.put_item = self.transact_write_items = lambda **_: {}
+
+
+def own_handlers() -> Callable[[str], Handler]:
+    """Return what makes the handler of an operation, over a repository whose client answers at once."""
+    repository = DynamoDBRepository(_NoSdk(), table="items", ledger_table="ledger")  # type: ignore[arg-type]
+    inventory, cors = Inventory(repository), Cors(("*",))
+    return lambda operation: make_handler(route_named(operation), lambda: (inventory, cors))
+
+
+def rows(scale: Scale) -> Iterator[Row]:
+    """Measure the warm path."""
+    contenders = {_R: _raw_get(), **_handlers()}
+    turns = {name: cpu_per_call(call, scale.calls) for name, call in contenders.items()}
+    samples = interleaved(turns, scale.rounds)
+    of_r = partial(ratios, samples, theirs=_R)
+    row = partial(Row, group="warm", unit=_OF_R)
+    yield row(metric="GET, socket removed", value=of_r("get_item"), commitment=at_most(0.80))
+    yield row(metric="list of 20", value=of_r("list_items"), commitment=at_most(3.0))
+    yield row(metric="POST", value=of_r("create_item"))
+    yield row(metric="adjustment (read, transaction)", value=of_r("adjust_stock"))
+    for name in ("get_item", "list_items", "create_item"):
+        yield row(metric=f"CRUD Lambda, {name}", value=of_r(f"CRUD {name}"))
+        yield row(metric=f"Powertools + pydantic, {name}", value=of_r(f"Powertools {name}"))
+    yield from _own(samples)
+
+
+def _own(samples: dict[str, list[float]]) -> Iterator[Row]:
+    """Tell our own CPU in microseconds of the machine that the commitment was made on."""
+    for operation in ("get_item", "create_item", "adjust_stock", "list_items"):
+        name = f"own {operation}"
+        micros = [a / b * _R_MICROSECONDS for a, b in zip(samples[name], samples[_R], strict=True)]
+        limit = at_most(_OWN_MICROSECONDS) if operation in ("get_item", "create_item") else None
+        yield Row(
+            group="warm",
+            metric=f"our own CPU, SDK removed: {operation}",
+            unit=f"µs where R = {_R_MICROSECONDS} µs",
+            value=Spread.of(micros),
+            commitment=limit,
+        )
+    logged = ratios(samples, "own get_item, logged", "own get_item")
+    yield Row(
+        group="warm",
+        metric="our own CPU, get_item with a JSON log line",
+        unit="of the same without a log handler",
+        value=logged,
+    )
+
+
+def _raw_get() -> Callable[[], object]:
+    import boto3  # noqa: PLC0415 - after the network was removed
+
+    client = boto3.client("dynamodb")
+    key = {"item_id": {"S": sdk.ITEM_ID}, "sku": {"S": sdk.SKU}}
+    return lambda: client.get_item(TableName="items", Key=key)
+
+
+def _handlers() -> dict[str, Callable[[], object]]:
+    from bench.baselines import crud_lambda, powertools_lambda  # noqa: PLC0415 - as above
+    from inventory_adapters import lambda_entry  # noqa: PLC0415
+
+    context = Context()
+    calls: dict[str, Callable[[], object]] = {}
+    own = own_handlers()
+    for name in ("get_item", "list_items", "create_item"):
+        calls[f"CRUD {name}"] = _checked(getattr(crud_lambda, name), event(name), context)
+        calls[f"Powertools {name}"] = _checked(powertools_lambda.handler, event(name), context)
+    for name in ("get_item", "list_items", "create_item", "adjust_stock"):
+        calls[name] = _checked(getattr(lambda_entry, name), event(name), context)
+        calls[f"own {name}"] = _checked(own(name), event(name), context)
+    calls["own get_item, logged"] = partial(_logged, calls["own get_item"])
+    return calls
+
+
+def _checked(handler: Handler, sent: dict[str, Any], context: Context) -> Callable[[], object]:
+    """Return the call, once it is known to succeed: an error is answered faster than a request."""
+    result = handler(sent, context)
+    if result["statusCode"] not in (200, 201):
+        raise RuntimeError(f"{handler}: {result}")
+    return lambda: handler(sent, context)
+
+
+class _Discard(logging.Handler):
+    """Formats every record as Lambda's JSON lines are, and writes none."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.format(record)
+
+
+_DISCARD: Final = _Discard()
+_DISCARD.setFormatter(JsonFormatter())
+
+
+def _logged(call: Callable[[], object]) -> None:
+    logger = logging.getLogger("inventory_adapters")
+    logger.addHandler(_DISCARD)
+    try:
+        call()
+    finally:
+        logger.removeHandler(_DISCARD)

@@ -1,0 +1,338 @@
+/** The stock as a table: filtered by the server, searched, sorted and paged among the rows that are loaded. */
+
+import { findItems, itemPages } from "./api.js";
+import { fill, h, newId } from "./dom.js";
+import { counted, number, STATUS_OPTIONS } from "./format.js";
+import { isLow, levelBar, marks } from "./level.js";
+import { addressOf } from "./places.js";
+import { notice, refusalBox } from "./notices.js";
+
+const ROWS_A_PAGE = 25;
+// The API gives pages in its own order. This many items are loaded ahead, to be searched and sorted here; more on request.
+const LOADED_AHEAD = 1000;
+
+const byText = (name) => (a, b) => a[name].localeCompare(b[name], "en", { numeric: true });
+const byNumber = (name) => (a, b) => a[name] - b[name];
+
+/** What can be sorted by: label, comparison, and the class of the column. */
+const COLUMNS = [
+  ["sku", "SKU", byText("sku"), "wide"],
+  ["name", "Name", byText("name"), ""],
+  ["category", "Category", byText("category"), "wide"],
+  ["location", "Location", byText("location"), "wide"],
+  ["available", "Available", byNumber("available"), "number"],
+  ["reserved", "Reserved", byNumber("reserved"), "number wide"],
+  ["quantity", "On hand", byNumber("quantity"), "number wide"],
+];
+
+const FILTERS = ["category", "status", "location", "low_stock", "sku"];
+
+/** What the table shows of what is loaded; kept when an item is opened and the way leads back. */
+const shown = { search: "", sort: "name", descending: false, page: 0 };
+
+export async function stockView({ query, signal }) {
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+  const rows = [];
+  const state = { token: undefined, isLoading: true, error: null };
+  const table = h("div", {});
+  const suggestions = { category: h("datalist", { id: newId("categories") }), location: h("datalist", { id: newId("locations") }) };
+
+  async function load() {
+    Object.assign(state, { isLoading: true, error: null });
+    const target = rows.length + LOADED_AHEAD;
+    try {
+      for await (const page of itemPages(filters, { token: state.token, signal })) {
+        rows.push(...page.items);
+        state.token = page.next_page_token;
+        render();
+        if (rows.length >= target) break;
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error.status === undefined) throw error;
+      state.error = error;
+    }
+    state.isLoading = false;
+    render();
+    suggest(suggestions, rows);
+  }
+
+  function render() {
+    const focused = document.activeElement?.dataset?.key;
+    fill(table, tablePart({ rows, state, filters, render, load, showAll }));
+    if (focused) table.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
+  }
+
+  function showAll() {
+    shown.search = "";
+    bar.querySelector("input").value = "";
+    if (Object.values(filters).some(Boolean)) location.hash = "#/";
+    else render();
+  }
+
+  const bar = searchBar(filters, suggestions, render);
+  render();
+  load();
+  const content = h(
+    "section",
+    { class: "stock" },
+    h(
+      "div",
+      { class: "heading" },
+      h("h1", { tabindex: "-1" }, "Stock"),
+      h("a", { class: "button primary", href: "#/new" }, "New item"),
+    ),
+    bar,
+    table,
+  );
+  return { title: "Stock", content };
+}
+
+function searchBar(filters, suggestions, render) {
+  const search = h("input", {
+    type: "search",
+    id: newId("search"),
+    value: filters.sku || shown.search,
+    placeholder: "Name or SKU",
+    "aria-describedby": "search-hint",
+    autocomplete: "off",
+    spellcheck: "false",
+    oninput: () => {
+      Object.assign(shown, { search: search.value.trim(), page: 0 });
+      if (filters.sku && !search.value) go({ ...filters, sku: "" });
+      else render();
+    },
+    // Not on submit: a form with several fields and no button has none.
+    onkeydown: (event) => {
+      if (event.key === "Enter") findExactly(search.value.trim(), filters);
+    },
+  });
+  const change = (name) => (event) => {
+    const { type, checked, value } = event.target;
+    go({ ...filters, [name]: type === "checkbox" ? (checked ? "true" : "") : value.trim() });
+  };
+  return h(
+    "form",
+    { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    h(
+      "div",
+      { class: "field search" },
+      h("label", { for: search.id }, "Search"),
+      search,
+      h("p", { class: "hint", id: "search-hint" }, "Searches the loaded items. Enter finds an exact SKU in all of them."),
+    ),
+    textFilter("Category", "category", filters, suggestions.category, change),
+    textFilter("Location", "location", filters, suggestions.location, change),
+    statusFilter(filters, change),
+    h(
+      "label",
+      { class: "check" },
+      h("input", { type: "checkbox", checked: filters.low_stock === "true", onchange: change("low_stock") }),
+      "Low stock only",
+    ),
+  );
+}
+
+function textFilter(label, name, filters, suggestions, change) {
+  const id = newId(name);
+  const input = h("input", { id, type: "search", value: filters[name], list: suggestions.id, placeholder: "Any", onchange: change(name) });
+  return h("div", { class: "field" }, h("label", { for: id }, label), input, suggestions);
+}
+
+function statusFilter(filters, change) {
+  const id = newId("status");
+  const options = [["", "Any"], ...STATUS_OPTIONS].map(([value, label]) =>
+    h("option", { value, selected: value === filters.status }, label),
+  );
+  return h("div", { class: "field" }, h("label", { for: id }, "Status"), h("select", { id, onchange: change("status") }, options));
+}
+
+function suggest(suggestions, rows) {
+  for (const [name, list] of Object.entries(suggestions)) {
+    const values = [...new Set(rows.map((item) => item[name]))].sort();
+    fill(list, values.map((value) => h("option", { value })));
+  }
+}
+
+async function findExactly(sku, filters) {
+  if (!sku) return;
+  let found;
+  try {
+    found = await findItems({ sku });
+  } catch (error) {
+    notice(error.message);
+    return;
+  }
+  if (found.length === 1) location.hash = addressOf(found[0]);
+  else if (found.length > 1) go({ ...filters, sku });
+  else notice(`No item has exactly the SKU “${sku}”.`);
+}
+
+function go(filters) {
+  const given = Object.entries(filters).filter(([, value]) => value);
+  Object.assign(shown, { page: 0 }, filters.sku ? { search: "" } : {});
+  location.hash = given.length ? `#/?${new URLSearchParams(given)}` : "#/";
+}
+
+function tablePart({ rows, state, filters, render, load, showAll }) {
+  const matching = sorted(rows.filter(matches(shown.search)));
+  const pages = Math.max(1, Math.ceil(matching.length / ROWS_A_PAGE));
+  shown.page = Math.min(shown.page, pages - 1);
+  const first = shown.page * ROWS_A_PAGE;
+  const visible = matching.slice(first, first + ROWS_A_PAGE);
+  return [
+    h("p", { class: "summary", role: "status" }, summary(rows, matching, state)),
+    visible.length > 0 && sortChoice(render),
+    visible.length > 0 && itemTable(visible, render),
+    visible.length === 0 && !state.isLoading && !state.error && emptyNote(rows, filters, showAll),
+    state.error && refusalBox(state.error),
+    h(
+      "div",
+      { class: "pager" },
+      pages > 1 && pagerPart(first, visible.length, matching.length, pages, render),
+      state.token &&
+        !state.isLoading &&
+        h("button", { type: "button", onclick: load }, state.error ? "Try again" : `Load ${number(LOADED_AHEAD)} more`),
+    ),
+  ];
+}
+
+function summary(rows, matching, state) {
+  if (state.isLoading && rows.length === 0) return "Loading…";
+  const low = matching.filter((item) => item.available > 0 && isLow(item)).length;
+  const out = matching.filter((item) => item.available === 0).length;
+  const counts = [
+    shown.search ? `${number(matching.length)} of ${counted(rows.length, "loaded item")}` : counted(rows.length, "item"),
+    low && `${number(low)} low`,
+    out && `${number(out)} out of stock`,
+  ];
+  const rest = state.token ? [state.isLoading ? "loading more…" : "there are more than are loaded"] : [];
+  return [...counts.filter(Boolean), ...rest].join(" · ");
+}
+
+function emptyNote(rows, filters, showAll) {
+  const isFiltered = Object.values(filters).some(Boolean);
+  if (rows.length || isFiltered) {
+    return h(
+      "div",
+      { class: "empty" },
+      h("p", {}, "No item matches."),
+      h("button", { type: "button", onclick: showAll }, "Show all items"),
+    );
+  }
+  return h(
+    "div",
+    { class: "empty" },
+    h("p", { class: "empty-title" }, "Nothing in stock yet"),
+    h("p", {}, h("a", { href: "#/new" }, "Create the first item"), " or ", h("a", { href: "#/import" }, "import a CSV file"), "."),
+  );
+}
+
+function matches(search) {
+  const wanted = search.toLocaleLowerCase("en");
+  return (item) => `${item.name}\n${item.sku}`.toLocaleLowerCase("en").includes(wanted);
+}
+
+function sorted(rows) {
+  const [, , compare] = COLUMNS.find(([name]) => name === shown.sort);
+  const ordered = rows.toSorted((a, b) => compare(a, b) || a.location.localeCompare(b.location));
+  return shown.descending ? ordered.reverse() : ordered;
+}
+
+function itemTable(items, render) {
+  const sortBy = (name) => () => {
+    Object.assign(shown, { descending: shown.sort === name && !shown.descending, sort: name, page: 0 });
+    render();
+  };
+  const heads = COLUMNS.map(([name, label, , classes]) => {
+    const isSorted = shown.sort === name;
+    const direction = shown.descending ? "descending" : "ascending";
+    return h(
+      "th",
+      { scope: "col", class: classes, "aria-sort": isSorted ? direction : null },
+      h(
+        "button",
+        { type: "button", class: "sort", "data-key": `sort-${name}`, onclick: sortBy(name) },
+        label,
+        h("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (shown.descending ? "↓" : "↑") : ""),
+      ),
+    );
+  });
+  heads.splice(4, 0, h("th", { scope: "col", class: "level-column wide" }, "Level"));
+  return h(
+    "table",
+    { class: "items" },
+    h("caption", { class: "hidden" }, "Items in stock. In each bar: available, then reserved; the line across it is the reorder point."),
+    h("thead", {}, h("tr", {}, heads)),
+    h("tbody", {}, items.map(itemRow)),
+  );
+}
+
+function itemRow(item) {
+  const more = [item.sku, item.category, item.location].join(" · ");
+  return h(
+    "tr",
+    {},
+    h("td", { class: "sku wide" }, item.sku),
+    h(
+      "th",
+      { scope: "row" },
+      h("a", { href: addressOf(item), "data-key": `${item.item_id} ${item.sku}` }, item.name),
+      h("span", { class: "marks" }, marks(item)),
+      h("span", { class: "more narrow" }, more),
+    ),
+    h("td", { class: "wide" }, item.category),
+    h("td", { class: "wide" }, item.location),
+    h("td", { class: "level-column wide" }, levelBar(item)),
+    h(
+      "td",
+      { class: "number available" },
+      number(item.available),
+      h("span", { class: "narrow" }, levelBar(item), h("span", { class: "more" }, `of ${number(item.quantity)}`)),
+    ),
+    h("td", { class: item.reserved ? "number wide" : "number wide none" }, number(item.reserved)),
+    h("td", { class: "number wide" }, number(item.quantity)),
+  );
+}
+
+/** Where columns are hidden, so are their buttons: there, this is how to sort. */
+function sortChoice(render) {
+  const id = newId("order");
+  const options = COLUMNS.flatMap(([name, label]) =>
+    [false, true].map((descending) =>
+      h(
+        "option",
+        { value: `${name} ${descending}`, selected: shown.sort === name && shown.descending === descending },
+        `${label} ${descending ? "↓" : "↑"}`,
+      ),
+    ),
+  );
+  const change = (event) => {
+    const [sort, descending] = event.target.value.split(" ");
+    Object.assign(shown, { sort, descending: descending === "true", page: 0 });
+    render();
+  };
+  return h(
+    "p",
+    { class: "sort-choice narrow" },
+    h("label", { for: id }, "Sorted by "),
+    h("select", { id, "data-key": "sort-choice", onchange: change }, options),
+  );
+}
+
+function pagerPart(first, count, total, pages, render) {
+  const turn = (by) => () => {
+    const target = shown.page + by;
+    if (target < 0 || target >= pages) return;
+    shown.page = target;
+    render();
+  };
+  // aria-disabled, not disabled: the button that was pressed keeps the focus.
+  const button = (key, label, by, isOver) =>
+    h("button", { type: "button", "data-key": key, "aria-disabled": isOver ? "true" : null, onclick: turn(by) }, label);
+  return [
+    button("previous", "Previous", -1, shown.page === 0),
+    h("span", { class: "place", role: "status" }, `${number(first + 1)}–${number(first + count)} of ${number(total)}`),
+    button("next", "Next", 1, shown.page === pages - 1),
+  ];
+}

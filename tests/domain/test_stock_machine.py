@@ -1,0 +1,253 @@
+"""The verbs in any order, on the reference repository, where histories are cheap; and proof that no bug hides in them."""
+
+from contextlib import suppress
+
+import attrs
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from inventory import (
+    CreateReservation,
+    IfMatch,
+    Inventory,
+    Item,
+    LineRequest,
+    Reservation,
+    ReservationState,
+    commits,
+    service,
+    stock,
+)
+from inventory.paging import Page
+from inventory_adapters.storage.memory import MemoryRepository
+from tests.machine import InventoryMachine, a_ref, memory, run
+
+
+class OnMemory(InventoryMachine):
+    """The reference alone, with more of everything."""
+
+    repositories = (memory,)
+
+    @rule(ref=a_ref, number=st.sampled_from([26, 30]))
+    def rush(self, ref, number):
+        """Have more reservations fall due than one refused request sweeps."""
+        line = LineRequest(**ref, quantity=1)
+        for _ in range(number):
+            self.do("create_reservation", CreateReservation(lines=(line,), ttl_seconds=60))
+        self.wait(60)
+
+
+def test_every_history_goes_as_the_model_says():
+    """Answers, refusals, levels, movements and promises are those of a few dictionaries."""
+    run(OnMemory, examples=80, steps=40)
+
+
+@pytest.mark.slow
+def test_many_more_histories_go_as_the_model_says():
+    """As above, with the time that rare meetings take."""
+    run(OnMemory, examples=5_000, steps=40)
+
+
+BUGS = []
+
+
+def bug(plant):
+    """Have the machine look for a bug that *plant* patches in."""
+    BUGS.append(pytest.param(plant, id=plant.__name__))
+    return plant
+
+
+@bug
+def status_does_not_follow(patch):
+    patch(Item, "moved", lambda item, level: attrs.evolve(item, level=level))
+
+
+@bug
+def status_of_what_is_discontinued_follows(patch):
+    moved = Item.moved
+
+    def meddle(item, level):
+        after = moved(item, level)
+        return after if level.available else attrs.evolve(after, status="out_of_stock")
+
+    patch(Item, "moved", meddle)
+
+
+@bug
+def nothing_is_swept_on_demand(patch):
+    patch(Inventory, "_freed_something", lambda *_: False)
+
+
+@bug
+def one_too_few_is_swept_on_demand(patch):
+    patch(service, "_SWEPT_ON_DEMAND", 24)
+
+
+@bug
+def the_newest_are_swept_first(patch):
+    held = MemoryRepository.held_reservations
+
+    def backwards(repository, page, *, due_by):
+        found = held(repository, page, due_by=due_by)
+        return attrs.evolve(found, items=found.items[::-1])
+
+    patch(MemoryRepository, "held_reservations", backwards)
+
+
+@bug
+def no_answer_is_noted(patch):
+    patch(commits._Served, "noted", lambda _, change, *__, **___: change)
+
+
+@bug
+def any_request_of_a_kind_replays_a_key(patch):
+    patch(commits, "fingerprint", lambda operation, _: operation)
+
+
+@bug
+def an_answer_is_kept_a_second_too_long(patch):
+    patch(commits, "KEPT_SECONDS", commits.KEPT_SECONDS + 1)
+
+
+@bug
+def a_transfer_skips_a_seq(patch):
+    move = stock._move
+
+    def skip(item, kind, **fields):
+        after, movement = move(item, kind, **fields)
+        skipped = kind == "transfer_in"
+        return after, attrs.evolve(movement, seq=movement.seq + skipped)
+
+    patch(stock, "_move", skip)
+
+
+@bug
+def a_transfer_takes_what_is_promised(patch):
+    def transfer(source, destination, units, *, reference, at):
+        if units > source.level.on_hand:
+            stock._require_available(source, units)
+        out = stock._move(source, "transfer_out", on_hand=-units, reference=reference, at=at)
+        return out, stock._move(
+            destination, "transfer_in", on_hand=units, reference=reference, at=at
+        )
+
+    patch(stock, "transfer", transfer)
+
+
+@bug
+def a_release_forgets_a_line(patch):
+    free = Reservation.free
+
+    def forget(reservation, state, items, *, at):
+        some = attrs.evolve(reservation, lines=reservation.lines[:1])
+        return free(
+            some if state is ReservationState.RELEASED else reservation, state, items, at=at
+        )
+
+    patch(Reservation, "free", forget)
+
+
+@bug
+def lines_of_one_item_are_not_summed(patch):
+    opened = Reservation.open.__func__
+
+    def last_one_wins(cls, reservation_id, wanted, **fields):
+        return opened(cls, reservation_id, dict(wanted).items(), **fields)
+
+    patch(Reservation, "open", classmethod(last_one_wins))
+
+
+@bug
+def a_reservation_lives_an_instant_too_long(patch):
+    patch(Reservation, "is_due", lambda it, at: it.state == "held" and at > it.expires_at)
+
+
+@bug
+def an_extension_may_shorten(patch):
+    extended = Reservation.extended
+
+    def shorten(reservation, ttl_seconds, *, at):
+        return extended(attrs.evolve(reservation, expires_at=at + "!"), ttl_seconds, at=at)
+
+    patch(Reservation, "extended", shorten)
+
+
+@bug
+def a_released_reservation_can_be_committed(patch):
+    patch(Reservation, "require_held", lambda *_: None)
+
+
+@bug
+def a_deletion_does_not_mind_promises(patch):
+    def delete(repository, key, *, tags=None):
+        with suppress(KeyError):
+            return repository._items.pop(key)
+        raise service.StaleReadError
+
+    patch(MemoryRepository, "delete_item", delete)
+
+
+@bug
+def a_stale_deletion_succeeds(patch):
+    delete = MemoryRepository.delete_item
+
+    def anyhow(repository, key, *, tags=None):
+        return delete(repository, key)
+
+    patch(MemoryRepository, "delete_item", anyhow)
+
+
+@bug
+def an_edit_of_details_minds_the_stock(patch):
+    patch(IfMatch, "accepts_version", IfMatch.accepts)
+
+
+@bug
+def a_batch_loses_a_movement(patch):
+    commit = MemoryRepository.commit
+
+    def lose(repository, change):
+        commit(repository, attrs.evolve(change, movements=change.movements[:1]))
+
+    patch(MemoryRepository, "commit", lose)
+
+
+@bug
+def low_is_only_below_the_reorder_point(patch):
+    is_low = property(lambda it: (it.reorder_point or 0) > it.level.available)
+    patch(Item, "is_low", is_low)
+
+
+@bug
+def a_walk_loses_the_row_between_two_pages(patch):
+    listed = MemoryRepository.list_items
+
+    def lose(repository, wanted, page):
+        found = listed(repository, wanted, page)
+        return Page(items=found.items[page.cursor is not None :], next_cursor=found.next_cursor)
+
+    patch(MemoryRepository, "list_items", lose)
+
+
+@bug
+def a_history_that_fills_its_page_has_no_end(patch):
+    movements = MemoryRepository.list_movements
+
+    def end(repository, key, page):
+        found = movements(repository, key, page)
+        more = found.items and found.items[-1].seq > 1
+        return attrs.evolve(found, next_cursor=found.next_cursor if more else None)
+
+    patch(MemoryRepository, "list_movements", end)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", BUGS)
+def test_the_machine_finds(plant, monkeypatch):
+    """A machine that cannot fail proves nothing."""
+    plant(monkeypatch.setattr)
+
+    # ValueError: a level refuses to be one that cannot be, before the machine sees it.
+    with pytest.raises((AssertionError, ValueError)):
+        run(OnMemory, examples=2_000, steps=40, shrink=False)

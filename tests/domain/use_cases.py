@@ -1,0 +1,826 @@
+"""
+What callers of the use cases may rely on, wherever these are: subclassed by the tests of each way to reach them.
+
+`connect` turns an `Inventory` into what is called in its place. What only its operator does (sweep, reconcile) is not here.
+"""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from inventory import (
+    AdjustStock,
+    BatchItems,
+    BatchRefusedError,
+    BelowReservedError,
+    CommitReservation,
+    ContentionError,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    DeleteItem,
+    DuplicateRowError,
+    ExpireReservations,
+    ExtendReservation,
+    GetItem,
+    GetReservation,
+    IdempotencyKey,
+    IfMatch,
+    InsufficientStockError,
+    Inventory,
+    Item,
+    ItemInUseError,
+    ItemNotFoundError,
+    ItemRef,
+    KeyReusedError,
+    Limits,
+    LineRequest,
+    ListItems,
+    ListMovements,
+    PreconditionFailedError,
+    ReleaseReservation,
+    ReservationClosedError,
+    ReservationExpiredError,
+    ReservationNotFoundError,
+    ReservationState,
+    SameItemError,
+    SkuMismatchError,
+    StaleQuantityError,
+    StockLevel,
+    TransferStock,
+    UpdateItem,
+    ValidationError,
+)
+from inventory.errors import StaleReadError
+from inventory.ports import Change, ItemWrite
+from inventory_adapters.storage.memory import MemoryRepository
+
+TENT = CreateItem(sku="TENT-2", name="Tent", quantity=5, category="tents", price="199.90")
+
+
+def change(item, **fields):
+    return UpdateItem(item_id=item.item_id, sku=item.sku, **fields)
+
+
+def reserve(repository, item, units):
+    """Promise *units*, as a reservation would."""
+    level = StockLevel(on_hand=item.level.on_hand, reserved=units, seq=item.level.seq + 1)
+    write = ItemWrite(before=item, after=item.moved(level))
+    repository.commit(Change(write_id="promise", items=(write,)))
+
+
+class BusyRepository(MemoryRepository):
+    """Somebody else is faster, a number of times."""
+
+    def __init__(self, misses):
+        super().__init__()
+        self.misses = misses
+
+    def commit(self, change):
+        if change.items[0].before is not None and self.misses:
+            self.misses -= 1
+            raise StaleReadError
+        super().commit(change)
+
+
+class Time:
+    """A clock that moves when it is told to."""
+
+    def __init__(self):
+        self.now = datetime(2026, 5, 1, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def pass_by(self, **much):
+        self.now += timedelta(**much)
+
+
+def line(item, quantity):
+    return LineRequest(item_id=item.item_id, sku=item.sku, quantity=quantity)
+
+
+def hold(inventory, *lines, **fields):
+    return inventory.create_reservation(CreateReservation(lines=lines, **fields))
+
+
+def now(inventory, item):
+    return inventory.get_item(GetItem(item_id=item.item_id)).level
+
+
+def kinds(inventory, item):
+    page = inventory.list_movements(ListMovements(item_id=item.item_id, sku=item.sku))
+    return [movement.kind for movement in page.items]
+
+
+def named(reservation):
+    return {"reservation_id": reservation.reservation_id}
+
+
+def adjusting(tent, delta=-1, key="k", **fields):
+    return AdjustStock(
+        item_id=tent.item_id,
+        sku=tent.sku,
+        delta=delta,
+        reason="sold",
+        idempotency_key=IdempotencyKey(key),
+        **fields,
+    )
+
+
+class UseCases:
+    """An inventory on the reference repository, and whatever is called in its place."""
+
+    @pytest.fixture
+    def connect(self):
+        """Return what is called in place of an `Inventory`: itself, unless a subclass knows better."""
+        return lambda inventory: inventory
+
+    @pytest.fixture
+    def repository(self):
+        return MemoryRepository()
+
+    @pytest.fixture
+    def time(self):
+        return Time()
+
+    @pytest.fixture
+    def behind(self, repository, time):
+        """The inventory that is reached, by whatever way; its ids are counted."""
+        ids = count(1)
+        return Inventory(
+            repository, clock=time, new_id=lambda: f"id-{next(ids)}", pause=lambda _: None
+        )
+
+    @pytest.fixture
+    def inventory(self, connect, behind):
+        return connect(behind)
+
+
+class ItemUseCases(UseCases):
+    @pytest.fixture
+    def time(self):
+        """A clock that moves a second at each look."""
+        seconds = count()
+        start = datetime(2026, 5, 1, tzinfo=UTC)
+        return lambda: start + timedelta(seconds=next(seconds))
+
+    @pytest.fixture
+    def tent(self, inventory):
+        return inventory.create_item(TENT)
+
+    def test_a_new_item_has_what_was_sent_and_defaults(self, tent):
+        """Version 1, no movements yet, made and edited at the same time."""
+        assert (tent.version, tent.level) == (1, StockLevel(on_hand=5))
+        assert (tent.description, tent.status, tent.location, tent.reorder_point) == (
+            "",
+            "available",
+            "default",
+            None,
+        )
+        assert tent.created_at == tent.updated_at
+        assert tent.etag == '"1-0"'
+
+    def test_a_new_item_keeps_the_status_that_was_sent(self, inventory):
+        """Status follows movements; creating is none."""
+        item = inventory.create_item(CreateItem(sku="X", name="X", quantity=0, category="c"))
+
+        assert item.status == "available"
+
+    def test_an_item_is_found_by_id_alone(self, inventory, tent):
+        """The SKU is optional when reading."""
+        assert inventory.get_item(GetItem(item_id=tent.item_id)) == tent
+
+    @pytest.mark.parametrize("sku", [None, "OTHER"])
+    def test_what_does_not_exist_is_not_found(self, inventory, tent, sku):
+        """Neither an unknown id nor a known one under another SKU."""
+        with pytest.raises(ItemNotFoundError):
+            inventory.get_item(GetItem(item_id=tent.item_id if sku else "unknown", sku=sku))
+
+    def test_an_update_changes_only_what_was_sent(self, inventory, tent):
+        """A partial update; the version counts it."""
+        updated = inventory.update_item(change(tent, name="Tunnel tent"))
+
+        assert updated.name == "Tunnel tent"
+        assert (updated.price, updated.category, updated.level, updated.created_at) == (
+            tent.price,
+            tent.category,
+            tent.level,
+            tent.created_at,
+        )
+        assert updated.version == 2
+        assert updated.updated_at > tent.updated_at
+        assert inventory.get_item(GetItem(item_id=tent.item_id)) == updated
+
+    def test_an_update_of_nothing_changes_nothing(self, inventory, tent):
+        """The SKU alone finds the item and says nothing about it."""
+        assert inventory.update_item(change(tent)) == tent
+
+    def test_a_quantity_is_a_movement_and_no_new_version(self, inventory, tent):
+        """It is a count: seq moves, version does not, and the status follows."""
+        updated = inventory.update_item(change(tent, quantity=0))
+
+        assert (updated.version, updated.level.on_hand, updated.level.seq) == (1, 0, 1)
+        assert updated.status == "out_of_stock"
+        assert updated.updated_at > tent.updated_at
+
+    def test_a_quantity_with_details_is_both(self, inventory, tent):
+        """One write; a status that was sent wins over the one that follows."""
+        updated = inventory.update_item(
+            change(tent, quantity=0, status="discontinued", name="Old tent")
+        )
+
+        assert (updated.version, updated.level.seq, updated.status, updated.name) == (
+            2,
+            1,
+            "discontinued",
+            "Old tent",
+        )
+
+    def test_a_reorder_point_is_a_detail_that_null_clears(self, inventory, tent):
+        """It makes a version, and no movement."""
+        low = inventory.update_item(change(tent, reorder_point=10))
+        cleared = inventory.update_item(change(tent, reorder_point=None))
+
+        assert (low.version, low.level.seq, low.is_low) == (2, 0, True)
+        assert (cleared.version, cleared.reorder_point) == (3, None)
+
+    def test_a_quantity_below_what_is_promised_is_refused(self, inventory, repository, tent):
+        """And nothing else of the update happens either."""
+        reserve(repository, tent, 3)
+
+        with pytest.raises(BelowReservedError):
+            inventory.update_item(change(tent, quantity=2, name="Other"))
+
+        assert inventory.get_item(GetItem(item_id=tent.item_id)).name == "Tent"
+
+    @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 1}, {"reorder_point": 1}, {}])
+    def test_an_update_of_what_does_not_exist_is_not_found(self, inventory, fields):
+        """On every path that an update takes."""
+        with pytest.raises(ItemNotFoundError):
+            inventory.update_item(UpdateItem(item_id="unknown", sku="X", **fields))
+
+    @pytest.mark.parametrize("fields", [{"name": "New"}, {}])
+    def test_an_edit_of_details_does_not_care_how_the_stock_moved(
+        self, inventory, repository, tent, fields
+    ):
+        """Two tracks: a busy SKU never makes an edit of its description fail."""
+        reserve(repository, tent, 1)
+
+        inventory.update_item(change(tent, if_match=IfMatch.parse(tent.etag), **fields))
+
+    @pytest.mark.parametrize(
+        "fields", [{"quantity": 9}, {"reorder_point": 1}, {"quantity": 9, "name": "New"}]
+    )
+    def test_an_update_of_the_stock_compares_both_tracks(self, inventory, repository, tent, fields):
+        """Whoever counts must have seen the last movement."""
+        reserve(repository, tent, 1)
+
+        with pytest.raises(PreconditionFailedError) as caught:
+            inventory.update_item(change(tent, if_match=IfMatch.parse(tent.etag), **fields))
+
+        assert caught.value.facts == {"version": 1, "seq": 1}
+
+    @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 1}, {}])
+    @pytest.mark.parametrize("tags", ['"7-0"', 'W/"1-0"', '"foreign"'])
+    def test_a_stale_precondition_refuses_and_says_where_the_item_is(
+        self, inventory, tent, fields, tags
+    ):
+        """The second of two people who edit from the same page is told."""
+        with pytest.raises(PreconditionFailedError) as caught:
+            inventory.update_item(change(tent, if_match=IfMatch.parse(tags), **fields))
+
+        assert caught.value.facts == {"version": 1, "seq": 0}
+        assert inventory.get_item(GetItem(item_id=tent.item_id)) == tent
+
+    @pytest.mark.parametrize("tags", ["*", '"1-0"', '"7-7", "1-0"'])
+    def test_a_precondition_that_holds_lets_the_request_through(self, inventory, tent, tags):
+        """Any of several tags will do."""
+        assert (
+            inventory.update_item(
+                change(tent, if_match=IfMatch.parse(tags), quantity=1)
+            ).level.on_hand
+            == 1
+        )
+
+    def test_deleting_returns_what_was_there(self, inventory, tent):
+        """And a second time there is nothing."""
+        command = DeleteItem(item_id=tent.item_id, sku=tent.sku)
+
+        assert inventory.delete_item(command) == tent
+        with pytest.raises(ItemNotFoundError):
+            inventory.delete_item(command)
+
+    def test_an_item_with_promised_units_stays(self, inventory, repository, tent):
+        """Whoever holds the reservation will come for them."""
+        reserve(repository, tent, 2)
+
+        with pytest.raises(ItemInUseError) as caught:
+            inventory.delete_item(DeleteItem(item_id=tent.item_id, sku=tent.sku))
+
+        assert caught.value.reserved == 2
+
+    def test_deleting_compares_both_tracks(self, inventory, repository, tent):
+        """A stale tag outranks promised units: the caller must look again anyway."""
+        reserve(repository, tent, 2)
+
+        with pytest.raises(PreconditionFailedError):
+            inventory.delete_item(
+                DeleteItem(item_id=tent.item_id, sku=tent.sku, if_match=IfMatch.parse(tent.etag))
+            )
+
+    def test_page_sizes_follow_the_limits_in_force(self, connect, repository):
+        """The default where none is asked for, the maximum where too much is."""
+        limits = Limits(default_page_size=2, max_items_per_page=3)
+        inventory = connect(Inventory(repository, limits=lambda: limits))
+        for number in range(5):
+            inventory.create_item(CreateItem(sku=f"S{number}", name="N", quantity=1, category="c"))
+
+        def size(wanted):
+            return len(inventory.list_items(ListItems(page_size=wanted)).items)
+
+        assert (size(None), size(1), size(3), size(100)) == (2, 1, 3, 3)
+
+    def test_a_stale_read_is_decided_anew(self, connect):
+        """The caller does not notice."""
+        inventory = connect(Inventory(BusyRepository(misses=5), pause=lambda _: None))
+        item = inventory.create_item(TENT)
+
+        assert inventory.update_item(change(item, quantity=1)).level.on_hand == 1
+
+    def test_contention_ends_in_a_refusal_that_changed_nothing(self, connect):
+        """Bounded: somebody who never wins is told so."""
+        pauses = []
+        inventory = connect(Inventory(BusyRepository(misses=1000), pause=pauses.append))
+        item = inventory.create_item(TENT)
+
+        with pytest.raises(ContentionError):
+            inventory.update_item(change(item, quantity=1))
+
+        assert inventory.get_item(GetItem(item_id=item.item_id)) == item
+        assert len(pauses) == 7
+        assert all(0 <= pause <= 0.5 for pause in pauses)
+
+    def test_an_edit_between_read_and_write_survives_a_movement(self, connect):
+        """What somebody discontinued meanwhile is not made available again by a count that was decided before."""
+
+        class MeddledRepository(MemoryRepository):
+            meddle = None
+
+            def get_item(self, key):
+                item = super().get_item(key)
+                if self.meddle:
+                    meddle, self.meddle = self.meddle, None
+                    meddle()
+                return item
+
+        repository = MeddledRepository()
+        inventory = connect(Inventory(repository, pause=lambda _: None))
+        item = inventory.create_item(
+            CreateItem(sku="S", name="N", quantity=0, category="c", status="out_of_stock")
+        )
+        repository.meddle = lambda: inventory.update_item(change(item, status="discontinued"))
+
+        counted = inventory.update_item(change(item, quantity=4))
+
+        assert (counted.status, counted.level.on_hand, counted.version) == ("discontinued", 4, 2)
+
+    def test_an_item_is_what_its_public_names_say(self, tent):
+        """The key is one value with two names."""
+        assert isinstance(tent, Item)
+        assert (tent.item_id, tent.sku) == (tent.key.item_id, tent.key.sku)
+
+
+class StockUseCases(UseCases):
+    @pytest.fixture
+    def tent(self, inventory):
+        return inventory.create_item(
+            CreateItem(sku="TENT", name="Tent", quantity=5, category="tents")
+        )
+
+    @pytest.fixture
+    def stove(self, inventory):
+        return inventory.create_item(
+            CreateItem(sku="STOVE", name="Stove", quantity=2, category="stoves")
+        )
+
+    def test_all_lines_are_held_or_none(self, inventory, tent, stove):
+        """One short line refuses all, and leaves no trace."""
+        with pytest.raises(InsufficientStockError):
+            hold(inventory, line(tent, 1), line(stove, 3))
+
+        assert (now(inventory, tent), now(inventory, stove)) == (tent.level, stove.level)
+
+        hold(inventory, line(tent, 5), line(stove, 2))
+
+        assert (now(inventory, tent).available, now(inventory, stove).available) == (0, 0)
+
+    def test_lines_of_one_item_are_summed(self, inventory, tent):
+        """They are one promise, and one movement."""
+        reservation = hold(inventory, line(tent, 2), line(tent, 2))
+
+        assert [one.quantity for one in reservation.lines] == [4]
+        assert now(inventory, tent).reserved == 4
+        with pytest.raises(InsufficientStockError):
+            hold(inventory, line(tent, 1), line(tent, 1))
+
+    def test_an_unknown_item_refuses_all_lines(self, inventory, tent):
+        """And says which."""
+        missing = LineRequest(item_id="unknown", sku="X", quantity=1)
+
+        with pytest.raises(ItemNotFoundError) as caught:
+            hold(inventory, line(tent, 1), missing)
+
+        assert caught.value.item_id == "unknown"
+        assert now(inventory, tent).reserved == 0
+
+    def test_committed_units_leave(self, inventory, tent):
+        """On hand and reserved go down together, and again changes nothing."""
+        reservation = hold(inventory, line(tent, 2))
+
+        committed = inventory.commit_reservation(CommitReservation(**named(reservation)))
+        again = inventory.commit_reservation(CommitReservation(**named(reservation)))
+
+        assert committed.state is ReservationState.COMMITTED
+        assert again == committed
+        assert (now(inventory, tent).on_hand, now(inventory, tent).reserved) == (3, 0)
+        assert kinds(inventory, tent) == ["commit", "reserve", "opening"]
+
+    def test_released_units_can_be_had_again(self, inventory, tent):
+        """And again changes nothing."""
+        reservation = hold(inventory, line(tent, 5))
+
+        released = inventory.release_reservation(ReleaseReservation(**named(reservation)))
+
+        assert released == inventory.release_reservation(ReleaseReservation(**named(reservation)))
+        assert now(inventory, tent).available == 5
+        assert inventory.get_item(GetItem(item_id=tent.item_id)).status == "available"
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [("commit", "release"), ("release", "commit"), ("commit", "extend")]
+    )
+    def test_a_closed_reservation_stays_closed(self, inventory, tent, first, second):
+        """What was sold is not given back, what was given back is not sold."""
+        verbs = {
+            "commit": lambda it: inventory.commit_reservation(CommitReservation(**named(it))),
+            "release": lambda it: inventory.release_reservation(ReleaseReservation(**named(it))),
+            "extend": lambda it: inventory.extend_reservation(
+                ExtendReservation(**named(it), ttl_seconds=60)
+            ),
+        }
+        reservation = hold(inventory, line(tent, 2))
+        verbs[first](reservation)
+
+        with pytest.raises(ReservationClosedError):
+            verbs[second](reservation)
+
+    @pytest.mark.parametrize("swept", [False, True])
+    def test_an_expired_reservation_is_expired_swept_or_not(
+        self, inventory, behind, time, tent, swept
+    ):
+        """From the very instant on."""
+        reservation = hold(inventory, line(tent, 2), ttl_seconds=60)
+        time.pass_by(seconds=60)
+        if swept:
+            assert behind.expire_reservations(ExpireReservations()).expired == 1
+
+        assert (
+            inventory.get_reservation(GetReservation(**named(reservation))).state
+            is ReservationState.EXPIRED
+        )
+        for refused in (
+            lambda: inventory.commit_reservation(CommitReservation(**named(reservation))),
+            lambda: inventory.release_reservation(ReleaseReservation(**named(reservation))),
+            lambda: inventory.extend_reservation(
+                ExtendReservation(**named(reservation), ttl_seconds=60)
+            ),
+        ):
+            with pytest.raises(ReservationExpiredError):
+                refused()
+
+    @pytest.mark.parametrize(
+        "verb", ["reserve", "adjust", "transfer", "count", "edit", "delete", "batch"]
+    )
+    def test_units_that_are_due_stand_in_nobodys_way(self, inventory, time, tent, verb):
+        """A verb refused because of promised units first expires what is due, then tries once more."""
+        other = inventory.create_item(
+            CreateItem(sku="TENT", name="Tent", quantity=0, category="tents", location="B")
+        )
+        hold(inventory, line(tent, 5), ttl_seconds=60)
+        time.pass_by(seconds=60)
+        ref = {"item_id": tent.item_id, "sku": tent.sku}
+
+        {
+            "reserve": lambda: hold(inventory, line(tent, 5)),
+            "adjust": lambda: inventory.adjust_stock(AdjustStock(**ref, delta=-5, reason="sold")),
+            "transfer": lambda: inventory.transfer_stock(
+                TransferStock(
+                    source=ItemRef(**ref),
+                    destination=ItemRef(item_id=other.item_id, sku="TENT"),
+                    quantity=5,
+                )
+            ),
+            "count": lambda: inventory.count_stock(CountStock(**ref, quantity=0)),
+            "edit": lambda: inventory.update_item(UpdateItem(**ref, quantity=0)),
+            "delete": lambda: inventory.delete_item(DeleteItem(**ref)),
+            "batch": lambda: inventory.batch_items(
+                BatchItems(items=(UpdateItem(**ref, quantity=0),))
+            ),
+        }[verb]()
+
+    def test_extending_never_shortens_and_ends_after_31_days(self, inventory, time, tent):
+        """A cart that is kept alive for ever would be a leak."""
+        reservation = hold(inventory, line(tent, 1), ttl_seconds=3600)
+
+        same = inventory.extend_reservation(ExtendReservation(**named(reservation), ttl_seconds=60))
+        assert same.expires_at == reservation.expires_at
+
+        month = 31 * 24 * 3600
+        time.pass_by(minutes=30)
+        longest = inventory.extend_reservation(
+            ExtendReservation(**named(reservation), ttl_seconds=month)
+        )
+        made = reservation.created_at.as_datetime()
+        assert longest.expires_at.as_datetime() == made + timedelta(seconds=month)
+
+    def test_an_unknown_reservation_is_not_found(self, inventory):
+        """Whatever is asked of it."""
+        for ask in (
+            lambda: inventory.get_reservation(GetReservation(reservation_id="x")),
+            lambda: inventory.commit_reservation(CommitReservation(reservation_id="x")),
+            lambda: inventory.release_reservation(ReleaseReservation(reservation_id="x")),
+            lambda: inventory.extend_reservation(
+                ExtendReservation(reservation_id="x", ttl_seconds=60)
+            ),
+        ):
+            with pytest.raises(ReservationNotFoundError):
+                ask()
+
+    def test_a_transfer_is_between_two_items_of_one_sku(self, inventory, tent, stove):
+        """Refused before anything is read."""
+        ref = ItemRef(item_id=tent.item_id, sku="TENT")
+
+        with pytest.raises(SameItemError):
+            inventory.transfer_stock(TransferStock(source=ref, destination=ref, quantity=1))
+        with pytest.raises(SkuMismatchError):
+            inventory.transfer_stock(
+                TransferStock(
+                    source=ref, destination=ItemRef(item_id=stove.item_id, sku="STOVE"), quantity=1
+                )
+            )
+
+    def test_a_count_says_what_it_expected(self, inventory, tent):
+        """Whoever counted an hour ago must not undo what was sold since."""
+        ref = {"item_id": tent.item_id, "sku": tent.sku}
+
+        with pytest.raises(StaleQuantityError) as caught:
+            inventory.count_stock(CountStock(**ref, quantity=4, expected_quantity=6))
+
+        assert caught.value.facts["quantity"] == 5
+        assert (
+            inventory.count_stock(
+                CountStock(**ref, quantity=4, expected_quantity=5)
+            ).item.level.on_hand
+            == 4
+        )
+
+    def test_the_ledger_is_paged_newest_first_and_ends_with_the_opening(self, inventory, tent):
+        """Whatever the page size, each entry once; also after the item is gone."""
+        ref = {"item_id": tent.item_id, "sku": tent.sku}
+        for delta in (1, 2, 3):
+            inventory.adjust_stock(AdjustStock(**ref, delta=delta, reason="delivery"))
+        inventory.delete_item(DeleteItem(**ref))
+
+        for size in range(1, 6):
+            walked, token = [], None
+            while True:
+                page = inventory.list_movements(
+                    ListMovements(**ref, page_size=size, page_token=token)
+                )
+                assert len(page.items) <= size
+                walked += page.items
+                if (token := page.next_cursor) is None:
+                    break
+            assert [movement.seq for movement in walked] == [3, 2, 1, 0]
+            assert [movement.on_hand for movement in walked] == [11, 8, 6, 5]
+
+    def test_an_item_that_never_moved_has_an_opening_entry(self, inventory, tent):
+        """And one that never was has no ledger."""
+        page = inventory.list_movements(ListMovements(item_id=tent.item_id, sku=tent.sku))
+        assert [(movement.kind, movement.on_hand) for movement in page.items] == [("opening", 5)]
+
+        with pytest.raises(ItemNotFoundError):
+            inventory.list_movements(ListMovements(item_id="x", sku="y"))
+
+    # Idempotency
+
+    def test_a_key_is_served_once_and_answered_alike(self, inventory, tent):
+        """Sent again, the request has no second effect, and says that it is a replay."""
+        first, again = adjusting(tent), adjusting(tent)
+
+        answers = inventory.adjust_stock(first), inventory.adjust_stock(again)
+
+        assert answers[0] == answers[1]
+        assert (first.idempotency_key.replayed, again.idempotency_key.replayed) == (False, True)
+        assert now(inventory, tent).on_hand == 4
+
+    def test_a_replay_is_answered_also_where_the_request_could_not_be_served_again(
+        self, inventory, tent
+    ):
+        """The stock that is missing now is what this very request took."""
+        first = inventory.adjust_stock(adjusting(tent, delta=-5))
+
+        assert inventory.adjust_stock(adjusting(tent, delta=-5)) == first
+
+    def test_another_request_under_the_same_key_is_refused(self, inventory, tent):
+        """Other fields, or another operation."""
+        inventory.adjust_stock(adjusting(tent))
+
+        with pytest.raises(KeyReusedError):
+            inventory.adjust_stock(adjusting(tent, delta=-2))
+        with pytest.raises(KeyReusedError):
+            inventory.create_item(
+                CreateItem(
+                    sku="S", name="N", quantity=1, category="c", idempotency_key=IdempotencyKey("k")
+                )
+            )
+        assert now(inventory, tent).on_hand == 4
+
+    def test_two_callers_may_use_the_same_key(self, inventory, tent):
+        """A key is its caller's own."""
+        for scope in ("alice", "bob"):
+            command = adjusting(tent)
+            key = IdempotencyKey("k", scope=scope)
+            inventory.adjust_stock(
+                AdjustStock(
+                    item_id=tent.item_id,
+                    sku="TENT",
+                    delta=-1,
+                    reason=command.reason,
+                    idempotency_key=key,
+                )
+            )
+
+        assert now(inventory, tent).on_hand == 3
+
+    def test_a_refused_request_leaves_its_key_free(self, inventory, tent):
+        """It may succeed later, under the same key."""
+        with pytest.raises(InsufficientStockError):
+            inventory.adjust_stock(adjusting(tent, delta=-6))
+        inventory.adjust_stock(adjusting(tent, delta=1, key="other"))
+
+        inventory.adjust_stock(adjusting(tent, delta=-6))
+
+        assert now(inventory, tent).on_hand == 0
+
+    def test_a_key_is_forgotten_after_a_day(self, inventory, behind, repository, time, tent):
+        """Whether or not its record has been deleted yet."""
+        inventory.adjust_stock(adjusting(tent))
+        time.pass_by(hours=24)
+        inventory.adjust_stock(adjusting(tent))
+        assert now(inventory, tent).on_hand == 3
+
+        time.pass_by(hours=25)
+        assert repository.purge(behind._now()) > 0
+        assert repository.get_served(IdempotencyKey("k").record_id) is None
+        inventory.adjust_stock(adjusting(tent))
+        assert now(inventory, tent).on_hand == 2
+
+    @pytest.mark.parametrize(
+        "operation",
+        ["create", "reserve", "commit", "release", "extend", "count", "transfer", "batch"],
+    )
+    def test_every_verb_replays_its_answer(self, inventory, tent, operation):
+        """The very value, read back from the record."""
+        other = inventory.create_item(
+            CreateItem(sku="TENT", name="B", quantity=0, category="c", reorder_point=3)
+        )
+        held = hold(inventory, line(tent, 1), reference="cart")
+        key = {"idempotency_key": IdempotencyKey("k")}
+        ref = {"item_id": tent.item_id, "sku": tent.sku}
+        ask = {
+            "create": lambda: inventory.create_item(
+                CreateItem(
+                    sku="S",
+                    name="N",
+                    quantity=1,
+                    category="c",
+                    price="1.25",
+                    reorder_point=1,
+                    **key,
+                )
+            ),
+            "reserve": lambda: hold(inventory, line(tent, 1), **key),
+            "commit": lambda: inventory.commit_reservation(CommitReservation(**named(held), **key)),
+            "release": lambda: inventory.release_reservation(
+                ReleaseReservation(**named(held), **key)
+            ),
+            "extend": lambda: inventory.extend_reservation(
+                ExtendReservation(**named(held), ttl_seconds=2000, **key)
+            ),
+            "count": lambda: inventory.count_stock(CountStock(**ref, quantity=3, **key)),
+            "transfer": lambda: inventory.transfer_stock(
+                TransferStock(
+                    source=ItemRef(**ref),
+                    destination=ItemRef(item_id=other.item_id, sku="TENT"),
+                    quantity=1,
+                    **key,
+                )
+            ),
+            "batch": lambda: inventory.batch_items(
+                BatchItems(
+                    items=(
+                        {"sku": "S", "name": "N", "quantity": 1, "category": "c"},
+                        {**ref, "quantity": 2},
+                    ),
+                    **key,
+                )
+            ),
+        }[operation]
+
+        first, again = ask(), ask()
+
+        assert again == first
+        assert type(again) is type(first)
+        assert key["idempotency_key"].replayed
+
+    # Batches
+
+    def test_a_batch_creates_and_updates_in_one_write(self, inventory, tent):
+        """A row with an id updates that item; the others create one."""
+        results = inventory.batch_items(
+            BatchItems(
+                items=(
+                    {"sku": "NEW", "name": "New", "quantity": 1, "category": "c"},
+                    {"item_id": tent.item_id, "sku": "TENT", "name": "Big tent", "quantity": 9},
+                )
+            )
+        )
+
+        assert [(row.created, row.sku, row.version, row.seq) for row in results] == [
+            (True, "NEW", 1, 0),
+            (False, "TENT", 2, 1),
+        ]
+
+    def test_one_refused_row_refuses_all(self, inventory, tent):
+        """And says which, and why."""
+        rows = (
+            {"sku": "NEW", "name": "New", "quantity": 1, "category": "c"},
+            {"item_id": "unknown", "sku": "X", "name": "Y"},
+            {"item_id": tent.item_id, "sku": "TENT", "name": "Z", "if_match": '"7-0"'},
+        )
+
+        with pytest.raises(BatchRefusedError) as caught:
+            inventory.batch_items(BatchItems(items=rows))
+
+        assert {index: error.code for index, error in caught.value.refused.items()} == {
+            1: "item_not_found",
+            2: "precondition_failed",
+        }
+        assert inventory.get_item(GetItem(item_id=tent.item_id)).name == "Tent"
+
+    def test_an_invalid_row_refuses_all_by_the_place_of_the_field(self, inventory):
+        """Before anything is read."""
+        with pytest.raises(ValidationError) as caught:
+            inventory.batch_items(BatchItems(items=({"sku": "", "quantity": 1}, 5)))
+
+        assert {fault.field for fault in caught.value.faults} == {
+            *("items[0].sku", "items[0].name", "items[0].category", "items[1]"),
+        }
+
+    def test_by_the_row_the_others_go_on(self, inventory, tent):
+        """Each row has its own answer, and its own key."""
+        rows = (
+            {"sku": "NEW", "name": "New", "quantity": 1, "category": "c"},
+            {"sku": ""},
+            {"item_id": "unknown", "sku": "X", "name": "Y"},
+            {"item_id": tent.item_id, "sku": "TENT", "quantity": 8},
+        )
+        sent = BatchItems(items=rows, mode="per_row", idempotency_key=IdempotencyKey("k"))
+
+        first, again = inventory.batch_items(sent), inventory.batch_items(sent)
+
+        assert [row.error and row.error.code for row in first] == [
+            None,
+            "validation_failed",
+            "item_not_found",
+            None,
+        ]
+        assert (first[0], first[3]) == (again[0], again[3])
+        assert now(inventory, tent).seq == 1
+
+    def test_a_batch_names_each_item_once(self, inventory, tent):
+        """Two rows of one item would be one row too many in one transaction."""
+        row = {"item_id": tent.item_id, "sku": "TENT", "name": "A"}
+
+        with pytest.raises(DuplicateRowError):
+            inventory.batch_items(BatchItems(items=(row, {**row, "name": "B"})))
+
+    def test_if_match_travels_in_a_batch_row(self, inventory, tent):
+        """The same tag as in the header."""
+        row = {"item_id": tent.item_id, "sku": "TENT", "name": "A", "if_match": tent.etag}
+
+        [result] = inventory.batch_items(BatchItems(items=(row,)))
+
+        assert (result.version, IfMatch.parse(tent.etag).versions) == (2, frozenset({1}))
