@@ -52,6 +52,13 @@ def dynamodb_local(session: nox.Session) -> None:
 
 
 @nox.session
+def api_fuzz_short(session: nox.Session) -> None:
+    """Ask a live server, for seconds, the same requests each time."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-m", "fuzz", *session.posargs)
+
+
+@nox.session
 def api_fuzz(session: nox.Session) -> None:
     """Ask a live server, for minutes, all that the OpenAPI document allows, and what it does not."""
     session.install("-e", ".[dev]")
@@ -62,7 +69,7 @@ def api_fuzz(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The console page in a real browser (Chromium or Chrome, found on the PATH); with UPDATE_DOCS=1, new pictures for the README."""
+    """The console page in a real browser: Chromium or Chrome, found on the PATH. UPDATE_DOCS=1 takes the README's pictures."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", "-m", "browser", "tests/browser", *session.posargs)
 
@@ -105,6 +112,13 @@ def bundle(session: nox.Session) -> None:
     """The code of all Lambda functions, in build/bundle; `nox -s bundle -- --help` tells of other ways to make it."""
     session.install("--require-hashes", "-r", "deploy/bundle-requirements.txt")
     session.run("python", "-m", "deploy.bundle", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as a site, in build/site: no warning, no broken link, nothing from other hosts."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", *session.posargs, "docs", "build/site")
 
 
 @nox.session

@@ -43,6 +43,7 @@ def fuzz(folder, *options, published=None):
     return done.returncode, f"{done.stdout}{done.stderr}", log
 
 
+@pytest.mark.fuzz
 def test_a_short_look_finds_nothing(tmp_path):
     """The same requests each time, and few of each kind."""
     code, said, log = fuzz(
@@ -53,6 +54,7 @@ def test_a_short_look_finds_nothing(tmp_path):
     assert '"level": "ERROR"' not in log
 
 
+@pytest.mark.fuzz
 def test_a_document_that_is_wrong_is_noticed(tmp_path):
     """What is passed over leaves enough to see that a bound, a header and a member are not what they are said to be."""
     wrong = document()
