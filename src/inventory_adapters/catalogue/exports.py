@@ -1,0 +1,103 @@
+"""Write the items to a CSV file that a spreadsheet opens and that can be imported again."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike, fsdecode
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+from inventory.commands import ListItems
+from inventory.items import Item
+from inventory.paging import Page
+from inventory_adapters.catalogue.csv_file import guarded
+from inventory_adapters.catalogue.native import COLUMNS
+
+__all__ = ["Shelves", "export_items"]
+
+# With the mark at its start that tells Excel the encoding.
+_ENCODING: Final = "utf-8-sig"
+
+
+class Shelves(Protocol):
+    """What of `Inventory` an export needs."""
+
+    def list_items(self, query: ListItems) -> Page[Item]:
+        """See `Inventory.list_items`."""
+
+
+def export_items(inventory: Shelves, file: str | PathLike[str] | IO[bytes]) -> int:
+    """
+    Write all items, and return how many.
+
+    Each row carries the `version` and the `seq` of its item: imported again, it changes nothing that has changed since. A file
+    that is given by its path appears when it is complete, and not before.
+    """
+    count = 0
+    with _opened(file) as raw:
+        write = csv.writer(_Encoded(raw), lineterminator="\r\n").writerow
+        write(COLUMNS)
+        for item in _all(inventory):
+            write(_cells(item))
+            count += 1
+    return count
+
+
+def _all(inventory: Shelves) -> Iterator[Item]:
+    token = None
+    while True:
+        page = inventory.list_items(ListItems(page_size=100, page_token=token))
+        yield from page.items
+        token = page.next_cursor
+        if token is None:
+            return
+
+
+def _cells(item: Item) -> list[Any]:
+    return [
+        guarded(item.item_id),
+        guarded(item.sku),
+        guarded(item.name),
+        guarded(item.description),
+        item.level.on_hand,
+        guarded(f"{item.price:f}"),
+        guarded(item.category),
+        guarded(item.status),
+        guarded(item.location),
+        item.reorder_point,
+        item.version,
+        item.level.seq,
+    ]
+
+
+class _Encoded:
+    """Text written to a file of bytes: unlike a `TextIOWrapper`, it leaves the file to whom it belongs."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._encoding = _ENCODING
+
+    def write(self, text: str) -> int:
+        self._raw.write(text.encode(self._encoding))
+        self._encoding = "utf-8"
+        return len(text)
+
+
+@contextmanager
+def _opened(file: str | PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
+    if not isinstance(file, str | PathLike):
+        yield file
+        return
+    path = Path(fsdecode(file))
+    if path.exists() and not path.is_file():
+        # A pipe, /dev/stdout: there is nothing that could take its place.
+        with path.open("wb") as raw:
+            yield raw
+        return
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as raw:
+            yield raw
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
