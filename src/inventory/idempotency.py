@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 KEPT_SECONDS: Final = 24 * 60 * 60
 
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -129,9 +131,11 @@ def thaw(kind: Any, text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if attrs.has(type(value)):
-        fields = attrs.fields(type(value))
-        return _plain({field.name: getattr(value, field.name) for field in fields})
+    kind: type = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is Decimal:
+        return str(value)
     if isinstance(value, Mapping):
         # What was not sent leaves no trace: written as a text, it would be one that somebody could send.
         return {name: _plain(part) for name, part in value.items() if part is not UNSET}
@@ -139,7 +143,13 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, set | frozenset):
         return sorted(_plain(part) for part in value)
-    return str(value) if isinstance(value, Decimal) else value
+    names = _field_names(kind)
+    return _plain({name: getattr(value, name) for name in names}) if names else value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind)) if attrs.has(kind) else ()
 
 
 @cache

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from os import urandom
 from typing import Any, Final, TypeVar
-from uuid import uuid4
+from uuid import UUID
 
 import attrs
 from attrs import frozen
@@ -124,7 +125,18 @@ def _now() -> datetime:
 
 
 def _new_id() -> str:
-    return str(uuid4())
+    """
+    Return a UUID of version 7: milliseconds since 1970, then 74 random bits.
+
+    Ids that are made together stand together in an index. Random ones would touch another page of it for each item.
+
+    Source: RFC 9562, section 5.7.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    bits = milliseconds << 80 | int.from_bytes(urandom(10))
+    bits = bits & ~(0xF << 76) | 0x7 << 76  # version
+    bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
+    return str(UUID(int=bits))
 
 
 @frozen

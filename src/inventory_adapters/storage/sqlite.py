@@ -56,6 +56,9 @@ APPLICATION_ID: Final = 0x74617069
 # How long a writer waits for its turn; less where the deadline of the request is nearer.
 _BUSY_SECONDS: Final = 2.0
 
+# What the writer keeps of the file in memory: the indexes' pages that an import comes back to again and again.
+_WRITER_CACHE_KB: Final = 32_000
+
 # Rows of the index that are looked at for one page of a list with more filters than its index has: enough that pages are
 # full but for the rarest filters, and never the whole of a large table for the sake of one page.
 _WINDOW: Final = 2_000
@@ -742,6 +745,7 @@ def _opened(path: Path, durability: Durability) -> sqlite3.Connection:
         _migrate(db)
         _turn_on_wal(db, path)
         db.execute(f"PRAGMA synchronous = {durability}")
+        db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
         # Only macOS has it: there a plain fsync leaves the last writes in the drive's cache.
         db.execute(f"PRAGMA fullfsync = {int(durability == 'full')}")
     except sqlite3.Error as error:
