@@ -1,11 +1,12 @@
 """
-Runs the examples of a document: ``console`` blocks in a shell beside a server, ``pycon`` blocks as doctests.
+Runs the examples of a document: ``console`` blocks in a shell, beside servers; ``pycon`` blocks in one Python session.
 
 What an example prints must be what the document says, but for what differs with each run: ids, times, tokens and request ids.
 An id that a document shows stands for the one of this run from then on, so that a reader can follow it through the page.
 ``UPDATE_DOCS=1 pytest tests/test_readme.py`` writes what was printed into the documents.
 """
 
+import doctest
 import re
 import subprocess
 from pathlib import Path
@@ -16,10 +17,12 @@ BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | 
 VARIES = re.compile(
     r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     r"|(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00)"
+    r"|(?P<minute>\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?)"
     r"|(?P<date>(?<=date: )[^\r\n]+)"
     r'|(?P<token>(?<="next_page_token": ")[\w-]+)'
     r"|(?P<length>(?<=content-length: )\d+)"
 )
+_EXPORT = re.compile(r"export (\w+)=(\S*)")
 
 
 @define
@@ -30,8 +33,9 @@ class Example:
     expected: str
 
 
-def blocks(document, language):
-    return [match["text"] for match in BLOCK.finditer(document) if match["language"] == language]
+def blocks(document, *languages):
+    """The blocks of *document* that are in one of *languages*, in their order."""
+    return [match["text"] for match in BLOCK.finditer(document) if match["language"] in languages]
 
 
 def examples(block):
@@ -49,34 +53,27 @@ def examples(block):
 
 @define
 class Console:
-    """A shell in *folder*, in which the documents' server address means the one at *port*."""
+    """A shell in *folder*, in which the addresses of the documents mean those of this run: *ports* has one for each."""
 
     folder: Path
     environ: dict
-    port: int
+    ports: dict
     known: dict = field(factory=dict)
 
-    def run(self, command):
-        for shown, real in self.known.items():
-            command = command.replace(shown, real)
-        done = subprocess.run(
-            ["bash", "-c", command.replace("localhost:8080", f"localhost:{self.port}")],
-            cwd=self.folder,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        return done.stdout.replace("\r", "").replace(f":{self.port}", ":8080")
+    def check(self, block):
+        """Run all of *block*; return it with what was printed."""
+        printed = ""
+        for example in examples(block):
+            command = "\n> ".join(example.command.rstrip("\n").split("\n"))
+            printed += f"$ {command}\n{self._check(example)}"
+        return printed
 
-    def check(self, example):
+    def _check(self, example):
         """Run *example*; return what it printed, in the document's own words where only varying parts differ."""
-        printed = self.run(example.command)
+        printed = self._run(example.command)
         if not printed.endswith("\n") and printed:
             printed += "\n"
-        same = VARIES.sub(_kind, printed) == VARIES.sub(_kind, example.expected)
+        same = alike(printed, example.expected)
         for kind in ("id", "token"):
             shown, real = (
                 [match[0] for match in VARIES.finditer(text) if match.lastgroup == kind]
@@ -88,6 +85,83 @@ class Console:
             printed = printed.replace(now, before)
         return example.expected if same else printed
 
+    def _run(self, command):
+        for shown, real in self.known.items():
+            command = command.replace(shown, real)
+        command = self.here(command)
+        if export := _EXPORT.fullmatch(command.strip()):
+            self.environ[export[1]] = export[2]
+            return ""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        printed = done.stdout.replace("\r", "")
+        for shown, real in self.ports.items():
+            printed = printed.replace(f":{real}", f":{shown}")
+        return printed
+
+    def here(self, text):
+        """Return *text* with the addresses of this run."""
+        for shown, real in self.ports.items():
+            text = text.replace(f"localhost:{shown}", f"localhost:{real}")
+        return text
+
+
+class Session(doctest.DocTestRunner):
+    """A Python session, from the first ``pycon`` block of a document to the last."""
+
+    def __init__(self, console):
+        super().__init__(optionflags=doctest.ELLIPSIS)
+        self._console = console
+        self._globals = {"__name__": "example"}
+        self._printed = {}
+
+    def check(self, block):
+        """Run all of *block*; return it with what was printed."""
+        parts = doctest.DocTestParser().parse(self._console.here(block))
+        found = [part for part in parts if isinstance(part, doctest.Example)]
+        test = doctest.DocTest(found, self._globals, "document", None, None, None)
+        self._printed.clear()
+        self.run(test, out=lambda _: None, clear_globs=False)
+        self._globals = test.globs
+        shown = doctest.DocTestParser().parse(block)
+        return "".join(
+            part if isinstance(part, str) else _prompted(part.source) + self._printed[id(real)]
+            for part, real in zip(shown, parts, strict=True)
+        )
+
+    def report_start(self, out, test, example):
+        """Say nothing."""
+
+    def report_success(self, out, test, example, got):
+        """Keep what the document says."""
+        self._printed[id(example)] = example.want
+
+    def report_failure(self, out, test, example, got):
+        """Keep what was printed, unless it differs in nothing but what varies."""
+        self._printed[id(example)] = example.want if alike(got, example.want) else got
+
+    def report_unexpected_exception(self, out, test, example, exc_info):
+        """Keep the error."""
+        self._printed[id(example)] = f"{exc_info[0].__name__}: {exc_info[1]}\n"
+
+
+def alike(printed, expected):
+    """Tell whether two texts differ in nothing but what differs with each run."""
+    return VARIES.sub(_kind, printed) == VARIES.sub(_kind, expected)
+
 
 def _kind(match):
     return f"<{match.lastgroup}>"
+
+
+def _prompted(source):
+    first, *rest = source.splitlines()
+    return "".join([f">>> {first}\n", *(f"... {line}".rstrip() + "\n" for line in rest)])
