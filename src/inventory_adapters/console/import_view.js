@@ -95,7 +95,7 @@ async function run(file, options, report) {
   Object.values(rows).forEach((found) => found.sort((a, b) => a.line - b.line));
   tally.textContent = inWords(counts);
   if (failure) notes.append(h("p", { class: "refusal", role: "alert" }, failure.message, stopped(counts)));
-  else notice(`${file.name}: ${inWords(counts)}.`);
+  else notice(counts.refused ? `Done, but for ${counted(counts.refused, "refused row")}.` : "All rows are imported.");
   notes.append(...["refused", "created", "updated", "unchanged"].filter((it) => counts[it]).map((it) => outcomePart(it, rows[it], counts[it])));
 }
 

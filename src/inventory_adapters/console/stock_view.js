@@ -31,7 +31,7 @@ const FILTERS = ["category", "status", "location", "low_stock", "sku"];
 const shown = { search: "", sort: "name", descending: false, page: 0 };
 
 export async function stockView({ query, signal }) {
-  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+  const filters = filtersIn(query);
   const rows = [];
   const state = { token: undefined, isLoading: true, error: null };
   const table = h("div", {});
@@ -99,17 +99,17 @@ function searchBar(filters, suggestions, render) {
     spellcheck: "false",
     oninput: () => {
       Object.assign(shown, { search: search.value.trim(), page: 0 });
-      if (filters.sku && !search.value) go({ ...filters, sku: "" });
+      if (filters.sku && !search.value) filterBy("sku", "");
       else render();
     },
     // Not on submit: a form with several fields and no button has none.
     onkeydown: (event) => {
-      if (event.key === "Enter") findExactly(search.value.trim(), filters);
+      if (event.key === "Enter") findExactly(search.value.trim());
     },
   });
   const change = (name) => (event) => {
     const { type, checked, value } = event.target;
-    go({ ...filters, [name]: type === "checkbox" ? (checked ? "true" : "") : value.trim() });
+    filterBy(name, type === "checkbox" ? (checked ? "true" : "") : value.trim());
   };
   return h(
     "form",
@@ -154,7 +154,7 @@ function suggest(suggestions, rows) {
   }
 }
 
-async function findExactly(sku, filters) {
+async function findExactly(sku) {
   if (!sku) return;
   let found;
   try {
@@ -164,12 +164,18 @@ async function findExactly(sku, filters) {
     return;
   }
   if (found.length === 1) location.hash = addressOf(found[0]);
-  else if (found.length > 1) go({ ...filters, sku });
+  else if (found.length > 1) filterBy("sku", sku);
   else notice(`No item has exactly the SKU “${sku}”.`);
 }
 
-function go(filters) {
-  const given = Object.entries(filters).filter(([, value]) => value);
+function filtersIn(query) {
+  return Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+}
+
+/** Change one filter of the address, which may be ahead of what is shown. */
+function filterBy(name, value) {
+  const filters = { ...filtersIn(new URLSearchParams(location.hash.split("?")[1])), [name]: value };
+  const given = Object.entries(filters).filter(([, it]) => it);
   Object.assign(shown, { page: 0 }, filters.sku ? { search: "" } : {});
   location.hash = given.length ? `#/?${new URLSearchParams(given)}` : "#/";
 }

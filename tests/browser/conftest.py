@@ -1,0 +1,142 @@
+"""Chromium beside a server of its own, and a watch on what no page may do."""
+
+import shutil
+
+import httpx
+import pytest
+from attrs import define, field
+from playwright.sync_api import expect, sync_playwright
+
+from tests.local_server import created, serving
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# It would call home otherwise.
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+expect.set_options(timeout=10_000)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.fail(f"There is no {' or '.join(BROWSERS)} on the PATH.", pytrace=False)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    with serving(tmp_path / "log", "--memory") as running:
+        yield running
+
+
+@define
+class Api:
+    """What others do to the same stock meanwhile."""
+
+    client: httpx.Client
+
+    def create(self, **fields):
+        return created(self.client, **fields)
+
+    def item(self, item):
+        answer = self.client.get(f"/items/{item['item_id']}", params={"sku": item["sku"]})
+        return answer.json()["item"]
+
+    def items(self, **filters):
+        return self.client.get("/items", params=filters).json()["items"]
+
+    def put(self, item, **fields):
+        body = {"sku": item["sku"], **fields}
+        self.client.put(f"/items/{item['item_id']}", json=body).raise_for_status()
+
+    def movements(self, item):
+        answer = self.client.get(f"/items/{item['item_id']}/movements", params={"sku": item["sku"]})
+        return answer.json()["movements"]
+
+
+@pytest.fixture
+def api(server):
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        yield Api(client)
+
+
+@define(slots=False)  # Playwright leaves a note on whatever it calls a method of.
+class Watch:
+    """
+    What pages did that none may do.
+
+    Attributes:
+        url: The only server that a page may talk to.
+        faults: One line each.
+    """
+
+    url: str
+    faults: list[str] = field(factory=list)
+
+    def over(self, page):
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        page.on("request", self._asked)
+        page.on("dialog", lambda dialog: (self.faults.append("a dialog"), dialog.dismiss()))
+        page.add_init_script(
+            "addEventListener('securitypolicyviolation', (event) =>"
+            " console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`))"
+        )
+        return page
+
+    def _said(self, message):
+        # Chromium reports each refused request; those are the server's to refuse.
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load"):
+            self.faults.append(f"console: {message.text}")
+
+    def _asked(self, request):
+        if not request.url.startswith(f"{self.url}/"):
+            self.faults.append(f"request to {request.url}")
+
+
+@pytest.fixture
+def watch(server):
+    """A page is silent, opens no dialog, keeps to its policy, and asks nobody but our server."""
+    watching = Watch(server.url)
+    yield watching
+    assert watching.faults == []
+
+
+@pytest.fixture
+def open_page(chromium, server, watch):
+    """Open the console in a window of a given size, on a given view."""
+    contexts = []
+
+    def opened(view="", *, width=1280, height=860, scheme="light"):
+        context = chromium.new_context(
+            base_url=server.url,
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            locale="en-GB",
+            timezone_id="UTC",
+        )
+        contexts.append(context)
+        page = watch.over(context.new_page())
+        page.goto(f"/#/{view}")
+        expect(page.locator("h1")).to_be_visible()
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()

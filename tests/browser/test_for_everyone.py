@@ -1,0 +1,135 @@
+"""Without a mouse, on a small screen, with a screen reader, in the dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+VIEWS = ("", "new", "reservations", "import")
+LONG = "W" * 128
+
+
+@pytest.fixture
+def item(api):
+    """An item whose every text is as long as one may be, without a place to break it; it has moved, and is low."""
+    made = api.create(
+        sku=LONG,
+        name=LONG * 2,
+        category=LONG,
+        location=LONG,
+        description=LONG * 4,
+        quantity=1_000_000_000,
+        price="99999999999.9999",
+        reorder_point=1_000_000_000,
+    )
+    line = {"item_id": made["item_id"], "sku": LONG, "quantity": 999_999_999}
+    answer = api.client.post("/reservations", json={"lines": [line], "reference": LONG})
+    made["reservation_id"] = answer.json()["reservation"]["reservation_id"]
+    return made
+
+
+def tab_to(page, locator):
+    """Press Tab until *locator* has the focus; it has to be seen on the way."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert style != "none", page.evaluate("document.activeElement.outerHTML")
+        if locator.evaluate("it => it === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not lead to {locator}")
+
+
+def test_the_main_journey_without_a_mouse(page, api):
+    """Create, adjust, reserve and commit with keys alone; the focus is always to be seen."""
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("link", name="New item"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    for label, text in {
+        "SKU": "MUG-1",
+        "Name": "Mug",
+        "Category": "kitchen",
+        "On hand": "5",
+    }.items():
+        tab_to(page, page.get_by_label(label))
+        page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Mug")).to_be_focused()
+
+    tab_to(page, page.get_by_label("Change"))
+    page.keyboard.type("-1")
+    tab_to(page, page.get_by_label("Reason"))
+    page.keyboard.type("broken")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notices")).to_have_text("Adjusted: 4 units on hand now.")
+    expect(page.get_by_label("Change")).to_be_focused()
+
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("tab", name="Adjust")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Reserve")).to_be_focused()
+    tab_to(page, page.get_by_label("Units", exact=True))
+    page.keyboard.type("2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notices")).to_contain_text("Reserved.")
+
+    tab_to(page, page.locator(".movements").get_by_role("link").first)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Reservations")).to_be_focused()
+    tab_to(page, page.get_by_role("button", name="Commit"))
+    page.keyboard.press("Enter")
+    expect(page.locator(".reservation")).to_contain_text("Committed")
+    expect(page.locator(".reservation h3")).to_be_focused()
+    page.keyboard.press("Escape")
+
+    expect(page.locator(".items")).to_contain_text("Mug")
+    [item] = api.items()
+    assert (item["quantity"], item["reserved"]) == (2, 0)
+
+
+@pytest.mark.parametrize("width", [360, 1920])
+def test_nothing_is_wider_than_the_window(open_page, item, width):
+    """From a small phone to a large screen, with the longest of texts, no view scrolls sideways."""
+    page = open_page(width=width)
+    views = [*VIEWS, f"items/{item['item_id']}/{LONG}", f"reservations/{item['reservation_id']}"]
+    for view in views:
+        page.goto(f"/#/{view}")
+        expect(page.locator("h1")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") == width, view
+
+    page.goto(f"/#/items/{item['item_id']}/{LONG}")
+    page.get_by_role("tab", name="Reserve").click()
+    page.get_by_role("button", name="Add to a larger one").click()
+    expect(page.locator(".line")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_fault(open_page, api, item, scheme, width):
+    """Contrast, names, roles and structure, in both schemes, on every view."""
+    api.create(sku="MUG-1", name="Mug", quantity=3, reorder_point=3)
+    api.create(sku="MUG-2", name="Cup", quantity=0, status="discontinued")
+    page = open_page(width=width, scheme=scheme)
+    views = [*VIEWS, f"items/{item['item_id']}/{LONG}", f"reservations/{item['reservation_id']}"]
+    for view in views:
+        page.goto(f"/#/{view}")
+        page.wait_for_load_state("networkidle")
+        found = Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_motion_is_for_those_who_want_it(page, api):
+    """Who asked for less motion sees none."""
+    api.create(quantity=3)
+    page.reload()
+
+    bar = page.locator(".level-available").first
+    expect(bar).to_be_attached()
+
+    assert bar.evaluate("it => getComputedStyle(it).transitionDuration") in ("0s", "1e-05s")

@@ -1,0 +1,94 @@
+"""Text is only ever text, and the page keeps to itself."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+ATTACKS = (
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    '"><svg onload=alert(1)>',
+    "javascript:alert(1)",
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_markup_in_an_item_is_inert_wherever_it_is_shown(open_page, api, attack):
+    """Table, page, chart, ledger, reservation, conflict: the words are there, and nothing was run, fetched or blocked."""
+    texts = dict.fromkeys(("sku", "name", "category", "description", "location"), attack)
+    item = api.create(**texts, quantity=5)
+    path = f"/items/{item['item_id']}"
+    moved = {"sku": attack, "delta": 1, "reason": attack, "reference": attack}
+    api.client.post(f"{path}/adjustments", json=moved).raise_for_status()
+    line = {"item_id": item["item_id"], "sku": attack, "quantity": 1}
+    held = api.client.post("/reservations", json={"lines": [line], "reference": attack}).json()
+
+    page = open_page()
+    expect(page.locator(".items")).to_contain_text(attack)
+    page.get_by_role("link", name=attack).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(attack)
+    expect(page.locator(".movements")).to_contain_text(attack)
+    page.get_by_role("tab", name="Edit").click()
+    page.get_by_label("Name").fill(f"{attack}{attack}")
+    api.put(item, name=f"their {attack}")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".conflict")).to_contain_text(f"their {attack}")
+    page.goto(f"/#/reservations/{held['reservation']['reservation_id']}")
+    expect(page.locator(".reservation")).to_contain_text(attack)
+    page.goto(f"/#/?sku={quote(attack)}&category={quote(attack)}")
+    expect(page.locator(".items")).to_contain_text(attack)
+
+    assert page.locator("main :is(img, script, iframe)").count() == 0
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_markup_in_a_file_is_inert(open_page, api, attack):
+    """Names of columns, cells and the name of the file are shown as they are."""
+    page = open_page("import")
+    text = f'sku,name,category,quantity,"{attack.replace(chr(34), chr(34) * 2)}"\nX,Y,Z,many,\n'
+    page.get_by_label("choose one").set_input_files(
+        {"name": f"{attack}.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    )
+
+    expect(page.locator(".report")).to_contain_text("1 refused")
+    expect(page.locator(".report")).to_contain_text(attack)
+
+
+def test_an_address_is_text_too(open_page):
+    """Whatever stands behind the hash is looked up, or not found; never run."""
+    page = open_page()
+    for address in ("nothing", "items/%3Cimg%20src=x%20onerror=alert(1)%3E/x", "items/%E0%A4%A"):
+        page.goto(f"/#/{address}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(
+            re.compile("There is nothing here|That did not work")
+        )
+
+
+def test_the_policy_stops_what_should_ever_get_in(chromium, server):
+    """The second line of defence: even a script that was let in could not make markup, listeners or styles, nor call out."""
+    page = chromium.new_page(base_url=server.url)
+    page.goto("/")
+
+    *stopped, broken = page.evaluate(
+        """async () => {
+            const broken = new Set();
+            addEventListener("securitypolicyviolation", (event) => broken.add(event.effectiveDirective));
+            const tried = (act) => { try { act(); return ""; } catch (error) { return error.name; } };
+            const button = document.createElement("button");
+            button.setAttribute("style", "color: red");
+            const markup = tried(() => { button.innerHTML = "<p>"; });
+            const listener = tried(() => button.setAttribute("onclick", "window.wasRun = true"));
+            button.click();
+            const away = await fetch("https://example.com/").then(() => "sent", () => "blocked");
+            await new Promise((resume) => setTimeout(resume, 100));
+            return [markup, listener, window.wasRun ?? false, button.style.color, away, [...broken].sort()];
+        }"""
+    )
+
+    assert stopped == ["TypeError", "TypeError", False, "", "blocked"]
+    assert broken == ["connect-src", "require-trusted-types-for", "style-src-attr"]
+    page.context.close()
