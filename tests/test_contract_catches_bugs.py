@@ -96,7 +96,7 @@ class Correct(MemoryRepository):
 
     def store_items(self, change):
         for write in change.items:
-            self._items[write.key] = write.after
+            self._keep(write.after)
 
     def store_movements(self, change):
         for movement in change.movements:
@@ -315,7 +315,7 @@ class DeleteIgnoresReserved(Correct):
         item = self._items.get(key)
         if item is None or tags is not None:
             raise StaleReadError(item)
-        return self._items.pop(key)
+        return self._drop(key)
 
 
 @caught_by("test_a_delete_of_another_state_is_refused")

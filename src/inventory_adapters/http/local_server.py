@@ -46,6 +46,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # network is waited for most of the time.
 _THREADS: Final = 4
 _THREADS_ACROSS_A_NETWORK: Final = 16
+# Of a store in this process, that is: microseconds, and no writer to wait for.
+_READS_OF_ONE_ROW: Final = frozenset({"get_item", "get_reservation"})
 _BACKLOG: Final = 1024
 _KEEP_ALIVE_SECONDS: Final = 75
 _SHUTDOWN_SECONDS: Final = 10
@@ -153,12 +155,14 @@ class LocalGateway:
         site: Where we listen; requests for any other host are refused.
         cors: Who may read the answers.
         threads: Where the handlers run; they wait for storage, and the event loop must not.
+        at_once: Operations that are over sooner than a thread could take them over, and so run in the event loop.
     """
 
     inventory: Inventory
     site: Site
     cors: Cors
     threads: ThreadPoolExecutor
+    at_once: frozenset[str] = frozenset()
     _handlers: dict[str, Callable[[Any, Any], dict[str, Any]]] = field(init=False, repr=False)
 
     @_handlers.default
@@ -203,6 +207,8 @@ class LocalGateway:
         if route is None:
             return _preflight(scope["method"], path, methods)
         event = _event(scope, headers, path, path_fields, body, request_id)
+        if route.name in self.at_once:
+            return self._handlers[route.name](event, None)
         return await loop.run_in_executor(self.threads, self._handlers[route.name], event, None)
 
     def _check_host(self, headers: dict[str, list[str]]) -> None:
@@ -432,13 +438,14 @@ def serve(  # noqa: PLR0913 - a server has that many settings
         on_ready: Called once connections are accepted.
     """
     count = _THREADS_ACROSS_A_NETWORK if across_a_network else _THREADS
+    at_once = frozenset() if across_a_network else _READS_OF_ONE_ROW
     site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1])
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
         if sweep_seconds:
             running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
-        gateway = LocalGateway(inventory, site, cors, threads)
+        gateway = LocalGateway(inventory, site, cors, threads, at_once)
         server = _Server(_settings(gateway), on_ready=lambda: on_ready(site))
         # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):

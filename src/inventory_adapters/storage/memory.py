@@ -25,6 +25,7 @@ class MemoryRepository:
     def __init__(self) -> None:
         self._lock = RLock()
         self._items: dict[ItemKey, Item] = {}
+        self._skus: dict[str, set[str]] = {}
         self._movements: dict[ItemKey, dict[int, Movement]] = {}
         self._reservations: dict[str, Reservation] = {}
         self._served: dict[str, ServedRecord] = {}
@@ -35,8 +36,8 @@ class MemoryRepository:
 
     def find_item(self, item_id: str) -> Item | None:
         with self._lock:
-            keys = [key for key in self._items if key.item_id == item_id]
-            return self._items[min(keys)] if keys else None
+            skus = self._skus.get(item_id)
+            return self._items[ItemKey(item_id=item_id, sku=min(skus))] if skus else None
 
     def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
         with self._lock:
@@ -121,7 +122,7 @@ class MemoryRepository:
         with self._lock:
             self._check(change)
             for write in change.items:
-                self._items[write.key] = write.after
+                self._keep(write.after)
             for movement in change.movements:
                 self._movements.setdefault(movement.key, {})[movement.seq] = movement
             if change.reservation is not None:
@@ -129,6 +130,17 @@ class MemoryRepository:
                 self._reservations[after.reservation_id] = after
             if change.served is not None:
                 self._served[change.served.record_id] = change.served
+
+    def _keep(self, item: Item) -> None:
+        self._items[item.key] = item
+        self._skus.setdefault(item.item_id, set()).add(item.sku)
+
+    def _drop(self, key: ItemKey) -> Item:
+        skus = self._skus[key.item_id]
+        skus.discard(key.sku)
+        if not skus:
+            del self._skus[key.item_id]
+        return self._items.pop(key)
 
     def _check(self, change: Change) -> None:
         if change.served is not None:
@@ -164,7 +176,7 @@ class MemoryRepository:
                 or not (tags is None or (item.version, item.level.seq) in tags)
             ):
                 raise StaleReadError(item)
-            return self._items.pop(key)
+            return self._drop(key)
 
 
 def _still(current: Item | None, before: Item | None) -> bool:
