@@ -77,12 +77,11 @@ NEEDS: Final[dict[str, Needs]] = {
     "create_item": _CREATING | _KEYED,
     "get_item": _READING_ONE | Needs(items={"Query"}),
     "update_item": _READING_ONE | _RAISING | _EXPIRING,
-    # It reads where the condition is one that nothing can meet: the answer tells the state.
-    "delete_item": Needs(items={"DeleteItem"}) | _READING_ONE | _EXPIRING,
-    # The one thing that a list writes: it removes the low-stock markers of items that are gone.
+    # It reads where the condition is one that nothing can meet: the answer tells the state. With an item goes its marker.
+    "delete_item": Needs(items={"DeleteItem"}, ledger={"DeleteItem"}) | _READING_ONE | _EXPIRING,
     "list_items": Needs(
-        items={"Scan", "BatchGetItem", "ConditionCheckItem"},
-        ledger={"Query", "DeleteItem"},
+        items={"Scan", "BatchGetItem"},
+        ledger={"Query"},
         queried={CATEGORY_INDEX, STATUS_INDEX, SKU_INDEX},
         limits=True,
     ),

@@ -179,6 +179,10 @@ OPERATIONS = {
         Shop.stocked,
         lambda it: it.inventory.delete_item(DeleteItem(**it.ref())),
     ),
+    "delete an item that is low": (
+        lambda it: it.stocked(reorder_point=10),
+        lambda it: it.inventory.delete_item(DeleteItem(**it.ref())),
+    ),
     "list 20 items": (lambda it: it.stocked(20), list_items()),
     "list 20 items of a category": (lambda it: it.stocked(20), list_items(category="tools")),
     "list 20 items of a status": (lambda it: it.stocked(20), list_items(status="available")),

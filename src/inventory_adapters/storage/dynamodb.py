@@ -363,7 +363,10 @@ class DynamoDBRepository:
             )
         except RefusedError as refused:
             raise _why(refused) from refused
-        return row_to_item(answer["Attributes"])
+        item = row_to_item(answer["Attributes"])
+        if item.is_low:
+            self._clean(key)
+        return item
 
     # Reading
 
@@ -406,8 +409,6 @@ class DynamoDBRepository:
         keys = [row_to_key(row) for row in chunk.rows]
         found = self._rows(self._table, [key_to_row(key) for key in keys])
         rows = {row_to_key(row): row for row in found}
-        if wanted.index == "low_stock":
-            self._clean([key for key in keys if key not in rows])
         return evolve(chunk, rows=[rows[key] for key in keys if key in rows], reads=2)
 
     def _walk(self, wanted: ItemFilter, place: _Place | None, limit: int) -> dict[str, Any]:
@@ -435,13 +436,14 @@ class DynamoDBRepository:
         request |= expression.arguments(KeyConditionExpression=condition, **filters)
         return self._call("query", **request)
 
-    def _clean(self, deleted: list[ItemKey]) -> None:
-        """Remove the low-stock markers that deleted items left. It may fail: the next reader of the list tries again."""
-        most = _MAX_ACTIONS // 2
-        actions = [action for key in deleted[:most] for action in self._actions.cleaning(key)]
-        if actions and time_left() > _ONE_READ_SECONDS:
-            with suppress(StorageError, RefusedError):
-                self._call("transact_write_items", TransactItems=actions)
+    def _clean(self, deleted: ItemKey) -> None:
+        """
+        Remove the low-stock marker of an item that is gone.
+
+        The item went in one call, and so it may fail, or never be reached: lists pass over a marker without an item.
+        """
+        with suppress(StorageError, RefusedError):
+            self._call("delete_item", TableName=self._ledger_table, Key=marker_key(deleted))
 
     def _movements(self, key: ItemKey, before: int | None, *, limit: int) -> tuple[list[Row], bool]:
         """Return up to *limit* movements with a seq below *before*, newest first, and whether there may be more."""

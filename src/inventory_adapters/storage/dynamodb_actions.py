@@ -91,12 +91,6 @@ class Actions:
         written = (write for write in change.items if write.before != write.after)
         return self.table, key_to_row(next(written, change.items[0]).key)
 
-    def cleaning(self, key: ItemKey) -> Iterator[Action]:
-        """Yield what removes the low-stock marker of an item that is gone."""
-        target = {"TableName": self.table, "Key": key_to_row(key)}
-        yield {"ConditionCheck": target | _is_free(ITEMS)}
-        yield self._unmark(key)
-
     def _item(self, write: ItemWrite, signature: str | None) -> Action:
         if write.before is None:
             row = item_to_row(write.after)
