@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from functools import partial
 from itertools import count, islice
@@ -89,14 +90,18 @@ def _operations(scale: Scale, folder: Path) -> Iterator[Row]:
     with (
         SqliteRepository(folder / "ours.sqlite3") as one,
         SqliteRepository(folder / "bare.sqlite3") as two,
+        ExitStack() as more,
     ):
         _fill(one, _PAGE * _CATEGORIES)
         _fill(two, _PAGE * _CATEGORIES)
         _fill(memory.repository, _PAGE)
         item = Inventory(two).create_item(NEW)
+        bare = more.enter_context(
+            bare_sqlite.operations(folder / "bare.sqlite3", item.item_id, item.sku)
+        )
         stores = {
             "SQLite": operations(Inventory(one)),
-            "bare": bare_sqlite.operations(folder / "bare.sqlite3", item.item_id, item.sku),
+            "bare": bare,
             "memory": operations(memory),
         }
         # A durable write waits for the disk, so the clock counts; all else is CPU, which a busy neighbour does not change.

@@ -2,7 +2,8 @@
 
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -34,13 +35,24 @@ _MOVEMENT: Final = (
 )
 
 
-def operations(path: Path, item_id: str, sku: str) -> dict[str, Callable[[], Any]]:
+@contextmanager
+def operations(path: Path, item_id: str, sku: str) -> Iterator[dict[str, Callable[[], Any]]]:
     """
-    Return one call per operation on a file that our repository has made, which has the item.
+    Lend one call per operation on a file that our repository has made, which has the item.
 
     A reader and a writer of its own, as our repository has them, so that both pay for what the other one wrote.
     """
-    reader, db = (sqlite3.connect(path, isolation_level=None) for _ in range(2))
+    with closing(_connected(path)) as reader, closing(_connected(path)) as db:
+        yield _operations(reader, db, item_id, sku)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def _operations(
+    reader: sqlite3.Connection, db: sqlite3.Connection, item_id: str, sku: str
+) -> dict[str, Callable[[], Any]]:
     db.execute("PRAGMA synchronous = FULL")
     seqs = count(reader.execute(_BY_KEY, (item_id, sku)).fetchone()[-1] + 1)
 

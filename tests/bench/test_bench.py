@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from itertools import islice
 
 import pytest
@@ -115,12 +116,14 @@ def test_bare_statements_leave_what_ours_leave(tmp_path):
     counted = []
     for name in ("ours", "bare"):
         path = tmp_path / name
-        with library.filled(path, 0) as store:
+        with library.filled(path, 0) as store, ExitStack() as more:
             item = Inventory(store).create_item(library.NEW)
             calls = (
                 library.operations(Inventory(store))
                 if name == "ours"
-                else library.bare_sqlite.operations(path, item.item_id, item.sku)
+                else more.enter_context(
+                    library.bare_sqlite.operations(path, item.item_id, item.sku)
+                )
             )
             for call in ("create", "adjust", "adjust"):
                 calls[call]()
