@@ -1,6 +1,5 @@
 """InventoryClient: the contract of the use cases over HTTP, and what only a connection can do to them."""
 
-import doctest
 import inspect
 import socket
 import subprocess
@@ -9,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
-from pathlib import Path
 
 import attrs
 import httpx
@@ -76,12 +74,10 @@ from inventory_adapters.http.errors import CODES, HttpError, row_to_wire
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.memory import MemoryRepository
 from tests import strategies as values
-from tests.console import blocks
 from tests.domain.use_cases import ItemUseCases, StockUseCases
 from tests.handlers import URL, HandlerTransport, client_of, connected, routed
 from tests.local_server import needs_signals, serving
 
-DOCUMENT = Path(__file__).parent.parent / "docs/client.md"
 TENT = CreateItem(sku="TENT", name="Tent", quantity=5, category="tents", price="199.90")
 ODD = ["a/b", "100%", "%2F", "..", ".", "a?b#c", "a+b c", ";x=1", "ä", "🍵", "\\", "a&sku=b", '"']
 
@@ -1069,17 +1065,3 @@ class TestOverASocket:
             pytest.raises(StorageUnavailableError),
         ):
             client.create_item(TENT)
-
-    def test_the_document_does_what_it_says(self, tmp_path, monkeypatch):
-        """One session from its first line to its last, with a server that has just been started."""
-        monkeypatch.setenv("NO_PROXY", "*")
-        session = "\n".join(blocks(DOCUMENT.read_text(), "pycon"))
-        output = []
-
-        with serving(tmp_path / "log", "--memory") as server:
-            session = session.replace("http://localhost:8080", server.url)
-            test = doctest.DocTestParser().get_doctest(session, {}, "client.md", "client.md", 0)
-            result = doctest.DocTestRunner().run(test, out=output.append)
-
-        assert result.attempted > 0
-        assert not result.failed, "".join(output)

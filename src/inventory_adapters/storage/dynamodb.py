@@ -183,12 +183,10 @@ class DynamoDBRepository:
         self._actions = Actions(table=table, ledger_table=ledger_table)
 
     def get_item(self, key: ItemKey) -> Item | None:
-        """See `inventory.ports.InventoryRepository.get_item`."""
         row = self._row(self._table, key_to_row(key))
         return None if row is None else row_to_item(row)
 
     def find_item(self, item_id: str) -> Item | None:
-        """See `inventory.ports.InventoryRepository.find_item`."""
         expression = Expression()
         condition = expression.equals("item_id", text(item_id))
         found = self._call(
@@ -201,16 +199,11 @@ class DynamoDBRepository:
         return next(map(row_to_item, found["Items"]), None)
 
     def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
-        """See `inventory.ports.InventoryRepository.get_items`."""
         wanted = [key_to_row(key) for key in dict.fromkeys(keys)]
         return tuple(map(row_to_item, self._rows(self._table, wanted)))
 
     def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
-        """
-        See `inventory.ports.InventoryRepository.list_items`.
-
-        Rows that lack a status mean `available`, but are in no index by status.
-        """
+        """Rows that lack a status mean `available`, but are in no index by status."""
         place = cursors.decode_item(wanted, page.cursor) if page.cursor is not None else None
         if place and wanted.index == "sku" and place[-1] != wanted.sku:
             raise InvalidCursorError
@@ -242,7 +235,6 @@ class DynamoDBRepository:
         )
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
-        """See `inventory.ports.InventoryRepository.list_movements`."""
         before = cursors.decode_movement(key, page.cursor) if page.cursor is not None else None
         found: list[Movement] = []
         while len(found) < page.size:
@@ -259,7 +251,6 @@ class DynamoDBRepository:
         )
 
     def first_movement(self, key: ItemKey) -> Movement | None:
-        """See `inventory.ports.InventoryRepository.first_movement`."""
         expression = Expression()
         condition = expression.equals("pk", text(movements_pk(key)))
         found = self._call(
@@ -272,18 +263,15 @@ class DynamoDBRepository:
         return next(map(row_to_movement, found["Items"]), None)
 
     def get_reservation(self, reservation_id: str) -> Reservation | None:
-        """See `inventory.ports.InventoryRepository.get_reservation`."""
         row = self._row(self._ledger_table, reservation_key(reservation_id))
         return None if row is None else row_to_reservation(row)
 
     def held_reservations(
         self, page: PageRequest, *, due_by: Timestamp | None
     ) -> Page[Reservation]:
-        """See `inventory.ports.InventoryRepository.held_reservations`."""
         return self._all_held(page) if due_by is None else self._due(page, due_by)
 
     def get_served(self, record_id: str) -> ServedRecord | None:
-        """See `inventory.ports.InventoryRepository.get_served`."""
         row = self._row(self._ledger_table, served_key(record_id))
         return None if row is None else row_to_served(row)
 
@@ -292,7 +280,6 @@ class DynamoDBRepository:
         return 0
 
     def commit(self, change: Change) -> None:
-        """See `inventory.ports.InventoryRepository.commit`."""
         if change.is_empty:
             return
         try:
@@ -306,7 +293,6 @@ class DynamoDBRepository:
             raise StaleReadError from refused
 
     def edit_item(self, edit: ItemEdit) -> Item:
-        """See `inventory.ports.InventoryRepository.edit_item`."""
         if edit.versions is not None and not edit.versions:
             raise StaleReadError(self.get_item(edit.key))
         expression = Expression()
@@ -341,10 +327,9 @@ class DynamoDBRepository:
 
     def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
         """
-        See `inventory.ports.InventoryRepository.delete_item`.
+        Find the item gone, where the answer to a delete was lost and the SDK sent it again.
 
-        Where the answer to a delete was lost and the SDK sent it again, the item is found gone: nothing is left that could
-        tell who deleted it.
+        Nothing is left that could tell who deleted it.
         """
         if tags is not None and not tags:
             raise StaleReadError(self.get_item(key))
