@@ -111,14 +111,7 @@ def answer(request: Any, **_: Any) -> Any:
 
 def remove_the_network(environ: Mapping[str, str] = ENVIRONMENT) -> None:
     """Have every client that this process makes from now on answered by `answer`, boto3's as well."""
-    import botocore.session
+    import botocore
 
     os.environ.update(environ)
-    make = botocore.session.get_session
-
-    def get_session(*arguments: Any, **settings: Any) -> Any:
-        session = make(*arguments, **settings)
-        session.register("before-send.dynamodb", answer)
-        return session
-
-    botocore.session.get_session = get_session
+    botocore.register_initializer(lambda made: made.register("before-send.dynamodb", answer))

@@ -70,7 +70,7 @@ def once(  # noqa: PLR0913 - what a use case has, and what it needs from outside
     for seconds in _pauses():
         try:
             change, result = decide()
-            change = key.noted(change, result, at=now())
+            change = key.noted(change, result, now)
             if not change.is_empty:
                 repository.commit(change)
         except StorageError:
@@ -110,10 +110,11 @@ class _Served(Generic[R]):
         self._key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
         self._fingerprint = fingerprint(type(command).__name__, command) if self._key else ""
 
-    def noted(self, change: Change, result: R, *, at: Timestamp) -> Change:
+    def noted(self, change: Change, result: R, now: Callable[[], Timestamp]) -> Change:
         """Return *change* with the note that the key is served by it."""
         if self._key is None:
             return change
+        at = now()
         expires_at = Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS))
         record = ServedRecord(
             record_id=self._key.record_id,

@@ -6,7 +6,7 @@ JSON, and describes itself as JSON Schema for gateway models and OpenAPI.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Final, Protocol, TypeVar, cast, dataclass_transform
@@ -374,13 +374,16 @@ def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None
 
 def _check_all(self: Any) -> None:
     faults: list[Fault] = []
-    for spec in self.__specs__:
+    for spec in self.__specs__.values():
         value = getattr(self, spec.name)
         if value is not UNSET and value is not spec.default:
             try:
-                object.__setattr__(self, spec.name, spec.bound.read(value))
+                read = spec.bound.read(value)
             except RefusedError as refused:
                 faults += _inside(spec.wire, refused)
+            else:
+                if read is not value:
+                    object.__setattr__(self, spec.name, read)
     if faults:
         raise ValidationError(faults)
 
@@ -402,7 +405,7 @@ def command(cls: type[C]) -> type[C]:
     """
     cls.__attrs_post_init__ = _check_all  # type: ignore[attr-defined]
     made = attrs.frozen(kw_only=True)(cls)
-    made.__specs__ = tuple(  # type: ignore[attr-defined]
+    declared = [
         Spec(
             name=attribute.name,
             wire=attribute.metadata["wire"] or attribute.name,
@@ -411,13 +414,15 @@ def command(cls: type[C]) -> type[C]:
             default=attribute.default,
         )
         for attribute in attrs.fields(made)  # type: ignore[arg-type]
-    )
+    ]
+    made.__specs__ = {spec.wire: spec for spec in declared}  # type: ignore[attr-defined]
+    made.__required__ = {spec.wire for spec in declared if spec.required}  # type: ignore[attr-defined]
     return made
 
 
 def specs(command_type: type[object]) -> tuple[Spec, ...]:
     """Return the fields of a command, in order of declaration."""
-    return cast("tuple[Spec, ...]", command_type.__specs__)  # type: ignore[attr-defined]
+    return tuple(command_type.__specs__.values())  # type: ignore[attr-defined]
 
 
 def object_schema(fields: Iterable[Spec]) -> JsonSchema:
@@ -446,7 +451,7 @@ def build(
     sent: Mapping[str, Any],
     elsewhere: Mapping[str, Any] | None = None,
     *,
-    allowed: Collection[str] | None = None,
+    allowed: Mapping[str, Spec] | None = None,
 ) -> C:
     """
     Make a command from what a caller sent, by the names on the wire.
@@ -455,17 +460,19 @@ def build(
         command_type: A class made by `command`.
         sent: What the caller was free to fill in.
         elsewhere: Fields that other parts of the request carry, such as its path.
-        allowed: The fields that may stand in *sent*; None for all of the command.
+        allowed: The fields that may stand in *sent*, by their names on the wire; None for all of the command.
 
     Raises:
         ValidationError: Fields are unknown, missing or out of bounds: all of them, at once.
     """
-    known = {spec.wire: spec for spec in specs(cast("type[object]", command_type))}
-    unknown = [name for name in sent if name not in (known if allowed is None else allowed)]
+    known: dict[str, Spec] = command_type.__specs__  # type: ignore[attr-defined]
+    required: set[str] = command_type.__required__  # type: ignore[attr-defined]
+    allowed = known if allowed is None else allowed
     values = {**sent, **elsewhere} if elsewhere else sent
-    missing = [wire for wire, spec in known.items() if spec.required and wire not in values]
-    if not unknown and not missing:
+    if sent.keys() <= allowed.keys() and required <= values.keys():
         return command_type(**{known[wire].name: value for wire, value in values.items()})
+    unknown = [name for name in sent if name not in allowed]
+    missing = [wire for wire in known if wire in required and wire not in values]
     # Cut short, because the answer repeats what the caller made up.
     faults = [Fault(name[:128], "is not a field of this request") for name in unknown[:100]]
     faults += [Fault(wire, "is required") for wire in missing]

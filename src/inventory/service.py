@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from os import urandom
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 import attrs
 from attrs import frozen
@@ -136,7 +135,8 @@ def _new_id() -> str:
     bits = milliseconds << 80 | int.from_bytes(urandom(10))
     bits = bits & ~(0xF << 76) | 0x7 << 76  # version
     bits = bits & ~(0x3 << 62) | 0x2 << 62  # variant
-    return str(UUID(int=bits))
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @frozen

@@ -28,7 +28,13 @@ from inventory.errors import StorageUnavailableError
 from inventory.fields import command
 from inventory.items import ItemKey
 from inventory.service import Inventory
-from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, Cors, make_handler, to_result
+from inventory_adapters.http.api_gateway import (
+    ALLOWED_HEADERS,
+    Cors,
+    log_request,
+    make_handler,
+    to_result,
+)
 from inventory_adapters.http.app import MAX_BODY_BYTES, Response, refusal
 from inventory_adapters.http.console import CONSOLE
 from inventory_adapters.http.errors import HttpError
@@ -188,7 +194,11 @@ class LocalGateway:
         except Exception as error:  # noqa: BLE001 - a client is owed an answer in our envelope
             made = refusal(error, request_id=request_id)
         if isinstance(made, Response):
-            _log(scope, made, request_id, started)
+            # Handlers log for themselves; this is for what never reached one.
+            log_request(
+                *(made, request_id, started),
+                **{"route": None, "method": scope["method"], "path": scope["path"]},
+            )
             made = to_result(made, request_id, self.cors.headers(_last(headers, "origin")))
         await _send(made, scope, receive, send)
 
@@ -342,22 +352,6 @@ def _text(body: bytes) -> tuple[str | None, bool]:
         return body.decode() or None, False
     except UnicodeDecodeError:
         return b64encode(body).decode("ascii"), True
-
-
-def _log(scope: Scope, response: Response, request_id: str, started: float) -> None:
-    # Handlers log for themselves; this is for what never reached one.
-    logger.info(
-        "request",
-        extra={
-            "request_id": request_id,
-            "route": None,
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": response.status,
-            "duration_ms": round((perf_counter() - started) * 1000, 3),
-            "code": response.code,
-        },
-    )
 
 
 async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:

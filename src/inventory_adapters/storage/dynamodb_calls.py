@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
@@ -243,6 +244,8 @@ def _before_retry(
 
     The SDK asks after every attempt; the first answer that is not None counts, and None leaves the decision to the SDK.
     """
+    if caught_exception is None and response[0].status_code == HTTPStatus.OK:
+        return None
     context = request_dict["context"]
     if caught_exception is not None or response[0].status_code >= _SERVER_ERROR:
         context[_SILENCE] = True
