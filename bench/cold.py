@@ -18,7 +18,7 @@ from typing import Final
 from bench import sdk
 from bench.measure import Row, Scale, Spread, at_most, interleaved, ratios
 
-__all__ = ["DENIED", "child", "modules", "path_of_ours", "rows"]
+__all__ = ["DENIED", "ENTRIES", "MOST_MODULES", "child", "modules", "path_of_ours", "rows"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -26,7 +26,15 @@ _B: Final = "B"
 _ENTRY: Final = "inventory_adapters.lambda_entry"
 _CRUD: Final = "bench.baselines.crud_lambda"
 _POWERTOOLS: Final = "bench.baselines.powertools_lambda:handler"
-_MOST_MODULES: Final = 380
+
+ENTRIES: Final = (
+    *("get_item", "list_items", "create_item"),
+    *("update_item", "delete_item", "adjust_stock"),
+)
+"""The operations whose imports are counted."""
+
+MOST_MODULES: Final = 380
+"""How many modules each may import, the SDK's and the standard library's with them."""
 
 DENIED: Final = (
     *("boto3", "s3transfer", "cattrs", "pydantic", "yaml", "requests", "sqlite3", "argparse"),
@@ -93,10 +101,7 @@ def _first(handler: str, operation: str, path: Sequence[Path]) -> Callable[[], f
 
 
 def _modules(ours: Path) -> Iterator[Row]:
-    for operation in (
-        *("get_item", "list_items", "create_item"),
-        *("update_item", "delete_item", "adjust_stock"),
-    ):
+    for operation in ENTRIES:
         loaded = modules(operation, [ours])
         denied = sorted({it for it in loaded if it in DENIED})
         if denied:
@@ -112,7 +117,7 @@ def _modules(ours: Path) -> Iterator[Row]:
             metric=f"modules that {operation} imports",
             unit="modules",
             value=Spread.of([len(loaded)]),
-            commitment=at_most(_MOST_MODULES),
+            commitment=at_most(MOST_MODULES),
         )
 
 

@@ -30,6 +30,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from attrs import fields, frozen
 
+from deploy.attrs_methods import MethodsError, compile_methods
 from deploy.environments import Settings
 from deploy.reach import Reach, reach_of
 from deploy.sdk_data import DataError, sdk_data, used_operations
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     try:
         bundle = build(told.output, python=told.python, sdk=told.sdk)
-    except (BundleError, DataError) as error:
+    except (BundleError, DataError, MethodsError) as error:
         sys.exit(f"deploy/bundle.py: {error}")
     size, zipped = (f"{it / 1000:,.0f} kB" for it in (bundle.size_bytes, bundle.zipped_bytes))
     print(f"{bundle.folder}: {size}, zipped {zipped}")  # noqa: T201 - a command talks to its user
@@ -140,16 +141,20 @@ def build(output: Path, *, python: str = DEFAULT_PYTHON, sdk: Sdk = "bundled") -
 
     Raises:
         BundleError: A package or an interpreter is missing, or *output* holds something else.
+        MethodsError: The code does not run, or not with this attrs.
     """
     interpreter = _interpreter(python)
+    reach = reach_of(ENTRY, source=SOURCE)
     _require_replaceable(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".bundle-") as scratch:
         made = Path(scratch, "bundle")
-        for place, content in _contents(sdk):
+        for place, content in _contents(reach, sdk):
             path = made / place
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+        site = Path(str(_installed(_SDK).locate_file("")))
+        compile_methods(made, reach.modules, interpreter=interpreter, elsewhere=[site])
         _compile(made, interpreter)
         (made / _MARKER).write_text(f"{python}\n", encoding="ascii")
         _make_uniform(made)
@@ -168,8 +173,7 @@ def _require_replaceable(output: Path) -> None:
 # What is in it
 
 
-def _contents(sdk: Sdk) -> Iterator[tuple[PurePosixPath, bytes]]:
-    reach = reach_of(ENTRY, source=SOURCE)
+def _contents(reach: Reach, sdk: Sdk) -> Iterator[tuple[PurePosixPath, bytes]]:
     for path in reach.modules.values():
         yield PurePosixPath(path.relative_to(SOURCE).as_posix()), path.read_bytes()
     for found in _distributions(reach, sdk):

@@ -4,7 +4,9 @@ An inventory that never oversells, never loses a change, and explains every unit
 `Inventory` answers the commands and queries of this package on any repository that fits `InventoryRepository`.
 """
 
-from inventory.batch import RowResult
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from inventory.commands import (
     AdjustStock,
     BatchItems,
@@ -63,10 +65,13 @@ from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Limits, Page, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
-from inventory.reconcile import Drift
 from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.service import Inventory, StockChange, Swept, Transfer
 from inventory.stock import Movement, MovementKind
+
+if TYPE_CHECKING:
+    from inventory.batch import RowResult
+    from inventory.reconcile import Drift
 
 __all__ = [
     "UNSET",
@@ -140,3 +145,12 @@ __all__ = [
     "ValidationError",
     "deadline",
 ]
+
+# Loaded when they are asked for, because nearly every request does without: a cold start shows it.
+_LATER: Final = {"Drift": "inventory.reconcile", "RowResult": "inventory.batch"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -89,7 +89,7 @@ class Bound(Protocol):
 
 # Cc but tab, line feed and carriage return; and code points that no UTF-8 text can hold.
 _CONTROLS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
-_NOT_TEXT = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
+_NOT_TEXT: Final = rf"[{_CONTROLS}\ud800-\udfff]"
 
 
 @frozen
@@ -108,7 +108,8 @@ class Text:
             raise _refused(
                 f"must be {self.min_length} to {self.max_length} characters long, not {len(value)}"
             )
-        if _NOT_TEXT.search(value):
+        # What is printable has none of them; the rest may be tabs and line breaks.
+        if not value.isprintable() and re.search(_NOT_TEXT, value):
             raise _refused(
                 "must not contain control characters other than tabs and line breaks, or lone surrogates"
             )

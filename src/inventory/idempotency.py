@@ -37,7 +37,7 @@ KEPT_SECONDS: Final = 24 * 60 * 60
 
 _SCALARS: Final = frozenset({str, int, bool, type(None)})
 
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
+_VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 
 
 @define
@@ -59,7 +59,7 @@ class IdempotencyKey:
 
     @value.validator
     def _check(self, _attribute: Any, value: Any) -> None:
-        if not isinstance(value, str) or not _VISIBLE_ASCII.fullmatch(value):
+        if not isinstance(value, str) or not re.fullmatch(_VISIBLE_ASCII, value):
             raise ValueError(value)
 
     @property

@@ -1,6 +1,7 @@
 """If-Match: which states of an item a caller is prepared to change."""
 
 import re
+from functools import cache
 from typing import Any, Final, Self
 
 from attrs import frozen
@@ -12,11 +13,16 @@ from inventory.items import Item
 __all__ = ["ANY_STATE", "IF_MATCH", "IfMatch"]
 
 _MAX_TAGS: Final = 32
-# Source: RFC 9110, section 8.8.3. Our own tags are what group "version" and "seq" take apart.
-_ENTITY_TAG = re.compile(
-    r'[ \t]*(?P<weak>W/)?"(?:(?P<version>0|[1-9][0-9]{0,17})-(?P<seq>0|[1-9][0-9]{0,17})'
-    r'|[\x21\x23-\x7e\x80-\U0010ffff]*)"[ \t]*'
-)
+
+
+@cache
+def _entity_tag() -> re.Pattern[str]:
+    """Return what an entity tag looks like; compiled when a first one comes, which is late enough for a cold start."""
+    # Source: RFC 9110, section 8.8.3. Our own tags are what group "version" and "seq" take apart.
+    return re.compile(
+        r'[ \t]*(?P<weak>W/)?"(?:(?P<version>0|[1-9][0-9]{0,17})-(?P<seq>0|[1-9][0-9]{0,17})'
+        r'|[\x21\x23-\x7e\x80-\U0010ffff]*)"[ \t]*'
+    )
 
 
 @frozen
@@ -44,7 +50,7 @@ class IfMatch:
         tags = set()
         place = count = 0
         while place < len(header):
-            tag = _ENTITY_TAG.match(header, place)
+            tag = _entity_tag().match(header, place)
             if tag is None or (tag.end() < len(header) and header[tag.end()] != ","):
                 break
             count += 1

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from os import urandom
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 from attrs import frozen
 
-from inventory import batch, reconcile, stock
+from inventory import stock
 from inventory.commands import (
     ALL_OR_NOTHING,
     AdjustStock,
@@ -62,9 +62,12 @@ from inventory.ports import (
     ReservationWrite,
 )
 from inventory.preconditions import IfMatch
-from inventory.reconcile import Drift
 from inventory.reservations import Reservation, ReservationState
 from inventory.stock import Moved, Movement, MovementKind
+
+if TYPE_CHECKING:
+    from inventory.batch import RowResult
+    from inventory.reconcile import Drift
 
 __all__ = ["Inventory", "StockChange", "Swept", "Transfer"]
 
@@ -256,7 +259,7 @@ class Inventory:
         )
         return self.repository.list_items(wanted, self._page(query))
 
-    def batch_items(self, command: BatchItems) -> tuple[batch.RowResult, ...]:
+    def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
         """
         Create and update several items, and return what became of each row.
 
@@ -265,6 +268,8 @@ class Inventory:
             DuplicateRowError: Two rows are the same item.
             BatchRefusedError: All or nothing is wanted, and rows were refused.
         """
+        from inventory import batch  # noqa: PLC0415 - no other request needs it
+
         batch.check_unique(command.items)
         if command.mode != ALL_OR_NOTHING:
             return tuple(self._batch_row(command, index) for index in range(len(command.items)))
@@ -461,7 +466,7 @@ class Inventory:
 
     def reconcile(
         self, *, fix: bool = False, progress: Callable[[int], None] | None = None
-    ) -> Iterator[Drift]:
+    ) -> "Iterator[Drift]":
         """
         Hold every item's level against its ledger and against the open reservations, and yield where they disagree.
 
@@ -471,6 +476,8 @@ class Inventory:
             fix: Write a `correction` for what can be corrected: of on-hand the level is right, of reserved the reservations.
             progress: Called with the number of items looked at so far, after each page of them.
         """
+        from inventory import reconcile  # noqa: PLC0415 - no request needs it
+
         promised = reconcile.promised_units(self.repository)
         seen = 0
         for page in walk(lambda page: self.repository.list_items(ItemFilter(), page)):
@@ -573,7 +580,9 @@ class Inventory:
             after = after.edited(command.details, at=now)
         return ItemWrite(before=before, after=after), movements
 
-    def _batch(self, command: BatchItems) -> Decision[tuple[batch.RowResult, ...]]:
+    def _batch(self, command: BatchItems) -> "Decision[tuple[RowResult, ...]]":
+        from inventory import batch  # noqa: PLC0415
+
         existing = self._items(row.key for row in command.items if isinstance(row, UpdateItem))
         writes: dict[int, ItemWrite] = {}
         movements: list[Movement] = []
@@ -596,7 +605,9 @@ class Inventory:
         )
         return self._change(*writes.values(), movements=movements), results
 
-    def _batch_row(self, command: BatchItems, index: int) -> batch.RowResult:
+    def _batch_row(self, command: BatchItems, index: int) -> "RowResult":
+        from inventory import batch  # noqa: PLC0415
+
         row = command.items[index]
         key = command.idempotency_key and command.idempotency_key.for_row(index)
         try:
@@ -652,7 +663,9 @@ class Inventory:
 
     def _examine(
         self, key: ItemKey, promised: dict[ItemKey, int] | None = None
-    ) -> tuple[Item | None, Drift | None]:
+    ) -> "tuple[Item | None, Drift | None]":
+        from inventory import reconcile  # noqa: PLC0415
+
         item = self.repository.get_item(key)
         if item is None:
             return None, None
@@ -661,15 +674,17 @@ class Inventory:
         movements = reconcile.newest_first(self.repository, key)
         return item, reconcile.examine(item, movements, promised.get(key, 0))
 
-    def _correct(self, key: ItemKey) -> Drift | None:
-        def decide() -> Decision[Drift | None]:
+    def _correct(self, key: ItemKey) -> "Drift | None":
+        from inventory import reconcile  # noqa: PLC0415
+
+        def decide() -> "Decision[Drift | None]":
             before, drift = self._examine(key)
             if before is None or drift is None or not drift.can_be_corrected:
                 return self._change(), drift
             moved = reconcile.correct(before, drift, at=self._now())
             return self._moving([(before, moved)]), attrs.evolve(drift, corrected=True)
 
-        return self._once(None, decide, Drift)
+        return self._once(None, decide, reconcile.Drift)
 
     def _page(self, query: ListItems | ListMovements) -> PageRequest:
         return PageRequest(size=self.limits().page_size(query.page_size), cursor=query.page_token)

@@ -178,7 +178,7 @@ class InventoryClient:
         """As `Inventory.list_items`."""
         return self._ask(Inventory.list_items, query)
 
-    def batch_items(self, command: BatchItems) -> tuple[RowResult, ...]:
+    def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
         """As `Inventory.batch_items`."""
         batch.check_unique(command.items)
         if command.mode == ALL_OR_NOTHING:

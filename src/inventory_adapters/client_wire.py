@@ -322,7 +322,9 @@ _ROUTES: Final[tuple[Route[Any, Any], ...]] = ROUTES
 _ROUTE_OF: Final = {route.use_case: route for route in _ROUTES}
 
 _READER_OF: Final = {
-    use_case: _READERS[get_type_hints(use_case)["return"]] for use_case in _ROUTE_OF
+    # The service names the rows of a batch without importing them.
+    use_case: _READERS[get_type_hints(use_case, localns={"RowResult": RowResult})["return"]]
+    for use_case in _ROUTE_OF
 }
 
 _UNANSWERED_STATUSES: Final = (502, 503, 504)

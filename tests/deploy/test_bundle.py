@@ -22,7 +22,9 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from moto import mock_aws
 
+from bench import cold
 from deploy import bundle as bundling
+from deploy.attrs_methods import MethodsError, compile_methods
 from deploy.bundle import Bundle, BundleError, build, main
 from deploy.environments import Settings
 from deploy.reach import reach_of
@@ -235,6 +237,7 @@ class TestContents:
         assert not [it for it in names if re.search(at_home, it)]
         assert {it for it in names if not it.endswith((".pyc", ".json", "/METADATA"))} == {
             ".python-version",
+            "attr/_methods.bin",
             "botocore/cacert.pem",
         }
 
@@ -266,6 +269,61 @@ class TestContents:
         found = {path.name.split("-")[0] for path in bundle.folder.glob("*.dist-info")}
 
         assert found == {it.replace("-", "_") for it in pinned}
+
+
+class TestImports:
+    @pytest.mark.parametrize("operation", cold.ENTRIES)
+    def test_an_entry_loads_what_it_needs(self, bundle, operation):
+        """A budget for all modules together, and none of those that no handler has a use for."""
+        loaded = cold.modules(operation, [bundle.folder])
+
+        assert len(loaded) <= cold.MOST_MODULES
+        assert not set(loaded) & set(cold.DENIED)
+
+    def test_methods_that_attrs_writes_are_there_compiled(self, bundle):
+        """Nothing is compiled on import; what is not of the bundle still can be."""
+        counting = """
+import builtins, sys
+sys.path[:0] = sys.argv[1:]
+really, compiled = compile, []
+def count(source, filename, *how, **more):
+    if filename.startswith("<attrs"):
+        compiled.append(filename)
+    return really(source, filename, *how, **more)
+builtins.compile = count
+from inventory_adapters import lambda_entry
+from inventory_adapters.storage import dynamodb
+print(compiled)
+import attrs
+Point = attrs.make_class("Point", ["x"])
+print(compiled == [], Point(1) == Point(1), repr(Point(2)))
+"""
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", counting, bundle.folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert done.stdout == "[]\nFalse True Point(x=2)\n"
+
+    def test_an_attrs_that_works_otherwise_is_told(self, tmp_path):
+        """Rather than shipped without what was promised."""
+        (tmp_path / "attr").mkdir()
+        (tmp_path / "attr" / "_make.py").write_text("def _compile(): ...\n")
+
+        with pytest.raises(MethodsError, match="attrs compiles its methods in another place"):
+            compile_methods(tmp_path, ["inventory"], interpreter=sys.executable)
+
+    def test_code_that_does_not_run_is_told(self, tmp_path):
+        """With what Python says of it."""
+        (tmp_path / "attr").mkdir()
+        (tmp_path / "attr" / "_make.py").write_text(
+            "\ndef _compile_and_eval(\n): ...\n\ndef _linecache_and_compile(\n): ...\n"
+        )
+
+        with pytest.raises(MethodsError, match=r"(?s)cannot import the bundle.*no_such_module"):
+            compile_methods(tmp_path, ["no_such_module"], interpreter=sys.executable)
 
 
 class TestTwice:

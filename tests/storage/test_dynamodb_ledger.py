@@ -39,7 +39,7 @@ from inventory.idempotency import ServedRecord
 from inventory.ports import Change, ItemFilter, ReservationWrite
 from inventory.reservations import KEPT_SECONDS, Reservation, ReservationState
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
-from inventory_adapters.storage.dynamodb_ledger import (
+from inventory_adapters.storage.dynamodb_rows import (
     movement_to_row,
     reservation_key,
     served_key,

@@ -1,10 +1,12 @@
 """What every error is called over HTTP: its status, its code, and what the answer says of it."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from inventory import errors
-from inventory.batch import RowResult
 from inventory.errors import BatchRefusedError, InventoryError, ValidationError
+
+if TYPE_CHECKING:
+    from inventory.batch import RowResult
 
 __all__ = ["CODES", "HttpError", "describe", "row_to_wire"]
 
@@ -79,7 +81,7 @@ def describe(error: Exception) -> dict[str, Any]:
     return body
 
 
-def row_to_wire(row: RowResult) -> dict[str, Any]:
+def row_to_wire(row: "RowResult") -> dict[str, Any]:
     """Return what became of a row of a batch: ``{"index": 0, "status": 201, "item_id": ..., "version": 1, "seq": 0}``."""
     found = {
         "item_id": row.item_id,
@@ -94,6 +96,8 @@ def row_to_wire(row: RowResult) -> dict[str, Any]:
 
 
 def _refused_row(batch: BatchRefusedError, index: int) -> dict[str, Any]:
+    from inventory.batch import RowResult  # noqa: PLC0415 - whoever refused a batch has loaded it
+
     error = batch.refused.get(index)
     if error is not None:
         return row_to_wire(RowResult(index=index, error=error))

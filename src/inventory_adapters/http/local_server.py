@@ -196,8 +196,12 @@ class LocalGateway:
         if isinstance(made, Response):
             # Handlers log for themselves; this is for what never reached one.
             log_request(
-                *(made, request_id, started),
-                **{"route": None, "method": scope["method"], "path": scope["path"]},
+                made,
+                request_id,
+                started,
+                route=None,
+                method=scope["method"],
+                path=scope["path"],
             )
             made = to_result(made, request_id, self.cors.headers(_last(headers, "origin")))
         await _send(made, scope, receive, send)

@@ -8,11 +8,10 @@ named in the path come from there, the others from the query of a GET or DELETE 
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
-from inventory.batch import RowResult
 from inventory.commands import (
     AdjustStock,
     BatchItems,
@@ -43,6 +42,9 @@ from inventory_adapters.converters import (
     reservation_to_wire,
 )
 from inventory_adapters.http.errors import row_to_wire
+
+if TYPE_CHECKING:
+    from inventory.batch import RowResult
 
 __all__ = [
     "HEADER_FIELDS",
@@ -187,7 +189,7 @@ def _reservation(done: str | None = None) -> Callable[[Reservation], Answer]:
     return answer
 
 
-def _rows(results: tuple[RowResult, ...]) -> Answer:
+def _rows(results: "tuple[RowResult, ...]") -> Answer:
     return Answer({"results": [row_to_wire(row) for row in results]})
 
 

@@ -39,13 +39,6 @@ from inventory_adapters import aws
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb_actions import Action, Actions, marker_key
 from inventory_adapters.storage.dynamodb_calls import Calls, RefusedError
-from inventory_adapters.storage.dynamodb_ledger import (
-    reservation_key,
-    row_to_movement,
-    row_to_reservation,
-    row_to_served,
-    served_key,
-)
 from inventory_adapters.storage.dynamodb_rows import (
     Expression,
     Row,
@@ -53,8 +46,13 @@ from inventory_adapters.storage.dynamodb_rows import (
     carries,
     key_to_row,
     number,
+    reservation_key,
     row_to_item,
     row_to_key,
+    row_to_movement,
+    row_to_reservation,
+    row_to_served,
+    served_key,
     text,
     value_of,
 )

@@ -12,20 +12,18 @@ from attrs import frozen
 from inventory.idempotency import ServedRecord
 from inventory.items import ItemKey
 from inventory.ports import Change, ItemWrite, ReservationWrite
-from inventory_adapters.storage.dynamodb_ledger import (
-    movement_key,
-    movement_to_row,
-    reservation_key,
-    reservation_to_row,
-    served_key,
-    served_to_row,
-)
 from inventory_adapters.storage.dynamodb_rows import (
     Expression,
     Row,
     Value,
     item_to_row,
     key_to_row,
+    movement_key,
+    movement_to_row,
+    reservation_key,
+    reservation_to_row,
+    served_key,
+    served_to_row,
     text,
 )
 from inventory_adapters.storage.dynamodb_table import (
