@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from math import inf
 from typing import Any, Final, Generic, TypeVar, cast
@@ -52,7 +53,8 @@ def once(  # noqa: PLR0913 - what a use case has, and what it needs from outside
     """
     Commit what *decide* decides, once, and return its answer.
 
-    Replays the answer where the command's key was served before; lets it decide anew when what it read has moved on meanwhile.
+    Replays the answer where the command's key was served before; lets it decide anew when what it read has moved on meanwhile:
+    after a pause or, on an `ExclusiveRepository`, alone, where it cannot be overtaken again.
 
     Args:
         command: What is carried out; its `idempotency_key`, if it has one, is honoured.
@@ -67,12 +69,12 @@ def once(  # noqa: PLR0913 - what a use case has, and what it needs from outside
         KeyReusedError: The key was used for another request.
     """
     key: _Served[R] = _Served(repository, command, kind)
+    alone: Callable[[], AbstractContextManager[None]] | None = getattr(repository, "alone", None)
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext
     for seconds in _pauses():
         try:
-            change, result = decide()
-            change = key.noted(change, result, now)
-            if not change.is_empty:
-                repository.commit(change)
+            with turn():
+                result = _committed(decide, key, repository, now)
         except StorageError:
             raise
         except StaleReadError:
@@ -88,8 +90,24 @@ def once(  # noqa: PLR0913 - what a use case has, and what it needs from outside
             return result
         if seconds == inf or seconds >= time_left():
             break
-        pause(seconds)
+        if alone is None:
+            pause(seconds)
+        else:
+            turn = alone
     raise ContentionError
+
+
+def _committed(
+    decide: Callable[[], Decision[R]],
+    key: "_Served[R]",
+    repository: InventoryRepository,
+    now: Callable[[], Timestamp],
+) -> R:
+    change, result = decide()
+    change = key.noted(change, result, now)
+    if not change.is_empty:
+        repository.commit(change)
+    return result
 
 
 def _pauses() -> Iterator[float]:

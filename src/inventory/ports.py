@@ -6,6 +6,7 @@ is cheaper than a read and a transaction. It holds no rules: it checks the condi
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
@@ -20,6 +21,7 @@ from inventory.stock import Movement
 __all__ = [
     "Change",
     "Clock",
+    "ExclusiveRepository",
     "Index",
     "InventoryRepository",
     "ItemEdit",
@@ -284,4 +286,21 @@ class InventoryRepository(Protocol):
 
         Raises:
             StaleReadError: A condition did not hold; it carries the item as it is, or None where there is none.
+        """
+
+
+class ExclusiveRepository(InventoryRepository, Protocol):
+    """A repository that can be had alone: one in a single place, which writers take turns at anyway."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """
+        Give this thread the store to itself, inside the block that it begins.
+
+        Nobody else writes meanwhile, so no decision that is made inside is overtaken. Reads see what was written inside. A
+        commit or an edit that is refused leaves what was written before it; all of it is kept when the block ends, and nothing
+        if it ends with an error. To acknowledge a change before then would be too early. A block within a block is part of it.
+
+        Raises:
+            StorageThrottledError: The turn did not come in time; the block was not begun.
+            StorageUnavailableError: Nothing of it was kept.
         """

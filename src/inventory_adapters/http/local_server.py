@@ -1,5 +1,5 @@
 """
-socket → proxy event → the very same handler: the API on this machine, as API Gateway and Lambda would answer it.
+socket → Request → the very same answer: the API on this machine, as API Gateway and Lambda would give it.
 
 What the gateway does in the cloud is done here: routing, preflight requests, the limit on bodies. So is one thing that only a
 server on a desk needs: a check of the Host header, without which a web page could reach us under a name of its own.
@@ -12,33 +12,36 @@ import os
 import re
 import signal
 import socket
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
+from inventory.deadline import deadline
 from inventory.errors import StorageUnavailableError
 from inventory.fields import command
 from inventory.items import ItemKey
+from inventory.ports import ExclusiveRepository
 from inventory.service import Inventory
 from inventory_adapters.http.api_gateway import (
     ALLOWED_HEADERS,
     Cors,
     log_request,
-    make_handler,
+    seconds_left,
     to_result,
 )
-from inventory_adapters.http.app import MAX_BODY_BYTES, Response, refusal
+from inventory_adapters.http.app import MAX_BODY_BYTES, Request, Response, answer, refusal
 from inventory_adapters.http.console import CONSOLE
 from inventory_adapters.http.errors import HttpError
-from inventory_adapters.http.routes import ROUTES, Answer, Route, find_route
+from inventory_adapters.http.group_commit import GroupCommit
+from inventory_adapters.http.routes import Answer, Route, find_route
 from inventory_adapters.http.viewer import PAGES as VIEWER
 from inventory_adapters.sweeper import Sweeper
 
@@ -157,11 +160,12 @@ class LocalGateway:
     The gateway as an ASGI application: every route of the API, `/health`, the console at `/`, and the pages at `/docs`.
 
     Args:
-        inventory: What the handlers work on.
+        inventory: What the answers come from.
         site: Where we listen; requests for any other host are refused.
         cors: Who may read the answers.
-        threads: Where the handlers run; they wait for storage, and the event loop must not.
+        threads: Where requests wait for storage, which the event loop must not.
         at_once: Operations that are over sooner than a thread could take them over, and so run in the event loop.
+        writer: Where requests that write are carried out; None for *threads*.
     """
 
     inventory: Inventory
@@ -169,20 +173,13 @@ class LocalGateway:
     cors: Cors
     threads: ThreadPoolExecutor
     at_once: frozenset[str] = frozenset()
-    _handlers: dict[str, Callable[[Any, Any], dict[str, Any]]] = field(init=False, repr=False)
-
-    @_handlers.default
-    def _handler_of_each_route(self) -> dict[str, Callable[[Any, Any], dict[str, Any]]]:
-        routes: tuple[Route[Any, Any], ...] = (*ROUTES, HEALTH)
-        return {
-            route.name: make_handler(route, lambda: (self.inventory, self.cors)) for route in routes
-        }
+    writer: GroupCommit | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = perf_counter()
         request_id = str(uuid4())
-        headers = _headers(scope)
+        headers = {name.decode("latin-1"): it.decode("latin-1") for name, it in scope["headers"]}
         try:
             made = await self._answer(scope, headers, receive, request_id)
         except _GoneError:
@@ -193,57 +190,53 @@ class LocalGateway:
             made = refusal(stopping, request_id=request_id)
         except Exception as error:  # noqa: BLE001 - a client is owed an answer in our envelope
             made = refusal(error, request_id=request_id)
-        if isinstance(made, Response):
-            # Handlers log for themselves; this is for what never reached one.
-            log_request(
-                made,
-                request_id,
-                started,
-                route=None,
-                method=scope["method"],
-                path=scope["path"],
-            )
-            made = to_result(made, request_id, self.cors.headers(_last(headers, "origin")))
-        await _send(made, scope, receive, send)
+        _log(scope, made, request_id, started)
+        result = to_result(made, request_id, self.cors.headers(headers.get("origin")))
+        await _send(result, scope, receive, send)
 
     async def _answer(
-        self, scope: Scope, headers: dict[str, list[str]], receive: Receive, request_id: str
-    ) -> dict[str, Any] | Response:
-        """Return the result of a handler, or, to a preflight request, the gateway's own answer."""
-        self._check_host(headers)
+        self, scope: Scope, headers: dict[str, str], receive: Receive, request_id: str
+    ) -> Response:
+        """Return the answer of a route, or, to a preflight request, the gateway's own."""
+        self._check_host(scope)
         body = await _body(headers, receive)
         path = scope["raw_path"].decode("ascii")
         route, path_fields, methods = _find(scope["method"], path)
-        loop = asyncio.get_running_loop()
         if path in _PAGES and scope["method"] in ("GET", "HEAD"):
-            page = await loop.run_in_executor(self.threads, _PAGES[path])
-            return _unless_known(page, _last(headers, "if-none-match"))
+            page = await self._in_a_thread(_PAGES[path])
+            return _unless_known(page, headers.get("if-none-match"))
         if route is None:
             return _preflight(scope["method"], path, methods)
-        event = _event(scope, headers, path, path_fields, body, request_id)
+        scope["route"] = route.name
+        request = Request(
+            path_fields=path_fields,
+            query=_query(scope),
+            headers=headers,
+            body=_text(body),
+            request_id=request_id,
+        )
+        work = partial(_answered, self.inventory, route, request)
         if route.name in self.at_once:
-            return self._handlers[route.name](event, None)
-        return await loop.run_in_executor(self.threads, self._handlers[route.name], event, None)
+            return work()
+        if self.writer is None or route.method == "GET":
+            return await self._in_a_thread(work)
+        return await self.writer.run(work)
 
-    def _check_host(self, headers: dict[str, list[str]]) -> None:
-        hosts = headers.get("host", [])
-        if len(hosts) != 1 or not self.site.is_called(hosts[0]):
+    async def _in_a_thread(self, work: Callable[[], Response]) -> Response:
+        return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    def _check_host(self, scope: Scope) -> None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self.site.is_called(hosts[0].decode("latin-1")):
             raise HttpError("bad_host", "The Host header does not name this server")
 
 
-def _headers(scope: Scope) -> dict[str, list[str]]:
-    headers: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-    return headers
+def _answered(inventory: Inventory, route: Route[Any, Any], request: Request) -> Response:
+    with deadline(seconds_left(None)):
+        return answer(inventory, route, request)
 
 
-def _last(headers: dict[str, list[str]], name: str) -> str | None:
-    values = headers.get(name)
-    return values[-1] if values else None
-
-
-async def _body(headers: dict[str, list[str]], receive: Receive) -> bytes:
+async def _body(headers: dict[str, str], receive: Receive) -> bytes:
     """
     Return the whole body.
 
@@ -251,7 +244,7 @@ async def _body(headers: dict[str, list[str]], receive: Receive) -> bytes:
         HttpError: It is too large; found out before it is read, where the client says how long it will be.
         _GoneError: The client left.
     """
-    declared = _last(headers, "content-length") or ""
+    declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     read = bytearray()
@@ -320,42 +313,26 @@ def _preflight(method: str, path: str, methods: tuple[str, ...]) -> Response:
     )
 
 
-def _event(  # noqa: PLR0913, PLR0917 - an event has that many parts
-    scope: Scope,
-    headers: dict[str, list[str]],
-    path: str,
-    path_fields: dict[str, str],
-    body: bytes,
-    request_id: str,
-) -> dict[str, Any]:
-    """Return the request as an API Gateway REST (payload version 1) proxy event."""
-    query: dict[str, list[str]] = {}
-    if scope["query_string"]:
-        sent = scope["query_string"].decode("utf-8", "replace")
-        for name, value in parse_qsl(sent, keep_blank_values=True):
-            query.setdefault(name, []).append(value)
-    text, is_base64 = _text(body)
-    client = scope.get("client") or ("",)
-    return {
-        "path": path,
-        "httpMethod": scope["method"],
-        "headers": {name: values[-1] for name, values in headers.items()},
-        "multiValueHeaders": headers,
-        "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
-        "multiValueQueryStringParameters": query or None,
-        "pathParameters": path_fields or None,
-        "requestContext": {"requestId": request_id, "identity": {"sourceIp": client[0]}},
-        "body": text,
-        "isBase64Encoded": is_base64,
-    }
+def _query(scope: Scope) -> dict[str, str]:
+    """Return the query parameters, the last value of each."""
+    sent = scope["query_string"]
+    return dict(parse_qsl(sent.decode("utf-8", "replace"), keep_blank_values=True)) if sent else {}
 
 
-def _text(body: bytes) -> tuple[str | None, bool]:
-    """Return the body as an event has it, and whether that is base64."""
+def _text(body: bytes) -> str | bytes | None:
     try:
-        return body.decode() or None, False
+        return body.decode() or None
     except UnicodeDecodeError:
-        return b64encode(body).decode("ascii"), True
+        return body
+
+
+def _log(scope: Scope, made: Response, request_id: str, started: float) -> None:
+    # What reached a route is named after it, as in the cloud; all else by what was asked.
+    if "route" in scope:
+        log_request(made, request_id, started, route=scope["route"])
+    else:
+        asked = {"method": scope["method"], "path": scope["path"]}
+        log_request(made, request_id, started, route=None, **asked)
 
 
 async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
@@ -443,7 +420,13 @@ def serve(  # noqa: PLR0913 - a server has that many settings
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
         if sweep_seconds:
             running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
-        gateway = LocalGateway(inventory, site, cors, threads, at_once)
+        # Where storage can be had alone, requests that write share its transactions; elsewhere each has its own.
+        writer = (
+            running.enter_context(GroupCommit(cast("ExclusiveRepository", inventory.repository)))
+            if hasattr(inventory.repository, "alone")
+            else None
+        )
+        gateway = LocalGateway(inventory, site, cors, threads, at_once, writer)
         server = _Server(_settings(gateway), on_ready=lambda: on_ready(site))
         # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,7 +2,8 @@
 The repository for one machine: a single SQLite file, and one transaction per commit.
 
 Readers see the last commit and never wait for a writer (WAL). Writers queue on a lock within this process, and on SQLite's own
-lock between processes. Lists walk an index from where the page before ended, so that a page costs the same at any depth.
+lock between processes; several changes may share one transaction, and one wait for the disk. Lists walk an index from where the
+page before ended, so that a page costs the same at any depth.
 """
 # ruff: noqa: S608 - the SQL is put together from the constants of this module; every value is a parameter.
 
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, Lock, local
 from time import monotonic, sleep
 from typing import Any, Final, Literal, NoReturn, Self
 
@@ -235,6 +236,7 @@ class SqliteRepository:
         self._idle_readers: list[sqlite3.Connection] = []
         self._closed = Event()
         self._writer = _opened(self._path, durability)
+        self._this_thread = _Thread()
 
     def __enter__(self) -> Self:
         return self
@@ -367,8 +369,25 @@ class SqliteRepository:
         return item
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """See `inventory.ports.ExclusiveRepository.alone`; it waits as long for its turn as a write does."""
+        if self._this_thread.is_alone:
+            yield
+            return
+        with self._transaction():
+            self._this_thread.is_alone = True
+            try:
+                yield
+            finally:
+                self._this_thread.is_alone = False
+
+    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection to one thread at a time: as many are open as threads ever read at once."""
+        if self._this_thread.is_alone:
+            with _translated():
+                yield self._writer
+            return
         if self._closed.is_set():
             raise StorageUnavailableError("The repository is closed")
         with _translated():
@@ -387,6 +406,16 @@ class SqliteRepository:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Keep all of what happens inside, or none of it."""
+        if not self._this_thread.is_alone:
+            with self._transaction():
+                yield self._writer
+            return
+        with _translated(), _part_of_transaction(self._writer):
+            yield self._writer
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         """
         Make what happens inside one transaction.
 
@@ -400,7 +429,7 @@ class SqliteRepository:
             if self._closed.is_set():
                 raise StorageUnavailableError("The repository is closed")
             with _translated(), _transaction(self._writer):
-                yield self._writer
+                yield
         finally:
             self._turn.release()
 
@@ -408,6 +437,12 @@ class SqliteRepository:
         while self._idle_readers:
             with suppress(IndexError):  # Another thread has just taken the last one.
                 self._idle_readers.pop().close()
+
+
+class _Thread(local):
+    """What each thread knows of itself."""
+
+    is_alone = False
 
 
 @frozen
@@ -708,6 +743,25 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
             with suppress(sqlite3.Error):  # What went wrong first is what to tell.
                 db.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def _part_of_transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Undo what happens inside, and nothing before it, should it fail."""
+    # Without it, a statement would be a transaction by itself; some errors make SQLite roll back the whole, and the rest of
+    # the block must not be kept where its beginning was not.
+    if not db.in_transaction:
+        raise StorageUnavailableError("The database has undone what was under way")
+    db.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK TO part")
+                db.execute("RELEASE part")
+        raise
+    db.execute("RELEASE part")
 
 
 @contextmanager

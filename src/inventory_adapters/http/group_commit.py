@@ -1,0 +1,110 @@
+"""Requests that write, together: those that wait at the same time share one transaction, and one wait for the disk."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+from attrs import frozen
+
+from inventory.ports import ExclusiveRepository
+
+__all__ = ["GroupCommit"]
+
+R = TypeVar("R")
+
+# A group takes milliseconds, so that other processes have their turns as well.
+_LARGEST_GROUP: Final = 64
+
+
+@frozen(eq=False)
+class _Job(Generic[R]):
+    """Some work, and who waits for what it returns."""
+
+    work: Callable[[], R]
+    result: asyncio.Future[R]
+    loop: asyncio.AbstractEventLoop
+
+
+class GroupCommit:
+    """
+    A thread that carries out requests one after the other, for as long as its `with` block lasts.
+
+    While one group waits for the disk, the next one gathers. Nobody hears of a result before it is kept.
+
+    Args:
+        repository: Where the requests write; it must outlast the block.
+    """
+
+    def __init__(self, repository: ExclusiveRepository) -> None:
+        self._repository = repository
+        self._waiting: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="writer")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+
+    async def run(self, work: Callable[[], R]) -> R:
+        """
+        Return what *work* returns, once all that it wrote is kept.
+
+        Args:
+            work: Called in the thread, while that has the repository alone. An error that it raises would undo the work of
+                others as well: it has to answer for itself.
+
+        Raises:
+            StorageError: Nothing of it was kept; neither was what others wrote beside it.
+        """
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[R] = loop.create_future()
+        self._waiting.put(_Job(work, result, loop))
+        return await result
+
+    def _run(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            group = [first]
+            with suppress(Empty):
+                while len(group) < _LARGEST_GROUP:
+                    job = self._waiting.get_nowait()
+                    if job is None:
+                        self._waiting.put(None)  # The end comes after this group.
+                        break
+                    group.append(job)
+            self._carry_out(group)
+
+    def _carry_out(self, group: Sequence[_Job[Any]]) -> None:
+        try:
+            with self._repository.alone():
+                results = [job.work() for job in group]
+        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
+            told = partial(_refuse, group, error)
+        else:
+            told = partial(_tell, group, results)
+        with suppress(RuntimeError):  # The loop has ended, and nobody waits any more.
+            group[0].loop.call_soon_threadsafe(told)
+
+
+def _tell(group: Sequence[_Job[Any]], results: Sequence[Any]) -> None:
+    for job, result in zip(group, results, strict=True):
+        if not job.result.done():
+            job.result.set_result(result)
+
+
+def _refuse(group: Sequence[_Job[Any]], error: Exception) -> None:
+    for job in group:
+        if not job.result.done():
+            job.result.set_exception(error)
