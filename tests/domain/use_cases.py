@@ -4,6 +4,7 @@ What callers of the use cases may rely on, wherever these are: subclassed by the
 `connect` turns an `Inventory` into what is called in its place. What only its operator does (sweep, reconcile) is not here.
 """
 
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -81,6 +82,26 @@ class BusyRepository(MemoryRepository):
         if change.items[0].before is not None and self.misses:
             self.misses -= 1
             raise StaleReadError
+        super().commit(change)
+
+
+class ExclusiveRepository(BusyRepository):
+    """Nobody is faster than whoever has it alone."""
+
+    def __init__(self):
+        super().__init__(misses=1000)
+        self.story = []
+
+    @contextmanager
+    def alone(self):
+        misses, self.misses = self.misses, 0
+        self.story.append("alone")
+        yield
+        self.story.append("kept")
+        self.misses = misses
+
+    def commit(self, change):
+        self.story.append("commit")
         super().commit(change)
 
 
@@ -361,6 +382,17 @@ class ItemUseCases(UseCases):
         assert inventory.get_item(GetItem(item_id=item.item_id)) == item
         assert len(pauses) == 7
         assert all(0 <= pause <= 0.5 for pause in pauses)
+
+    def test_where_one_can_be_alone_a_second_attempt_is_enough(self, connect):
+        """It needs no pause, and is told of once it is kept."""
+        repository = ExclusiveRepository()
+        inventory = connect(Inventory(repository, pause=lambda _: pytest.fail("slept")))
+        item = inventory.create_item(TENT)
+        repository.story.clear()
+
+        repository.story.append(inventory.update_item(change(item, quantity=1)).level.on_hand)
+
+        assert repository.story == ["commit", "alone", "commit", "kept", 1]
 
     def test_an_edit_between_read_and_write_survives_a_movement(self, connect):
         """What somebody discontinued meanwhile is not made available again by a count that was decided before."""

@@ -7,7 +7,7 @@ named in the path come from there, the others from the query of a GET or DELETE 
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import frozen
@@ -290,13 +290,21 @@ def find_route(
     Returns:
         The route, or None; its path fields as they stand in the path, still percent-encoded; the methods that *path* has.
     """
-    matches = [(route, match) for route in _all() if (match := route.pattern.fullmatch(path))]
+    candidates = _by_depth().get(path.count("/"), ())
+    matches = [(route, match) for route in candidates if (match := route.pattern.fullmatch(path))]
     literal = [(route, match) for route, match in matches if route.path == path]
     there = literal or matches
     for route, match in there:
         if route.method == method:
             return route, match.groupdict(), ()
     return None, {}, tuple(route.method for route, _ in there)
+
+
+@cache
+def _by_depth() -> dict[int, tuple[Route[Any, Any], ...]]:
+    """Return the routes by the number of slashes in their paths: no field of a path has one."""
+    depths = {route.path.count("/") for route in _all()}
+    return {it: tuple(one for one in _all() if one.path.count("/") == it) for it in depths}
 
 
 def _all() -> Iterator[Route[Any, Any]]:

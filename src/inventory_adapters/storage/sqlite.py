@@ -390,19 +390,25 @@ class SqliteRepository:
             return
         if self._closed.is_set():
             raise StorageUnavailableError("The repository is closed")
+        try:
+            db = self._idle_readers.pop()
+        except IndexError:
+            db = self._new_reader()
+        try:
+            yield db
+        except sqlite3.Error as error:
+            raise _translation(error) from error
+        finally:
+            self._idle_readers.append(db)
+            if self._closed.is_set():
+                self._close_idle_readers()
+
+    def _new_reader(self) -> sqlite3.Connection:
         with _translated():
-            try:
-                db = self._idle_readers.pop()
-            except IndexError:
-                # mode=rw, or a file that was taken away would be made anew, and empty.
-                db = _connected(f"{self._path.as_uri()}?mode=rw")
-                db.execute("PRAGMA query_only = ON")
-            try:
-                yield db
-            finally:
-                self._idle_readers.append(db)
-                if self._closed.is_set():
-                    self._close_idle_readers()
+            # mode=rw, or a file that was taken away would be made anew, and empty.
+            db = _connected(f"{self._path.as_uri()}?mode=rw")
+            db.execute("PRAGMA query_only = ON")
+            return db
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
