@@ -1,15 +1,18 @@
 """
-The table in `docs/costs.md`: what each operation of `Inventory` asks of DynamoDB.
+The tables in `docs/costs.md`: what each operation of `Inventory` asks of DynamoDB, and what a CRUD Lambda asks.
 
-The default run checks the calls; the run with DynamoDB Local checks the units too, and writes the table anew with
-`WRITE_COSTS=1` in its environment.
+The default run checks the calls, and the dollars against the units; the run with DynamoDB Local checks the units too, and
+writes the tables anew with `WRITE_COSTS=1` in its environment.
 """
 
+import json
 import os
 import re
-from collections import Counter
-from contextlib import contextmanager
+from collections import Counter, defaultdict
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
+from itertools import count, islice, pairwise
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,14 @@ from inventory import (
     TransferStock,
     UpdateItem,
 )
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER
+from inventory_adapters.storage import dynamodb
+from inventory_adapters.storage.dynamodb_table import (
+    ITEMS,
+    LEDGER,
+    IndexSchema,
+    TableSchema,
+    create_table_arguments,
+)
 from tests.storage import test_dynamodb
 from tests.storage.test_dynamodb_ledger import START
 
@@ -46,12 +56,29 @@ pauses = test_dynamodb.pauses
 repository = test_dynamodb.repository
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "costs.md"
-BEGIN, END = "<!-- begin: counted -->\n", "<!-- end: counted -->\n"
 HEAD = """\
-| operation | calls | read units | write units | of indexes |
+| operation | calls | read units | write units | of indexes | $ per million |
+| --- | --- | --- | --- | --- | --- |
+"""
+SIZES = (100, 1_000, 10_000)
+COMPARED_HEAD = f"""\
+| operation | whose | {" | ".join(f"at {it:,} items" for it in SIZES)} |
 | --- | --- | --- | --- | --- |
 """
 READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
+HAMMER = {
+    "sku": "HAMMER-16",
+    "name": "Claw hammer",
+    "category": "tools",
+    "quantity": 10,
+    "price": "19.90",
+}
+DESCRIPTION = (
+    "Forged steel on a shaft of ash, 330 mm long. Drives nails of up to 100 mm, and pulls them "
+    "out again. The claw is curved."
+)
+# More than a page: reading one asks for one item more, to know the last page from the others.
+MANY = 25
 
 
 @define
@@ -65,18 +92,7 @@ class Shop:
 
     def stocked(self, count=1, **details):
         for _ in range(count):
-            self.items.append(
-                self.inventory.create_item(
-                    CreateItem(
-                        sku="HAMMER-16",
-                        name="Claw hammer",
-                        category="tools",
-                        quantity=10,
-                        price="19.90",
-                        **details,
-                    )
-                )
-            )
+            self.items.append(self.inventory.create_item(CreateItem(**(HAMMER | details))))
         return self
 
     def reserved(self, lines=1):
@@ -91,15 +107,18 @@ class Shop:
         return self
 
     def sold(self, times):
-        self.stocked()
+        self.stocked(quantity=times)
         for _ in range(times):
             adjust(self)
         return self
 
     def served(self):
         self.stocked()
-        adjust(self, key=a_key())
+        adjust(self, key=self.a_key())
         return self
+
+    def a_key(self):
+        return IdempotencyKey(self.items[0].item_id)
 
     def ref(self, index=0):
         return {"item_id": self.items[index].item_id, "sku": self.items[index].sku}
@@ -107,10 +126,6 @@ class Shop:
 
 def nothing(_shop):
     """Start from empty tables."""
-
-
-def a_key():
-    return IdempotencyKey("order-7")
 
 
 def adjust(shop, key=None):
@@ -183,23 +198,23 @@ OPERATIONS = {
         lambda it: it.stocked(reorder_point=10),
         lambda it: it.inventory.delete_item(DeleteItem(**it.ref())),
     ),
-    "list 20 items": (lambda it: it.stocked(20), list_items()),
-    "list 20 items of a category": (lambda it: it.stocked(20), list_items(category="tools")),
-    "list 20 items of a status": (lambda it: it.stocked(20), list_items(status="available")),
-    "list 20 items of a SKU": (lambda it: it.stocked(20), list_items(sku="HAMMER-16")),
+    "list 20 items": (lambda it: it.stocked(MANY), list_items()),
+    "list 20 items of a category": (lambda it: it.stocked(MANY), list_items(category="tools")),
+    "list 20 items of a status": (lambda it: it.stocked(MANY), list_items(status="available")),
+    "list 20 items of a SKU": (lambda it: it.stocked(MANY), list_items(sku="HAMMER-16")),
     "list 20 items that are low": (
-        lambda it: it.stocked(20, reorder_point=10),
+        lambda it: it.stocked(MANY, reorder_point=10),
         list_items(low_stock=True),
     ),
     "batch: update 5 quantities, create 5": (lambda it: it.stocked(5), batch),
     "adjust": (Shop.stocked, adjust),
     "adjust, across the reorder point": (lambda it: it.stocked(reorder_point=9), adjust),
-    "adjust, with an idempotency key": (Shop.stocked, lambda it: adjust(it, a_key())),
-    "adjust, again with that key": (Shop.served, lambda it: adjust(it, a_key())),
+    "adjust, with an idempotency key": (Shop.stocked, lambda it: adjust(it, it.a_key())),
+    "adjust, again with that key": (Shop.served, lambda it: adjust(it, it.a_key())),
     "count": (Shop.stocked, count_stock),
     "transfer": (lambda it: it.stocked(2), transfer),
     "list 20 movements": (
-        lambda it: it.sold(10),
+        lambda it: it.sold(MANY),
         lambda it: it.inventory.list_movements(ListMovements(**it.ref())),
     ),
     "reserve 1 line": (Shop.stocked, reserve),
@@ -248,7 +263,8 @@ class Meter:
 
     @contextmanager
     def counting(self, client):
-        events = {"provide-client-params.dynamodb": self.ask, "after-call.dynamodb": self.note}
+        # Not provide-client-params: there boto3's resources go on with a copy.
+        events = {"before-parameter-build.dynamodb": self.ask, "after-call.dynamodb": self.note}
         for name, handler in events.items():
             client.meta.events.register(name, handler)
         try:
@@ -345,17 +361,123 @@ def stored(client, repository):
     }
 
 
-def measured(client, repository, name):
-    prepare, work = OPERATIONS[name]
-    shop = Shop(inventory=None)
+def a_shop(repository, now=START):
+    shop = Shop(inventory=None, now=now)
     shop.inventory = Inventory(repository, clock=lambda: shop.now, pause=lambda _: None)
+    return shop
+
+
+def prepared(repository, name, now=START):
+    """What there is to do, once all is there that it needs."""
+    prepare, work = OPERATIONS[name]
+    shop = a_shop(repository, now)
     prepare(shop)
     shop.now += timedelta(seconds=1)
-    before = stored(client, repository)
+    return partial(work, shop)
+
+
+def metered(client, work):
     meter = Meter()
     with meter.counting(client):
-        work(shop)
-    return meter, before
+        work()
+    return meter
+
+
+def add_copies(client, rows, ids, numbers):
+    """Store *rows*, by their places, once more for each of *numbers*, which then stands where *ids* stand in them."""
+    texts = [(table, json.dumps(row)) for (table, *_), row in rows.items()]
+    puts = ((table, replaced(text, ids, number)) for number in numbers for table, text in texts)
+    # As many as BatchWriteItem takes.
+    while batch := list(islice(puts, 25)):
+        requests = defaultdict(list)
+        for table, text in batch:
+            requests[table].append({"PutRequest": {"Item": json.loads(text)}})
+        assert not client.batch_write_item(RequestItems=dict(requests))["UnprocessedItems"]
+
+
+def replaced(text, ids, number):
+    for it in ids:
+        text = text.replace(it, f"{number:0{len(it)}}")
+    return text
+
+
+# The handlers of the CRUD Lambda expect a table with our key, and this index.
+CRUD_TABLE = TableSchema(
+    partition_key="item_id",
+    sort_key="sku",
+    indexes=(
+        IndexSchema(
+            name="CategoryIndex",
+            partition_key="category",
+            sort_key="updated_at",
+            projection="ALL",
+        ),
+    ),
+)
+
+
+@define
+class CrudLambda:
+    """`bench/baselines/crud_lambda.py`, on a table of its own."""
+
+    handlers: Any
+    table: Any
+    item_ids: list = field(factory=list)
+
+    def ask(self, operation, **event):
+        answer = getattr(self.handlers, operation)(event, None)
+        assert answer["statusCode"] in (200, 201)
+        return json.loads(answer["body"])
+
+    def create(self):
+        created = self.ask("create_item", body=json.dumps(HAMMER | {"description": DESCRIPTION}))
+        self.item_ids.append(created["item"]["item_id"])
+
+    def get(self):
+        path = {"item_id": self.item_ids[0]}
+        self.ask("get_item", pathParameters=path, queryStringParameters={"sku": HAMMER["sku"]})
+
+    def list_tools(self):
+        self.ask("list_items", queryStringParameters={"category": "tools"})
+
+    def get_by_scan(self, item_id="none has this id"):
+        """
+        Get an item by the first half of its key, as a Lambda does that neither asks its clients for the SKU nor queries.
+
+        `crud_lambda.py` has nothing of the kind: its `get_item` wants both halves. Here no item has the id, so that every
+        page is read, as it is for an item on the last one.
+        Source: the boto3 guide to DynamoDB, "Querying and scanning".
+        """
+        from boto3.dynamodb.conditions import Attr
+
+        asked = {"FilterExpression": Attr("item_id").eq(item_id)}
+        while True:
+            answer = self.table.scan(**asked)
+            if answer["Items"] or "LastEvaluatedKey" not in answer:
+                return answer["Items"]
+            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def every_page(shop):
+    page = shop.inventory.list_items(ListItems(page_size=50))
+    while page.next_cursor is not None:
+        page = shop.inventory.list_items(ListItems(page_size=50, page_token=page.next_cursor))
+
+
+# What is counted, and whose it is: a shop's, or the CRUD Lambda's.
+COMPARED = {
+    ("get an item by id and SKU", "ours"): OPERATIONS["get an item by id and SKU"][1],
+    ("get an item by id and SKU", "the CRUD Lambda"): CrudLambda.get,
+    ("get an item by id", "ours"): OPERATIONS["get an item by id"][1],
+    ("get an item by id", "a Lambda that scans"): CrudLambda.get_by_scan,
+    ("list 20 items of a category", "ours"): OPERATIONS["list 20 items of a category"][1],
+    ("list 20 items of a category", "the CRUD Lambda"): CrudLambda.list_tools,
+    ("list items of a location that has none", "ours"): list_items(location="nowhere"),
+    ("list all items, 50 a page", "ours"): every_page,
+    # Last, so that the others find as many items as they shall.
+    ("create an item", "ours"): lambda it: it.stocked(description=DESCRIPTION),
+    ("create an item", "the CRUD Lambda"): CrudLambda.create,
+}
 
 
 def calls_cell(meter):
@@ -365,49 +487,158 @@ def calls_cell(meter):
     )
 
 
+def compared_cell(meter):
+    written = meter.writes + meter.of_indexes
+    told = [f"{it:g} {kind}" for it, kind in ((meter.reads, "read"), (written, "write")) if it]
+    return f"{calls_cell(meter)}: {', '.join(told)}, $ {dollars(meter.reads, written):g}"
+
+
 def row(name, meter):
-    numbers = (f"{it:g}" for it in (meter.reads, meter.writes, meter.of_indexes))
-    return f"| {name} | {calls_cell(meter)} | {' | '.join(numbers)} |\n"
+    paid = dollars(meter.reads, meter.writes + meter.of_indexes)
+    numbers = (meter.reads, meter.writes, meter.of_indexes, paid)
+    return f"| {name} | {calls_cell(meter)} | {' | '.join(f'{it:g}' for it in numbers)} |\n"
+
+
+def dollars(reads, writes):
+    """What a million of them cost. The document alone has the prices, where their source stands beside them."""
+    return reads * price("read request unit") + writes * price("write request unit")
+
+
+def price(unit):
+    [found] = re.findall(rf"^\| {unit} \| ([\d.]+) \|", DOCUMENT.read_text(), re.MULTILINE)
+    return float(found)
 
 
 def documented():
-    """The rows of the table in the document, by operation."""
-    table = DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0]
-    rows = table.removeprefix(HEAD).splitlines(keepends=True)
-    return {it.split("|")[1].strip(): it for it in rows}
+    """The rows of the first table in the document, by operation."""
+    rows = parts("counted")[1].removeprefix(HEAD).splitlines(keepends=True)
+    return {cells(it)[0]: it for it in rows}
+
+
+def cells(line):
+    return [it.strip() for it in line.split("|")[1:-1]]
+
+
+def parts(table):
+    """The document before a table, the table, and what is after it."""
+    before, begin, rest = DOCUMENT.read_text().partition(f"<!-- begin: {table} -->\n")
+    between, end, after = rest.partition(f"<!-- end: {table} -->\n")
+    return before + begin, between, end + after
+
+
+def write(table, lines):
+    before, _, after = parts(table)
+    DOCUMENT.write_text(before + "".join(lines) + after)
 
 
 def test_the_document_has_every_operation():
     """And no other, in this order."""
+    compared = parts("compared")[1].removeprefix(COMPARED_HEAD).splitlines()
+
     assert list(documented()) == list(OPERATIONS)
+    assert [tuple(cells(it)[:2]) for it in compared] == list(COMPARED)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_calls_are_as_documented(client, repository, name):
     """The cost contract: a change that makes a call more has to change the document."""
-    meter, _ = measured(client, repository, name)
+    meter = metered(client, prepared(repository, name))
 
-    assert documented()[name].split("|")[2].strip() == calls_cell(meter)
+    assert cells(documented()[name])[1] == calls_cell(meter)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_the_dollars_are_those_of_the_units(name):
+    """A price that changes has to change every row."""
+    *_, reads, writes, of_indexes, paid = cells(documented()[name])
+
+    assert paid == f"{dollars(float(reads), float(writes) + float(of_indexes)):g}"
+
+
+def test_the_dollars_of_the_comparison_are_those_of_its_units():
+    """A price that changes has to change every cell."""
+    told = re.findall(r": (?:(\S+) read)?(?:(\S+) write)?, \$ (\S+)", parts("compared")[1])
+
+    assert len(told) == len(COMPARED) * len(SIZES)
+    for reads, writes, paid in told:
+        assert paid == f"{dollars(float(reads or 0), float(writes or 0)):g}"
 
 
 class Units:
     """The units, as DynamoDB Local counts them."""
 
+    @pytest.fixture
+    def crud(self, client, repository, monkeypatch):
+        """The CRUD Lambda, with one item in its table."""
+        import boto3
+
+        from bench.baselines import crud_lambda
+
+        name = f"{repository._table}-crud"
+        client.create_table(**create_table_arguments(CRUD_TABLE, name))
+        resource = boto3.resource("dynamodb", endpoint_url=client.meta.endpoint_url)
+        monkeypatch.setattr(crud_lambda, "dynamodb", resource)
+        monkeypatch.setenv("TABLE_NAME", name)
+        crud = CrudLambda(crud_lambda, resource.Table(name))
+        with closing(resource.meta.client):
+            crud.create()
+            yield crud
+        client.delete_table(TableName=name)
+
     @pytest.mark.parametrize("name", OPERATIONS)
     def test_the_units_are_as_documented(self, client, repository, name):
         """With `WRITE_COSTS=1` the document is made so."""
-        meter, before = measured(client, repository, name)
+        work = prepared(repository, name)
+        before = stored(client, repository)
+        meter = metered(client, work)
         meter.correct(before, stored(client, repository))
 
         if os.environ.get("WRITE_COSTS"):
-            write(name, row(name, meter))
+            rows = documented() | {name: row(name, meter)}
+            write("counted", [HEAD, *(rows[it] for it in OPERATIONS if it in rows)])
         assert documented()[name] == row(name, meter)
 
+    def test_no_operation_costs_more_in_larger_tables(self, client, repository):
+        """Among fifty items, with markers, movements and reservations of their own, and among two thousand."""
+        crowd = a_shop(repository).stocked(reorder_point=10)
+        ids = [crowd.items[0].item_id, reserve(crowd).reservation_id]
+        rows = stored(client, repository)
+        # Each operation a day before the last: what others have reserved is not due yet.
+        days = (START - timedelta(days=it) for it in count(1))
 
-def write(name, line):
-    text = DOCUMENT.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    rows = documented() | {name: line}
-    table = HEAD + "".join(rows[it] for it in OPERATIONS if it in rows)
-    DOCUMENT.write_text(f"{before}{BEGIN}{table}{END}{after}")
+        def counted():
+            works = ((name, prepared(repository, name, next(days))) for name in OPERATIONS)
+            # As DynamoDB Local has it: what it leaves out, it leaves out in both.
+            return {name: row(name, metered(client, work)) for name, work in works}
+
+        add_copies(client, rows, ids, range(1, 50))
+        among_few = counted()
+        add_copies(client, rows, ids, range(50, 2_000))
+        among_many = counted()
+
+        assert among_many == among_few
+        for name, line in among_many.items():
+            assert cells(line)[:3] == cells(documented()[name])[:3]
+
+    def test_the_comparison_is_as_documented(self, client, repository, crud, monkeypatch):
+        """With `WRITE_COSTS=1` the document is made so."""
+        # How far a list looks for what hardly anything passes shall not depend on this machine.
+        monkeypatch.setattr(dynamodb, "_MOST_SECONDS", 60)
+        shop = a_shop(repository).stocked(description=DESCRIPTION)
+        contenders = {"ours": (client, shop)}
+        rows = stored(client, repository)
+        [theirs] = client.scan(TableName=crud.table.name)["Items"]
+        rows[place_of(crud.table.name, theirs)] = theirs
+        ids = [shop.items[0].item_id, *crud.item_ids]
+        told = defaultdict(list)
+        for had, size in pairwise((0, *SIZES)):
+            # One is there: the first, or what was created in the last round.
+            add_copies(client, rows, ids, range(had + 1, size))
+            for (operation, whose), work in COMPARED.items():
+                asking, whom = contenders.get(whose, (crud.table.meta.client, crud))
+                told[operation, whose].append(compared_cell(metered(asking, partial(work, whom))))
+        lines = [f"| {' | '.join([*of, *it])} |\n" for of, it in told.items()]
+
+        if os.environ.get("WRITE_COSTS"):
+            write("compared", [COMPARED_HEAD, *lines])
+        assert parts("compared")[1] == COMPARED_HEAD + "".join(lines)
