@@ -38,8 +38,9 @@ QUICK: Final = Scale(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line names, and return the exit code."""
     told = _parser().parse_args(arguments)
-    rows = list(_measured(told.only, QUICK if told.quick else FULL))
-    _publish(rows, told)
+    scale = QUICK if told.quick else FULL
+    rows = list(_measured(told.only, scale))
+    _publish(rows, scale, told)
     missed = [row for row in rows if row.verdict == "MISSED"]
     kept = sum(row.verdict == "met" for row in rows)
     print(f"{kept} met, {len(missed)} missed")
@@ -68,7 +69,7 @@ def _measured(groups: Sequence[str], scale: Scale) -> Iterator[Row]:
         print(f"{group}: {perf_counter() - started:.0f} s", file=sys.stderr)
 
 
-def _publish(rows: Sequence[Row], told: argparse.Namespace) -> None:
+def _publish(rows: Sequence[Row], scale: Scale, told: argparse.Namespace) -> None:
     from bench import report  # noqa: PLC0415 - below what is measured
 
     about = {"scale": "quick" if told.quick else "full", **report.circumstances()}
@@ -80,7 +81,7 @@ def _publish(rows: Sequence[Row], told: argparse.Namespace) -> None:
     if told.figure:
         from bench import contention, figure  # noqa: PLC0415
 
-        told.figure.write_text(figure.drawn(contention.curve(QUICK.writes, FULL.writers)))
+        told.figure.write_text(figure.drawn(contention.curve(scale.writes, FULL.writers)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""The curve of `bench.contention` as SVG, drawn without a library: two panels over the number of writers."""
+"""The curve of `bench.contention` as SVG, drawn without a library: two panels over the number of writers.
+
+Both go up in powers of ten: a file on this machine and a database behind HTTP are that far apart.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from math import log2
+from math import ceil, floor, log2, log10
 from typing import Final
 
 from bench.contention import Outcome
@@ -14,6 +17,8 @@ _HEIGHT: Final = 220
 _LEFT: Final = 56
 _TOP: Final = 36
 _GAP: Final = 90
+# Where nothing at all got through, there still is a point to draw.
+_LEAST: Final = 0.1
 _FONT: Final = 'font-family="sans-serif" font-size="12" fill="#333"'
 _COLOURS: Final = ("#1b6ca8", "#c8553d", "#588157")
 
@@ -50,21 +55,30 @@ def _panel(
     value: Callable[[Outcome], float],
 ) -> list[str]:
     outcomes = [outcome for curve in curves.values() for outcome in curve]
-    most = max(map(value, outcomes)) or 1
+    logs = [log10(max(value(outcome), _LEAST)) for outcome in outcomes]
+    lowest = floor(min(logs))
+    highest = max(ceil(max(logs)), lowest + 1)
     widest = max(log2(outcome.writers) for outcome in outcomes) or 1
     bottom = _TOP + _HEIGHT
 
+    def height(number: float) -> float:
+        part = (log10(max(number, _LEAST)) - lowest) / (highest - lowest)
+        return bottom - part * _HEIGHT
+
     def place(outcome: Outcome) -> tuple[float, float]:
-        x = left + log2(outcome.writers) / widest * _WIDTH
-        return x, bottom - value(outcome) / most * _HEIGHT
+        return left + log2(outcome.writers) / widest * _WIDTH, height(value(outcome))
 
     parts = [
         f'<text x="{left}" y="{_TOP - 14}">{escape(title)}</text>',
         f'<path d="M{left} {_TOP}V{bottom}H{left + _WIDTH}" fill="none" stroke="#999"/>',
-        f'<text x="{left - 6}" y="{_TOP + 4}" text-anchor="end">{most:,.0f}</text>',
-        f'<text x="{left - 6}" y="{bottom}" text-anchor="end">0</text>',
         f'<text x="{left + _WIDTH / 2}" y="{bottom + 34}" text-anchor="middle">writers</text>',
     ]
+    for power in range(lowest, highest + 1):
+        y = height(10.0**power)
+        parts.append(f'<path d="M{left} {y:.1f}H{left + _WIDTH}" stroke="#ddd"/>')
+        parts.append(
+            f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{10.0**power:,g}</text>'
+        )
     for writers in sorted({outcome.writers for outcome in outcomes}):
         x = left + log2(writers) / widest * _WIDTH
         parts.append(f'<text x="{x:.0f}" y="{bottom + 16}" text-anchor="middle">{writers}</text>')

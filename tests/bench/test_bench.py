@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 
 import pytest
@@ -111,6 +111,27 @@ def test_made_items_are_what_lists_are_measured_on(tmp_path):
     assert len(set(keys)) == len(keys)
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ItemFilter(),
+        ItemFilter(category="tents"),
+        ItemFilter(status="available"),
+        ItemFilter(sku="SKU-0000"),
+        ItemFilter(low_stock=True),
+    ],
+)
+def test_the_deep_page_is_the_last_but_one_item(tmp_path, wanted):
+    """Behind the place where depth is measured lie a full page and one item, whatever the list."""
+    with library.filled(tmp_path / "x.sqlite3", 3000) as store:
+        cursor = library.near_the_end(store, wanted, 3000)
+
+        page = store.list_items(wanted, PageRequest(size=20, cursor=cursor))
+        rest = store.list_items(wanted, PageRequest(size=20, cursor=page.next_cursor))
+
+    assert [len(page.items), len(rest.items)] == [20, 1]
+
+
 def test_bare_statements_leave_what_ours_leave(tmp_path):
     """The baseline does the same work: as many items and movements as through the library."""
     counted = []
@@ -147,6 +168,19 @@ def test_contention_adds_up_and_can_be_drawn():
 
     assert [it.writers for it in outcomes] == [1, 2]
     assert drawn.count("<polyline") == 2
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_change_that_was_acknowledged_and_is_not_there_ends_the_run(lost):
+    """What nobody answered for may be stored or not; all else is counted."""
+    repository = MemoryRepository()
+    item = Inventory(repository).create_item(library.NEW)
+    tally = contention._write(repository, item, 2)
+    tally.seconds += [0.1] * (1 + lost)
+    tally.refused = tally.unanswered = 1
+
+    with pytest.raises(RuntimeError) if lost else nullcontext():
+        contention._check(repository, item, [tally])
 
 
 def test_results_go_between_the_marks(tmp_path):
