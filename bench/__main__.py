@@ -19,19 +19,27 @@ from bench.measure import Row, Scale
 
 __all__ = ["FULL", "GROUPS", "QUICK", "main"]
 
-GROUPS: Final = ("cold", "warm", "local", "library", "contention")
+GROUPS: Final = ("cold", "warm", "local", "library", "catalogue", "contention")
 
 FULL: Final = Scale(
     rounds=15,
     calls=500,
     requests=10_000,
     items=1_000_000,
+    rows=100_000,
     soak=1_000_000,
     writes=50,
     writers=(1, 2, 4, 8, 16, 32),
 )
 QUICK: Final = Scale(
-    rounds=5, calls=100, requests=1500, items=20_000, soak=10_000, writes=10, writers=(1, 8, 32)
+    rounds=5,
+    calls=100,
+    requests=1500,
+    items=20_000,
+    rows=10_000,
+    soak=10_000,
+    writes=10,
+    writers=(1, 8, 32),
 )
 
 

@@ -41,8 +41,9 @@ class Scale:
         calls: Calls of one turn, where a call takes less than a millisecond.
         requests: HTTP requests of one turn.
         items: Items in the large store.
+        rows: Rows of a file that is imported.
         soak: Requests over which the server's memory is watched.
-        writes: Changes of each writer, where many want one item.
+        writes: Changes of each writer, where many want one item; more, where fewer than eight do.
         writers: How many such writers there are, one number after the other.
     """
 
@@ -50,6 +51,7 @@ class Scale:
     calls: int
     requests: int
     items: int
+    rows: int
     soak: int
     writes: int
     writers: tuple[int, ...]

@@ -32,8 +32,11 @@ ENVIRONMENT: Final = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
     "TABLE_NAME": "inventory-bench",
+    "LEDGER_TABLE_NAME": "inventory-bench-ledger",
+    "ALLOWED_ORIGINS": "https://shop.example.com",
+    "LOG_LEVEL": "INFO",
 }
-"""Settings of a function, with credentials that open nothing."""
+"""Settings of a function as it is deployed but for page limits of its own, with credentials that open nothing."""
 
 ITEM: Final = {
     "sku": SKU,

@@ -1,14 +1,18 @@
 """sqlite3 and nothing else: the statements that our repository sends, on its schema, with the same durability."""
 
+import csv
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["operations"]
+from inventory.commands import MAX_ROWS
+from inventory_adapters.storage.sqlite import SqliteRepository
+
+__all__ = ["imported", "operations"]
 
 _COLUMNS: Final = (
     "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
@@ -44,6 +48,42 @@ def operations(path: Path, item_id: str, sku: str) -> Iterator[dict[str, Callabl
     """
     with closing(_connected(path)) as reader, closing(_connected(path)) as db:
         yield _operations(reader, db, item_id, sku)
+
+
+def imported(file: Path, store: Path) -> int:
+    """
+    Put the rows of a CSV file into a new store, so many to a transaction as our import has, and return how many there were.
+
+    No look whether an item is there already, no key, no report.
+    """
+    SqliteRepository(store).close()
+    with closing(_connected(store)) as db, file.open(newline="", encoding="utf-8") as opened:
+        db.execute("PRAGMA synchronous = FULL")
+        table = csv.DictReader(opened)
+        made = 0
+        while rows := [_row(it) for it in islice(table, MAX_ROWS)]:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(_INSERT, rows)
+            db.execute("COMMIT")
+            made += len(rows)
+    return made
+
+
+def _row(it: dict[str, str]) -> tuple[Any, ...]:
+    texts = (it["sku"], it["name"], it["description"], it["category"], it["price"])
+    return (
+        str(uuid.uuid4()),
+        *texts,
+        "available",
+        "default",
+        None,
+        1,
+        _AT,
+        _AT,
+        it["quantity"],
+        0,
+        0,
+    )
 
 
 def _connected(path: Path) -> sqlite3.Connection:

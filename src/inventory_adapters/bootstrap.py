@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from inventory.service import Inventory
@@ -9,6 +10,7 @@ from inventory.service import Inventory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from inventory.paging import Limits
     from inventory.ports import InventoryRepository, LimitsSource
     from inventory_adapters.config import Config
 
@@ -17,12 +19,21 @@ __all__ = ["deployed", "in_memory", "on_dynamodb", "on_sqlite"]
 
 def deployed(config: Config) -> Inventory:
     """Return the inventory of a Lambda function: DynamoDB, with page limits from SSM where a parameter is named."""
-    if config.limits_parameter is None:
+    parameter = config.limits_parameter
+    if parameter is None:
         return on_dynamodb(table=config.table, ledger_table=config.ledger_table)
-    from inventory_adapters.ssm import SsmLimits, make_client
 
-    limits = SsmLimits(config.limits_parameter, client_factory=make_client)
-    return on_dynamodb(table=config.table, ledger_table=config.ledger_table, limits=limits)
+    @cache
+    def limits() -> LimitsSource:
+        from inventory_adapters.ssm import SsmLimits, make_client
+
+        return SsmLimits(parameter, client_factory=make_client)
+
+    def in_force() -> Limits:
+        # Loaded by the first list: nothing else has pages.
+        return limits()()
+
+    return on_dynamodb(table=config.table, ledger_table=config.ledger_table, limits=in_force)
 
 
 def on_dynamodb(*, table: str, ledger_table: str, limits: LimitsSource | None = None) -> Inventory:

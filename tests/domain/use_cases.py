@@ -380,8 +380,8 @@ class ItemUseCases(UseCases):
             inventory.update_item(change(item, quantity=1))
 
         assert inventory.get_item(GetItem(item_id=item.item_id)) == item
-        assert len(pauses) == 7
-        assert all(0 <= pause <= 0.5 for pause in pauses)
+        assert len(pauses) == 23
+        assert all(0 <= pause <= 0.35 for pause in pauses)
 
     def test_where_one_can_be_alone_a_second_attempt_is_enough(self, connect):
         """It needs no pause, and is told of once it is kept."""

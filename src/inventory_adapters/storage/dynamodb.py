@@ -138,6 +138,10 @@ def make_client(
     return client
 
 
+# Made once, where json.loads asks each time what it is given.
+_from_json: Final = json.JSONDecoder().decode
+
+
 def _take_as_json(
     *, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
@@ -149,7 +153,7 @@ def _take_as_json(
     """
     if response_dict["status_code"] == HTTPStatus.OK:
         with suppress(ValueError):  # What is no JSON is for the SDK to make sense of.
-            customized_response_dict.update(json.loads(response_dict["body"]))
+            customized_response_dict.update(_from_json(response_dict["body"].decode()))
             response_dict["body"] = b""
 
 

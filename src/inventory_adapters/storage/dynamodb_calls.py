@@ -27,8 +27,10 @@ _SDK_LONGEST_EXTRA_SECONDS: Final = 5
 
 # Source: API reference of TransactWriteItems (cancellation reasons) and "Error handling with DynamoDB".
 _CONDITION: Final = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
+# The reason why a transaction was cancelled; the others are errors by themselves.
+_OVERTAKEN: Final = "TransactionConflict"
 _CONFLICT: Final = {
-    "TransactionConflict",
+    _OVERTAKEN,
     "TransactionConflictException",
     "TransactionInProgressException",
 }
@@ -81,11 +83,16 @@ class RefusedError(Exception):
 class _Verdict(Enum):
     CONDITION = auto()
     CONFLICT = auto()
+    OVERTAKEN = auto()
     THROTTLED = auto()
     AWAY = auto()
     NO_TABLE = auto()
     CREDENTIALS = auto()
     OUR_MISTAKE = auto()
+
+
+# What passes by itself, if one waits.
+_PASSING: Final = {_Verdict.CONFLICT, _Verdict.OVERTAKEN, _Verdict.THROTTLED}
 
 
 class Calls:
@@ -111,7 +118,8 @@ class Calls:
         Return the answer to *operation*, as in ``calls("get_item", TableName=..., Key=...)``.
 
         Raises:
-            RefusedError: A condition failed, or others kept changing the same rows.
+            RefusedError: A condition failed, or others kept changing the same rows; a transaction is not sent again for that,
+                because what it was decided on is moving.
             StorageThrottledError: DynamoDB kept asking for a slower pace, and nothing was kept.
             StorageUnavailableError: There was no table, no valid credentials, no time or no answer. A write may have been kept
                 if an attempt at it went unanswered and none after it told.
@@ -123,7 +131,8 @@ class Calls:
             except ClientError as error:
                 maybe_kept = maybe_kept or _follows_silence(error)
                 verdict = _judge(error)
-                if attempt == _MAX_ATTEMPTS or not self._paused(attempt, verdict):
+                is_overtaken = verdict is _Verdict.OVERTAKEN and not maybe_kept
+                if attempt == _MAX_ATTEMPTS or is_overtaken or not self._paused(attempt, verdict):
                     raise _translated(error, verdict, arguments, maybe_kept=maybe_kept) from error
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -144,7 +153,7 @@ class Calls:
 
     def _paused(self, attempt: int, verdict: _Verdict) -> bool:
         """Wait before the next attempt, if there is sense and time in one."""
-        if verdict not in {_Verdict.THROTTLED, _Verdict.CONFLICT}:
+        if verdict not in _PASSING:
             return False
         pause = self.jitter(attempt)
         if pause >= time_left():
@@ -178,7 +187,7 @@ def _judge(error: ClientError) -> _Verdict:
     if codes & _CONDITION:
         return _Verdict.CONDITION
     if codes <= _THROTTLED | _CONFLICT:
-        return _Verdict.THROTTLED if codes & _THROTTLED else _Verdict.CONFLICT
+        return _judge_passing(codes)
     if code == _NO_TABLE:
         return _Verdict.NO_TABLE
     if code in _CREDENTIALS:
@@ -188,18 +197,24 @@ def _judge(error: ClientError) -> _Verdict:
     return _Verdict.OUR_MISTAKE
 
 
+def _judge_passing(codes: set[str]) -> _Verdict:
+    if codes & _THROTTLED:
+        return _Verdict.THROTTLED
+    return _Verdict.OVERTAKEN if codes == {_OVERTAKEN} else _Verdict.CONFLICT
+
+
 def _translated(
     error: ClientError, verdict: _Verdict, arguments: Mapping[str, Any], *, maybe_kept: bool
 ) -> Exception:
-    if maybe_kept and verdict in {_Verdict.CONFLICT, _Verdict.THROTTLED}:
+    if maybe_kept and verdict in _PASSING:
         # The attempt that went unanswered may even be under way still: whoever decided anew could apply it twice.
         return StorageUnavailableError()
     match verdict:
-        case _Verdict.CONDITION | _Verdict.CONFLICT:
+        case _Verdict.CONDITION | _Verdict.CONFLICT | _Verdict.OVERTAKEN:
             return RefusedError(
                 error.response.get("Item"),
                 failed=tuple(code in _CONDITION for code in _codes(error)),
-                was_conflict=verdict is _Verdict.CONFLICT,
+                was_conflict=verdict is not _Verdict.CONDITION,
                 maybe_kept=maybe_kept,
             )
         case _Verdict.THROTTLED:
