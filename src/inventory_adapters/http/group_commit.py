@@ -27,7 +27,14 @@ class _Job(Generic[R]):
 
     work: Callable[[], R]
     result: asyncio.Future[R]
+
+
+@frozen(eq=False)
+class _Group:
+    """Jobs that came in one turn of an event loop."""
+
     loop: asyncio.AbstractEventLoop
+    jobs: list[_Job[Any]]
 
 
 class GroupCommit:
@@ -42,7 +49,8 @@ class GroupCommit:
 
     def __init__(self, repository: ExclusiveRepository) -> None:
         self._repository = repository
-        self._waiting: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._gathering: list[_Job[Any]] = []
+        self._waiting: SimpleQueue[_Group | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="writer")
 
     def __enter__(self) -> Self:
@@ -71,31 +79,37 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
-        self._waiting.put(_Job(work, result, loop))
+        if not self._gathering:
+            # Later in this turn of the loop, with all that have come by then: the thread, once awake, takes turns with us.
+            loop.call_soon(self._hand_over, loop)
+        self._gathering.append(_Job(work, result))
         return await result
 
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        jobs, self._gathering = self._gathering, []
+        self._waiting.put(_Group(loop, jobs))
+
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            group = [first]
+        while (group := self._waiting.get()) is not None:
             with suppress(Empty):
-                while len(group) < _LARGEST_GROUP:
-                    job = self._waiting.get_nowait()
-                    if job is None:
+                while len(group.jobs) < _LARGEST_GROUP:
+                    more = self._waiting.get_nowait()
+                    if more is None:
                         self._waiting.put(None)  # The end comes after this group.
                         break
-                    group.append(job)
+                    group.jobs.extend(more.jobs)
             self._carry_out(group)
 
-    def _carry_out(self, group: Sequence[_Job[Any]]) -> None:
+    def _carry_out(self, group: _Group) -> None:
         try:
             with self._repository.alone():
-                results = [job.work() for job in group]
+                results = [job.work() for job in group.jobs]
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
-            told = partial(_refuse, group, error)
+            told = partial(_refuse, group.jobs, error)
         else:
-            told = partial(_tell, group, results)
+            told = partial(_tell, group.jobs, results)
         with suppress(RuntimeError):  # The loop has ended, and nobody waits any more.
-            group[0].loop.call_soon_threadsafe(told)
+            group.loop.call_soon_threadsafe(told)
 
 
 def _tell(group: Sequence[_Job[Any]], results: Sequence[Any]) -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
@@ -337,7 +337,9 @@ class SqliteRepository:
                 return deleted
 
     def commit(self, change: Change) -> None:
-        with self._writing() as db:
+        parts = (change.served, change.reservation)
+        writes = len(change.items) + len(change.movements) + sum(it is not None for it in parts)
+        with self._writing(writes=writes) as db:
             # First, because of all refusals this one is told first.
             if change.served is not None:
                 _serve(db, change.served)
@@ -411,13 +413,18 @@ class SqliteRepository:
             return db
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Keep all of what happens inside, or none of it."""
+    def _writing(self, *, writes: int = 1) -> Iterator[sqlite3.Connection]:
+        """Keep all of what happens inside, or none of it: so many statements that write."""
         if not self._this_thread.is_alone:
             with self._transaction():
                 yield self._writer
             return
-        with _translated(), _part_of_transaction(self._writer):
+        # Some errors make SQLite roll back the whole; the rest of it must not be kept where its beginning was not.
+        if not self._writer.in_transaction:
+            raise StorageUnavailableError("The database has undone what was under way")
+        # A statement that fails is undone by itself.
+        part = _part_of_transaction(self._writer) if writes > 1 else nullcontext()
+        with _translated(), part:
             yield self._writer
 
     @contextmanager
@@ -754,10 +761,6 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 @contextmanager
 def _part_of_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Undo what happens inside, and nothing before it, should it fail."""
-    # Without it, a statement would be a transaction by itself; some errors make SQLite roll back the whole, and the rest of
-    # the block must not be kept where its beginning was not.
-    if not db.in_transaction:
-        raise StorageUnavailableError("The database has undone what was under way")
     db.execute("SAVEPOINT part")
     try:
         yield
