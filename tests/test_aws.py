@@ -4,7 +4,7 @@ import pytest
 from botocore import handlers
 from botocore.awsrequest import AWSResponse
 
-from inventory_adapters.aws import make_client
+from inventory_adapters.aws import _session, make_client
 
 
 def client_of(service):
@@ -31,6 +31,13 @@ def test_of_the_sdks_handlers_for_all_services_these_are_left_out():
         ("creating-client-class", "add_generate_presigned_url"),
         ("request-created", "add_retry_headers"),
     }
+
+
+def test_profiles_that_ask_for_credentials_still_can():
+    """The SDK asks with a session of ours, and has a handler for the name of the call."""
+    client = _session().create_client("signin", region_name="us-east-1")
+
+    assert callable(client.create_o_auth2_token)
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "ssm"])

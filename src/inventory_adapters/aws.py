@@ -1,12 +1,15 @@
 """The one place where an AWS client is made."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.session import Session
 
 __all__ = ["make_client"]
+
+# Whom the SDK asks on its own account, where a profile says so.
+_CREDENTIAL_SERVICES: Final = frozenset({"signin", "sso", "sso-oidc", "sts"})
 
 
 def make_client(  # noqa: PLR0913 - a client has that many settings
@@ -57,13 +60,14 @@ def _session() -> "Session":
 
     Registering them is a third of what a client takes to make; the few that are not for one service alone are asked in every
     call, and do nothing that our services need: no operation of theirs has a signer of its own, and we bring our own tokens.
-    What others added, for tracing or to stand in for AWS in a test, stays.
+    What is for the services that credentials come from stays; so does what others added, for tracing or to stand in for AWS.
     """
     from botocore.handlers import BUILTIN_HANDLERS  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
 
     session = Session(include_builtin_handlers=False)
     for event, handler, *_ in BUILTIN_HANDLERS:
-        if not handler.__module__.startswith("botocore."):
+        is_of_others = not handler.__module__.startswith("botocore.")
+        if is_of_others or not _CREDENTIAL_SERVICES.isdisjoint(event.split(".")):
             session.register(event, handler)
     return session

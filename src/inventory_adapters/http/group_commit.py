@@ -103,7 +103,8 @@ class GroupCommit:
     def _carry_out(self, group: _Group) -> None:
         try:
             with self._repository.alone():
-                results = [job.work() for job in group.jobs]
+                # What was called off before it has begun, as when the server stops, was answered so.
+                results = [None if it.result.cancelled() else it.work() for it in group.jobs]
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
             told = partial(_refuse, group.jobs, error)
         else:
