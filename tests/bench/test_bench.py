@@ -8,13 +8,16 @@ from itertools import islice
 
 import pytest
 
-from bench import cold, contention, figure, library, load, report, warm
+from bench import catalogue, cold, contention, figure, library, load, report, warm
+from bench.baselines import bare_sqlite
 from bench.events import Context, event
 from bench.measure import Row, Spread, at_least, at_most, interleaved, ratios
 from inventory import Inventory
 from inventory.paging import PageRequest
 from inventory.ports import ItemFilter
 from inventory_adapters.storage.memory import MemoryRepository
+from inventory_adapters.storage.sqlite import SqliteRepository
+from inventory_adapters.testing import walk
 
 
 def test_every_round_gives_each_contender_one_turn():
@@ -158,6 +161,20 @@ def test_bare_statements_leave_what_ours_leave(tmp_path):
 
 
 _TABLES = ("items", "movements")
+
+
+def test_what_is_imported_is_all_there(tmp_path):
+    """By us and by the baseline: as many items as rows, with what the rows say."""
+    file = catalogue.written(tmp_path / "items.csv", 60)
+    found = []
+    for name, imported in (("ours", catalogue.ours), ("bare", bare_sqlite.imported)):
+        assert imported(file, tmp_path / name) == 60
+        with SqliteRepository(tmp_path / name) as store:
+            items = walk(store, ItemFilter())
+            found.append({(it.sku, it.name, it.price, it.level.on_hand) for it in items})
+
+    assert len(found[0]) == 60
+    assert found[0] == found[1]
 
 
 def test_contention_adds_up_and_can_be_drawn():
