@@ -276,9 +276,15 @@ class TestImports:
     def test_an_entry_loads_what_it_needs(self, bundle, operation):
         """A budget for all modules together, and none of those that no handler has a use for."""
         loaded = cold.modules(operation, [bundle.folder])
+        ours = [it for it in loaded if it.startswith("inventory")]
 
-        assert len(loaded) <= cold.MOST_MODULES
         assert not set(loaded) & set(cold.DENIED)
+        assert len(ours) == 32
+        # Another Python, and another SDK, have other modules beneath those that are asked for.
+        pinned = (ROOT / "deploy" / "bundle-requirements.txt").read_text()
+        is_as_deployed = f"botocore=={botocore.__version__} " in pinned
+        if is_as_deployed and bundle.python == bundling.DEFAULT_PYTHON:
+            assert len(loaded) <= cold.MOST_MODULES
 
     def test_methods_that_attrs_writes_are_there_compiled(self, bundle):
         """Nothing is compiled on import; what is not of the bundle still can be."""
