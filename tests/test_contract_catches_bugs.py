@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from time import sleep
 
@@ -16,7 +16,7 @@ from inventory.reservations import ReservationState, forgotten_before
 from inventory.stock import MovementKind
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
-from inventory_adapters.testing import RepositoryContract
+from inventory_adapters.testing import ExclusiveContract, RepositoryContract
 
 PLANTED = []
 PARAM = type(pytest.param())
@@ -1098,13 +1098,13 @@ def cases(test):
         yield arguments
 
 
-def fails(test, repository_type):
-    """Tell whether any case of the contract's *test* fails on a fresh repository."""
-    function = getattr(RepositoryContract, test)
+def fails(test, repository_type, contract=RepositoryContract):
+    """Tell whether any case of the *contract*'s *test* fails on a fresh repository."""
+    function = getattr(contract, test)
     [fixture] = {"repository", "shared"} & set(inspect.signature(function).parameters)
     for arguments in cases(function):
         try:
-            function(RepositoryContract(), **{fixture: repository_type()}, **arguments)
+            function(contract(), **{fixture: repository_type()}, **arguments)
         except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a crash is noticed as well
             return True
     return False
@@ -1123,3 +1123,43 @@ def test_the_repository_without_a_bug_passes(test):
 def test_a_planted_bug_is_noticed(bug, test):
     """The test that is about the very guarantee that a bug breaks fails for it."""
     assert fails(test, bug)
+
+
+class OneAtATime(Correct):
+    """Had alone, it keeps the others out, and undoes nothing."""
+
+    def alone(self):
+        return self._lock
+
+
+class AllTogether(Correct):
+    """Had alone, it does nothing about it."""
+
+    def alone(self):
+        return nullcontext()
+
+
+class AllOrNothing(OneAtATime):
+    """A refusal inside undoes what was written before it."""
+
+    def commit(self, change):
+        try:
+            super().commit(change)
+        except StaleReadError:
+            self._items.clear()
+            raise
+
+
+@pytest.mark.parametrize(
+    ("bug", "test"),
+    [
+        (AllTogether, "test_whoever_is_alone_reads_what_they_wrote"),
+        (AllTogether, "test_nobody_else_writes_meanwhile"),
+        (AllOrNothing, "test_a_refusal_leaves_what_else_was_written"),
+        (OneAtATime, "test_an_error_undoes_all_of_it"),
+        (OneAtATime, "test_a_block_within_a_block_is_part_of_it"),
+    ],
+)
+def test_a_repository_that_is_not_had_alone_is_noticed(bug, test):
+    """Each test of that contract fails for what it is about."""
+    assert fails(test, bug, ExclusiveContract)

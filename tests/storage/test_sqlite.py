@@ -31,6 +31,7 @@ from inventory.ports import ItemFilter, ReservationWrite
 from inventory_adapters.storage import sqlite
 from inventory_adapters.storage.sqlite import SqliteRepository
 from inventory_adapters.testing import (
+    ExclusiveContract,
     ListsContract,
     RepositoryContract,
     a_record,
@@ -698,78 +699,8 @@ def test_a_killed_process_leaves_no_half_of_a_use_case(path):
         assert repository._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-class TestAlone:
+class TestAlone(ExclusiveContract):
     """One thread has the store to itself: several changes in one transaction, each kept or refused by itself."""
-
-    def test_what_is_read_is_what_was_written(self, repository):
-        """By whoever is alone; the others see it once it is kept."""
-        with ThreadPoolExecutor(1) as another, repository.alone():
-            repository.commit(creation(an_item()))
-
-            assert repository.get_item(an_item().key) == an_item()
-            assert walk(repository, ItemFilter()) == [an_item()]
-            assert another.submit(repository.get_item, an_item().key).result() is None
-        assert repository.get_item(an_item().key) == an_item()
-
-    def test_a_refused_change_leaves_the_others(self, repository):
-        """Those before it, and those after."""
-        first, second = an_item("first"), an_item("second")
-        with repository.alone():
-            repository.commit(creation(first))
-            with pytest.raises(StaleReadError):
-                repository.commit(creation(an_item("third"), first))
-            with pytest.raises(StaleReadError):
-                repository.edit_item(an_edit(an_item("nobody")))
-            repository.commit(creation(second))
-
-        assert walk(repository, ItemFilter()) == [first, second]
-
-    def test_an_error_undoes_all_of_it(self, repository):
-        """And the next change is not hindered by it."""
-
-        def fail():
-            with repository.alone():
-                repository.commit(creation(an_item()))
-                _ = 1 / 0
-
-        with pytest.raises(ZeroDivisionError):
-            fail()
-
-        assert repository.get_item(an_item().key) is None
-        repository.commit(creation(an_item()))
-        assert repository.get_item(an_item().key) == an_item()
-
-    def test_within_itself_it_is_one(self, repository):
-        """What was written inside is kept with the whole, or not at all."""
-
-        def fail():
-            with repository.alone():
-                with repository.alone():
-                    repository.commit(creation(an_item()))
-                _ = 1 / 0
-
-        with pytest.raises(ZeroDivisionError):
-            fail()
-
-        assert repository.get_item(an_item().key) is None
-
-    def test_others_wait_for_their_turn(self, repository):
-        """As long as their requests have time."""
-
-        def commit():
-            with deadline(0.05):
-                repository.commit(creation(an_item()))
-
-        def be_alone():
-            with deadline(0.05), repository.alone():
-                pytest.fail("was not")
-
-        with ThreadPoolExecutor(1) as another, repository.alone():
-            for attempt in (commit, be_alone):
-                with pytest.raises(StorageThrottledError):
-                    another.submit(attempt).result()
-
-        commit()
 
     def test_nothing_is_kept_of_what_sqlite_itself_has_undone(self, repository):
         """On some errors it rolls back the whole: the rest must not be kept where its beginning was not."""
