@@ -7,8 +7,9 @@ from threading import Event
 import httpx
 import pytest
 
-from inventory import Inventory, StorageUnavailableError
+from inventory import CreateItem, Inventory, StorageUnavailableError
 from inventory.ports import ItemFilter
+from inventory_adapters.http import local_server
 from inventory_adapters.http.api_gateway import Cors
 from inventory_adapters.http.group_commit import GroupCommit
 from inventory_adapters.http.local_server import LocalGateway, Site
@@ -135,11 +136,13 @@ def test_the_end_comes_after_what_was_begun():
     assert storage.story == ["alone", 0, "kept", "alone", "kept"]
 
 
-async def asked(inventory, writer, *requests):
+async def asked(inventory, writer, *requests, **headers):
     gateway = LocalGateway(inventory, Site("localhost", 80), Cors(), None, frozenset(), writer)
     transport = httpx.ASGITransport(gateway)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        return await asyncio.gather(*(client.request(*one, json=sent) for *one, sent in requests))
+        return await asyncio.gather(
+            *(client.request(*one, json=sent, headers=headers) for *one, sent in requests)
+        )
 
 
 def test_each_request_has_its_own_answer(tmp_path):
@@ -182,3 +185,63 @@ def test_an_answer_is_taken_back_where_its_change_is_not_kept(failure, status, c
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert "secret" not in answer.text
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """An inventory on SQLite with a last mug, its writer, and the request for that mug."""
+    with SqliteRepository(tmp_path / "stock.db") as repository, GroupCommit(repository) as writer:
+        inventory = Inventory(repository)
+        mug = inventory.create_item(CreateItem(**{**MUG, "quantity": 1}))
+        sale = {"sku": mug.sku, "delta": -1, "reason": "sold"}
+        yield inventory, writer, ("POST", f"/items/{mug.item_id}/adjustments", sale), mug.key
+
+
+def test_buyers_in_one_group_do_not_share_the_last_unit(shop):
+    """Each decides on what the one before has written, kept or not yet."""
+    inventory, writer, sale, key = shop
+
+    answers = asyncio.run(asked(inventory, writer, *[sale] * 8))
+
+    assert sorted(answer.status_code for answer in answers) == [201, *[409] * 7]
+    assert {it.json().get("code") for it in answers} == {None, "insufficient_stock"}
+    assert inventory.repository.get_item(key).level.on_hand == 0
+
+
+def test_a_request_that_is_twice_in_one_group_has_one_effect(shop):
+    """The second is told what the first was told, though that is not kept yet."""
+    inventory, writer, sale, key = shop
+
+    answers = asyncio.run(asked(inventory, writer, *[sale] * 8, **{"Idempotency-Key": "order-1"}))
+
+    assert [answer.status_code for answer in answers] == [201] * 8
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 7
+    assert inventory.repository.get_item(key).level.seq == 1
+
+
+def test_an_answer_to_a_client_that_has_left_is_dropped():
+    """In the turn of the loop between its writing and its sending the connection may go."""
+
+    class Transport:
+        gone = False
+        sent = b""
+
+        def is_closing(self):
+            return self.gone
+
+        def write(self, data):
+            self.sent += data
+
+    async def run(*, leaves):
+        transport = Transport()
+        whole = local_server._Whole(transport)
+        whole.write(b"head ")
+        whole.write(b"body")
+        assert transport.sent == b""
+        transport.gone = leaves
+        await asyncio.sleep(0)
+        return transport.sent
+
+    assert asyncio.run(run(leaves=False)) == b"head body"
+    assert asyncio.run(run(leaves=True)) == b""

@@ -481,9 +481,10 @@ class _Whole:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._written:
+        # The client may have left since: a transport that is closed would raise.
+        if self._written and not self._transport.is_closing():
             self._transport.write(b"".join(self._written))
-            self._written.clear()
+        self._written.clear()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
