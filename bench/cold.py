@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench import sdk
+from bench.events import OPERATIONS
 from bench.measure import Row, Scale, Spread, at_most, interleaved, ratios
 
-__all__ = ["DENIED", "ENTRIES", "MOST_MODULES", "child", "modules", "path_of_ours", "rows"]
+__all__ = ["DENIED", "MOST_MODULES", "child", "modules", "path_of_ours", "rows"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -27,14 +28,8 @@ _ENTRY: Final = "inventory_adapters.lambda_entry"
 _CRUD: Final = "bench.baselines.crud_lambda"
 _POWERTOOLS: Final = "bench.baselines.powertools_lambda:handler"
 
-ENTRIES: Final = (
-    *("get_item", "list_items", "create_item"),
-    *("update_item", "delete_item", "adjust_stock"),
-)
-"""The operations whose imports are counted."""
-
 MOST_MODULES: Final = 380
-"""How many modules each may import, the SDK's and the standard library's with them."""
+"""How many modules an entry may import, the SDK's and the standard library's with them."""
 
 DENIED: Final = (
     *("boto3", "s3transfer", "cattrs", "pydantic", "yaml", "requests", "sqlite3", "argparse"),
@@ -101,7 +96,7 @@ def _first(handler: str, operation: str, path: Sequence[Path]) -> Callable[[], f
 
 
 def _modules(ours: Path) -> Iterator[Row]:
-    for operation in ENTRIES:
+    for operation in OPERATIONS:
         loaded = modules(operation, [ours])
         denied = sorted({it for it in loaded if it in DENIED})
         if denied:

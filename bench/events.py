@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bench import sdk
 
-__all__ = ["Context", "event"]
+__all__ = ["OPERATIONS", "Context", "event"]
 
 _RESOURCES: Final = {
     "get_item": ("GET", "/items/{item_id}"),
@@ -15,6 +15,9 @@ _RESOURCES: Final = {
     "delete_item": ("DELETE", "/items/{item_id}"),
     "adjust_stock": ("POST", "/items/{item_id}/adjustments"),
 }
+
+OPERATIONS: Final = tuple(_RESOURCES)
+"""What there is an event for."""
 
 _SENT: Final[dict[str, Any]] = {
     "create_item": sdk.ITEM,

@@ -23,6 +23,7 @@ from botocore.model import ServiceModel
 from moto import mock_aws
 
 from bench import cold
+from bench.events import OPERATIONS
 from deploy import bundle as bundling
 from deploy.attrs_methods import MethodsError, compile_methods
 from deploy.bundle import Bundle, BundleError, build, main
@@ -272,7 +273,7 @@ class TestContents:
 
 
 class TestImports:
-    @pytest.mark.parametrize("operation", cold.ENTRIES)
+    @pytest.mark.parametrize("operation", OPERATIONS)
     def test_an_entry_loads_what_it_needs(self, bundle, operation):
         """A budget for all modules together, and none of those that no handler has a use for."""
         loaded = cold.modules(operation, [bundle.folder])
