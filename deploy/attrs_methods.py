@@ -56,7 +56,7 @@ sys.stdout.buffer.write(marshal.dumps(methods))
 
 
 class MethodsError(Exception):
-    """The methods cannot be compiled; the message is one sentence."""
+    """The methods cannot be compiled; the message says why, in Python's words where it was Python that could not."""
 
 
 def compile_methods(

@@ -58,7 +58,7 @@ def _session() -> "Session":
     """
     Return a session without the handlers that the SDK has for every service there is.
 
-    Registering them is a third of what a client takes to make; the few that are not for one service alone are asked in every
+    Registering them is two fifths of what a client takes to make; the few that are not for one service alone are asked in every
     call, and do nothing that our services need: no operation of theirs has a signer of its own, and we bring our own tokens.
     What is for the services that credentials come from stays; so does what others added, for tracing or to stand in for AWS.
     """

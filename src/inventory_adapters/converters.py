@@ -62,7 +62,7 @@ def to_json(value: Any) -> str:
 
 
 def _object(value: dict[str, Any]) -> str:
-    # The writer is looked up here, because a call for each part is half of what an answer costs.
+    # The writer is looked up here, because a call for each part would show in every answer.
     parts = [
         f"{_quoted(name)}: {_WRITERS.get(type(part), to_json)(part)}"
         for name, part in value.items()

@@ -47,8 +47,6 @@ def _wired(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
     config = Config.from_environ({name: value for name, value in said if value is not None})
     # Ours alone: at DEBUG, the root logger would have the SDK log every header.
     logging.getLogger("inventory_adapters").setLevel(config.log_level)
-    # No line tells of them. Source: Python's logging HOWTO, "Optimization".
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     return bootstrap.deployed(config), Cors(config.allowed_origins)
 
 

@@ -31,9 +31,8 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         extra = {name: value for name, value in vars(record).items() if name not in _OWN}
-        line = (
-            line | extra | line
-        )  # In this order, and no field of `extra` in the place of one of these.
+        # In this order, and no field of `extra` in the place of one of ours.
+        line = line | extra | line
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:

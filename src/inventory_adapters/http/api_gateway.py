@@ -113,7 +113,7 @@ def log_request(response: Response, request_id: str, started: float, **about: An
         "duration_ms": round((perf_counter() - started) * 1000, 3),
         "code": response.code,
     }
-    # As logger.info would, but without its search for the line that called it, which costs more than all the rest.
+    # As logger.info would, but without its search for the line that called it: a third of what a record costs.
     record = logging.getLogRecordFactory()(
         logger.name, logging.INFO, __file__, 0, "request", (), None
     )
