@@ -32,9 +32,9 @@ from inventory import (
     StorageThrottledError,
     StorageUnavailableError,
 )
-from inventory.deadline import deadline
 from inventory.items import Item
 from inventory.ports import Change, InventoryRepository
+from inventory.timeouts import deadline
 from inventory_adapters.storage.sqlite import SqliteRepository
 
 __all__ = ["Outcome", "curve", "rows"]
@@ -260,16 +260,17 @@ def _child(path: str, item_id: str, writes: str) -> None:
 
 
 def _on_dynamodb(endpoint: str, writers: int, writes: int) -> Outcome:
-    from inventory_adapters.storage import dynamodb, dynamodb_table  # noqa: PLC0415 - few have it running
+    from inventory_adapters.storage import dynamodb  # noqa: PLC0415 - few have it running
+    from inventory_adapters.storage.dynamodb import schema  # noqa: PLC0415 - as above
 
     clients = [
         dynamodb.make_client(endpoint_url=endpoint, region="us-east-1") for _ in range(writers)
     ]
-    schemas = {"table": dynamodb_table.ITEMS, "ledger_table": dynamodb_table.LEDGER}
+    schemas = {"table": schema.ITEMS, "ledger_table": schema.LEDGER}
     # Of this run alone: an earlier one may have left its tables, and its item with what it had sold.
     names = {kind: f"bench-{uuid.uuid4()}-{kind}" for kind in schemas}
     for kind, name in names.items():
-        clients[0].create_table(**dynamodb_table.create_table_arguments(schemas[kind], name))
+        clients[0].create_table(**schema.create_table_arguments(schemas[kind], name))
     try:
         return _raced([dynamodb.DynamoDBRepository(client, **names) for client in clients], writes)
     finally:

@@ -86,7 +86,12 @@ class Server:
 def ours(folder: Path) -> Server:
     """Start our server."""
     port = _free_port()
-    command = [sys.executable, "-c", "from inventory_adapters.cli import main; main()", "serve"]
+    command = [
+        sys.executable,
+        "-c",
+        "from inventory_adapters.cli.main import main; main()",
+        "serve",
+    ]
     command += ["--db", str(folder / "ours.sqlite3"), "--port", str(port)]
     return Server(command, {}, port)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from inventory_adapters.storage.dynamodb_table import (
+from inventory_adapters.storage.dynamodb.schema import (
     CATEGORY_INDEX,
     DUE_INDEX,
     SKU_INDEX,

@@ -17,7 +17,7 @@ from deploy.acknowledgements import acknowledge
 from deploy.functions import hyphenated
 from deploy.sweeper import Sweeper
 from deploy.tables import Tables
-from inventory_adapters.storage.dynamodb_table import TableSchema
+from inventory_adapters.storage.dynamodb.schema import TableSchema
 
 __all__ = ["Monitoring"]
 

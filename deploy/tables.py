@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, IndexSchema, TableSchema
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, IndexSchema, TableSchema
 
 __all__ = ["Tables"]
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from inventory import CreateItem, IfMatch, Item, ItemKey, StockLevel
 from inventory.commands import MAX_PRICE, MAX_QUANTITY
-from inventory.fields import canonical
 from inventory.items import STATUSES
 from inventory.ports import ItemFilter
+from inventory.validation import canonical
 from inventory_adapters.testing import a_time
 
 # What a caller may write: no control characters but tabs and line breaks, no lone surrogates.

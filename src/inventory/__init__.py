@@ -27,7 +27,6 @@ from inventory.commands import (
     TransferStock,
     UpdateItem,
 )
-from inventory.deadline import deadline
 from inventory.errors import (
     BatchRefusedError,
     BatchTooLargeError,
@@ -59,7 +58,6 @@ from inventory.errors import (
     UnreadableItemError,
     ValidationError,
 )
-from inventory.fields import UNSET
 from inventory.idempotency import IdempotencyKey
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Limits, Page, PageRequest
@@ -68,6 +66,8 @@ from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.service import Inventory, StockChange, Swept, Transfer
 from inventory.stock import Movement, MovementKind
+from inventory.timeouts import deadline
+from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult

@@ -9,7 +9,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from inventory.errors import BatchTooLargeError, Fault, ValidationError
-from inventory.fields import (
+from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
+from inventory.items import AVAILABLE, STATUSES, ItemKey
+from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
+from inventory.reservations import LONGEST_SECONDS
+from inventory.stock import MAX_QUANTITY
+from inventory.validation import (
     UNSET,
     Choice,
     Flag,
@@ -32,11 +37,6 @@ from inventory.fields import (
     object_schema,
     specs,
 )
-from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
-from inventory.items import AVAILABLE, STATUSES, ItemKey
-from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
-from inventory.reservations import LONGEST_SECONDS
-from inventory.stock import MAX_QUANTITY
 
 __all__ = [
     "ALL_OR_NOTHING",

@@ -18,8 +18,8 @@ import attrs
 from attrs import define, frozen
 
 from inventory.errors import Fault
-from inventory.fields import UNSET, JsonSchema, RefusedError
 from inventory.items import Timestamp
+from inventory.validation import UNSET, JsonSchema, RefusedError
 
 __all__ = [
     "IDEMPOTENCY_KEY",

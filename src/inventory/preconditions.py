@@ -7,8 +7,8 @@ from typing import Any, Final, Self
 from attrs import frozen
 
 from inventory.errors import Fault
-from inventory.fields import JsonSchema, RefusedError
 from inventory.items import Item
+from inventory.validation import JsonSchema, RefusedError
 
 __all__ = ["ANY_STATE", "IF_MATCH", "IfMatch"]
 

@@ -30,8 +30,6 @@ from inventory.commands import (
     TransferStock,
     UpdateItem,
 )
-from inventory.commits import Decision, once
-from inventory.deadline import time_left
 from inventory.errors import (
     BatchRefusedError,
     HeldBackError,
@@ -46,7 +44,6 @@ from inventory.errors import (
     StaleReadError,
     StorageError,
 )
-from inventory.fields import UNSET
 from inventory.idempotency import IdempotencyKey
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Limits, Page, PageRequest, walk
@@ -63,7 +60,10 @@ from inventory.ports import (
 )
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationState
+from inventory.retry import Decision, once
 from inventory.stock import Moved, Movement, MovementKind
+from inventory.timeouts import time_left
+from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
@@ -494,7 +494,7 @@ class Inventory:
     # How a use case is carried out
 
     def _once(self, command: Any, decide: Callable[[], Decision[R]], kind: Any) -> R:
-        """Commit what *decide* decides, once; see `inventory.commits.once`."""
+        """Commit what *decide* decides, once; see `inventory.retry.once`."""
         return once(
             command,
             lambda: self._decided(decide),

@@ -25,7 +25,7 @@ def deployed(config: Config) -> Inventory:
 
     @cache
     def limits() -> LimitsSource:
-        from inventory_adapters.ssm import SsmLimits, make_client
+        from inventory_adapters.aws.ssm import SsmLimits, make_client
 
         return SsmLimits(parameter, client_factory=make_client)
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from inventory.commands import ExpireReservations
-from inventory.deadline import deadline
 from inventory.service import Inventory
+from inventory.timeouts import deadline
 from inventory_adapters import bootstrap
 from inventory_adapters.config import Config
 from inventory_adapters.http.api_gateway import Cors, Handler, make_handler, seconds_left
@@ -38,7 +38,7 @@ __all__ = [
 
 _SETTINGS: Final = Config.names()
 
-logger = logging.getLogger("inventory_adapters.sweeper")
+logger = logging.getLogger("inventory_adapters.server.sweeper")
 
 
 @lru_cache(maxsize=8)

@@ -30,7 +30,7 @@ from deploy.bundle import Bundle, BundleError, build, main
 from deploy.environments import Settings
 from deploy.reach import reach_of
 from deploy.sdk_data import DataError, used_operations
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 
 ROOT = Path(__file__).parent.parent.parent
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -233,8 +233,8 @@ class TestContents:
         """Neither what runs at home, nor what tests and builds."""
         names = names_in(bundle)
 
-        assert "inventory_adapters/storage/dynamodb.pyc" in names
-        at_home = r"inventory_adapters/.*(cli|demo|logs|local_server|memory|sqlite|testing)"
+        assert "inventory_adapters/storage/dynamodb/repository.pyc" in names
+        at_home = r"inventory_adapters/.*(cli|demo|logs|server/gateway|memory|sqlite|testing)"
         assert not [it for it in names if re.search(at_home, it)]
         assert {it for it in names if not it.endswith((".pyc", ".json", "/METADATA"))} == {
             ".python-version",
@@ -280,7 +280,7 @@ class TestImports:
         ours = [it for it in loaded if it.startswith("inventory")]
 
         assert not set(loaded) & set(cold.DENIED)
-        assert len(ours) == 32
+        assert len(ours) == 34
         # Another Python, and another SDK, have other modules beneath those that are asked for.
         pinned = (ROOT / "deploy" / "bundle-requirements.txt").read_text()
         is_as_deployed = f"botocore=={botocore.__version__} " in pinned
@@ -299,7 +299,7 @@ def count(source, filename, *how, **more):
     return really(source, filename, *how, **more)
 builtins.compile = count
 from inventory_adapters import lambda_entry
-from inventory_adapters.storage import dynamodb
+from inventory_adapters.storage.dynamodb import repository
 print(compiled)
 import attrs
 Point = attrs.make_class("Point", ["x"])

@@ -21,11 +21,11 @@ from moto import mock_aws
 from deploy.grants import NEEDS, Needs, UnknownNeedsError, needs_of
 from deploy.sweeper import SCHEDULED
 from inventory.service import Inventory
+from inventory_adapters.aws.ssm import SsmLimits
 from inventory_adapters.http.api_gateway import Cors, make_handler
 from inventory_adapters.http.routes import ROUTES
-from inventory_adapters.ssm import SsmLimits
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 
 TABLE, LEDGER_TABLE = "inventory-test", "inventory-test-ledger"
 PARAMETER = "/inventory/test/config"

@@ -14,7 +14,7 @@ from deploy.sweeper import SCHEDULED
 from inventory_adapters import lambda_entry
 from inventory_adapters.config import Config
 from inventory_adapters.http.routes import ROUTES
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 
 OPERATIONS = [*(route.name for route in ROUTES), *(it.name for it in SCHEDULED)]
 TAGS = {"Application": "InventoryManagement", "ManagedBy": "CDK", "Project": "TAP"}

@@ -8,7 +8,7 @@ from moto import mock_aws
 from inventory.paging import PageRequest
 from inventory.ports import ItemFilter
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
-from inventory_adapters.storage.dynamodb_table import (
+from inventory_adapters.storage.dynamodb.schema import (
     CATEGORY_INDEX,
     ITEMS,
     LEDGER,

@@ -3,8 +3,8 @@
 import pytest
 
 from inventory import ContentionError, Inventory, deadline
-from inventory.deadline import time_left
 from inventory.ports import Change, ItemWrite
+from inventory.timeouts import time_left
 from tests.domain.use_cases import TENT, BusyRepository, ItemUseCases, change
 
 

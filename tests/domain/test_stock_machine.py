@@ -15,7 +15,7 @@ from inventory import (
     LineRequest,
     Reservation,
     ReservationState,
-    commits,
+    retry,
     service,
     stock,
 )
@@ -97,17 +97,17 @@ def the_newest_are_swept_first(patch):
 
 @bug
 def no_answer_is_noted(patch):
-    patch(commits._Served, "noted", lambda _, change, *__, **___: change)
+    patch(retry._Served, "noted", lambda _, change, *__, **___: change)
 
 
 @bug
 def any_request_of_a_kind_replays_a_key(patch):
-    patch(commits, "fingerprint", lambda operation, _: operation)
+    patch(retry, "fingerprint", lambda operation, _: operation)
 
 
 @bug
 def an_answer_is_kept_a_second_too_long(patch):
-    patch(commits, "KEPT_SECONDS", commits.KEPT_SECONDS + 1)
+    patch(retry, "KEPT_SECONDS", retry.KEPT_SECONDS + 1)
 
 
 @bug

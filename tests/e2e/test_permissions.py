@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy.grants import NEEDS, needs_of
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER
 from tests.e2e.ministack import Credentials
 
 pytestmark = pytest.mark.e2e

@@ -181,7 +181,7 @@ def test_a_request_is_one_log_line_without_its_body(handlers, caplog):
 
 def test_the_deadline_is_lambdas_less_a_reserve():
     """A handler answers by itself before Lambda ends it."""
-    from inventory.deadline import time_left
+    from inventory.timeouts import time_left
 
     seen = []
 

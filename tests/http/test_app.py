@@ -9,11 +9,11 @@ import pytest
 
 from inventory import Inventory, errors
 from inventory.errors import InventoryError
-from inventory_adapters.converters import from_json, item_to_wire, to_json
 from inventory_adapters.http.app import Request, answer, refusal
 from inventory_adapters.http.errors import CODES, HttpError
 from inventory_adapters.http.routes import ROUTES, find_route, route_named
 from inventory_adapters.storage.memory import MemoryRepository
+from inventory_adapters.wire import from_json, item_to_wire, to_json
 
 TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents", "price": 199.9}
 

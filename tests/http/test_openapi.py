@@ -17,17 +17,17 @@ from openapi_spec_validator import validate
 
 from inventory import errors
 from inventory.errors import Fault, InventoryError
-from inventory.fields import Nullable, specs
 from inventory.items import ItemKey
 from inventory.service import Inventory
-from inventory_adapters.cli import cli
-from inventory_adapters.http import viewer
+from inventory.validation import Nullable, specs
+from inventory_adapters.cli.main import cli
 from inventory_adapters.http.api_gateway import Cors
 from inventory_adapters.http.errors import CODES, describe
 from inventory_adapters.http.examples import exchanges
-from inventory_adapters.http.local_server import LocalGateway, Site
 from inventory_adapters.http.openapi import as_text, document
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES
+from inventory_adapters.server import viewer
+from inventory_adapters.server.gateway import LocalGateway, Site
 from inventory_adapters.storage.memory import MemoryRepository
 
 PUBLISHED = Path(__file__).parents[2] / "docs/openapi.json"

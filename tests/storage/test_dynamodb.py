@@ -17,7 +17,6 @@ from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
-from inventory.deadline import deadline
 from inventory.errors import (
     InvalidCursorError,
     StaleReadError,
@@ -28,10 +27,12 @@ from inventory.errors import (
 from inventory.items import ItemKey, Timestamp
 from inventory.paging import PageRequest
 from inventory.ports import Change, ItemFilter, ItemWrite
-from inventory_adapters.storage import cursors, dynamodb
+from inventory.timeouts import deadline
+from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
-from inventory_adapters.storage.dynamodb_rows import item_to_row, key_to_row
-from inventory_adapters.storage.dynamodb_table import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb import repository as dynamodb
+from inventory_adapters.storage.dynamodb.rows import item_to_row, key_to_row
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 from inventory_adapters.testing import (
     RepositoryContract,
     a_time,

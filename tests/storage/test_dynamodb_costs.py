@@ -40,8 +40,8 @@ from inventory import (
     TransferStock,
     UpdateItem,
 )
-from inventory_adapters.storage import dynamodb
-from inventory_adapters.storage.dynamodb_table import (
+from inventory_adapters.storage.dynamodb import repository as dynamodb
+from inventory_adapters.storage.dynamodb.schema import (
     ITEMS,
     LEDGER,
     IndexSchema,

@@ -39,12 +39,12 @@ from inventory.idempotency import ServedRecord
 from inventory.ports import Change, ItemFilter, ReservationWrite
 from inventory.reservations import KEPT_SECONDS, Reservation, ReservationState
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
-from inventory_adapters.storage.dynamodb_rows import (
+from inventory_adapters.storage.dynamodb.rows import (
     movement_to_row,
     reservation_key,
     served_key,
 )
-from inventory_adapters.storage.dynamodb_table import DUE_INDEX, DUE_SHARD
+from inventory_adapters.storage.dynamodb.schema import DUE_INDEX, DUE_SHARD
 from inventory_adapters.testing import a_time, an_item, creation, rewrite, walk
 from tests.storage import test_dynamodb
 from tests.storage.test_dynamodb import (
@@ -460,7 +460,7 @@ class Pages:
 
     def test_a_page_of_all_held_reservations_is_bounded(self, client, world, monkeypatch):
         """Where there are none for long, it is short and has a cursor."""
-        monkeypatch.setattr("inventory_adapters.storage.dynamodb._MOST_READS", 1)
+        monkeypatch.setattr("inventory_adapters.storage.dynamodb.repository._MOST_READS", 1)
 
         page = world.repository.held_reservations(PageRequest(size=1), due_by=None)
 

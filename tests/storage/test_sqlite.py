@@ -28,8 +28,8 @@ from inventory import (
 )
 from inventory.errors import StaleReadError
 from inventory.ports import ItemFilter, ReservationWrite
-from inventory_adapters.storage import sqlite
 from inventory_adapters.storage.sqlite import SqliteRepository
+from inventory_adapters.storage.sqlite import repository as sqlite
 from inventory_adapters.testing import (
     ExclusiveContract,
     ListsContract,

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from attrs import frozen
 
-from inventory.deadline import deadline
 from inventory.service import Inventory
+from inventory.timeouts import deadline
 from inventory_adapters.http.app import Request, Response, answer, refusal
 from inventory_adapters.http.routes import Route
 

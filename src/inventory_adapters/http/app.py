@@ -9,12 +9,12 @@ from urllib.parse import unquote
 from attrs import field, frozen
 
 from inventory.errors import Fault, ValidationError
-from inventory.fields import build
 from inventory.idempotency import IdempotencyKey
 from inventory.service import Inventory
-from inventory_adapters.converters import MalformedJsonError, from_json, to_json
+from inventory.validation import build
 from inventory_adapters.http.errors import CODES, HttpError, describe
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
+from inventory_adapters.wire import MalformedJsonError, from_json, to_json
 
 __all__ = ["MAX_BODY_BYTES", "Request", "Response", "answer", "refusal"]
 

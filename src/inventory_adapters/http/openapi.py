@@ -22,14 +22,14 @@ from inventory import errors
 from inventory.batch import RowResult
 from inventory.commands import BatchItems
 from inventory.errors import Fault
-from inventory.fields import JsonSchema, Nullable, Spec, object_schema, specs
 from inventory.items import STATUSES, Item, ItemKey, StockLevel, Timestamp
 from inventory.reservations import Reservation, ReservationLine
 from inventory.stock import Movement
-from inventory_adapters.converters import to_json
+from inventory.validation import JsonSchema, Nullable, Spec, object_schema, specs
 from inventory_adapters.http.errors import CODES, describe
 from inventory_adapters.http.examples import Exchange, exchanges
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES, Route, route_named
+from inventory_adapters.wire import to_json
 
 __all__ = ["as_text", "document"]
 

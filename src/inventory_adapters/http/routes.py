@@ -29,19 +29,19 @@ from inventory.commands import (
     TransferStock,
     UpdateItem,
 )
-from inventory.fields import Spec, specs
 from inventory.items import Item
 from inventory.paging import Page
 from inventory.reservations import Reservation
 from inventory.service import Inventory, StockChange, Transfer
 from inventory.stock import Movement
-from inventory_adapters.converters import (
+from inventory.validation import Spec, specs
+from inventory_adapters.http.errors import row_to_wire
+from inventory_adapters.wire import (
     item_to_wire,
     movement_to_wire,
     page_to_wire,
     reservation_to_wire,
 )
-from inventory_adapters.http.errors import row_to_wire
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult

@@ -1,0 +1,109 @@
+"""Page limits from Parameter Store: ``{"max_items_per_page": 50, "default_page_size": 20}``."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from math import inf
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from inventory.paging import Limits
+from inventory_adapters.aws import session as aws
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+__all__ = ["SsmLimits", "make_client"]
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class SsmLimits:
+    """
+    Returns the page limits in force, and never fails a request over them.
+
+    What was read is kept for a while. When reading fails, or yields limits that cannot be, the last good ones stay in force,
+    or the defaults where there are none yet; the first failure of a row is logged, the others are not.
+
+    Args:
+        parameter_name: As in ``/inventory/dev/config``.
+        client_factory: Makes the SDK's client, on first use: most requests need no limits.
+        ttl_seconds: How long limits are kept.
+        failure_ttl_seconds: How long after a failure the next attempt waits.
+        clock: Returns seconds that only ever grow.
+    """
+
+    def __init__(
+        self,
+        parameter_name: str,
+        *,
+        client_factory: Callable[[], Any],
+        ttl_seconds: float = 300,
+        failure_ttl_seconds: float = 30,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parameter_name = parameter_name
+        self._client_factory = client_factory
+        self._ttl_seconds = ttl_seconds
+        self._failure_ttl_seconds = failure_ttl_seconds
+        self._clock = clock
+        self._client: Any = None
+        self._lock = Lock()
+        self._limits = Limits()
+        self._fresh_until = -inf
+        self._failing = False
+
+    def __call__(self) -> Limits:
+        """Return the page limits in force."""
+        if self._clock() < self._fresh_until:
+            return self._limits
+        with self._lock:
+            # Another thread may have read them while this one waited.
+            if self._clock() >= self._fresh_until:
+                self._refresh()
+            return self._limits
+
+    def _refresh(self) -> None:
+        ttl_seconds = self._ttl_seconds
+        try:
+            self._limits = _parse(self._read())
+            self._failing = False
+        except Exception as error:  # noqa: BLE001 - whatever it was, a list of items must not fail over it
+            ttl_seconds = self._failure_ttl_seconds
+            if not self._failing:
+                self._failing = True
+                _LOGGER.warning(
+                    "cannot read page limits from parameter %s, keeping %s: %s",
+                    self._parameter_name,
+                    self._limits,
+                    error,
+                )
+        self._fresh_until = self._clock() + ttl_seconds
+
+    def _read(self) -> str:
+        if self._client is None:
+            self._client = self._client_factory()
+        answer: dict[str, Any] = self._client.get_parameter(Name=self._parameter_name)
+        value: str = answer["Parameter"]["Value"]
+        return value
+
+
+def make_client(*, region: str | None = None) -> "BaseClient":
+    """Return a client for Parameter Store that gives up early: limits have defaults, nothing is worth waiting for."""
+    return aws.make_client("ssm", connect_timeout=0.5, read_timeout=0.5, attempts=1, region=region)
+
+
+def _parse(text: str) -> Limits:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        msg = "it must be a JSON object"
+        raise TypeError(msg)
+    numbers = {
+        name: value[name] for name in ("default_page_size", "max_items_per_page") if name in value
+    }
+    # bool is an int to Python, but true is no number of rows.
+    if not all(type(number) is int for number in numbers.values()):
+        msg = "its values must be whole numbers"
+        raise TypeError(msg)
+    return Limits(**numbers)

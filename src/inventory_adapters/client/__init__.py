@@ -1,0 +1,335 @@
+"""
+InventoryClient: the use cases of `Inventory`, asked of a server over HTTP.
+
+Needs the extra `client`: ``pip install 'tap-inventory[client]'``.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Final, Self, TypeVar, cast
+
+from attrs import frozen
+
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "InventoryClient needs one more package: pip install 'tap-inventory[client]'"
+    ) from error
+
+from inventory import batch
+from inventory.batch import RowResult
+from inventory.commands import (
+    ALL_OR_NOTHING,
+    AdjustStock,
+    BatchItems,
+    CommitReservation,
+    CountStock,
+    CreateItem,
+    CreateReservation,
+    DeleteItem,
+    ExtendReservation,
+    GetItem,
+    GetReservation,
+    ListItems,
+    ListMovements,
+    ReleaseReservation,
+    TransferStock,
+    UpdateItem,
+)
+from inventory.errors import (
+    InventoryError,
+    StorageThrottledError,
+    StorageUnavailableError,
+    ValidationError,
+)
+from inventory.idempotency import IdempotencyKey
+from inventory.items import Item
+from inventory.paging import Page
+from inventory.reservations import Reservation
+from inventory.service import Inventory, StockChange, Transfer
+from inventory.stock import Movement
+from inventory.timeouts import time_left
+from inventory_adapters.client.wire import Reply, Sent, UnexpectedAnswerError
+
+__all__ = ["InventoryClient", "UnexpectedAnswerError"]
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+logger = logging.getLogger("inventory_adapters.client")
+
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+# Who is told to come back later than this should do something else meanwhile.
+_LONGEST_RETRY_AFTER_SECONDS: Final = 30.0
+
+# Raised before the first byte of a request is on its way.
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+class InventoryClient:
+    """
+    `inventory.Inventory` at the other end of a connection: the same methods, values and errors.
+
+    What is sent is held to the same bounds, by the same commands; what the server refuses is raised as the same error, with
+    its message and facts; what is not an inventory's answer, as `UnexpectedAnswerError`. Safe to share between threads.
+
+    Two things do not travel:
+
+    - `level.seq`, in lists, transfers and deletions, from a server that does not send it with the item: it is
+      `inventory_adapters.wire.UNTOLD_SEQ` then. Read the item by itself before an `if_match` that is about its stock.
+    - `expire_reservations` and `reconcile`: upkeep, which a server does by itself, or its operator beside it.
+
+    **Repeats.** What may pass (no connection, no answer in time, 429, 502, 503, 504) is waited out, with full jitter and as
+    `Retry-After` says, up to *retries* times and within `inventory.timeouts`, where a repeat can do no harm:
+
+    - Reading, always.
+    - POST, always: it is sent under an idempotency key, the command's or one made for the call. `replayed` is also set where
+      an attempt of this very call was served before, and its answer lost.
+    - DELETE, always: an id never comes again, so that the item that goes is the one that was meant.
+    - PUT with one tag in its `if_match`, always: what an attempt has changed no longer has that tag.
+    - Any other PUT only where nothing was done (no connection, 429): it might undo what somebody else did in between.
+
+    A refusal that may be owed to an attempt whose answer was lost (412 to a PUT, 404 to a DELETE) would mislead: it is raised
+    as `StorageUnavailableError`, which leaves open what was kept.
+
+    Args:
+        base_url: Where the API is: ``http://localhost:8080``, ``https://api.example.com/prod``.
+        api_key: Sent as ``X-Api-Key``.
+        headers: Sent with each request: ``{"Authorization": ...}``.
+        timeout: Seconds that connecting, sending, and waiting for the next part of an answer may take, each.
+        retries: How often a request is repeated at most.
+        http_client: Makes the connections: with its proxies, certificates and authentication. Closed by whoever made it.
+        pause: Sleeps a number of seconds between two attempts.
+
+    Raises:
+        ValueError: *base_url* is not the address of an HTTP server.
+    """
+
+    def __init__(  # noqa: PLR0913 - a connection has that many settings
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        retries: int = 3,
+        http_client: httpx.Client | None = None,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        address = httpx.URL(base_url)
+        if address.scheme not in ("http", "https") or not address.host or address.query:
+            raise ValueError(f"not the address of an HTTP server: {base_url}")
+        self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers or {})
+        if api_key is not None:
+            self._headers["X-Api-Key"] = api_key
+        self._timeout = timeout
+        self._retries = retries
+        self._pause = pause
+        self._is_ours = http_client is None
+        self._http = httpx.Client() if http_client is None else http_client
+
+    def close(self) -> None:
+        """Close the connections, unless they are those of a client that was passed in."""
+        if self._is_ours:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Items
+
+    def create_item(self, command: CreateItem) -> Item:
+        """As `Inventory.create_item`."""
+        return self._ask(Inventory.create_item, command)
+
+    def get_item(self, query: GetItem) -> Item:
+        """As `Inventory.get_item`."""
+        return self._ask(Inventory.get_item, query)
+
+    def update_item(self, command: UpdateItem) -> Item:
+        """As `Inventory.update_item`."""
+        return self._ask(Inventory.update_item, command)
+
+    def delete_item(self, command: DeleteItem) -> Item:
+        """As `Inventory.delete_item`."""
+        return self._ask(Inventory.delete_item, command)
+
+    def list_items(self, query: ListItems) -> Page[Item]:
+        """As `Inventory.list_items`."""
+        return self._ask(Inventory.list_items, query)
+
+    def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
+        """As `Inventory.batch_items`."""
+        batch.check_unique(command.items)
+        if command.mode == ALL_OR_NOTHING:
+            batch.check_valid(command.items)
+        results = self._ask(Inventory.batch_items, command)
+        # The server was sent a blank where a row is no command, and does not know why.
+        invalid = {
+            index: RowResult.refused(index, row, row)
+            for index, row in enumerate(command.items)
+            if isinstance(row, ValidationError)
+        }
+        return tuple(invalid.get(result.index, result) for result in results)
+
+    # Stock
+
+    def adjust_stock(self, command: AdjustStock) -> StockChange:
+        """As `Inventory.adjust_stock`."""
+        return self._ask(Inventory.adjust_stock, command)
+
+    def count_stock(self, command: CountStock) -> StockChange:
+        """As `Inventory.count_stock`."""
+        return self._ask(Inventory.count_stock, command)
+
+    def transfer_stock(self, command: TransferStock) -> Transfer:
+        """As `Inventory.transfer_stock`."""
+        return self._ask(Inventory.transfer_stock, command)
+
+    def list_movements(self, query: ListMovements) -> Page[Movement]:
+        """As `Inventory.list_movements`."""
+        return self._ask(Inventory.list_movements, query)
+
+    # Reservations
+
+    def create_reservation(self, command: CreateReservation) -> Reservation:
+        """As `Inventory.create_reservation`."""
+        return self._ask(Inventory.create_reservation, command)
+
+    def get_reservation(self, query: GetReservation) -> Reservation:
+        """As `Inventory.get_reservation`."""
+        return self._ask(Inventory.get_reservation, query)
+
+    def commit_reservation(self, command: CommitReservation) -> Reservation:
+        """As `Inventory.commit_reservation`."""
+        return self._ask(Inventory.commit_reservation, command)
+
+    def release_reservation(self, command: ReleaseReservation) -> Reservation:
+        """As `Inventory.release_reservation`."""
+        return self._ask(Inventory.release_reservation, command)
+
+    def extend_reservation(self, command: ExtendReservation) -> Reservation:
+        """As `Inventory.extend_reservation`."""
+        return self._ask(Inventory.extend_reservation, command)
+
+    # How a use case is asked for
+
+    def _ask(self, use_case: Callable[[Inventory, C], R], command: C) -> R:
+        """Return what *use_case* returns at the server, or raise what it raises there."""
+        reply = self._exchange(Sent.of(use_case, command))
+        key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
+        if key is not None and reply.is_replay:
+            key.replayed = True
+        return cast("R", reply.value(use_case))
+
+    def _exchange(self, sent: Sent) -> Reply:
+        """Send a request, again where that may help and does no harm, and return the answer if it is a success."""
+        in_doubt = False
+        attempt = 0
+        while True:
+            outcome = self._attempt(sent)
+            if isinstance(outcome, Reply):
+                return outcome
+            pause = outcome.retry_after + _jitter(attempt)
+            if (
+                not outcome.may_pass
+                or not (outcome.nothing_done or sent.is_repeatable)
+                or attempt >= self._retries
+                or pause >= time_left()
+            ):
+                if in_doubt and sent.may_have_caused(outcome.error):
+                    raise StorageUnavailableError(
+                        "The answer to an attempt was lost; what was sent may or may not have been kept"
+                    ) from outcome.error
+                raise outcome.error
+            in_doubt = in_doubt or not outcome.nothing_done
+            attempt += 1
+            logger.info(
+                "request repeated",
+                extra={
+                    "route": sent.route.name,
+                    "code": outcome.error.code,
+                    "pause_seconds": round(pause, 3),
+                },
+            )
+            self._pause(pause)
+
+    def _attempt(self, sent: Sent) -> "Reply | _Failure":
+        try:
+            reply = self._send(sent)
+        except httpx.RequestError as failure:
+            unanswered = StorageUnavailableError(
+                f"The server did not answer: {str(failure) or type(failure).__name__}"
+            )
+            unanswered.__cause__ = failure
+            return _Failure(unanswered, nothing_done=isinstance(failure, _NOT_SENT))
+        if reply.is_success:
+            return reply
+        error = reply.error()
+        throttled = isinstance(error, StorageThrottledError)
+        return _Failure(error, nothing_done=throttled, retry_after=reply.retry_after)
+
+    def _send(self, sent: Sent) -> Reply:
+        seconds = min(self._timeout, time_left())
+        if seconds <= 0:
+            raise httpx.ConnectTimeout("no time is left for this request")
+        response = self._http.request(
+            sent.route.method,
+            self._base_url + sent.path,
+            headers={**self._headers, **sent.headers},
+            content=sent.body,
+            timeout=seconds,
+            follow_redirects=False,  # What we send, keys among it, is for this server alone.
+        )
+        return Reply(
+            status=response.status_code, headers=response.headers, content=response.content
+        )
+
+
+@frozen
+class _Failure:
+    """
+    An attempt that did not succeed.
+
+    Attributes:
+        error: What the caller is told if it is the last one.
+        nothing_done: Whether it is certain to have had no effect.
+        retry_after: The seconds that the server wants to be left alone.
+    """
+
+    error: InventoryError
+    nothing_done: bool
+    retry_after: float = 0.0
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another attempt may fare better."""
+        return (
+            isinstance(self.error, StorageThrottledError | StorageUnavailableError)
+            and self.retry_after <= _LONGEST_RETRY_AFTER_SECONDS
+        )
+
+
+def _jitter(attempt: int) -> float:
+    longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10), _LONGEST_PAUSE_SECONDS)
+    return random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,154 @@
+"""
+A change as the actions of a transaction: one for each row that it writes or looks at, with the condition on the row.
+
+What is written says by which write: in `write_id` where nobody writes it again, else in `last_write` and `prior_write`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from inventory.idempotency import ServedRecord
+from inventory.items import ItemKey
+from inventory.ports import Change, ItemWrite, ReservationWrite
+from inventory_adapters.storage.dynamodb.rows import (
+    Expression,
+    Row,
+    Value,
+    item_to_row,
+    key_to_row,
+    movement_key,
+    movement_to_row,
+    reservation_key,
+    reservation_to_row,
+    served_key,
+    served_to_row,
+    text,
+)
+from inventory_adapters.storage.dynamodb.schema import (
+    ITEMS,
+    LEDGER,
+    LOW_STOCK_PK,
+    TableSchema,
+    low_stock_sk,
+)
+
+__all__ = ["Action", "Actions", "marker_key"]
+
+Action = dict[str, dict[str, Any]]
+"""One of `TransactItems`: ``{"Put": {"TableName": ..., "Item": ..., "ConditionExpression": ...}}``."""
+
+
+def marker_key(key: ItemKey) -> dict[str, Value]:
+    """Return the place of an item's low-stock marker."""
+    return {"pk": text(LOW_STOCK_PK), "sk": text(low_stock_sk(key))}
+
+
+@frozen(kw_only=True)
+class Actions:
+    """
+    Makes the actions of changes.
+
+    Args:
+        table: The table with the schema `schema.ITEMS`.
+        ledger_table: The one with the schema `schema.LEDGER`.
+    """
+
+    table: str
+    ledger_table: str
+
+    def of(self, change: Change) -> Iterator[Action]:
+        """Yield everything that *change* writes; the served record first, if there is one."""
+        if change.served is not None:
+            yield self._serve(change.served, change.write_id)
+        explained = {movement.key for movement in change.movements}
+        for write in change.items:
+            # Without a movement to tell our write by, the item's own row is signed.
+            yield self._item(write, None if write.key in explained else change.write_id)
+            was_low = write.before is not None and write.before.is_low
+            if write.after.is_low and not was_low:
+                yield self._mark(write.key)
+            elif was_low and not write.after.is_low:
+                yield self._unmark(write.key)
+        for movement in change.movements:
+            row = movement_to_row(movement) | {"write_id": text(change.write_id)}
+            yield self._put_new(self.ledger_table, LEDGER, row)
+        if change.reservation is not None:
+            yield self._reservation(change.reservation, change.write_id)
+
+    def signed(self, change: Change) -> tuple[str, Row]:
+        """Return the table and the key of a row that *change* signs: of a kind that nobody writes again, if there is one."""
+        if change.movements:
+            return self.ledger_table, movement_key(change.movements[0])
+        if change.served is not None:
+            return self.ledger_table, served_key(change.served.record_id)
+        if change.reservation is not None:
+            return self.ledger_table, reservation_key(change.reservation.after.reservation_id)
+        # An item that is only looked at is not signed.
+        written = (write for write in change.items if write.before != write.after)
+        return self.table, key_to_row(next(written, change.items[0]).key)
+
+    def _item(self, write: ItemWrite, signature: str | None) -> Action:
+        if write.before is None:
+            row = item_to_row(write.after)
+            if signature is not None:
+                row["last_write"] = text(signature)
+            return self._put_new(self.table, ITEMS, row)
+        expression = Expression()
+        target: dict[str, Any] = {"TableName": self.table, "Key": key_to_row(write.key)}
+        unmoved = expression.level_and_version(write.before)
+        if write.before == write.after:
+            return {"ConditionCheck": target | expression.arguments(ConditionExpression=unmoved)}
+        update = expression.update(item_to_row(write.before), item_to_row(write.after), signature)
+        arguments = expression.arguments(UpdateExpression=update, ConditionExpression=unmoved)
+        return {"Update": target | arguments}
+
+    def _reservation(self, write: ReservationWrite, signature: str) -> Action:
+        after = reservation_to_row(write.after)
+        if write.before is None:
+            row = after | {"last_write": text(signature)}
+            return self._put_new(self.ledger_table, LEDGER, row)
+        before = reservation_to_row(write.before)
+        expression = Expression()
+        unmoved = [expression.equals(name, before[name]) for name in ("state", "expires_at")]
+        return {
+            "Update": {
+                "TableName": self.ledger_table,
+                "Key": reservation_key(write.after.reservation_id),
+                **expression.arguments(
+                    UpdateExpression=expression.update(before, after, signature),
+                    ConditionExpression=" AND ".join(unmoved),
+                ),
+            }
+        }
+
+    def _serve(self, served: ServedRecord, write_id: str) -> Action:
+        expression = Expression()
+        free = f"attribute_not_exists({expression.name(LEDGER.partition_key)})"
+        expired = f"{expression.name('expires_at')} <= {expression.value(text(served.served_at))}"
+        return {
+            "Put": {
+                "TableName": self.ledger_table,
+                "Item": served_to_row(served) | {"write_id": text(write_id)},
+                **expression.arguments(ConditionExpression=f"{free} OR {expired}"),
+            }
+        }
+
+    def _mark(self, key: ItemKey) -> Action:
+        row = marker_key(key) | key_to_row(key)
+        return {"Put": {"TableName": self.ledger_table, "Item": row}}
+
+    def _unmark(self, key: ItemKey) -> Action:
+        return {"Delete": {"TableName": self.ledger_table, "Key": marker_key(key)}}
+
+    @staticmethod
+    def _put_new(table: str, schema: TableSchema, row: Row) -> Action:
+        return {"Put": {"TableName": table, "Item": row, **_is_free(schema)}}
+
+
+def _is_free(schema: TableSchema) -> dict[str, Any]:
+    """Return the condition that there is no such row, as a request has it: every row has the first half of its key."""
+    expression = Expression()
+    free = f"attribute_not_exists({expression.name(schema.partition_key)})"
+    return expression.arguments(ConditionExpression=free)

@@ -1,0 +1,509 @@
+"""
+Rows ↔ items, movements, reservations and served records; and the conditions that a row must meet.
+
+An item is ``{"item_id": {"S": "..."}, "quantity": {"N": "5"}, "price": {"N": "19.9"}, ...}``. Rows of an earlier version lack
+`reserved`, `seq`, `version` (read as 0), `location`, `description`, `price` and `status`; a sloppy writer may have stored the
+price as text. What a row holds beyond these attributes is left alone.
+
+The ledger table holds, beside the low-stock markers::
+
+    {"pk": "item#<item_id>#<sku>", "sk": "movement#<seq, 12 digits>", "kind": "adjust", "delta_on_hand": -3, ...}
+    {"pk": "reservation#<id>", "sk": "reservation", "state": "held", "lines": [{"item_id", "sku", "quantity"}], ...}
+    {"pk": "served#<record_id>", "sk": "served", "fingerprint": "...", "answer": "...", ...}
+
+Each row says which write it is of. TTL deletes what has `delete_after`: served records, and reservations once they are closed.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from math import ceil
+from typing import Any, Final
+
+import attrs
+
+from inventory.errors import UnreadableItemError
+from inventory.idempotency import ServedRecord
+from inventory.items import AVAILABLE, Item, ItemKey, Timestamp
+from inventory.reservations import KEPT_SECONDS, Reservation, ReservationLine, ReservationState
+from inventory.stock import Movement, MovementKind, StockLevel
+from inventory_adapters.storage.dynamodb import schema
+
+__all__ = [
+    "DEFAULTS",
+    "Expression",
+    "Row",
+    "Value",
+    "carries",
+    "item_to_row",
+    "key_to_row",
+    "movement_key",
+    "movement_to_row",
+    "number",
+    "reservation_key",
+    "reservation_to_row",
+    "row_to_item",
+    "row_to_key",
+    "row_to_movement",
+    "row_to_reservation",
+    "row_to_served",
+    "served_key",
+    "served_to_row",
+    "text",
+    "value_of",
+]
+
+Value = dict[str, Any]
+"""One attribute, tagged with its type: ``{"S": "blue"}``, ``{"N": "12.50"}``, ``{"NULL": True}``."""
+
+Row = Mapping[str, Value]
+
+_MISSING: Final[Value] = {"NULL": True}
+# As many digits as a number of DynamoDB has. Source: "Supported data types", Number.
+_DECIMAL: Final = r"-?[0-9]{1,38}(\.[0-9]{1,38})?"
+
+_MOVEMENT_NUMBERS: Final = ("seq", "delta_on_hand", "delta_reserved", "on_hand", "reserved")
+
+DEFAULTS: Final = {"description": "", "status": AVAILABLE, "location": "default"}
+"""What a row means that does not have these attributes."""
+
+
+# Attributes
+
+
+def text(value: str) -> Value:
+    """Return *value* as an attribute."""
+    return {"S": value}
+
+
+def number(value: int | Decimal) -> Value:
+    """Return *value* as an attribute, to the last digit."""
+    return {"N": f"{value:f}" if isinstance(value, Decimal) else str(value)}
+
+
+def value_of(value: str | int | Decimal) -> Value:
+    """Return *value* as an attribute of its type."""
+    return text(value) if isinstance(value, str) else number(value)
+
+
+# Items
+
+
+def key_to_row(key: ItemKey) -> dict[str, Value]:
+    """Return the key attributes of an item."""
+    return {"item_id": text(key.item_id), "sku": text(key.sku)}
+
+
+def row_to_key(row: Row) -> ItemKey:
+    """Return the key of a row of the items table, or of one that points to it."""
+    return ItemKey(item_id=row["item_id"]["S"], sku=row["sku"]["S"])
+
+
+def item_to_row(item: Item) -> dict[str, Value]:
+    """Return *item* as a whole row."""
+    row = {
+        **key_to_row(item.key),
+        "name": text(item.name),
+        "description": text(item.description),
+        "category": text(item.category),
+        "price": number(item.price),
+        "status": text(item.status),
+        "location": text(item.location),
+        "version": number(item.version),
+        "created_at": text(item.created_at),
+        "updated_at": text(item.updated_at),
+        "quantity": number(item.level.on_hand),
+        "reserved": number(item.level.reserved),
+        "seq": number(item.level.seq),
+    }
+    if item.reorder_point is not None:
+        row["reorder_point"] = number(item.reorder_point)
+    return row
+
+
+def row_to_item(row: Row) -> Item:
+    """
+    Return the item that *row* holds.
+
+    Raises:
+        UnreadableItemError: It holds something else.
+    """
+    try:
+        return _usual(row)
+    except (KeyError, ValueError):
+        return _unusual(row)
+
+
+def _usual(row: Row) -> Item:
+    """Return the item of a row as we write it; that is nearly all of them, at half the price."""
+    quantity, reserved = int(row["quantity"]["N"]), int(row["reserved"]["N"])
+    seq, version = int(row["seq"]["N"]), int(row["version"]["N"])
+    if version < 0:
+        raise ValueError(version)
+    return Item(
+        key=ItemKey(item_id=row["item_id"]["S"], sku=row["sku"]["S"]),
+        name=row["name"]["S"],
+        description=row["description"]["S"],
+        category=row["category"]["S"],
+        price=Decimal(row["price"]["N"]),
+        status=row["status"]["S"],
+        location=row["location"]["S"],
+        reorder_point=int(row["reorder_point"]["N"]) if "reorder_point" in row else None,
+        version=version,
+        created_at=Timestamp(row["created_at"]["S"]),
+        updated_at=Timestamp(row["updated_at"]["S"]),
+        level=StockLevel(on_hand=quantity, reserved=reserved, seq=seq),
+    )
+
+
+def _unusual(row: Row) -> Item:
+    """Return the item of a row that an earlier version wrote, or somebody else."""
+    key = row_to_key(row)
+    try:
+        return Item(
+            key=key,
+            name=_text(row, "name"),
+            description=_text(row, "description"),
+            category=_text(row, "category"),
+            price=_price(row),
+            status=_text(row, "status"),
+            location=_text(row, "location"),
+            reorder_point=None if _lacks(row, "reorder_point") else _whole(row, "reorder_point"),
+            version=_counter(row, "version"),
+            created_at=Timestamp(_text(row, "created_at")),
+            updated_at=Timestamp(_text(row, "updated_at")),
+            level=StockLevel(
+                on_hand=_whole(row, "quantity"),
+                reserved=_counter(row, "reserved"),
+                seq=_counter(row, "seq"),
+            ),
+        )
+    except ValueError as error:
+        raise UnreadableItemError(key.item_id, key.sku, str(error)) from error
+
+
+def _lacks(row: Row, attribute: str) -> bool:
+    return "NULL" in row.get(attribute, _MISSING)
+
+
+def _text(row: Row, attribute: str) -> str:
+    value: str | None = row.get(attribute, _MISSING).get("S")
+    if value is None and _lacks(row, attribute):
+        value = DEFAULTS.get(attribute)
+    if value is None:
+        msg = f"{attribute} is not text"
+        raise ValueError(msg)
+    return value
+
+
+def _price(row: Row) -> Decimal:
+    value = row.get("price", _MISSING)
+    if "N" in value:
+        return Decimal(value["N"])
+    if "NULL" in value:
+        return Decimal(0)
+    if re.fullmatch(_DECIMAL, value.get("S", "")):
+        return Decimal(value["S"])
+    msg = "price is not a number"
+    raise ValueError(msg)
+
+
+def _counter(row: Row, attribute: str) -> int:
+    return _whole(row, attribute) if attribute in row else 0
+
+
+def _whole(row: Row, attribute: str) -> int:
+    digits: str = row.get(attribute, _MISSING).get("N", "")
+    if digits.isdigit():
+        return int(digits)
+    # "5.0" and "5E+2" are whole as well, wherever they come from.
+    value = Decimal(digits) if digits else Decimal(-1)
+    if value < 0 or value != value.to_integral_value():
+        msg = f"{attribute} is not a whole number"
+        raise ValueError(msg)
+    return int(value)
+
+
+def carries(row: Row, write_id: str) -> bool:
+    """Tell whether *row* is the work of *write_id*: as it was written once, or one of the last two that signed it."""
+    return text(write_id) in map(row.get, ("write_id", "last_write", "prior_write"))
+
+
+# The ledger
+
+
+def movement_key(movement: Movement) -> dict[str, Value]:
+    """Return the place of *movement* in the ledger."""
+    return _place(schema.movements_pk(movement.key), schema.movement_sk(movement.seq))
+
+
+def movement_to_row(movement: Movement) -> dict[str, Value]:
+    """Return *movement* as a whole row."""
+    fields = attrs.asdict(movement, recurse=False, filter=lambda field, _: field.name != "key")
+    return {
+        **movement_key(movement),
+        **key_to_row(movement.key),
+        **{name: value_of(value) for name, value in fields.items() if value is not None},
+    }
+
+
+def row_to_movement(row: Row) -> Movement:
+    """Return the movement that *row* holds."""
+    return Movement(
+        key=row_to_key(row),
+        kind=MovementKind(row["kind"]["S"]),
+        reason=_text_or_none(row, "reason"),
+        reference=_text_or_none(row, "reference"),
+        recorded_at=_time(row, "recorded_at"),
+        **{name: int(row[name]["N"]) for name in _MOVEMENT_NUMBERS},
+    )
+
+
+def reservation_key(reservation_id: str) -> dict[str, Value]:
+    """Return the place of a reservation."""
+    return _place(schema.reservation_pk(reservation_id), schema.RESERVATION_SK)
+
+
+def reservation_to_row(reservation: Reservation) -> dict[str, Value]:
+    """Return *reservation* as a whole row: in the due index while it is held, marked for TTL once it is closed, never both."""
+    row = {
+        **reservation_key(reservation.reservation_id),
+        "reservation_id": text(reservation.reservation_id),
+        "state": text(reservation.state),
+        "lines": {"L": [{"M": _line_to_row(line)} for line in reservation.lines]},
+        "created_at": text(reservation.created_at),
+        "expires_at": text(reservation.expires_at),
+    }
+    if reservation.reference is not None:
+        row["reference"] = text(reservation.reference)
+    if reservation.state is ReservationState.HELD:
+        row["due_shard"] = text(schema.DUE_SHARD)
+    elif reservation.closed_at is not None:
+        row["closed_at"] = text(reservation.closed_at)
+        row["delete_after"] = _second(reservation.closed_at, later=KEPT_SECONDS)
+    return row
+
+
+def row_to_reservation(row: Row) -> Reservation:
+    """Return the reservation that *row* holds."""
+    return Reservation(
+        reservation_id=row["reservation_id"]["S"],
+        lines=tuple(_row_to_line(line["M"]) for line in row["lines"]["L"]),
+        state=ReservationState(row["state"]["S"]),
+        reference=_text_or_none(row, "reference"),
+        created_at=_time(row, "created_at"),
+        expires_at=_time(row, "expires_at"),
+        closed_at=_time(row, "closed_at") if "closed_at" in row else None,
+    )
+
+
+def served_key(record_id: str) -> dict[str, Value]:
+    """Return the place of the record of an idempotency key."""
+    return _place(schema.served_pk(record_id), schema.SERVED_SK)
+
+
+def served_to_row(served: ServedRecord) -> dict[str, Value]:
+    """Return *served* as a whole row."""
+    return {
+        **served_key(served.record_id),
+        **{name: text(value) for name, value in attrs.asdict(served, recurse=False).items()},
+        "delete_after": _second(served.expires_at),
+    }
+
+
+def row_to_served(row: Row) -> ServedRecord:
+    """Return the record that *row* holds."""
+    return ServedRecord(
+        record_id=row["record_id"]["S"],
+        fingerprint=row["fingerprint"]["S"],
+        answer=row["answer"]["S"],
+        served_at=_time(row, "served_at"),
+        expires_at=_time(row, "expires_at"),
+    )
+
+
+def _line_to_row(line: ReservationLine) -> dict[str, Value]:
+    return {**key_to_row(line.key), "quantity": number(line.quantity)}
+
+
+def _row_to_line(row: Row) -> ReservationLine:
+    return ReservationLine(key=row_to_key(row), quantity=int(row["quantity"]["N"]))
+
+
+def _place(pk: str, sk: str) -> dict[str, Value]:
+    return {"pk": text(pk), "sk": text(sk)}
+
+
+def _time(row: Row, attribute: str) -> Timestamp:
+    return Timestamp(row[attribute]["S"])
+
+
+def _text_or_none(row: Row, attribute: str) -> str | None:
+    return row[attribute]["S"] if attribute in row else None
+
+
+def _second(at: Timestamp, *, later: int = 0) -> Value:
+    """Return the first whole second that is not before *at*, as TTL counts them: since 1970."""
+    return number(ceil(at.as_datetime().timestamp()) + later)
+
+
+# Conditions
+
+
+class Expression:
+    """
+    The names and values of the expressions of one request, put together as the expressions are written.
+
+    Every attribute is named by a placeholder, because `name`, `status` and `location` are words of DynamoDB's own.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Value] = {}
+
+    def name(self, attribute: str) -> str:
+        """Return the placeholder of an attribute."""
+        placeholder = f"#{attribute}"
+        self._names[placeholder] = attribute
+        return placeholder
+
+    def value(self, value: Value) -> str:
+        """Return a placeholder for a value."""
+        placeholder = f":{len(self._values)}"
+        self._values[placeholder] = value
+        return placeholder
+
+    def equals(self, attribute: str, value: Value) -> str:
+        """Return the condition that an attribute is stored with a value."""
+        return f"{self.name(attribute)} = {self.value(value)}"
+
+    def means(self, attribute: str, value: str | int) -> str:
+        """Return the condition that an attribute is read as a value, which a missing one may be."""
+        name = self.name(attribute)
+        equal = self.equals(attribute, value_of(value))
+        if attribute in _COUNTERS and value == 0:
+            return f"(attribute_not_exists({name}) OR {equal})"
+        if DEFAULTS.get(attribute) == value:
+            null = self.value(text("NULL"))
+            return f"(attribute_not_exists({name}) OR attribute_type({name}, {null}) OR {equal})"
+        return equal
+
+    def level_and_version(self, item: Item) -> str:
+        """Return the condition that level and version are still those of *item*."""
+        level = item.level
+        return _all(
+            [
+                self.means("quantity", level.on_hand),
+                self.means("reserved", level.reserved),
+                self.means("seq", level.seq),
+                self.means("version", item.version),
+            ]
+        )
+
+    def readable(self) -> str:
+        """
+        Return the condition that the row exists and is an item.
+
+        One thing no condition can see: whether a number is whole, or a text a price.
+        """
+        self._names |= _READABLE_NAMES
+        self._values |= _READABLE_VALUES
+        return _READABLE
+
+    def version_in(self, versions: Iterable[int]) -> str:
+        """Return the condition that the version is one of *versions*."""
+        return _any(self.means("version", version) for version in sorted(versions))
+
+    def tag_in(self, tags: Iterable[tuple[int, int]]) -> str:
+        """Return the condition that version and seq are together one of *tags*."""
+        return _any(
+            f"{self.means('version', version)} AND {self.means('seq', seq)}"
+            for version, seq in sorted(tags)
+        )
+
+    def signature(self, write_id: str) -> list[str]:
+        """Return the assignments by which `carries` recognises this write, also when one other came after it."""
+        last, none = self.name("last_write"), self.value(_MISSING)
+        return [
+            f"{self.name('prior_write')} = if_not_exists({last}, {none})",
+            f"{last} = {self.value(text(write_id))}",
+        ]
+
+    def unsigned(self, write_id: str) -> str:
+        """Return the condition that this write has not reached the row yet."""
+        write = self.value(text(write_id))
+        return f"{self.name('last_write')} <> {write} AND {self.name('prior_write')} <> {write}"
+
+    def update(self, before: Row, after: Row, signature: str | None) -> str:
+        """Return the update that turns *before* into *after*, and leaves alone what is in neither or the same in both."""
+        changed = [name for name, value in after.items() if before.get(name) != value]
+        assignments = [f"{self.name(name)} = {self.value(after[name])}" for name in changed]
+        if signature is not None:
+            assignments += self.signature(signature)
+        removed = [self.name(name) for name in before if name not in after]
+        clauses = {"SET": assignments, "REMOVE": removed}
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
+
+    def arguments(self, **expressions: str) -> dict[str, Any]:
+        """Return *expressions* with their names and values, as a request has them."""
+        arguments: dict[str, Any] = dict(expressions)
+        # DynamoDB refuses maps that are empty.
+        if self._names:
+            arguments["ExpressionAttributeNames"] = self._names
+        if self._values:
+            arguments["ExpressionAttributeValues"] = self._values
+        return arguments
+
+
+def _all(conditions: Iterable[str]) -> str:
+    return " AND ".join(conditions)
+
+
+def _any(conditions: Iterable[str]) -> str:
+    first, *others = conditions
+    # DynamoDB refuses parentheses that change nothing.
+    return f"({' OR '.join((first, *others))})" if others else first
+
+
+_COUNTERS: Final = ("reserved", "seq", "version")
+_REQUIRED_TEXTS: Final = ("name", "category", "created_at", "updated_at")
+_READABLE_NAMES: Final = {
+    f"#{attribute}": attribute
+    for attribute in (
+        *("quantity", "price", "reorder_point"),
+        *_REQUIRED_TEXTS,
+        *_COUNTERS,
+        *DEFAULTS,
+    )
+}
+_READABLE_VALUES: Final = {
+    ":S": text("S"),
+    ":N": text("N"),
+    ":NULL": text("NULL"),
+    ":zero": number(0),
+}
+
+
+def _typed(attribute: str, *types: str) -> str:
+    return _any(
+        f"attribute_not_exists(#{attribute})"
+        if type_ == ""
+        else f"attribute_type(#{attribute}, :{type_})"
+        for type_ in types
+    )
+
+
+# What `row_to_item` accepts, in DynamoDB's words. Types come first: some stand-ins for it cannot compare unlike ones.
+_READABLE: Final = _all(
+    [
+        _typed("quantity", "N"),
+        *(_typed(attribute, "S") for attribute in _REQUIRED_TEXTS),
+        *(_typed(attribute, "", "S", "NULL") for attribute in DEFAULTS),
+        *(_typed(attribute, "", "N") for attribute in _COUNTERS),
+        _typed("price", "", "N", "S", "NULL"),
+        _typed("reorder_point", "", "N", "NULL"),
+        "#quantity >= :zero",
+        "(attribute_not_exists(#reserved) OR #reserved BETWEEN :zero AND #quantity)",
+        *(f"(attribute_not_exists(#{it}) OR #{it} >= :zero)" for it in ("seq", "version")),
+    ]
+)

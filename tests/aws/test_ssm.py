@@ -1,0 +1,194 @@
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from moto import mock_aws
+
+from inventory.paging import Limits
+from inventory_adapters.aws import ssm
+from inventory_adapters.aws.ssm import SsmLimits, make_client
+
+NAME = "/inventory/dev/config"
+GOOD = {"max_items_per_page": 80, "default_page_size": 10}
+
+
+class FakeSsm:
+    """Answers with a text, or fails with an error; counts how often it was asked."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = 0
+        self.made = 0
+
+    def make(self):
+        self.made += 1
+        return self
+
+    def get_parameter(self, *, Name):  # noqa: N803 - the SDK's name for it
+        assert Name == NAME
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return {"Parameter": {"Value": self.answer}}
+
+
+class FakeClock:
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def fake():
+    return FakeSsm(json.dumps(GOOD))
+
+
+@pytest.fixture
+def limits(fake, clock):
+    return SsmLimits(NAME, client_factory=fake.make, clock=clock)
+
+
+def warnings(caplog):
+    return [it for it in caplog.records if (it.name, it.levelno) == (ssm.__name__, logging.WARNING)]
+
+
+def test_limits_come_from_the_parameter():
+    """As stored in Parameter Store, through a real client."""
+    with mock_aws():
+        client = make_client()
+        client.put_parameter(Name=NAME, Type="String", Value=json.dumps(GOOD))
+
+        limits = SsmLimits(NAME, client_factory=lambda: client)()
+
+    assert limits == Limits(max_items_per_page=80, default_page_size=10)
+
+
+def test_the_client_gives_up_early():
+    """A list is not worth a second of waiting for its default page size."""
+    config = make_client(region="eu-west-1").meta.config
+
+    assert (config.connect_timeout, config.read_timeout) == (0.5, 0.5)
+    assert config.retries["total_max_attempts"] == 1
+
+
+def test_no_client_is_made_before_limits_are_asked_for(fake, limits):
+    """Most functions never need one."""
+    assert fake.made == 0
+
+    limits()
+    limits()
+
+    assert fake.made == 1
+
+
+def test_limits_are_kept_for_a_while(fake, limits, clock):
+    """One request in 300 seconds; a changed parameter is seen after that."""
+    limits()
+    fake.answer = json.dumps({"max_items_per_page": 5, "default_page_size": 5})
+
+    clock.seconds += 299
+    assert limits().max_items_per_page == 80
+    clock.seconds += 1
+    assert limits().max_items_per_page == 5
+
+    assert fake.asked == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OSError("away"),
+        "not JSON",
+        "[]",
+        "null",
+        json.dumps(GOOD | {"default_page_size": True}),
+        json.dumps(GOOD | {"default_page_size": 10.0}),
+        json.dumps(GOOD | {"default_page_size": "10"}),
+        json.dumps(GOOD | {"default_page_size": 0}),
+        json.dumps(GOOD | {"default_page_size": 81}),
+        json.dumps(GOOD | {"max_items_per_page": 101}),
+        json.dumps(GOOD | {"max_items_per_page": None}),
+    ],
+)
+def test_what_cannot_be_limits_leaves_the_defaults(fake, limits, caplog, answer):
+    """No request fails over it, and the log says why."""
+    fake.answer = answer
+
+    assert limits() == Limits()
+
+    [record] = warnings(caplog)
+    assert NAME in record.getMessage()
+
+
+def test_a_missing_field_has_its_default(fake, limits):
+    """A parameter may say less than everything."""
+    fake.answer = json.dumps({"default_page_size": 7, "note": "ignored"})
+
+    assert limits() == Limits(default_page_size=7)
+
+
+def test_the_last_good_limits_outlive_a_failure(fake, limits, clock):
+    """Stale beats none."""
+    limits()
+    fake.answer = OSError("away")
+    clock.seconds += 300
+
+    assert limits().max_items_per_page == 80
+
+
+def test_a_failure_is_kept_for_a_shorter_while(fake, limits, clock):
+    """Neither asked for at every request, nor believed for five minutes."""
+    fake.answer = OSError("away")
+
+    limits()
+    clock.seconds += 29
+    limits()
+    assert fake.asked == 1
+    clock.seconds += 1
+    fake.answer = json.dumps(GOOD)
+    assert limits().max_items_per_page == 80
+
+    assert fake.asked == 2
+
+
+def test_a_row_of_failures_is_one_warning(fake, limits, clock, caplog):
+    """The next row is another."""
+    good, bad = json.dumps(GOOD), OSError("away")
+    for answer in (bad, bad, good, bad, bad):
+        fake.answer = answer
+        limits()
+        clock.seconds += 300
+
+    assert len(warnings(caplog)) == 2
+
+
+def test_a_client_that_cannot_be_made_is_a_failure_like_any(clock):
+    """Without a region there is no client, and yet there are limits."""
+
+    def fail():
+        raise RuntimeError("no region")
+
+    assert SsmLimits(NAME, client_factory=fail, clock=clock)() == Limits()
+
+
+def test_many_threads_ask_once(fake, limits):
+    """Those that come while limits are being read wait for them."""
+    start = Barrier(8)
+
+    def ask(_):
+        start.wait()
+        return limits().max_items_per_page
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == [80] * 8
+
+    assert fake.asked == 1

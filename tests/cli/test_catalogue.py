@@ -1,0 +1,239 @@
+import json
+import os
+import pty
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner
+from moto import mock_aws
+
+from inventory_adapters.cli import catalogue as cli_catalogue
+from inventory_adapters.cli.main import cli
+
+INVENTORY = Path(sys.executable).with_name("inventory")
+CATALOGUE = """\
+sku,name,category,quantity,price
+MUG-1,Mug,kitchen,5,9.90
+MUG-2,Large mug,kitchen,-1,12.90
+=SUM(A1),'Formula',kitchen,1,1
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INVENTORY_DB", str(tmp_path / "test.sqlite3"))
+
+    def command(*arguments, **settings):
+        return CliRunner().invoke(cli, [str(it) for it in arguments], **settings)
+
+    return command
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    file = tmp_path / "catalogue.csv"
+    file.write_text(CATALOGUE)
+    return file
+
+
+def items(run):
+    return json.loads(run("items", "list", "--all", "--json").stdout)["items"]
+
+
+def test_import_tells_what_to_look_at_and_sums_up(run, catalogue):
+    """A refused row is told by line, column, value and reason; the others go on; the exit code says that one was refused."""
+    done = run("import", catalogue)
+
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        'line 3: refused: quantity "-1" must not be negative; --negative zero takes it as 0'
+    ]
+    assert done.stderr.splitlines() == [
+        "3 rows (native): 2 created, 0 updated, 0 unchanged, 1 refused, 0 skipped."
+    ]
+    assert sorted(it["sku"] for it in items(run)) == ["=SUM(A1)", "MUG-1"]
+
+
+def test_every_row_is_told_when_asked(run, catalogue):
+    """One line each, with what was made of it."""
+    done = run("import", catalogue, "--negative", "zero", "--verbose")
+
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "line 2: created MUG-1 at default",
+        "line 3: created MUG-2 at default; quantity -1 taken as 0",
+        "line 4: created =SUM(A1) at default",
+    ]
+
+
+def test_report_as_json_is_one_document(run, catalogue):
+    """Every row with its result; a dry run says the same, and writes nothing."""
+    dry, done = (run("import", catalogue, "--json", *it) for it in (["--dry-run"], []))
+
+    said, told = (json.loads(it.stdout) for it in (dry, done))
+    assert said == {**told, "dry_run": True}
+    assert [it["result"] for it in told["rows"]] == ["created", "refused", "created"]
+    refused = told["rows"][1]
+    assert refused | {"reason": ""} == {
+        "line": 3,
+        "result": "refused",
+        "column": "quantity",
+        "value": "-1",
+        "reason": "",
+        "code": "validation_failed",
+    }
+    assert told["summary"]["created"] == 2
+    assert done.stderr == ""
+
+
+def test_an_export_that_is_imported_changes_nothing(run, catalogue, tmp_path):
+    """To a file or to the standard output, from a file or from the standard input."""
+    run("import", catalogue)
+    before = items(run)
+
+    done = run("export", "items.csv")
+    piped = run("export", "-")
+    again = run("import", "-", "--update-stock", input=piped.stdout_bytes)
+
+    assert (done.exit_code, done.stderr) == (0, "2 items exported.\n")
+    assert (tmp_path / "items.csv").read_bytes() == piped.stdout_bytes
+    assert "'=SUM(A1)" in piped.stdout
+    assert again.stderr.splitlines()[-1].startswith("2 rows (native): 0 created, 0 updated, 2")
+    assert items(run) == before
+
+
+def test_quantities_that_differ_are_told(run, catalogue):
+    """And how to have them written."""
+    run("import", catalogue, "--negative", "zero")
+    catalogue.write_text(CATALOGUE.replace(",5,", ",8,"))
+
+    told = run("import", catalogue, "--negative", "zero")
+    done = run("import", catalogue, "--negative", "zero", "--update-stock", "--verbose")
+
+    assert "1 quantity differs" in told.stderr
+    assert "line 2: updated MUG-1 at default: quantity" in done.stdout.splitlines()
+
+
+def test_stopping_is_told(run, catalogue):
+    """With `--on-error stop` nothing behind the refused row is written."""
+    done = run("import", catalogue, "--on-error", "stop")
+
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("Stopped: ")
+    assert [it["sku"] for it in items(run)] == ["MUG-1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("", ()),
+        ("a,b\n1,2\n", ()),
+        (CATALOGUE, ("--format", "shopify")),
+        (CATALOGUE, ("--format", "x")),
+    ],
+)
+def test_a_file_that_is_not_one_is_wrong_usage(run, tmp_path, content, options):
+    """Exit code 2 and one sentence."""
+    file = tmp_path / "x.csv"
+    file.write_text(content)
+
+    done = run("import", file, *options)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_storage_that_is_away_is_told(run, catalogue, tmp_path):
+    """Exit code 3, and the file of another program is left alone."""
+    theirs = tmp_path / "theirs.db"
+    with sqlite3.connect(theirs) as db:
+        db.execute("CREATE TABLE songs (title TEXT)")
+    db.close()
+
+    for command in (("import", catalogue), ("export", "items.csv")):
+        done = run(*command, "--db", theirs)
+
+        assert (done.exit_code, done.stdout) == (3, "")
+        assert "database of another program" in done.stderr
+    assert not (tmp_path / "items.csv").exists()
+
+
+def check_on_dynamodb(run, tmp_path, table):
+    file = tmp_path / "many.csv"
+    rows = [f"M{number},Mug,kitchen,1,1" for number in range(60)]
+    file.write_text("\n".join(["sku,name,category,quantity,price", *rows]))
+    storage = ("--dynamodb", "--table", table)
+    run("tables", "create", *storage)
+
+    first, second = (run("import", file, *storage, "--json") for _ in range(2))
+
+    assert (first.exception, first.stderr) == (None, "")
+    assert [it["line"] for it in json.loads(first.stdout)["rows"]] == [*range(2, 62)]
+    assert json.loads(first.stdout)["summary"]["created"] == 60
+    assert json.loads(second.stdout)["summary"]["unchanged"] == 60
+
+
+@mock_aws
+def test_dynamodb_takes_an_import(run, tmp_path, monkeypatch):
+    """The report keeps the order of the rows, and a second run finds them."""
+    monkeypatch.setattr(cli_catalogue, "_IN_FLIGHT", 1)  # moto cannot stand more.
+
+    check_on_dynamodb(run, tmp_path, "import")
+
+
+@pytest.mark.dynamodb_local
+def test_dynamodb_takes_several_batches_at_once(
+    run, tmp_path, monkeypatch, dynamodb_local_endpoint
+):
+    """The report keeps the order of the rows all the same."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_local_endpoint)
+
+    check_on_dynamodb(run, tmp_path, f"import-{uuid4()}")
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(tmp_path):
+    """Neither touches the standard output."""
+    file = tmp_path / "long.csv"
+    text = "x" * 2000
+    rows = [f"M{number},Mug,kitchen,1,{text}\n" for number in range(600)]
+    file.write_text("".join(["sku,name,category,quantity,description\n", *rows]))
+    command = [INVENTORY, "import", file, "--db", tmp_path / "db", "--dry-run"]
+    ours, theirs = pty.openpty()
+
+    plain = subprocess.run(command, capture_output=True, text=True, check=True)
+    drawn = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    bar = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+
+    assert plain.stdout == ""
+    assert "100 % read" in plain.stderr.splitlines()
+    assert drawn.stdout == b""
+    assert "Importing" in bar
+
+
+def test_interrupted_import_says_how_to_go_on(tmp_path):
+    """Ctrl-C keeps what is done, and says that the same command goes on."""
+    reader, writer = os.pipe()
+    command = [INVENTORY, "import", "-", "--db", tmp_path / "db"]
+    with subprocess.Popen(
+        command, stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        os.close(reader)
+        with os.fdopen(writer, "w") as out:
+            out.write("sku,name,category,quantity,price\n")
+            out.writelines(f"M{number},Mug,kitchen,-1,1\n" for number in range(200_000))
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        told = process.stderr.read()
+
+    assert process.returncode == 130
+    assert "run it again" in told

@@ -1,0 +1,734 @@
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from click.testing import CliRunner
+from moto import mock_aws
+
+from inventory.errors import StorageUnavailableError
+from inventory_adapters import bootstrap
+from inventory_adapters.aws.session import make_client
+from inventory_adapters.cli.demo import demo_items
+from inventory_adapters.cli.main import cli
+from inventory_adapters.storage.dynamodb.schema import ITEMS, create_table_arguments
+
+INVENTORY = Path(sys.executable).with_name("inventory")
+MUG = ("--sku", "MUG-1", "--name", "Mug", "--category", "kitchen", "--quantity", "5")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a command on a database of this test; from a folder of its own, for commands that make files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INVENTORY_DB", str(tmp_path / "test.sqlite3"))
+
+    def command(*arguments):
+        return CliRunner().invoke(cli, [str(it) for it in arguments])
+
+    return command
+
+
+@pytest.fixture
+def mug(run):
+    return json.loads(run("items", "create", *MUG, "--json").stdout)["item"]
+
+
+def fields_of(shown):
+    """Return what was printed field by field: the text of each by its name."""
+    return dict(line.split(maxsplit=1) for line in shown.splitlines() if " " in line)
+
+
+def script(*arguments, **settings):
+    return subprocess.run(
+        [INVENTORY, *arguments],
+        text=True,
+        check=False,
+        timeout=30,
+        **({"capture_output": True} | settings),
+    )
+
+
+class TestItems:
+    def test_created_item_is_printed_as_http_would(self, run):
+        """`--json` is the body of the HTTP answer, as one document."""
+        done = run("items", "create", *MUG, "--price", "12.50", "--json")
+
+        assert done.exit_code == 0
+        body = json.loads(done.stdout)
+        assert body["message"] == "Item created successfully"
+        assert body["item"]["price"] == 12.5
+        assert body["item"]["status"] == "available"
+        assert done.stderr == ""
+
+    def test_item_is_shown_to_people_field_by_field(self, run, mug):
+        """Without `--json`, an item is a list of its fields, and its ETag for the next edit."""
+        done = run("items", "get", mug["item_id"])
+
+        assert done.exit_code == 0
+        lines = fields_of(done.stdout)
+        assert lines["sku"] == "MUG-1"
+        assert lines["quantity"] == "5"
+        assert lines["reorder_point"] == "-"
+        assert lines["etag"] == '"1-0"'
+
+    def test_update_changes_what_is_given(self, run, mug):
+        """An option that is left out leaves its field alone."""
+        done = run("items", "update", mug["item_id"], "--sku", "MUG-1", "--name", "Cup", "--json")
+
+        item = json.loads(done.stdout)["item"]
+        assert item == {**mug, "name": "Cup", "version": 2, "updated_at": item["updated_at"]}
+
+    def test_update_clears_the_reorder_point(self, run, mug):
+        """`none` is how a number that may be absent is taken away."""
+        update = ("items", "update", mug["item_id"], "--sku", "MUG-1", "--json", "--reorder-point")
+
+        given, cleared = (
+            json.loads(run(*update, value).stdout)["item"]["reorder_point"]
+            for value in ("3", "none")
+        )
+
+        assert (given, cleared) == (3, None)
+
+    def test_deleted_item_is_gone(self, run, mug):
+        """Deleting shows the item once more; then there is none."""
+        deleted = run("items", "delete", mug["item_id"], "--sku", "MUG-1", "--json")
+        again = run("items", "delete", mug["item_id"], "--sku", "MUG-1")
+
+        assert json.loads(deleted.stdout)["deleted_item"] == mug
+        assert (again.exit_code, again.stdout) == (1, "")
+        assert again.stderr.splitlines() == [
+            "Error: Item not found",
+            f"  item_id {mug['item_id']}, sku MUG-1",
+        ]
+
+    def test_what_looks_like_markup_or_a_control_sequence_is_shown_as_text(self, run):
+        """A name cannot colour, move or hide what a terminal shows."""
+        name = "[red]x[/red] :smile:"
+        run("items", "create", "--name", name, *MUG[:2], *MUG[4:])
+
+        assert name in run("items", "list").stdout
+
+
+class TestList:
+    @pytest.fixture(autouse=True)
+    def stock(self, run):
+        for number in range(5):
+            done = run("items", "create", *MUG, "--sku", f"MUG-{number}", "--quantity", 10**number)
+            assert done.exit_code == 0
+
+    def test_is_a_table_with_one_line_an_item(self, run):
+        """Piped, a row is a line of its own whatever its width, and numbers line up on the right."""
+        done = run("items", "list", "--category", "kitchen")
+
+        heading, *rows = done.stdout.splitlines()
+        assert heading.split()[:3] == ["SKU", "Name", "Category"]
+        assert len(rows) == 5
+        end = heading.index("On hand") + len("On hand")
+        assert [row[:end].split()[-1] for row in rows] == ["1", "10", "100", "1000", "10000"]
+        assert all(row[end - 1] != " " for row in rows)
+        assert done.stderr == "5 items.\n"
+
+    def test_says_how_to_get_the_next_page(self, run):
+        """A page that is not the last names the option that goes on."""
+        first = run("items", "list", "--page-size", "3")
+        token = first.stderr.split("--page-token ")[1].split(",")[0]
+        second = run("items", "list", "--page-size", "3", "--page-token", token)
+
+        assert len(first.stdout.splitlines()) == 1 + 3
+        assert len(second.stdout.splitlines()) == 1 + 2
+        assert second.stderr == "2 items.\n"
+
+    def test_all_walks_to_the_end(self, run):
+        """`--all` is every page as one document, which has no next one."""
+        done = run("items", "list", "--page-size", "2", "--all", "--json")
+
+        body = json.loads(done.stdout)
+        assert (body["count"], len(body["items"])) == (5, 5)
+        assert "next_page_token" not in body
+
+    def test_low_stock_is_a_flag(self, run):
+        """A yes-or-no filter needs no value."""
+        run("items", "create", *MUG, "--sku", "LOW", "--reorder-point", "5")
+
+        body = json.loads(run("items", "list", "--low-stock", "--json").stdout)
+
+        assert [item["sku"] for item in body["items"]] == ["LOW"]
+
+
+class TestStock:
+    @pytest.fixture
+    def adjust(self, run, mug):
+        def adjusted(delta, *options):
+            command = ("stock", "adjust", mug["item_id"], "--sku", "MUG-1", "--delta", delta)
+            return run(*command, "--reason", "test", *options)
+
+        return adjusted
+
+    def test_adjustment_shows_item_and_movement(self, adjust):
+        """People see what is there now, and the entry that explains it."""
+        done = adjust(-2)
+
+        message, *shown = done.stdout.splitlines()
+        assert (done.exit_code, message) == (0, "Stock adjusted successfully")
+        item, movement = "\n".join(shown).split("\nmovement\n")
+        assert fields_of(item)["quantity"] == "3"
+        assert fields_of(item)["etag"] == '"1-1"'
+        assert fields_of(movement)["delta_on_hand"] == "-2"
+
+    def test_what_is_not_there_cannot_be_taken(self, adjust, mug):
+        """A refusal has the numbers that one needs to go on."""
+        done = adjust(-6)
+
+        assert (done.exit_code, done.stdout) == (1, "")
+        error, numbers = done.stderr.splitlines()
+        assert error == "Error: 6 units are asked for, but 5 are available"
+        assert "available 5" in numbers
+        assert mug["item_id"] in numbers
+
+    def test_repeat_under_a_key_has_no_effect(self, run, adjust, mug):
+        """The second time, the answer is the first one, and people are told so."""
+        first, again = (adjust(-1, "--idempotency-key", "once") for _ in range(2))
+        other = adjust(-2, "--idempotency-key", "once")
+
+        assert (again.exit_code, again.stdout) == (0, first.stdout)
+        assert first.stderr == ""
+        assert again.stderr.startswith("Done before under this key")
+        assert other.exit_code == 1
+        assert (
+            json.loads(run("items", "get", mug["item_id"], "--json").stdout)["item"]["quantity"]
+            == 4
+        )
+
+    def test_count_is_refused_if_the_books_say_otherwise(self, run, mug):
+        """`--expected-quantity` guards against a movement since the shelf was looked at; `none` is no guard."""
+        count = ("stock", "count", mug["item_id"], "--sku", "MUG-1", "--quantity", 7, "--json")
+
+        refused = run(*count, "--expected-quantity", 4)
+        done = run(*count, "--expected-quantity", "none")
+
+        assert (refused.exit_code, json.loads(refused.stdout)["code"]) == (1, "stale_quantity")
+        assert json.loads(done.stdout)["movement"]["delta_on_hand"] == 2
+
+    def test_transfer_moves_units_between_two_items(self, run, mug):
+        """The SKU is typed once, for both sides."""
+        shop = json.loads(run("items", "create", *MUG, "--location", "shop", "--json").stdout)[
+            "item"
+        ]
+        sides = ("--from", mug["item_id"], "--to", shop["item_id"])
+
+        done = run("stock", "transfer", *sides, "--sku", "MUG-1", "--quantity", 2, "--json")
+        shown = run("stock", "transfer", *sides, "--sku", "MUG-1", "--quantity", 2)
+
+        body = json.loads(done.stdout)
+        assert (body["from"]["quantity"], body["to"]["quantity"]) == (3, 7)
+        source, destination = shown.stdout.split("\nto\n")
+        assert (fields_of(source)["quantity"], fields_of(destination)["quantity"]) == ("1", "9")
+
+    def test_fault_of_both_sides_is_told_once(self, run):
+        """Each fault is told by what was typed."""
+        sides = ("--from", "", "--to", "y", "--sku", "")
+
+        done = run("stock", "transfer", *sides, "--quantity", 0)
+
+        assert [line.split()[0] for line in done.stderr.splitlines()[1:]] == [
+            *("--from", "--sku", "--quantity")
+        ]
+
+    def test_history_is_a_table_that_ends_with_the_opening_entry(self, run, adjust, mug):
+        """Newest first, with the signs of what came and left; `--all` walks all pages."""
+        for delta in (3, -1):
+            adjust(delta)
+        history = ("stock", "history", mug["item_id"], "--sku", "MUG-1")
+
+        table = run(*history)
+        walked = run(*history, "--page-size", 1, "--all", "--json")
+
+        heading, *rows = (line.split() for line in table.stdout.splitlines())
+        assert heading[:3] == ["Seq", "Kind", "Came"]
+        assert [row[:3] for row in rows] == [
+            ["2", "adjust", "-1"],
+            ["1", "adjust", "+3"],
+            ["0", "opening", "+5"],
+        ]
+        assert table.stderr == "3 movements.\n"
+        assert [it["seq"] for it in json.loads(walked.stdout)["movements"]] == [2, 1, 0]
+
+
+class TestReservations:
+    @pytest.fixture
+    def reserved(self, run, mug):
+        def reservation(*quantities):
+            lines = (("--line", f"{mug['item_id']}:MUG-1:{it}") for it in quantities)
+            done = run("reservations", "create", *(it for line in lines for it in line), "--json")
+            return json.loads(done.stdout)["reservation"]
+
+        return reservation
+
+    def test_held_units_are_committed_released_and_extended(self, run, reserved, mug):
+        """Lines of one item are summed; each verb takes the id."""
+        first, second = reserved(1, 2), reserved(1)
+        one, two = (it["reservation_id"] for it in (first, second))
+
+        extended = run("reservations", "extend", one, "--ttl-seconds", 3600, "--json")
+        committed = run("reservations", "commit", one, "--json")
+        released = run("reservations", "release", two, "--json")
+        got = run("reservations", "get", one)
+
+        assert [line["quantity"] for line in first["lines"]] == [3]
+        assert json.loads(extended.stdout)["reservation"]["expires_at"] > first["expires_at"]
+        assert json.loads(committed.stdout)["reservation"]["state"] == "committed"
+        assert json.loads(released.stdout)["reservation"]["state"] == "released"
+        assert fields_of(got.stdout)["line"] == f"{mug['item_id']}:MUG-1:3"
+        item = json.loads(run("items", "get", mug["item_id"], "--json").stdout)["item"]
+        assert (item["quantity"], item["reserved"]) == (2, 0)
+
+    def test_line_is_split_at_the_outer_colons(self, run):
+        """An SKU may have colons of its own."""
+        made = run("items", "create", *MUG, "--sku", "A:B:1", "--json")
+        item_id = json.loads(made.stdout)["item"]["item_id"]
+
+        done = run("reservations", "create", "--line", f"{item_id}:A:B:1:2", "--json")
+
+        [line] = json.loads(done.stdout)["reservation"]["lines"]
+        assert line == {"item_id": item_id, "sku": "A:B:1", "quantity": 2}
+
+    def test_faulty_line_is_told_by_its_number(self, run):
+        """Who typed several lines learns which of them is meant."""
+        done = run("reservations", "create", "--line", "x:y:1", "--line", "x:y:0")
+
+        assert done.exit_code == 1
+        assert done.stderr.splitlines()[1].startswith("  --line (number 2, quantity) must be")
+
+    def test_expire_frees_what_is_due(self, run, reserved, mug, tmp_path):
+        """The sweep of the server, once and by hand."""
+        reserved(2)
+        with sqlite3.connect(tmp_path / "test.sqlite3") as db:
+            db.execute("UPDATE reservations SET expires_at = created_at")
+        db.close()
+
+        done, again = (run("reservations", "expire", "--json") for _ in range(2))
+        told = run("reservations", "expire", "--limit", 7)
+
+        assert json.loads(done.stdout) == {"expired": 1, "failed": 0, "purged": 0}
+        assert json.loads(again.stdout) == {"expired": 0, "failed": 0, "purged": 0}
+        assert told.stdout.startswith("0 reservations expired")
+        item = json.loads(run("items", "get", mug["item_id"], "--json").stdout)["item"]
+        assert item["reserved"] == 0
+
+
+class TestBatch:
+    @pytest.fixture
+    def batch(self, run, tmp_path):
+        def sent(document, *options):
+            file = tmp_path / "rows.json"
+            text = document if isinstance(document, str) else json.dumps(document)
+            file.write_text(text, encoding="utf-8")
+            return run("items", "batch", file, *options)
+
+        return sent
+
+    ROW: ClassVar = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
+
+    def test_rows_create_and_update(self, batch, run, mug):
+        """A row with an id updates that item; each row has its result."""
+        rows = [self.ROW, {"item_id": mug["item_id"], "sku": "MUG-1", "name": "Cup"}]
+
+        done = batch({"items": rows}, "--json")
+
+        assert done.exit_code == 0
+        results = json.loads(done.stdout)["results"]
+        assert [row["status"] for row in results] == [201, 200]
+        assert results[1]["version"] == 2
+
+    def test_rows_come_from_the_standard_input_too(self, run):
+        """`-` is what everybody expects of it."""
+        command = ["items", "batch", "-", "--json"]
+
+        done = CliRunner().invoke(cli, command, input=json.dumps([self.ROW]))
+
+        assert (done.exit_code, len(json.loads(done.stdout)["results"])) == (0, 1)
+
+    def test_refused_row_refuses_all(self, batch, run):
+        """All or nothing is the default: nothing was created, and each refused row is told."""
+        missing = {"item_id": "none", "sku": "MUG-1", "name": "Cup"}
+
+        done = batch([self.ROW, missing])
+        as_json = batch([self.ROW, missing], "--json")
+
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.splitlines() == [
+            "Error: 1 of 2 rows were refused; none was applied",
+            "  row 1: Item not found",
+        ]
+        assert [row["code"] for row in json.loads(as_json.stdout)["results"]] == [
+            *("not_applied", "item_not_found")
+        ]
+        assert json.loads(run("items", "list", "--json").stdout)["count"] == 0
+
+    @pytest.mark.parametrize("document", [{"mode": "per_row"}, {}])
+    def test_by_the_row_there_may_be_any_number(self, batch, run, document):
+        """Sixty rows are three requests; rows are counted through, and one that is refused stops no other."""
+        rows = [{**self.ROW, "sku": f"MUG-{number}"} for number in range(60)]
+        rows[30]["quantity"] = -1
+        options = () if document else ("--mode", "per_row")
+
+        done = batch({**document, "items": rows}, *options, "--json")
+
+        assert done.exit_code == 1
+        results = json.loads(done.stdout)["results"]
+        assert [row["index"] for row in results] == [*range(60)]
+        assert [row["index"] for row in results if row["status"] != 201] == [30]
+        assert results[30]["details"][0]["field"] == "quantity"
+        assert json.loads(run("items", "list", "--all", "--json").stdout)["count"] == 59
+
+    def test_repeat_under_a_key_does_what_was_refused(self, batch, run):
+        """An import can be run again until all of it is in; no row is created twice."""
+        rows = [{**self.ROW, "sku": f"MUG-{number}"} for number in range(30)]
+        rows[28]["quantity"] = -1
+        again = [*rows[:28], {**rows[28], "quantity": 1}, rows[29]]
+        options = ("--mode", "per_row", "--idempotency-key", "import-1")
+
+        first, second = batch(rows, *options), batch(again, *options)
+
+        assert (first.exit_code, second.exit_code) == (1, 0)
+        assert first.stderr == "30 rows, 1 refused.\n"
+        assert second.stderr == "30 rows, 0 refused.\n"
+        kept = set(second.stdout.splitlines()) - set(first.stdout.splitlines())
+        assert len(kept) == 1
+        assert json.loads(run("items", "list", "--all", "--json").stdout)["count"] == 30
+
+    @pytest.mark.parametrize("text", ["", "[1", "[NaN]", '[{"sku": "A", "sku": "B"}]'])
+    def test_file_that_is_not_json_is_told(self, batch, text):
+        """A broken file is wrong usage, found out before anything is done."""
+        done = batch(text)
+
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "is not valid JSON" in done.stderr
+
+    @pytest.mark.parametrize("document", [3, [], {}, {"items": [], "more": 1}, {"items": 3}])
+    def test_document_of_another_shape_is_refused(self, batch, document):
+        """What is no list of rows is told by the name that it has in the file."""
+        done = batch(document, "--mode", "per_row")
+
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "--items" not in done.stderr
+        assert "items" in done.stderr
+
+
+class TestReconcile:
+    @pytest.fixture
+    def tamper(self, tmp_path, mug):
+        def changed(statement):
+            with sqlite3.connect(tmp_path / "test.sqlite3") as db:
+                db.execute(statement)
+            db.close()
+
+        return changed
+
+    def test_agreement_is_told(self, run, mug):
+        """Without drift there is no table, and the exit code is 0."""
+        done, as_json = run("reconcile"), run("reconcile", "--json")
+
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert done.stderr == "1 item looked at: 0 with drift, 0 corrected.\n"
+        assert json.loads(as_json.stdout) == {"drifts": [], "count": 0, "items_looked_at": 1}
+
+    def test_drift_is_told_and_with_fix_corrected(self, run, mug, tamper):
+        """Looking changes nothing and exits with 1; `--fix` corrects, and then all is well."""
+        tamper("UPDATE items SET reserved = 2")
+
+        looked = run("reconcile")
+        fixed = run("reconcile", "--fix", "--json")
+        after = run("reconcile")
+
+        assert [it.exit_code for it in (looked, fixed, after)] == [1, 0, 0]
+        heading, row = looked.stdout.splitlines()
+        assert heading.startswith("SKU")
+        assert row.endswith(mug["item_id"])
+        [drift] = json.loads(fixed.stdout)["drifts"]
+        assert (drift["sku"], drift["reserved"], drift["promised"]) == ("MUG-1", 2, 0)
+        assert drift["corrected"] is True
+        history = run("stock", "history", mug["item_id"], "--sku", "MUG-1", "--json")
+        assert json.loads(history.stdout)["movements"][0]["kind"] == "correction"
+
+    def test_drift_that_cannot_be_corrected_is_left(self, run, mug, tamper):
+        """A lost movement cannot be made up; what is left is no success."""
+        for _ in range(2):
+            run(
+                *("stock", "adjust", mug["item_id"], "--sku", "MUG-1"),
+                *("--delta", 1, "--reason", "test"),
+            )
+        tamper("DELETE FROM movements WHERE seq = 1")
+
+        done = run("reconcile", "--fix", "--json")
+
+        [drift] = json.loads(done.stdout)["drifts"]
+        assert (done.exit_code, drift["gaps"], drift["corrected"]) == (1, [2], False)
+
+
+class TestRefusals:
+    def test_faults_are_told_by_the_options_that_have_them(self, run):
+        """Everything that is wrong with the values is told at once, and the exit code says that a rule refused them."""
+        done = run("items", "create", *MUG, "--sku", " ", "--quantity", "-3", "--price", "1e3")
+
+        assert (done.exit_code, done.stdout) == (1, "")
+        heading, *faults = done.stderr.splitlines()
+        assert heading == "Error: the request is not valid:"
+        assert [fault.split()[0] for fault in faults] == ["--sku", "--quantity", "--price"]
+
+    def test_renamed_field_is_told_by_its_option(self, run):
+        """The option of the page token is not called what HTTP calls it."""
+        done = run("items", "list", "--page-token", "")
+
+        assert done.stderr.splitlines()[1].startswith("  --page-token must be")
+
+    def test_refusal_as_json_is_the_envelope_of_http(self, run, mug):
+        """A program reads the refusal where it reads the answer, with its code and its numbers."""
+        update = ("items", "update", mug["item_id"], "--sku", "MUG-1", "--name", "Cup", "--json")
+
+        done = run(*update, "--if-match", '"7-0"')
+
+        assert (done.exit_code, done.stderr) == (1, "")
+        body = json.loads(done.stdout)
+        assert (body["code"], body["version"]) == ("precondition_failed", 1)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("items", "create", "--sku", "MUG-1"),
+            ("items", "create", *MUG, "--quantity", "1_000"),
+            ("items", "create", *MUG, "--status", "lost"),
+            ("items", "get"),
+            ("items", "list", "--memory"),
+            ("items", "list", "--nonsense"),
+            ("items", "list", "--db", "x", "--dynamodb"),
+            ("items", "list", "--table", "x"),
+            ("items", "list", "--dynamodb", "--durability", "normal"),
+            ("serve", "--memory", "--dynamodb"),
+            ("serve", "--port", "70000"),
+            ("serve", "--allowed-origin", "https://shop.example.com/"),
+            ("serve", "--sweep-seconds", "-1"),
+            ("tables", "create"),
+            ("items", "batch"),
+            ("items", "batch", "no-such-file"),
+            ("stock", "adjust", "x", "--sku", "y", "--delta", "1.5", "--reason", "z"),
+            ("stock", "transfer", "--from", "x", "--to", "y", "--quantity", "1"),
+            ("reservations", "create"),
+            ("reservations", "create", "--line", "x:y"),
+            ("reservations", "create", "--line", "x:y:many"),
+            ("reservations", "extend", "x"),
+        ],
+    )
+    def test_wrong_usage_is_told_before_anything_is_done(self, run, tmp_path, arguments):
+        """A command that makes no sense exits with 2, and leaves no file behind."""
+        done = run(*arguments)
+
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "Error: " in done.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestStorageAway:
+    def test_file_of_another_program_is_left_alone(self, run, tmp_path):
+        """A database that is not ours is refused with 3, in one sentence, and not touched."""
+        theirs = tmp_path / "theirs.db"
+        with sqlite3.connect(theirs) as db:
+            db.execute("CREATE TABLE songs (title TEXT)")
+        db.close()
+        before = theirs.read_bytes()
+
+        for command in (("items", "list"), ("demo",), ("serve", "--port", "0")):
+            done = run(*command, "--db", theirs)
+
+            assert (done.exit_code, done.stdout) == (3, "")
+            assert done.stderr.startswith(f"Error: {theirs} is a database of another program")
+        assert theirs.read_bytes() == before
+
+    def test_missing_region_credentials_or_table_is_told(self, run, monkeypatch):
+        """What DynamoDB lacks is named."""
+        with mock_aws():
+            no_table = run("items", "list", "--dynamodb", "--json")
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        no_credentials = run("items", "list", "--dynamodb")
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.delenv("AWS_REGION")
+        no_region = run("tables", "create", "--dynamodb")
+
+        assert [it.exit_code for it in (no_table, no_credentials, no_region)] == [3, 3, 3]
+        assert "inventory-dev" in json.loads(no_table.stdout)["error"]
+        assert no_table.stderr == ""
+        assert "credentials" in no_credentials.stderr
+        assert "region" in no_region.stderr
+
+    def test_debug_shows_where_an_error_came_from(self, run, tmp_path):
+        """The exit code and the sentence stay what they are."""
+        done = run("--debug", "items", "list", "--db", tmp_path / "no" / "such")
+
+        assert done.exit_code == 3
+        assert "Traceback" in done.stderr
+        assert StorageUnavailableError.__name__ in done.stderr
+
+
+class TestDemo:
+    def test_running_it_twice_changes_nothing(self, run):
+        """Forty or so items come once, and so does what happens to them; what is there already is left alone."""
+        first = run("demo")
+        before = run("items", "list", "--all", "--json")
+        second = run("demo")
+        after = run("items", "list", "--all", "--json")
+
+        count = len(list(demo_items()))
+        assert 35 <= count <= 45
+        assert first.stdout.startswith(f"{count} items created, 0 were there already")
+        assert second.stdout.startswith(f"0 items created, {count} were there already")
+        assert json.loads(after.stdout) == json.loads(before.stdout)
+
+    def test_its_hints_lead_somewhere(self, run):
+        """The commands that it names show a history of several kinds, and an open reservation."""
+        hints = [line.split(": inventory ")[1] for line in run("demo").stdout.splitlines()[1:]]
+
+        items, history, reservation = (run(*hint.split(), "--json") for hint in hints)
+
+        assert json.loads(items.stdout)["count"] == 20
+        kinds = {it["kind"] for it in json.loads(history.stdout)["movements"]}
+        assert kinds == {"opening", "adjust", "transfer_in", "count", "reserve"}
+        assert json.loads(reservation.stdout)["reservation"]["state"] == "held"
+        assert run("reconcile").exit_code == 0
+
+    def test_there_is_something_to_see(self):
+        """Two locations, several categories, an SKU in both places; some is low, some is out."""
+        shop = list(demo_items())
+
+        assert {it.location for it in shop} == {"store", "warehouse"}
+        assert len({it.category for it in shop}) >= 5
+        assert len({it.sku for it in shop}) < len(shop)
+        assert any(it.quantity == 0 and it.status == "out_of_stock" for it in shop)
+        assert any(0 < it.quantity <= it.reorder_point for it in shop)
+
+
+@mock_aws
+class TestTables:
+    def test_are_made_once(self, run):
+        """The first run makes both tables and turns on the time to live; the second finds all of it."""
+        first = run("tables", "create", "--dynamodb", "--table", "shop")
+        second = run("tables", "create", "--dynamodb", "--table", "shop")
+
+        assert (first.exit_code, second.exit_code) == (0, 0)
+        assert first.stdout.splitlines() == [
+            "Table shop created.",
+            "Table shop-ledger created.",
+            "Time to live of shop-ledger turned on.",
+        ]
+        assert second.stdout.splitlines() == [
+            "Table shop was there already.",
+            "Table shop-ledger was there already.",
+            "Time to live of shop-ledger was on already.",
+        ]
+
+    def test_are_what_the_commands_need(self, run):
+        """Items live in the tables that were made."""
+        run("tables", "create", "--dynamodb")
+        created = run("items", "create", *MUG, "--dynamodb", "--json")
+        demo = run("demo", "--dynamodb")
+        listed = run("items", "list", "--sku", "MUG-1", "--dynamodb", "--json")
+
+        assert (created.exit_code, demo.exit_code) == (0, 0)
+        assert json.loads(listed.stdout)["items"] == [json.loads(created.stdout)["item"]]
+
+    def test_foreign_table_of_that_name_is_refused(self, run):
+        """A table that lacks what we need is not taken for ours."""
+        client = make_client("dynamodb", connect_timeout=1, read_timeout=1, attempts=1)
+        arguments = create_table_arguments(ITEMS, "inventory-dev")
+        arguments["GlobalSecondaryIndexes"].pop()
+        client.create_table(**arguments)
+
+        done = run("tables", "create", "--dynamodb")
+
+        assert done.exit_code == 3
+        assert done.stderr == "Error: Table inventory-dev was there already, but lacks sku-index\n"
+
+
+class TestScript:
+    """The `inventory` command as it is installed."""
+
+    def test_version_and_help_are_told(self):
+        """Both are what every command has."""
+        version, told = script("--version"), script("--help")
+
+        assert version.stdout.startswith("inventory, version ")
+        assert "serve" in told.stdout
+
+    def test_default_file_is_in_the_present_folder(self, tmp_path):
+        """Without any setting, the file has its usual name."""
+        environ = {name: value for name, value in os.environ.items() if name != "INVENTORY_DB"}
+
+        done = script("items", "list", "--json", cwd=tmp_path, env=environ)
+
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"items": [], "count": 0})
+        assert [it.name for it in tmp_path.iterdir()] == ["inventory.sqlite3"]
+
+    def test_reader_that_leaves_is_no_trouble(self, tmp_path):
+        """`inventory ... | head` says nothing about the closed pipe, and has the exit code of one."""
+        reader, writer = os.pipe()
+        os.close(reader)
+
+        done = script(
+            *("items", "list", "--db", tmp_path / "db"),
+            capture_output=False,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+        )
+        os.close(writer)
+
+        assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+    def test_output_that_cannot_be_written_is_told(self, tmp_path):
+        """A full disk under a redirection is said in one line, and is no success."""
+        with Path("/dev/full").open("w") as full:
+            done = script(
+                *("items", "list", "--db", tmp_path / "db"),
+                capture_output=False,
+                stdout=full,
+                stderr=subprocess.PIPE,
+            )
+
+        assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+    @pytest.mark.parametrize("missing", ["click", "rich", "uvicorn"])
+    def test_missing_extra_is_named(self, tmp_path, missing):
+        """Where the library is installed without the extra, the command says how to get it."""
+        code = f"import sys; sys.modules[{missing!r}] = None\nfrom inventory_adapters.cli.main import main; main()"
+        command = ["items", "list"] if missing == "rich" else ["serve", "--memory", "--port", "0"]
+
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=tmp_path,
+        )
+
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "pip install 'tap-inventory[local]'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_interrupt_is_quiet(run, monkeypatch):
+    """Ctrl-C in the middle of a command is what a shell expects of it, and no message."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bootstrap, "on_sqlite", interrupted)
+
+    done = run("items", "list")
+
+    assert (done.exit_code, done.output) == (130, "")

@@ -1,0 +1,408 @@
+"""The server as its clients meet it: a process of its own, and a real socket."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+
+import httpx
+import pytest
+
+from inventory.errors import StorageUnavailableError
+from inventory.service import Inventory
+from inventory_adapters.http.api_gateway import Cors
+from inventory_adapters.http.app import MAX_BODY_BYTES
+from inventory_adapters.server.gateway import LocalGateway, Site
+from inventory_adapters.storage.memory import MemoryRepository
+from tests.local_server import INVENTORY, MUG, START_SECONDS, created, needs_signals, serving
+
+pytestmark = needs_signals
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    log = tmp_path_factory.mktemp("server") / "log"
+    with serving(log, "--memory", "--allowed-origin", "https://shop.example.com") as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    with httpx.Client(base_url=server.url, trust_env=False) as made:
+        yield made
+
+
+def raw_exchange(server, sent):
+    """Return all that the server says to *sent* until it closes the connection."""
+    with server.connect() as connection:
+        connection.sendall(sent)
+        return everything_from(connection)
+
+
+def everything_from(connection):
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+class TestAnItem:
+    def test_lives_through_the_five_operations(self, client):
+        """Create, read, list, change and delete work over a socket as they do in the cloud."""
+        item = created(client, category="five-operations")
+        path = f"/items/{item['item_id']}"
+
+        read = client.get(path)
+        listed = client.get("/items", params={"category": "five-operations"})
+        changed = client.put(path, json={"sku": "MUG-1", "price": 2.5}, headers={"If-Match": "*"})
+        deleted = client.delete(path, params={"sku": "MUG-1"})
+        gone = client.get(path)
+
+        assert read.json() == {"item": item}
+        assert read.headers["ETag"] == '"1-0"'
+        assert listed.json() == {"items": [item], "count": 1}
+        assert changed.json()["item"] == {
+            **item,
+            "price": 2.5,
+            "version": 2,
+            "updated_at": changed.json()["item"]["updated_at"],
+        }
+        assert deleted.json()["deleted_item"] == changed.json()["item"]
+        assert (gone.status_code, gone.json()["code"]) == (404, "item_not_found")
+
+    def test_is_found_by_keys_that_need_encoding(self, client):
+        """A slash, a plus and a percent sign in the path or the query arrive as what they are."""
+        created(client, sku="A/B+C %2F", category="Ü & co")
+
+        by_category = client.get("/items", params={"category": "Ü & co"})
+        by_sku = client.get("/items?sku=A%2FB%2BC%20%252F")
+        by_id = client.get("/items/no%2Fsuch%20id")
+
+        assert by_category.json()["count"] == 1
+        assert by_sku.json()["items"] == by_category.json()["items"]
+        assert by_id.json()["code"] == "item_not_found"
+
+    def test_query_keeps_blank_values(self, client):
+        """A parameter without a value is an empty value, not an absent one."""
+        answer = client.get("/items?page_size=")
+
+        assert answer.json()["details"][0]["field"] == "page_size"
+
+    def test_path_that_is_not_utf8_is_refused(self, client):
+        """Percent-encoded bytes that are no text are a 400, said about the field."""
+        answer = client.get("/items/%FF")
+
+        assert answer.status_code == 400
+        assert answer.json()["details"][0]["field"] == "item_id"
+
+    def test_body_that_is_not_utf8_is_refused(self, client):
+        """Bytes that are no text are the client's mistake."""
+        answer = client.post("/items", content=b'{"sku": "\xff"}')
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+
+
+class TestBodyLimit:
+    def test_body_of_the_limit_is_read(self, client):
+        """A body of exactly the limit gets past it, and fails for what is in it."""
+        answer = client.post("/items", content=b" " * MAX_BODY_BYTES)
+
+        assert answer.json()["code"] == "body_required"
+
+    def test_announced_length_is_refused_before_it_is_read(self, server):
+        """A client that says how much it will send is answered before it has."""
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+            connection.putrequest("POST", "/items")
+            connection.putheader("Content-Length", str(MAX_BODY_BYTES + 1))
+            connection.endheaders()
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+
+        assert (answer.status, body["code"]) == (413, "payload_too_large")
+        assert answer.will_close
+
+    def test_client_that_keeps_sending_still_hears_the_answer(self, client):
+        """The connection is closed only after what was under way has been taken in: no reset hides the answer."""
+        chunk = b"x" * 65536
+
+        answer = client.post("/items", content=(chunk for _ in range(100)))
+
+        assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+        assert answer.headers["connection"] == "close"
+
+
+class TestGateway:
+    def test_unknown_path_is_404(self, client):
+        """What is nowhere in the route table is not there, and says so in our envelope."""
+        answer = client.get("/nothing", headers={"Origin": "https://shop.example.com"})
+
+        assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example.com"
+        assert answer.headers["X-Request-Id"]
+        assert answer.headers["Cache-Control"] == "no-store"
+
+    def test_other_method_is_405_and_told_which_there_are(self, client):
+        """A path that exists names its methods."""
+        answer = client.patch("/items")
+
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert answer.headers["Allow"] == "POST, GET, HEAD, OPTIONS"
+
+    def test_head_is_get_without_the_body(self, client):
+        """HEAD has the status and the headers of GET."""
+        item = created(client)
+        path = f"/items/{item['item_id']}"
+
+        got, head = client.get(path), client.head(path)
+
+        assert head.status_code == 200
+        assert head.content == b""
+        for name in ("ETag", "Content-Type", "Content-Length"):
+            assert head.headers[name] == got.headers[name]
+
+    def test_preflight_is_answered(self, client):
+        """A browser learns what pages of an allowed origin may do."""
+        answer = client.options("/items/x", headers={"Origin": "https://shop.example.com"})
+
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example.com"
+        assert answer.headers["Access-Control-Allow-Methods"] == "GET, PUT, DELETE, HEAD, OPTIONS"
+        assert "If-Match" in answer.headers["Access-Control-Allow-Headers"]
+        assert answer.headers["Access-Control-Max-Age"] == "300"
+
+    def test_preflight_of_an_unknown_path_is_404(self, client):
+        """There is nothing to allow where there is nothing."""
+        assert client.options("/nothing").status_code == 404
+
+    def test_our_own_origins_may_read_answers(self, client, server):
+        """Pages from this server are welcome under both of its names; no other page is."""
+        own = [f"http://127.0.0.1:{server.port}", f"http://localhost:{server.port}"]
+        allowed = [
+            client.get("/health", headers={"Origin": origin}).headers.get(
+                "Access-Control-Allow-Origin"
+            )
+            for origin in [*own, "https://evil.example.com"]
+        ]
+
+        assert allowed == [*own, None]
+
+    @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:9"])
+    def test_our_own_names_are_known(self, client, host):
+        """A loopback name is ours, with any port: there may be a tunnel in between."""
+        assert client.get("/health", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example.com", "localhost.evil.com", "10.0.0.1", "", "a:b:c"]
+    )
+    def test_foreign_host_is_refused(self, client, host):
+        """A web page that made its own name point at us gets nothing."""
+        answer = client.get("/items", headers={"Host": host})
+
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_host")
+
+    def test_request_without_a_host_is_refused(self, server):
+        """What does not say whom it means does not mean us."""
+        answer = raw_exchange(server, b"GET /items HTTP/1.0\r\n\r\n")
+
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b'"code": "bad_host"' in answer
+
+    def test_health_asks_storage(self, client):
+        """A healthy server says ok, with the headers that every answer has."""
+        answer = client.get("/health")
+
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert client.delete("/health").status_code == 405
+
+
+@pytest.mark.parametrize("error", [StorageUnavailableError(), RuntimeError("broken")])
+def test_health_without_storage_is_503(error):
+    """Whatever keeps storage from answering, the server is not healthy, and says when to ask again."""
+
+    class Broken(MemoryRepository):
+        def get_item(self, key):
+            raise error
+
+    async def ask():
+        with ThreadPoolExecutor(1) as threads:
+            gateway = LocalGateway(Inventory(Broken()), Site("localhost", 80), Cors(), threads)
+            transport = httpx.ASGITransport(gateway)
+            async with httpx.AsyncClient(transport=transport) as client:
+                return await client.get("http://localhost/health")
+
+    answer = asyncio.run(ask())
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert answer.headers["Retry-After"]
+
+
+def test_site_on_all_interfaces_is_called_by_any_address():
+    """Listening everywhere, we cannot know our addresses; a name that is not ours is still refused."""
+    site = Site("0.0.0.0", 80)  # noqa: S104 - nothing listens
+
+    assert site.is_called("192.168.0.7:80")
+    assert site.is_called("[fe80::1]")
+    assert not site.is_called("evil.example.com")
+    assert site.url == "http://127.0.0.1:80"
+
+
+class TestConnections:
+    def test_connection_is_used_again(self, server):
+        """Many requests travel on one connection, errors among them."""
+        statuses = []
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+            for path in ("/items", "/nothing", "/items/x", "/items"):
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                answer.read()
+                statuses.append((answer.status, answer.will_close))
+
+        assert statuses == [(200, False), (404, False), (404, False), (200, False)]
+
+    def test_an_answer_comes_as_a_whole(self, server):
+        """Head and body in one packet: whoever waits for the answer is woken once."""
+        with closing(server.connect()) as connection:
+            for _ in range(20):
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert connection.recv(1 << 16).endswith(b'\r\n\r\n{"status": "ok"}')
+
+    def test_requests_are_served_at_the_same_time(self, server):
+        """Clients that have not finished sending hold up nobody else."""
+        head = b"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+        with ExitStack() as unfinished, ThreadPoolExecutor(8) as pool:
+            for _ in range(40):
+                unfinished.enter_context(server.connect()).sendall(head)
+
+            answers = list(
+                pool.map(
+                    lambda n: httpx.post(
+                        f"{server.url}/items",
+                        json={**MUG, "sku": f"C-{n}", "category": "concurrent"},
+                        trust_env=False,
+                    ),
+                    range(40),
+                )
+            )
+
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.json()["item"]["item_id"] for answer in answers}) == 40
+
+
+def test_greeting_says_where_what_and_how(server):
+    """Who starts the server learns its address, where items are kept, and a line to try."""
+    assert "memory" in server.greeting[0]
+    assert f"curl {server.url}/items -d" in server.greeting[1]
+
+
+def test_taken_port_is_told_in_one_sentence(server):
+    """Two servers cannot share a port, and the second one says so."""
+    done = subprocess.run(
+        [INVENTORY, "serve", "--memory", "--port", str(server.port)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"Error: Cannot listen on 127.0.0.1, port {server.port}: Address already in use\n"
+    )
+    assert done.stdout == ""
+
+
+def test_stop_signal_lets_a_running_request_finish(tmp_path):
+    """A request that has begun is answered, idle connections are closed, and the end is no failure; each log line is JSON."""
+    body = json.dumps({**MUG, "description": "s3cret"}).encode()
+    head = f"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    with serving(tmp_path / "log", "--db", str(tmp_path / "db")) as server:
+        with server.connect() as idle, server.connect() as connection:
+            connection.sendall(head.encode() + body[:5])
+            httpx.get(f"{server.url}/nothing", trust_env=False)
+            ended = threading.Thread(target=server.stop)
+            ended.start()
+            wait_until_refused(server)
+            connection.sendall(body[5:])
+            answer = everything_from(connection)
+            assert everything_from(idle) == b""
+        ended.join(15)
+
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert server.process.returncode == 0
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    assert [(line["route"], line["status"], line["code"]) for line in lines] == [
+        (None, 404, "route_not_found"),
+        ("create_item", 201, None),
+    ]
+    assert lines[0].keys() >= {"time", "level", "logger", "message", "request_id", "duration_ms"}
+    assert "s3cret" not in server.log.read_text()
+    # Closed, and so in one file.
+    assert not (tmp_path / "db-wal").exists()
+
+
+def test_interrupt_is_a_quiet_end(tmp_path):
+    """Ctrl-C ends an idle server at once, with nothing on stderr."""
+    with serving(tmp_path / "log", "--memory") as server:
+        server.process.send_signal(signal.SIGINT)
+        code = server.process.wait(5)
+
+    assert code == 0
+    assert server.log.read_text() == ""
+
+
+def wait_until_refused(server):
+    while True:
+        try:
+            server.connect().close()
+        except ConnectionError:
+            return
+
+
+def test_acknowledged_items_survive_a_kill(tmp_path):
+    """What was answered with 201 is there after kill -9 and a restart, and nothing is half there."""
+    db = str(tmp_path / "db")
+    acknowledged = {}
+
+    def post_until_killed(url, worker):
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            for number in range(100_000):
+                sku = f"{worker}-{number}"
+                try:
+                    answer = client.post("/items", json={**MUG, "sku": sku})
+                except httpx.TransportError:
+                    return
+                acknowledged[sku] = answer.json()["item"]
+
+    with serving(tmp_path / "log", "--db", db) as server:
+        workers = [
+            threading.Thread(target=post_until_killed, args=(server.url, n)) for n in range(4)
+        ]
+        for worker in workers:
+            worker.start()
+        while len(acknowledged) < 200:
+            assert server.process.poll() is None, server.log.read_text()
+            workers[0].join(0.01)
+        server.process.kill()
+        for worker in workers:
+            worker.join(10)
+
+    with serving(tmp_path / "log2", "--db", db) as server:
+        kept = every_item(server.url)
+
+    assert acknowledged.items() <= kept.items()
+    # At most one request of each worker was under way: kept, or not.
+    assert len(kept) <= len(acknowledged) + len(workers)
+    assert all(item.keys() == acknowledged["0-0"].keys() for item in kept.values())
+
+
+def every_item(url):
+    found, token = {}, {}
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        while True:
+            page = client.get("/items", params={"page_size": 50, **token}).json()
+            found.update({item["sku"]: item for item in page["items"]})
+            if "next_page_token" not in page:
+                return found
+            token = {"page_token": page["next_page_token"]}

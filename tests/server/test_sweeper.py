@@ -1,0 +1,180 @@
+import logging
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import pytest
+
+from inventory.commands import (
+    CreateItem,
+    CreateReservation,
+    ExpireReservations,
+    GetReservation,
+    LineRequest,
+)
+from inventory.errors import StaleReadError
+from inventory.service import Inventory
+from inventory_adapters.server.sweeper import Done, Sweeper, sweep
+from inventory_adapters.storage.memory import MemoryRepository
+
+SECONDS = 10  # How long a test waits for what should happen at once.
+
+
+class Clock:
+    def __init__(self):
+        self.now = datetime(2026, 5, 1, tzinfo=UTC)
+
+    def __call__(self):
+        return self.now
+
+    def pass_by(self, **time):
+        self.now += timedelta(**time)
+
+
+class Watched(MemoryRepository):
+    """Tells when a sweep is over, and fails in as many as it is told to."""
+
+    def __init__(self, failures=0):
+        super().__init__()
+        self.failures = failures
+        self.swept = Event()
+
+    def purge(self, at):
+        try:
+            if self.failures:
+                self.failures -= 1
+                raise RuntimeError("the disk is gone")
+            return super().purge(at)
+        finally:
+            self.swept.set()
+
+    def wait_for_sweep(self):
+        """Wait for the end of a sweep that has not begun yet."""
+        # The one under way may have looked before; the one after it has not.
+        for _ in range(2):
+            self.swept.clear()
+            assert self.swept.wait(SECONDS)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="inventory_adapters.server.sweeper")
+    return caplog
+
+
+def reserve(inventory, *, key=None):
+    item = inventory.create_item(
+        CreateItem(sku="MUG-1", name="Mug", category="kitchen", quantity=5, idempotency_key=key)
+    )
+    wanted = LineRequest(item_id=item.item_id, sku=item.sku, quantity=2)
+    return inventory.create_reservation(CreateReservation(lines=(wanted,), ttl_seconds=60))
+
+
+def stored_state(inventory, reservation):
+    return inventory.repository.get_reservation(reservation.reservation_id).state
+
+
+def test_sweep_frees_what_is_due_and_forgets_what_is_old(clock):
+    """A sweep expires, and deletes idempotency keys after a day and closed reservations after 30."""
+    inventory = Inventory(MemoryRepository(), clock=clock)
+    reservation = reserve(inventory, key="once")
+
+    before = sweep(inventory)
+    clock.pass_by(seconds=60)
+    due = sweep(inventory)
+    state = stored_state(inventory, reservation)
+    clock.pass_by(days=30)
+    old = sweep(inventory)
+
+    assert before == Done(expired=0, failed=0, purged=0)
+    assert due == Done(expired=1, failed=0, purged=0)
+    assert state == "expired"
+    assert old == Done(expired=0, failed=0, purged=2)
+    assert inventory.repository.get_reservation(reservation.reservation_id) is None
+
+
+def test_sweep_expires_no_more_than_it_is_told_to(clock):
+    """The limit of the command is the sweep's."""
+    inventory = Inventory(MemoryRepository(), clock=clock)
+    for _ in range(3):
+        reserve(inventory)
+    clock.pass_by(hours=1)
+
+    assert sweep(inventory, ExpireReservations(limit=2)).expired == 2
+
+
+def test_sweeper_sweeps_at_once_and_then_again(clock, log):
+    """What is due when it starts is freed, and so is what comes due while it runs; each is told in a line with its counts."""
+    repository = Watched()
+    inventory = Inventory(repository, clock=clock)
+    first = reserve(inventory)
+    clock.pass_by(seconds=60)
+    with Sweeper(inventory, seconds=0.01):
+        assert repository.swept.wait(SECONDS)
+        second = reserve(inventory)
+        clock.pass_by(seconds=60)
+        repository.wait_for_sweep()
+
+        states = [stored_state(inventory, it) for it in (first, second)]
+
+    assert states == ["expired", "expired"]
+    told = [(it.message, it.levelname, it.expired, it.failed, it.purged) for it in log.records]
+    assert told == [("swept", "INFO", 1, 0, 0)] * 2
+
+
+def test_sweeper_with_nothing_to_do_is_silent(clock, log):
+    """A log line every minute would say nothing."""
+    repository = Watched()
+    with Sweeper(Inventory(repository, clock=clock), seconds=0.01):
+        repository.wait_for_sweep()
+
+    assert log.records == []
+
+
+def test_sweeper_survives_what_nobody_foresaw(clock, log):
+    """A sweep that fails is told with its cause, and the next one does its work."""
+    repository = Watched(failures=2)
+    inventory = Inventory(repository, clock=clock)
+    with Sweeper(inventory, seconds=0.01):
+        repository.wait_for_sweep()
+        reservation = reserve(inventory)
+        clock.pass_by(seconds=60)
+        repository.wait_for_sweep()
+
+    assert stored_state(inventory, reservation) == "expired"
+    failed = [record for record in log.records if record.message == "sweep failed"]
+    assert len(failed) == 2
+    assert all("the disk is gone" in str(record.exc_info[1]) for record in failed)
+
+
+def test_what_could_not_be_expired_is_a_warning(clock, log, monkeypatch):
+    """A reservation that stays due is worth a look."""
+    repository = Watched()
+    inventory = Inventory(repository, clock=clock, pause=lambda _: None)
+    reservation = reserve(inventory)
+    clock.pass_by(seconds=60)
+
+    def refuse(_change):
+        raise StaleReadError
+
+    monkeypatch.setattr(repository, "commit", refuse)
+    with Sweeper(inventory, seconds=3600):
+        assert repository.swept.wait(SECONDS)
+
+    [record] = log.records
+    assert (record.levelname, record.expired, record.failed) == ("WARNING", 0, 1)
+    query = GetReservation(reservation_id=reservation.reservation_id)
+    assert inventory.get_reservation(query).state == "expired"
+
+
+def test_sweeper_ends_without_waiting_for_its_next_turn(clock):
+    """The end of the block is the end of the thread, long before an hour is over."""
+    repository = Watched()
+    with Sweeper(Inventory(repository, clock=clock), seconds=3600) as sweeper:
+        assert repository.swept.wait(SECONDS)
+
+    assert not sweeper._thread.is_alive()
