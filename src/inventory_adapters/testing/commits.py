@@ -1,0 +1,347 @@
+"""Commits of items: creation, the next state, and deletion."""
+
+from decimal import Decimal
+
+import pytest
+
+from inventory.errors import StaleReadError
+from inventory.items import AVAILABLE, DISCONTINUED, OUT_OF_STOCK, Item
+from inventory.ports import InventoryRepository, ItemFilter
+from inventory_adapters.testing.examples import (
+    ANY,
+    a_time,
+    an_edit,
+    an_item,
+    by_key,
+    creation,
+    redo,
+    rewrite,
+    together,
+)
+from inventory_adapters.testing.walks import walk
+
+__all__ = ["CommitsContract", "DeletesContract"]
+
+
+class CommitsContract:
+    """A change is stored whole, on the state that it was decided on, or not at all."""
+
+    def test_a_key_can_be_taken_only_once(self, repository: InventoryRepository) -> None:
+        """A second item under the same key is refused, and the first stays as it is."""
+        repository.commit(creation(an_item(name="first")))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(creation(an_item(name="second", on_hand=99)))
+
+        assert repository.get_item(an_item().key) == an_item(name="first")
+
+    def test_a_commit_brings_an_item_to_its_next_state(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Whatever *after* says is so afterwards: details, level, and both counters."""
+        before = an_item(price=Decimal("1.5"))
+        after = an_item(
+            on_hand=7,
+            reserved=2,
+            seq=1,
+            name="Sledge hammer",
+            description="Heavy",
+            category="heavy tools",
+            price=Decimal("2.25"),
+            status=OUT_OF_STOCK,
+            location="north",
+            reorder_point=3,
+            version=2,
+            updated_at=a_time(60),
+        )
+        repository.commit(creation(before, an_item("other")))
+
+        repository.commit(
+            rewrite(
+                before,
+                on_hand=7,
+                reserved=2,
+                name=after.name,
+                description=after.description,
+                category=after.category,
+                price=after.price,
+                status=after.status,
+                location=after.location,
+                reorder_point=after.reorder_point,
+                version=after.version,
+                updated_at=after.updated_at,
+            )
+        )
+
+        assert repository.get_item(before.key) == after
+        assert repository.get_item(an_item("other").key) == an_item("other")
+
+    @pytest.mark.parametrize(
+        ("old", "new"), [(None, 5), (5, None), (0, None), (None, 0), (5, 6), (1, 0)]
+    )
+    def test_a_commit_sets_and_clears_the_reorder_point(
+        self, repository: InventoryRepository, old: int | None, new: int | None
+    ) -> None:
+        """None is a value like any other, and not the same as zero."""
+        before = an_item(reorder_point=old)
+        repository.commit(creation(before))
+
+        repository.commit(rewrite(before, reorder_point=new))
+
+        assert repository.get_item(before.key) == an_item(reorder_point=new, version=2)
+
+    def test_commits_follow_one_another(self, repository: InventoryRepository) -> None:
+        """What one commit stored, the next may be decided on."""
+        item = an_item(on_hand=0)
+        repository.commit(creation(item))
+
+        for on_hand in (5, 3, 3, 0):
+            change = rewrite(item, on_hand=on_hand)
+            repository.commit(change)
+            item = change.items[0].after
+
+        assert repository.get_item(item.key) == an_item(on_hand=0, seq=4)
+
+    @pytest.mark.parametrize(
+        "believed",
+        [
+            pytest.param(an_item(on_hand=11, reserved=2, seq=3, version=4), id="on_hand"),
+            pytest.param(an_item(on_hand=10, reserved=1, seq=3, version=4), id="reserved"),
+            pytest.param(an_item(on_hand=10, reserved=2, seq=2, version=4), id="seq"),
+            pytest.param(an_item(on_hand=10, reserved=2, seq=4, version=4), id="later seq"),
+            pytest.param(an_item(on_hand=10, reserved=2, seq=3, version=3), id="version"),
+            pytest.param(an_item(on_hand=10, reserved=2, seq=3, version=5), id="later version"),
+        ],
+    )
+    def test_a_commit_is_refused_when_what_it_was_decided_on_is_not_so(
+        self, repository: InventoryRepository, believed: Item
+    ) -> None:
+        """On hand, reserved, seq and version are each compared; one that differs is enough."""
+        stored = an_item(on_hand=10, reserved=2, seq=3, version=4)
+        repository.commit(creation(stored))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(believed, on_hand=20, name="never"))
+
+        assert repository.get_item(stored.key) == stored
+
+    def test_an_edit_between_read_and_commit_survives(
+        self, repository: InventoryRepository
+    ) -> None:
+        """An item discontinued meanwhile is not brought back by a movement of its stock."""
+        read = an_item(on_hand=0, status=OUT_OF_STOCK)
+        repository.commit(creation(read))
+        edited = repository.edit_item(an_edit(read, status=DISCONTINUED))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(read, on_hand=5, status=AVAILABLE))
+
+        assert repository.get_item(read.key) == edited
+        assert edited.status == DISCONTINUED
+
+    def test_the_second_commit_on_one_read_is_refused(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Two changes decided on one read cannot both hold."""
+        read = an_item()
+        repository.commit(creation(read))
+        repository.commit(rewrite(read, reserved=1))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(read, reserved=2))
+
+        assert repository.get_item(read.key) == an_item(reserved=1, seq=1)
+
+    def test_an_equal_level_with_another_past_is_not_the_same(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Units that left and came back have been away: the level is equal, its seq is not."""
+        read = an_item()
+        repository.commit(creation(read))
+        away = rewrite(read, on_hand=0)
+        repository.commit(away)
+        repository.commit(rewrite(away.items[0].after, on_hand=10))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(read, on_hand=9))
+
+        assert repository.get_item(read.key) == an_item(seq=2)
+
+    def test_a_commit_never_brings_a_deleted_item_back(
+        self, repository: InventoryRepository
+    ) -> None:
+        """A change decided before the item went is refused."""
+        read = an_item()
+        repository.commit(creation(read))
+        repository.delete_item(read.key)
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(read, on_hand=5))
+
+        assert repository.get_item(read.key) is None
+        assert walk(repository, ANY) == []
+
+    def test_a_commit_to_an_item_that_never_was_is_refused(
+        self, repository: InventoryRepository
+    ) -> None:
+        """A state that was decided on must be there; it is not made up."""
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(), on_hand=5))
+
+        assert repository.get_item(an_item().key) is None
+
+    def test_a_change_of_several_items_is_stored_whole(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Creations and rewrites travel together."""
+        north, south = an_item("north"), an_item("south")
+        repository.commit(creation(north, south))
+        out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
+        made = creation(an_item("made"))
+
+        repository.commit(together(out, into, made))
+
+        assert walk(repository, ItemFilter(sku="SKU-1")) == [
+            an_item("made"),
+            an_item("north", on_hand=6, seq=1),
+            an_item("south", on_hand=14, seq=1),
+        ]
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    @pytest.mark.parametrize("why", ["seq", "version", "taken", "gone"])
+    def test_one_stale_item_refuses_the_whole_change(
+        self, repository: InventoryRepository, place: int, why: str
+    ) -> None:
+        """Wherever it stands among the others, and whatever is wrong with it, nothing of the change stays."""
+        good = an_item("good")
+        stale = an_item("stale", seq=1, version=2)
+        stored = [good] if why == "gone" else [good, stale]
+        repository.commit(creation(*stored))
+        believed = {
+            "seq": an_item("stale", seq=0, version=2),
+            "version": an_item("stale", seq=1, version=1),
+            "taken": None,
+            "gone": stale,
+        }[why]
+        bad = creation(stale) if believed is None else rewrite(believed, on_hand=1)
+        parts = [rewrite(good, on_hand=4), creation(an_item("made"))]
+        parts.insert(place, bad)
+
+        with pytest.raises(StaleReadError):
+            repository.commit(together(*parts))
+
+        assert repository.get_items([good.key, an_item("made").key]) == (good,)
+        assert by_key(walk(repository, ANY)) == stored
+        # Movements left behind would stand in the way of those that come after.
+        repository.commit(rewrite(good, on_hand=5))
+        assert repository.get_item(good.key) == an_item("good", on_hand=5, seq=1)
+
+    def test_a_refused_change_may_be_decided_anew(self, repository: InventoryRepository) -> None:
+        """After a refusal a fresh read and a fresh decision go through."""
+        read = an_item()
+        repository.commit(creation(read))
+        repository.commit(rewrite(read, on_hand=4))
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(read, on_hand=9))
+
+        redo(repository, read.key, lambda item: rewrite(item, on_hand=item.level.on_hand - 1))
+
+        assert repository.get_item(read.key) == an_item(on_hand=3, seq=2)
+
+    def test_a_deleted_key_is_free_again(self, repository: InventoryRepository) -> None:
+        """A key that no item has any more may be taken."""
+        repository.commit(creation(an_item(name="first", reorder_point=50)))
+        repository.delete_item(an_item().key)
+
+        repository.commit(creation(an_item(name="second")))
+
+        assert repository.get_item(an_item().key) == an_item(name="second")
+
+
+class DeletesContract:
+    """An item goes when nothing of it is promised and it is in a state that the caller accepts."""
+
+    @pytest.mark.parametrize("tags", [None, {(4, 6)}, {(1, 0), (4, 6)}])
+    def test_a_delete_returns_the_item_as_it_was(
+        self, repository: InventoryRepository, tags: set[tuple[int, int]] | None
+    ) -> None:
+        """Afterwards it is gone from every read and every list; its neighbours stay."""
+        item = an_item(seq=6, version=4, reorder_point=50)
+        others = [an_item(sku="SKU-2"), an_item("other")]
+        repository.commit(creation(item, *others))
+
+        deleted = repository.delete_item(item.key, tags=None if tags is None else frozenset(tags))
+
+        assert deleted == item
+        assert repository.get_item(item.key) is None
+        assert repository.find_item(item.item_id) == others[0]
+        assert repository.get_items([item.key]) == ()
+        assert by_key(walk(repository, ANY)) == others
+        assert walk(repository, ItemFilter(sku=item.sku)) == [others[1]]
+        assert walk(repository, ItemFilter(low_stock=True)) == []
+
+    @pytest.mark.parametrize(
+        "tags",
+        [
+            pytest.param({(3, 6)}, id="version"),
+            pytest.param({(4, 5)}, id="seq"),
+            pytest.param({(6, 4)}, id="swapped"),
+            pytest.param({(4, 5), (3, 6)}, id="each half matches somewhere"),
+            pytest.param(set(), id="none accepted"),
+        ],
+    )
+    def test_a_delete_of_another_state_is_refused(
+        self, repository: InventoryRepository, tags: set[tuple[int, int]]
+    ) -> None:
+        """Version and seq must match together; the refusal carries the item as it is."""
+        item = an_item(seq=6, version=4)
+        repository.commit(creation(item))
+
+        with pytest.raises(StaleReadError) as stale:
+            repository.delete_item(item.key, tags=frozenset(tags))
+
+        assert stale.value.current == item
+        assert repository.get_item(item.key) == item
+
+    @pytest.mark.parametrize("tags", [None, frozenset({(1, 1)}), frozenset({(7, 7)})])
+    def test_an_item_with_reserved_units_stays(
+        self, repository: InventoryRepository, tags: frozenset[tuple[int, int]] | None
+    ) -> None:
+        """What is promised cannot go, whatever state the caller accepts."""
+        item = an_item(reserved=1, seq=1)
+        repository.commit(creation(item))
+
+        with pytest.raises(StaleReadError) as stale:
+            repository.delete_item(item.key, tags=tags)
+
+        assert stale.value.current == item
+        assert repository.get_item(item.key) == item
+
+    def test_an_item_goes_once_its_units_are_free(self, repository: InventoryRepository) -> None:
+        """Only the present counts: units that were promised once are no obstacle."""
+        item = an_item(reserved=1, seq=1)
+        repository.commit(creation(item))
+        freed = rewrite(item, reserved=0)
+        repository.commit(freed)
+
+        assert repository.delete_item(item.key) == freed.items[0].after
+
+    def test_an_item_goes_only_once(self, repository: InventoryRepository) -> None:
+        """The second delete finds nothing, and says so."""
+        repository.commit(creation(an_item()))
+        repository.delete_item(an_item().key)
+
+        with pytest.raises(StaleReadError) as stale:
+            repository.delete_item(an_item().key)
+
+        assert stale.value.current is None
+
+    @pytest.mark.parametrize("tags", [None, frozenset({(1, 0)}), frozenset()])
+    def test_what_never_was_cannot_be_deleted(
+        self, repository: InventoryRepository, tags: frozenset[tuple[int, int]] | None
+    ) -> None:
+        """The refusal carries None, with tags and without."""
+        with pytest.raises(StaleReadError) as stale:
+            repository.delete_item(an_item().key, tags=tags)
+
+        assert stale.value.current is None

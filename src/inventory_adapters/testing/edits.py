@@ -1,0 +1,142 @@
+"""Edits of details that are decided without a read."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from inventory import StockLevel
+from inventory.errors import StaleReadError
+from inventory.items import DISCONTINUED, OUT_OF_STOCK
+from inventory.ports import InventoryRepository, ItemFilter
+from inventory_adapters.testing.examples import ANY, a_time, an_edit, an_item, creation, rewrite
+from inventory_adapters.testing.walks import walk
+
+__all__ = ["EditsContract"]
+
+
+class EditsContract:
+    """Details are edited without a read: the given ones change, the version counts, the rest is left alone."""
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"name": "Sledge hammer"},
+            {"description": ""},
+            {"description": "\N{FAMILY}" * 4096},
+            {"category": "heavy tools"},
+            {"price": Decimal("99999999999.9999")},
+            {"price": Decimal(0)},
+            {"status": DISCONTINUED},
+            {"location": "north \N{SNOWMAN}"},
+            {"name": "n", "description": "d", "category": "c", "location": "l"},
+            {"price": Decimal("0.0001"), "status": OUT_OF_STOCK},
+        ],
+        ids="-".join,
+    )
+    def test_an_edit_changes_what_it_names_and_nothing_else(
+        self, repository: InventoryRepository, fields: dict[str, Any]
+    ) -> None:
+        """The given details, `updated_at` and the version change; level, reorder point and the rest stay."""
+        before = an_item(
+            on_hand=10,
+            reserved=4,
+            seq=6,
+            version=3,
+            description="A hammer",
+            price=Decimal("9.99"),
+            location="south",
+            reorder_point=5,
+        )
+        repository.commit(creation(before, an_item("other")))
+        expected = evolve(before, **fields, version=4, updated_at=a_time(60))
+
+        edited = repository.edit_item(an_edit(before, **fields))
+
+        assert edited == expected
+        assert repository.get_item(before.key) == expected
+        assert repository.get_item(an_item("other").key) == an_item("other")
+
+    def test_each_edit_counts(self, repository: InventoryRepository) -> None:
+        """The version grows by one with every edit, also with one that changes nothing."""
+        repository.commit(creation(an_item()))
+
+        versions = [
+            repository.edit_item(an_edit(an_item(), name="Claw hammer")).version for _ in range(3)
+        ]
+
+        assert versions == [2, 3, 4]
+
+    @pytest.mark.parametrize("accepted", [[3], [1, 3, 9], None])
+    def test_an_edit_of_an_accepted_version_goes_through(
+        self, repository: InventoryRepository, accepted: list[int] | None
+    ) -> None:
+        """One of the accepted versions, or any where none are named."""
+        repository.commit(creation(an_item(version=3)))
+
+        edited = repository.edit_item(an_edit(an_item(), versions=accepted, name="new"))
+
+        assert (edited.version, edited.name) == (4, "new")
+
+    @pytest.mark.parametrize("accepted", [[2], [4], [1, 2, 4], []])
+    def test_an_edit_of_another_version_is_refused_and_changes_nothing(
+        self, repository: InventoryRepository, accepted: list[int]
+    ) -> None:
+        """The refusal carries the item as it is."""
+        item = an_item(version=3, reserved=1, seq=2, reorder_point=4)
+        repository.commit(creation(item))
+
+        with pytest.raises(StaleReadError) as stale:
+            repository.edit_item(an_edit(item, versions=accepted, name="never"))
+
+        assert stale.value.current == item
+        assert repository.get_item(item.key) == item
+
+    @pytest.mark.parametrize("versions", [None, [1], []])
+    def test_an_edit_of_nothing_is_refused(
+        self, repository: InventoryRepository, versions: list[int] | None
+    ) -> None:
+        """Where there is no item there is nothing to edit, and none comes to be."""
+        with pytest.raises(StaleReadError) as stale:
+            repository.edit_item(an_edit(an_item(), versions=versions, name="never"))
+
+        assert stale.value.current is None
+        assert repository.get_item(an_item().key) is None
+        assert walk(repository, ANY) == []
+
+    def test_an_edit_never_brings_a_deleted_item_back(
+        self, repository: InventoryRepository
+    ) -> None:
+        """What was deleted stays deleted, by key and in every list."""
+        repository.commit(creation(an_item()))
+        repository.delete_item(an_item().key)
+
+        with pytest.raises(StaleReadError) as stale:
+            repository.edit_item(an_edit(an_item(), name="a ghost", category="ghosts"))
+
+        assert stale.value.current is None
+        assert repository.find_item("item-1") is None
+        assert walk(repository, ItemFilter(category="ghosts")) == []
+
+    def test_movements_do_not_stand_in_the_way_of_an_edit(
+        self, repository: InventoryRepository
+    ) -> None:
+        """An edit looks at the version alone and keeps the level that it finds."""
+        read = an_item()
+        repository.commit(creation(read))
+        repository.commit(rewrite(read, on_hand=3, reserved=2))
+
+        edited = repository.edit_item(an_edit(read, versions=[1], name="new"))
+
+        assert edited.level == StockLevel(on_hand=3, reserved=2, seq=1)
+        assert repository.get_item(read.key) == edited
+
+    def test_an_edit_finds_one_sku_of_an_id(self, repository: InventoryRepository) -> None:
+        """Another SKU under the same id is another item."""
+        other = an_item(sku="SKU-2")
+        repository.commit(creation(an_item(), other))
+
+        repository.edit_item(an_edit(an_item(), name="new"))
+
+        assert repository.get_item(other.key) == other

@@ -1,0 +1,256 @@
+"""Items, reservations, records and changes to try a repository with."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+from attrs import evolve
+
+from inventory import StockLevel
+from inventory.errors import StaleReadError
+from inventory.idempotency import ServedRecord
+from inventory.items import Item, ItemKey, Timestamp
+from inventory.ports import (
+    Change,
+    InventoryRepository,
+    ItemEdit,
+    ItemFilter,
+    ItemWrite,
+    ReservationWrite,
+)
+from inventory.reservations import Reservation, ReservationLine, ReservationState
+from inventory.stock import Movement, MovementKind
+
+__all__ = [
+    "ANY",
+    "CLOSED_STATES",
+    "a_record",
+    "a_reservation",
+    "a_time",
+    "an_edit",
+    "an_item",
+    "by_key",
+    "closed",
+    "creation",
+    "history",
+    "redo",
+    "reservation_write",
+    "reserving",
+    "rewrite",
+    "serving",
+    "stale_parts",
+    "together",
+]
+
+ANY: Final = ItemFilter()
+"""Passes every item."""
+
+_MAX_ATTEMPTS: Final = 500
+
+
+def a_time(seconds: float = 0) -> Timestamp:
+    """Return the instant that is *seconds* after the one that all examples start from."""
+    return Timestamp.of(datetime(2026, 5, 1, 9, 30, tzinfo=UTC) + timedelta(seconds=seconds))
+
+
+def an_item(
+    item_id: str = "item-1",
+    *,
+    sku: str = "SKU-1",
+    on_hand: int = 10,
+    reserved: int = 0,
+    seq: int = 0,
+    **details: Any,
+) -> Item:
+    """Return an item to try things on; *details* are fields of `Item`."""
+    usual: dict[str, Any] = {
+        "name": "Claw hammer",
+        "category": "tools",
+        "created_at": a_time(),
+        "updated_at": a_time(),
+    }
+    return Item(
+        key=ItemKey(item_id=item_id, sku=sku),
+        level=StockLevel(on_hand=on_hand, reserved=reserved, seq=seq),
+        **(usual | details),
+    )
+
+
+def creation(*items: Item) -> Change:
+    """Return the change that puts *items* on the books."""
+    writes = tuple(ItemWrite(before=None, after=item) for item in items)
+    return Change(write_id=str(uuid4()), items=writes)
+
+
+def rewrite(
+    before: Item, *, on_hand: int | None = None, reserved: int | None = None, **details: Any
+) -> Change:
+    """
+    Return a change decided on *before*: its stock at another level, with the movement that explains it, and other details.
+
+    Without a level only the details change, and the version counts up.
+    """
+    if on_hand is None and reserved is None:
+        after = evolve(before, **({"version": before.version + 1} | details))
+        return Change(write_id=str(uuid4()), items=(ItemWrite(before=before, after=after),))
+    level = StockLevel(
+        on_hand=before.level.on_hand if on_hand is None else on_hand,
+        reserved=before.level.reserved if reserved is None else reserved,
+        seq=before.level.seq + 1,
+    )
+    movement = Movement(
+        key=before.key,
+        seq=level.seq,
+        kind=MovementKind.ADJUST,
+        delta_on_hand=level.on_hand - before.level.on_hand,
+        delta_reserved=level.reserved - before.level.reserved,
+        on_hand=level.on_hand,
+        reserved=level.reserved,
+        reason="an example",
+        recorded_at=a_time(60),
+    )
+    write = ItemWrite(before=before, after=evolve(before, level=level, **details))
+    return Change(write_id=str(uuid4()), items=(write,), movements=(movement,))
+
+
+def an_edit(item: Item, *, versions: Iterable[int] | None = None, **fields: Any) -> ItemEdit:
+    """Return an edit that replaces *fields* of *item*, one minute later."""
+    return ItemEdit(
+        write_id=str(uuid4()),
+        key=item.key,
+        fields=fields,
+        at=a_time(60),
+        versions=None if versions is None else frozenset(versions),
+    )
+
+
+def a_reservation(
+    reservation_id: str = "reservation-1",
+    *,
+    expires_at: float = 900,
+    lines: Iterable[tuple[ItemKey, int]] | None = None,
+    reference: str | None = "order-1",
+) -> Reservation:
+    """Return a held reservation, of one unit of `an_item` unless *lines* says otherwise; times are as for `a_time`."""
+    wanted = [(an_item().key, 1)] if lines is None else lines
+    return Reservation(
+        reservation_id=reservation_id,
+        lines=tuple(ReservationLine(key=key, quantity=quantity) for key, quantity in wanted),
+        reference=reference,
+        created_at=a_time(),
+        expires_at=a_time(expires_at),
+    )
+
+
+def closed(
+    reservation: Reservation,
+    state: ReservationState = ReservationState.RELEASED,
+    *,
+    at: float = 60,
+) -> Reservation:
+    """Return *reservation* as it is once it is closed."""
+    return reservation.closed(state, at=a_time(at))
+
+
+def a_record(
+    record_id: str = "record-1",
+    *,
+    fingerprint: str = "fingerprint-1",
+    answer: str = '"first"',
+    served_at: float = 0,
+    expires_at: float = 86_400,
+) -> ServedRecord:
+    """Return the note that a key was served; times are as for `a_time`."""
+    return ServedRecord(
+        record_id=record_id,
+        fingerprint=fingerprint,
+        answer=answer,
+        served_at=a_time(served_at),
+        expires_at=a_time(expires_at),
+    )
+
+
+def reservation_write(before: Reservation | None, after: Reservation) -> ReservationWrite:
+    """Return the write that brings a reservation from *before* to *after*."""
+    return ReservationWrite(before=before, after=after)
+
+
+def reserving(before: Reservation | None, after: Reservation) -> Change:
+    """Return the change that brings a reservation from *before* to *after*, and touches no stock."""
+    return Change(write_id=str(uuid4()), reservation=reservation_write(before, after))
+
+
+def serving(record: ServedRecord) -> Change:
+    """Return the change that notes that a key was served, and does nothing else."""
+    return Change(write_id=str(uuid4()), served=record)
+
+
+def together(
+    *changes: Change,
+    reservation: ReservationWrite | None = None,
+    served: ServedRecord | None = None,
+) -> Change:
+    """Return one change with the items and movements of all *changes* and, beside them, a reservation and a record."""
+    return Change(
+        write_id=str(uuid4()),
+        items=tuple(write for change in changes for write in change.items),
+        movements=tuple(movement for change in changes for movement in change.movements),
+        reservation=reservation,
+        served=served,
+    )
+
+
+def by_key(items: Iterable[Item]) -> list[Item]:
+    """Return *items* in the order of their keys."""
+    return sorted(items, key=lambda item: item.key)
+
+
+CLOSED_STATES: Final = [state for state in ReservationState if state != "held"]
+
+
+def history(repository: InventoryRepository, item: Item, count: int) -> list[Movement]:
+    """Move *item*, which is on the books, *count* times; return its movements, the newest first."""
+    movements: list[Movement] = []
+    for _ in range(count):
+        change = rewrite(item, on_hand=item.level.on_hand + 1)
+        repository.commit(change)
+        item = change.items[0].after
+        movements[:0] = change.movements
+    return movements
+
+
+def stale_parts(
+    repository: InventoryRepository,
+) -> dict[str, tuple[Change, ReservationWrite | None]]:
+    """Store something, and return parts of changes that cannot be stored any more, by what stands in their way."""
+    item, gone, there = an_item("item", seq=1), an_item("gone"), a_reservation("there")
+    repository.commit(together(creation(item, gone), reservation=reservation_write(None, there)))
+    history(repository, gone, 1)
+    repository.delete_item(gone.key)
+    repository.commit(creation(gone))
+    free = creation(an_item("free"))
+    return {
+        "stale item": (rewrite(an_item("item", seq=0), on_hand=1), None),
+        "taken key": (creation(item), None),
+        "gone item": (rewrite(an_item("never"), on_hand=1), None),
+        "taken place": (rewrite(gone, on_hand=1), None),
+        "reservation": (
+            free,
+            reservation_write(closed(there), closed(there, ReservationState.EXPIRED)),
+        ),
+        "taken id": (free, reservation_write(None, a_reservation("there", reference="another"))),
+    }
+
+
+def redo(repository: InventoryRepository, key: ItemKey, decide: Callable[[Item], Change]) -> None:
+    """Read, decide and commit until nothing has moved in between."""
+    for _ in range(_MAX_ATTEMPTS):
+        item = repository.get_item(key)
+        assert item is not None
+        try:
+            return repository.commit(decide(item))
+        except StaleReadError:
+            continue
+    pytest.fail("a commit on a fresh read was refused every time")

@@ -1,0 +1,295 @@
+"""The ledger."""
+
+import itertools
+from typing import Final
+
+import pytest
+from attrs import evolve
+
+from inventory.errors import InvalidCursorError, StaleReadError
+from inventory.items import ItemKey, Timestamp
+from inventory.paging import Page, PageRequest
+from inventory.ports import InventoryRepository
+from inventory.stock import Movement, MovementKind
+from inventory_adapters.testing.examples import (
+    ANY,
+    a_time,
+    an_edit,
+    an_item,
+    creation,
+    history,
+    rewrite,
+    together,
+)
+from inventory_adapters.testing.walks import ledger, ledger_pages, part
+
+__all__ = ["MovementsContract"]
+
+_A_MOVEMENT: Final = Movement(
+    key=ItemKey(item_id="item-1", sku="SKU-1"),
+    seq=1,
+    kind=MovementKind.ADJUST,
+    delta_on_hand=-3,
+    delta_reserved=1,
+    on_hand=7,
+    reserved=1,
+    reason="broken",
+    reference="note-1",
+    recorded_at=a_time(60),
+)
+
+
+class MovementsContract:
+    """The ledger keeps each movement once, in its item's history, for good."""
+
+    @pytest.mark.parametrize("kind", [kind for kind in MovementKind if kind != "opening"])
+    def test_every_kind_of_movement_can_be_kept(
+        self, repository: InventoryRepository, kind: MovementKind
+    ) -> None:
+        """The kind comes back as the kind that it was, not as its text."""
+        _keep_movement(repository, evolve(_A_MOVEMENT, kind=kind))
+
+        [movement] = ledger(repository, an_item().key)
+
+        assert movement.kind is kind
+
+    @pytest.mark.parametrize(
+        "movement",
+        [
+            pytest.param(_A_MOVEMENT, id="plain"),
+            pytest.param(evolve(_A_MOVEMENT, reason=None, reference=None), id="unexplained"),
+            pytest.param(evolve(_A_MOVEMENT, reason="r" * 256, reference="r" * 256), id="long"),
+            pytest.param(
+                evolve(
+                    _A_MOVEMENT,
+                    key=ItemKey(item_id="ключ/#%", sku="SKU \N{MUSICAL SYMBOL G CLEF}"),
+                    reason="broken \N{GRINNING FACE}\tor '; DROP TABLE movements; --\n",
+                    reference=" outer blanks stay ",
+                ),
+                id="text",
+            ),
+            pytest.param(
+                evolve(
+                    _A_MOVEMENT,
+                    seq=999_999_999_999,
+                    delta_on_hand=-1_000_000_000,
+                    delta_reserved=-1_000_000_000,
+                    on_hand=0,
+                    reserved=0,
+                ),
+                id="greatest loss",
+            ),
+            pytest.param(
+                evolve(
+                    _A_MOVEMENT,
+                    delta_on_hand=1_000_000_000,
+                    delta_reserved=1_000_000_000,
+                    on_hand=1_000_000_000,
+                    reserved=1_000_000_000,
+                ),
+                id="greatest gain",
+            ),
+            pytest.param(
+                evolve(_A_MOVEMENT, delta_on_hand=0, on_hand=10, kind=MovementKind.COUNT),
+                id="a count that agrees",
+            ),
+        ],
+    )
+    def test_a_movement_comes_back_exactly_as_it_was_stored(
+        self, repository: InventoryRepository, movement: Movement
+    ) -> None:
+        """Every field survives, value and type, in the list and as the first of its history."""
+        _keep_movement(repository, movement)
+
+        readings = [*ledger(repository, movement.key), repository.first_movement(movement.key)]
+
+        assert readings == [movement] * 2
+        for reading in readings:
+            assert reading is not None
+            assert isinstance(reading.recorded_at, Timestamp)
+            numbers = (reading.seq, reading.delta_on_hand, reading.delta_reserved, reading.on_hand)
+            assert all(type(number) is int for number in numbers)
+
+    def test_what_never_moved_has_no_history(self, repository: InventoryRepository) -> None:
+        """Neither an item without movements nor a key that no item ever had is an error."""
+        repository.commit(creation(an_item("still"), an_item("moved")))
+        history(repository, an_item("moved"), 1)
+
+        for item_id in ("still", "never there"):
+            key = an_item(item_id).key
+            assert repository.list_movements(key, PageRequest(size=1)) == Page(items=())
+            assert repository.first_movement(key) is None
+
+    def test_the_newest_movement_comes_first(self, repository: InventoryRepository) -> None:
+        """By number, not by text: the tenth movement comes before the ninth."""
+        repository.commit(creation(an_item()))
+
+        movements = history(repository, an_item(), 12)
+
+        assert [movement.seq for movement in movements] == list(range(12, 0, -1))
+        assert ledger(repository, an_item().key) == movements
+
+    def test_the_first_movement_is_the_oldest(self, repository: InventoryRepository) -> None:
+        """However many came after it, and also where the history does not begin with 1."""
+        whole, cut = an_item("whole"), an_item("cut", seq=8)
+        repository.commit(creation(whole, cut))
+
+        for item in (whole, cut):
+            movements = history(repository, item, 3)
+
+            assert repository.first_movement(item.key) == movements[-1]
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 4, 6, 7, 100])
+    def test_pages_of_every_size_add_up_to_the_history(
+        self, repository: InventoryRepository, size: int
+    ) -> None:
+        """No movement is repeated or missed at the edge of a page."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 6)
+
+        assert ledger(repository, an_item().key, size) == movements
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 6])
+    def test_a_full_page_of_movements_always_has_a_cursor(
+        self, repository: InventoryRepository, size: int
+    ) -> None:
+        """Also where nothing is left: the walk ends on a page with room for the opening balance."""
+        repository.commit(creation(an_item()))
+        history(repository, an_item(), 6)
+
+        *before, last = ledger_pages(repository, an_item().key, size)
+
+        assert sum(len(page.items) for page in before) == 6
+        assert len(last.items) < size
+
+    def test_a_walk_along_a_ledger_is_not_displaced_by_what_moves_meanwhile(
+        self, repository: InventoryRepository
+    ) -> None:
+        """What comes after a walk began is newer than its place; what is older still comes once, whatever the page size."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 6)
+        page = repository.list_movements(an_item().key, PageRequest(size=2))
+
+        history(repository, an_item(on_hand=16, seq=6), 3)
+
+        for size in (1, 3):
+            rest = ledger(repository, an_item().key, size, page.next_cursor)
+            assert [*page.items, *rest] == movements
+
+    def test_each_item_has_a_history_of_its_own(self, repository: InventoryRepository) -> None:
+        """Keys that look alike when their halves are joined, that are part of one another, or that differ in case."""
+        keys = [("a#b", "c"), ("a", "b#c"), ("a", "b"), ("a", "b#"), ("a#", "b"), ("ab", "c")]
+        keys += [("a", "c"), ("A", "c"), ("a", "C"), ("a", "c "), ("a/b", "c"), ("a:b", "c")]
+        keys += [("a%23b", "c"), ("a", "%"), ("_", "c"), ("a\\#b", "c"), ("a", "b\\#c")]
+        items = [an_item(item_id, sku=sku) for item_id, sku in keys]
+        repository.commit(creation(*items))
+        moved = [item for place, item in enumerate(items) if place % 3]
+
+        movements = {item.key: history(repository, item, 2) for item in moved}
+
+        for item in items:
+            expected = movements.get(item.key, [])
+            assert ledger(repository, item.key, size=1) == expected
+            first = expected[-1] if expected else None
+            assert repository.first_movement(item.key) == first
+
+    def test_each_movement_of_a_change_goes_into_its_own_history(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Both sides of a transfer are told, each in the ledger of its item."""
+        north, south = an_item("north"), an_item("south")
+        repository.commit(creation(north, south))
+        out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
+
+        repository.commit(together(out, into))
+
+        assert ledger(repository, north.key) == [*out.movements]
+        assert ledger(repository, south.key) == [*into.movements]
+
+    def test_a_ledger_outlives_its_item(self, repository: InventoryRepository) -> None:
+        """What moved is told after the item is gone, and after its key was taken again."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 3)
+
+        for happens in (
+            lambda: repository.delete_item(an_item().key),
+            lambda: repository.commit(creation(an_item(on_hand=99))),
+        ):
+            happens()
+
+            assert ledger(repository, an_item().key, size=2) == movements
+            assert repository.first_movement(an_item().key) == movements[-1]
+
+    def test_an_edit_leaves_the_ledger_alone(self, repository: InventoryRepository) -> None:
+        """Details are no stock: neither an edit nor a commit of details is a movement."""
+        repository.commit(creation(an_item()))
+        edited = repository.edit_item(an_edit(an_item(), name="new"))
+        repository.commit(rewrite(edited, name="newer"))
+
+        assert ledger(repository, an_item().key) == []
+
+    def test_a_place_in_a_history_is_taken_once(self, repository: InventoryRepository) -> None:
+        """An item under a key that had a history cannot write over it: the change is refused, and leaves nothing."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 2)
+        repository.delete_item(an_item().key)
+        repository.commit(creation(an_item(name="successor")))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(name="successor"), on_hand=1))
+
+        assert ledger(repository, an_item().key) == movements
+        assert repository.get_item(an_item().key) == an_item(name="successor")
+
+    def test_a_refused_change_leaves_no_movement(self, repository: InventoryRepository) -> None:
+        """What was not done is not told."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 1)
+
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(), on_hand=1))
+        with pytest.raises(StaleReadError):
+            repository.commit(rewrite(an_item(seq=5), on_hand=1))
+
+        assert ledger(repository, an_item().key) == movements
+
+    def test_a_cursor_of_another_ledger_is_refused(self, repository: InventoryRepository) -> None:
+        """Neither another item's cursor is good here, nor one of a list of items, nor one that was damaged."""
+        items = [an_item("a"), an_item("b"), an_item("a", sku="b")]
+        repository.commit(creation(*items))
+        cursors = {}
+        for item in items:
+            history(repository, item, 2)
+            cursors[item.key] = repository.list_movements(item.key, PageRequest(size=1)).next_cursor
+        _, of_a_list = part(repository, ANY, 1)
+
+        for (origin, cursor), item in itertools.product(cursors.items(), items):
+            assert cursor is not None
+            others = [] if item.key == origin else [cursor]
+            for token in (
+                *others,
+                of_a_list,
+                cursor[:-1],
+                f"{cursor}A",
+                cursor.swapcase(),
+                "",
+                "1",
+            ):
+                with pytest.raises(InvalidCursorError):
+                    repository.list_movements(item.key, PageRequest(size=1, cursor=token))
+            with pytest.raises(InvalidCursorError):
+                repository.list_items(ANY, PageRequest(size=1, cursor=cursor))
+
+
+def _keep_movement(repository: InventoryRepository, movement: Movement) -> None:
+    """Put an item on the books that is just where *movement* begins, and move it."""
+    before = an_item(
+        movement.key.item_id,
+        sku=movement.key.sku,
+        on_hand=movement.on_hand - movement.delta_on_hand,
+        reserved=movement.reserved - movement.delta_reserved,
+        seq=movement.seq - 1,
+    )
+    repository.commit(creation(before))
+    change = rewrite(before, on_hand=movement.on_hand, reserved=movement.reserved)
+    repository.commit(evolve(change, movements=(movement,)))

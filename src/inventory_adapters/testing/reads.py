@@ -1,0 +1,157 @@
+"""Reads of items by what names them."""
+
+from decimal import Decimal
+
+import pytest
+
+from inventory.items import DISCONTINUED, Item, ItemKey, Timestamp
+from inventory.paging import Page, PageRequest
+from inventory.ports import InventoryRepository, ItemFilter
+from inventory_adapters.testing.examples import ANY, an_item, by_key, creation
+from inventory_adapters.testing.walks import walk
+
+__all__ = ["ReadsContract"]
+
+
+class ReadsContract:
+    """Items are found by what names them, exactly as they were stored."""
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            pytest.param(an_item(), id="plain"),
+            pytest.param(
+                an_item(
+                    "ключ/\N{GRINNING FACE} %#?",
+                    sku="SKU \N{HANGUL SYLLABLE GAG}\N{MUSICAL SYMBOL G CLEF}",
+                    name="e\N{COMBINING ACUTE ACCENT} is not \N{LATIN SMALL LETTER E WITH ACUTE}",
+                    category=" outer blanks stay ",
+                    location="'; DROP TABLE items; --",
+                    description="tab\tline\r\nline\n\n",
+                ),
+                id="text",
+            ),
+            pytest.param(an_item(description=""), id="empty description"),
+            pytest.param(
+                an_item(description="\N{FAMILY}" * 4096, name="n" * 256), id="longest text"
+            ),
+            pytest.param(
+                an_item("i" * 36, sku="s" * 128, category="c" * 128, location="l" * 128, name="0"),
+                id="longest keys",
+            ),
+            pytest.param(an_item(price=Decimal(0), on_hand=0, reorder_point=0), id="zeros"),
+            pytest.param(an_item(price=Decimal("0.0001")), id="least price"),
+            pytest.param(an_item(price=Decimal(100)), id="round price"),
+            pytest.param(
+                an_item(
+                    price=Decimal("99999999999.9999"),
+                    on_hand=1_000_000_000,
+                    reserved=1_000_000_000,
+                    reorder_point=1_000_000_000,
+                    seq=999_999_999_999,
+                    version=1_000_000_000,
+                ),
+                id="greatest numbers",
+            ),
+            pytest.param(
+                an_item(on_hand=3, reserved=1, seq=7, version=4, status=DISCONTINUED),
+                id="an item with a past",
+            ),
+            pytest.param(
+                an_item(
+                    status="a status of an earlier version",
+                    created_at=Timestamp("2023-01-31T08:00:00"),
+                    updated_at=Timestamp("2024-02-29T23:59:59.5Z"),
+                ),
+                id="times of an earlier version",
+            ),
+        ],
+    )
+    def test_an_item_comes_back_exactly_as_it_was_stored(
+        self, repository: InventoryRepository, item: Item
+    ) -> None:
+        """Every field survives, value and type, through each of the ways to read it."""
+        repository.commit(creation(item))
+
+        readings = [
+            repository.get_item(item.key),
+            repository.find_item(item.item_id),
+            *repository.get_items([item.key]),
+            *walk(repository, ANY),
+            *walk(repository, ItemFilter(category=item.category)),
+        ]
+
+        assert readings == [item] * 5
+        for reading in readings:
+            assert reading is not None
+            assert isinstance(reading.price, Decimal)
+            assert str(reading.price) == str(item.price)
+            assert isinstance(reading.created_at, Timestamp)
+            assert isinstance(reading.updated_at, Timestamp)
+            numbers = (reading.version, reading.reorder_point or 0, reading.level.on_hand)
+            assert all(type(number) is int for number in numbers)
+
+    def test_what_was_never_stored_is_not_found(self, repository: InventoryRepository) -> None:
+        """Reads of an empty repository answer None or nothing, and raise nothing."""
+        key = an_item().key
+
+        assert repository.get_item(key) is None
+        assert repository.find_item(key.item_id) is None
+        assert repository.get_items([key]) == ()
+        assert repository.get_items([]) == ()
+        assert repository.list_items(ANY, PageRequest(size=1)) == Page(items=())
+
+    def test_get_item_needs_both_halves_of_the_key(self, repository: InventoryRepository) -> None:
+        """Another SKU of the id, or another id with the SKU, is another item."""
+        repository.commit(creation(an_item("a", sku="1"), an_item("b", sku="2")))
+
+        assert repository.get_item(ItemKey(item_id="a", sku="2")) is None
+        assert repository.get_item(ItemKey(item_id="b", sku="1")) is None
+
+    def test_find_item_takes_the_first_by_sku(self, repository: InventoryRepository) -> None:
+        """Of several SKUs under one id the least comes back, by code points, whichever was stored first."""
+        repository.commit(creation(an_item("a", sku="b")))
+        repository.commit(creation(an_item("a", sku="B")))
+        repository.commit(creation(an_item("a", sku="\N{LATIN SMALL LETTER A WITH DIAERESIS}")))
+        repository.commit(creation(an_item("A", sku="1"), an_item("aa", sku="2")))
+
+        found = repository.find_item("a")
+
+        assert found == an_item("a", sku="B")
+
+    def test_get_items_returns_each_that_exists_once(self, repository: InventoryRepository) -> None:
+        """Missing keys are passed over, and a key that is named twice yields one item."""
+        here = [an_item("a"), an_item("b"), an_item("b", sku="SKU-2")]
+        repository.commit(creation(*here))
+        keys = [item.key for item in here]
+        missing = ItemKey(item_id="a", sku="SKU-2")
+
+        found = repository.get_items(iter([keys[0], missing, keys[1], keys[0], keys[2], missing]))
+
+        assert by_key(found) == here
+
+    def test_get_items_takes_more_keys_than_one_request_does(
+        self, repository: InventoryRepository
+    ) -> None:
+        """More than a hundred keys are no reason to lose one."""
+        keys = [ItemKey(item_id=f"item-{number:03}", sku="SKU-1") for number in range(131)]
+        here = [an_item(key.item_id) for key in keys[::10]]
+        repository.commit(creation(*here))
+
+        found = repository.get_items(keys)
+
+        assert by_key(found) == here
+
+    def test_text_that_differs_at_all_names_another_item(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Keys and filters know nothing of case, accents, normal forms, blanks or wildcards."""
+        skus = ["e", "E", "\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}"]
+        skus += ["e ", " e", "%", "_", "1", "01", "1.0"]
+        items = [an_item(f"item-{sku}", sku=sku, category=sku) for sku in skus]
+        repository.commit(creation(*items))
+
+        for item in items:
+            assert repository.get_item(item.key) == item
+            assert walk(repository, ItemFilter(sku=item.sku)) == [item]
+            assert walk(repository, ItemFilter(category=item.category)) == [item]

@@ -1,0 +1,234 @@
+"""Reservations: their states, and the order in which they expire."""
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+from attrs import evolve
+
+from inventory.errors import StaleReadError
+from inventory.items import ItemKey, Timestamp
+from inventory.ports import InventoryRepository
+from inventory.reservations import Reservation, ReservationState
+from inventory_adapters.testing.examples import (
+    CLOSED_STATES,
+    a_reservation,
+    a_time,
+    an_item,
+    closed,
+    reserving,
+)
+from inventory_adapters.testing.walks import held, held_pages
+
+__all__ = ["ReservationsContract"]
+
+
+class ReservationsContract:
+    """A reservation is stored on the state that it was decided on; its id finds it and, while it is held, its due time."""
+
+    @pytest.mark.parametrize(
+        "reservation",
+        [
+            pytest.param(a_reservation(), id="plain"),
+            pytest.param(a_reservation(reference=None), id="without a reference"),
+            pytest.param(
+                a_reservation(
+                    "ключ/#%",
+                    reference="order \N{SNOWMAN} '\"\\ \t",
+                    lines=[(ItemKey(item_id="a#b\N{GRINNING FACE}", sku='"c\\'), 1)],
+                ),
+                id="text",
+            ),
+            pytest.param(
+                a_reservation(
+                    "i" * 36,
+                    reference="r" * 256,
+                    lines=[(ItemKey(item_id="i" * 36, sku="s" * 128), 1_000_000_000)],
+                ),
+                id="longest",
+            ),
+            pytest.param(
+                a_reservation(lines=[(an_item(f"{n:02}").key, n + 1) for n in range(25)]),
+                id="25 lines",
+            ),
+            pytest.param(
+                a_reservation(lines=[(an_item(sku=sku).key, 2) for sku in "ABC"]),
+                id="several SKUs of an id",
+            ),
+            *(pytest.param(closed(a_reservation(), state), id=state) for state in CLOSED_STATES),
+        ],
+    )
+    def test_a_reservation_comes_back_exactly_as_it_was_stored(
+        self, repository: InventoryRepository, reservation: Reservation
+    ) -> None:
+        """Every field survives, value and type, and the lines keep their order."""
+        repository.commit(reserving(None, reservation))
+
+        readings = [repository.get_reservation(reservation.reservation_id), *held(repository)]
+        readings += held(repository, due_by=reservation.expires_at)
+
+        is_held = reservation.state is ReservationState.HELD
+        assert readings == [reservation] * (3 if is_held else 1)
+        for reading in readings:
+            assert reading is not None
+            assert isinstance(reading.state, ReservationState)
+            assert isinstance(reading.expires_at, Timestamp)
+            assert all(type(line.quantity) is int for line in reading.lines)
+
+    def test_a_reservation_that_never_was_is_not_found(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Nothing comes back, and nothing is raised, in an empty repository and beside another reservation."""
+        assert repository.get_reservation("reservation-1") is None
+        assert held(repository) == held(repository, due_by=a_time(10_000)) == []
+
+        repository.commit(reserving(None, a_reservation("reservation-11")))
+
+        assert repository.get_reservation("reservation-1") is None
+
+    def test_an_id_is_taken_only_once(self, repository: InventoryRepository) -> None:
+        """A second reservation under one id is refused, and the first stays as it is."""
+        repository.commit(reserving(None, a_reservation(reference="first")))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(reserving(None, a_reservation(reference="second")))
+
+        assert repository.get_reservation("reservation-1") == a_reservation(reference="first")
+
+    @pytest.mark.parametrize("state", CLOSED_STATES)
+    def test_a_reservation_is_extended_and_closed(
+        self, repository: InventoryRepository, state: ReservationState
+    ) -> None:
+        """Each step follows on the one before; another reservation is left alone."""
+        other = a_reservation("other")
+        opened = a_reservation()
+        extended = a_reservation(expires_at=5000)
+        ended = closed(extended, state)
+        repository.commit(reserving(None, other))
+
+        for before, after in itertools.pairwise([None, opened, extended, ended]):
+            assert after is not None
+            repository.commit(reserving(before, after))
+            assert repository.get_reservation("reservation-1") == after
+
+        assert held(repository) == [other]
+        assert repository.get_reservation("other") == other
+
+    @pytest.mark.parametrize(
+        ("stored", "believed"),
+        [
+            *((closed(a_reservation(), state), a_reservation()) for state in CLOSED_STATES),
+            (
+                closed(a_reservation(), ReservationState.COMMITTED),
+                closed(a_reservation(), ReservationState.RELEASED),
+            ),
+            (a_reservation(expires_at=900), a_reservation(expires_at=899.999999)),
+            (a_reservation(expires_at=900), a_reservation(expires_at=901)),
+            (None, a_reservation()),
+        ],
+    )
+    def test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is(
+        self,
+        repository: InventoryRepository,
+        stored: Reservation | None,
+        believed: Reservation,
+    ) -> None:
+        """State and `expires_at` are each compared, and one that is not there does not come to be."""
+        if stored is not None:
+            repository.commit(reserving(None, stored))
+
+        for after in (
+            a_reservation(expires_at=5000),
+            closed(believed, ReservationState.EXPIRED, at=99),
+        ):
+            with pytest.raises(StaleReadError):
+                repository.commit(reserving(believed, after))
+
+        assert repository.get_reservation("reservation-1") == stored
+
+    def test_only_held_reservations_are_listed_as_held(
+        self, repository: InventoryRepository
+    ) -> None:
+        """One that is closed leaves the list, one that was closed from the start never joins; one whose time is over stays."""
+        over, closing = a_reservation("over", expires_at=-900), a_reservation("closing")
+        for reservation in (over, closing):
+            repository.commit(reserving(None, reservation))
+        for state in CLOSED_STATES:
+            repository.commit(reserving(None, closed(a_reservation(f"was {state}"), state)))
+
+        repository.commit(reserving(closing, closed(closing)))
+
+        assert held(repository) == held(repository, due_by=a_time(5000)) == [over]
+
+    def test_what_expires_first_is_at_the_head(self, repository: InventoryRepository) -> None:
+        """By the time that they expire, to the microsecond, whenever they were made."""
+        ends = [900.000001, 86_400, -5, 900, 60, 2_678_400, 899.999999]
+        for number, end in enumerate(ends):
+            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=end)))
+
+        due = held(repository, due_by=a_time(9_999_999))
+
+        assert [reservation.expires_at for reservation in due] == [*map(a_time, sorted(ends))]
+        assert _by_expiry(held(repository)) == due
+
+    def test_what_expires_at_the_very_time_is_due(self, repository: InventoryRepository) -> None:
+        """A reservation is due from `expires_at` on, and not a microsecond before."""
+        repository.commit(reserving(None, a_reservation(expires_at=900)))
+
+        assert held(repository, due_by=a_time(900)) == [a_reservation()]
+        assert held(repository, due_by=a_time(900.000001)) == [a_reservation()]
+        assert held(repository, due_by=a_time(899.999999)) == []
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
+    @pytest.mark.parametrize("due_by", [None, a_time(900)])
+    def test_a_walk_yields_each_held_reservation_once(
+        self, repository: InventoryRepository, due_by: Timestamp | None, size: int
+    ) -> None:
+        """Pages of every size add up, also where reservations expire at one instant."""
+        reservations = [
+            a_reservation(f"r{number}", expires_at=900 - number // 4) for number in range(6)
+        ]
+        for reservation in reservations:
+            repository.commit(reserving(None, reservation))
+        repository.commit(reserving(None, a_reservation("later", expires_at=901)))
+        repository.commit(reserving(None, closed(a_reservation("closed"))))
+
+        found = held(repository, due_by=due_by, size=size)
+
+        if due_by is None:
+            reservations.append(a_reservation("later", expires_at=901))
+        assert _by_expiry(found) == _by_expiry(reservations)
+
+    def test_a_sweep_along_the_list_misses_none(self, repository: InventoryRepository) -> None:
+        """What is closed while the walk goes on does not displace what has yet to come."""
+        for number in range(7):
+            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
+
+        swept = []
+        for page in held_pages(repository, due_by=a_time(900), size=2):
+            for reservation in page.items:
+                repository.commit(
+                    reserving(reservation, closed(reservation, ReservationState.EXPIRED))
+                )
+                swept.append(reservation.reservation_id)
+
+        assert swept == [f"r{number}" for number in range(7)]
+        assert held(repository) == []
+
+    def test_an_extension_moves_a_reservation_in_the_order(
+        self, repository: InventoryRepository
+    ) -> None:
+        """It is due when it says now, not when it said first."""
+        first, second = a_reservation("first", expires_at=100), a_reservation("second")
+        for reservation in (first, second):
+            repository.commit(reserving(None, reservation))
+        extended = evolve(first, expires_at=a_time(1000))
+
+        repository.commit(reserving(first, extended))
+
+        assert held(repository, due_by=a_time(999)) == [second]
+        assert held(repository, due_by=a_time(1000)) == [second, extended]
+
+
+def _by_expiry(reservations: Iterable[Reservation]) -> list[Reservation]:
+    return sorted(reservations, key=lambda reservation: reservation.position)
