@@ -28,7 +28,7 @@ from inventory import (
 )
 from inventory.errors import StaleReadError
 from inventory.ports import ItemFilter, ReservationWrite
-from inventory_adapters.storage.sqlite import SqliteRepository
+from inventory_adapters.storage.sqlite import SqliteRepository, lists, schema
 from inventory_adapters.storage.sqlite import repository as sqlite
 from inventory_adapters.testing import (
     ExclusiveContract,
@@ -87,7 +87,7 @@ def repository(path, set_up):
 @pytest.fixture
 def few_rows(monkeypatch):
     """Windows of two rows, so that a handful of items makes many."""
-    monkeypatch.setattr(sqlite, "_WINDOW", 2)
+    monkeypatch.setattr(lists, "_WINDOW", 2)
 
 
 @pytest.fixture
@@ -351,32 +351,32 @@ class TestStatements:
     @pytest.mark.parametrize(
         ("statement", "plan"),
         [
-            (sqlite._MOVEMENTS, ["movements USING PRIMARY KEY (item_id=? AND sku=? AND seq<?)"]),
-            (sqlite._FIRST_MOVEMENT, ["movements USING PRIMARY KEY (item_id=? AND sku=?)"]),
+            (schema.MOVEMENTS, ["movements USING PRIMARY KEY (item_id=? AND sku=? AND seq<?)"]),
+            (schema.FIRST_MOVEMENT, ["movements USING PRIMARY KEY (item_id=? AND sku=?)"]),
             (
-                sqlite._RESERVATION,
+                schema.RESERVATION,
                 ["reservations USING INDEX reservations_by_id (reservation_id=?)"],
             ),
             (
-                sqlite._UPDATE_RESERVATION,
+                schema.UPDATE_RESERVATION,
                 ["reservations USING INDEX reservations_by_id (reservation_id=?)"],
             ),
             (
-                sqlite._HELD,
+                schema.HELD,
                 [
                     "reservations USING INDEX reservations_held ((expires_at,reservation_id)>(?,?) AND expires_at<?)"
                 ],
             ),
-            (sqlite._SERVED, ["served USING INDEX served_by_id (record_id=?)"]),
+            (schema.SERVED, ["served USING INDEX served_by_id (record_id=?)"]),
             (
-                sqlite._PURGE_SERVED,
+                schema.PURGE_SERVED,
                 [
                     "served USING INTEGER PRIMARY KEY (rowid=?)",
                     "served USING COVERING INDEX served_by_expiry (expires_at<?)",
                 ],
             ),
             (
-                sqlite._PURGE_RESERVATIONS,
+                schema.PURGE_RESERVATIONS,
                 [
                     "reservations USING INTEGER PRIMARY KEY (rowid=?)",
                     "reservations USING COVERING INDEX reservations_closed (closed_at<?)",
@@ -397,7 +397,7 @@ class TestStatements:
         """The statements that read one item look at one row."""
         for condition in ("item_id = ? AND sku = ?", "item_id = ? ORDER BY sku LIMIT 1"):
             plan = repository._writer.execute(
-                f"EXPLAIN QUERY PLAN {sqlite._SELECT} WHERE {condition}",
+                f"EXPLAIN QUERY PLAN {schema.SELECT} WHERE {condition}",
                 ("x",) * condition.count("?"),
             ).fetchall()
 
@@ -407,7 +407,7 @@ class TestStatements:
 
     def test_a_page_ends_after_so_many_rows(self, repository, few_rows, monkeypatch):
         """Where hardly any row passes, pages are short or empty, and the walk still finds all."""
-        monkeypatch.setattr(sqlite, "_MAX_WINDOWS", 2)
+        monkeypatch.setattr(lists, "_MAX_WINDOWS", 2)
         items = [
             an_item(f"item-{number:02}", location="north" if number in (7, 29) else "south")
             for number in range(30)
@@ -566,7 +566,7 @@ class TestTrouble:
         def fail(*_arguments):
             raise RuntimeError
 
-        monkeypatch.setattr(sqlite, "_movement_row", fail)
+        monkeypatch.setattr(sqlite, "movement_to_row", fail)
         repository.commit(creation(an_item()))
 
         with pytest.raises(RuntimeError):

@@ -12,8 +12,8 @@ from attrs import frozen
 from inventory.idempotency import ServedRecord
 from inventory.items import ItemKey
 from inventory.ports import Change, ItemWrite, ReservationWrite
+from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import (
-    Expression,
     Row,
     Value,
     item_to_row,

@@ -39,8 +39,8 @@ from inventory_adapters.aws import session as aws
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb.actions import Action, Actions, marker_key
 from inventory_adapters.storage.dynamodb.calls import Calls, RefusedError
+from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import (
-    Expression,
     Row,
     Value,
     carries,

@@ -5,54 +5,69 @@ Readers see the last commit and never wait for a writer (WAL). Writers queue on 
 lock between processes; several changes may share one transaction, and one wait for the disk. Lists walk an index from where the
 page before ended, so that a page costs the same at any depth.
 """
-# ruff: noqa: S608 - the SQL is put together from the constants of this module; every value is a parameter.
+# ruff: noqa: S608 - the SQL is put together from constants; every value is a parameter.
 
-import json
-import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from threading import Event, Lock, local
 from time import monotonic, sleep
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import Final, Literal, NoReturn, Self
 
 import attrs
-from attrs import frozen
 
-from inventory import StockLevel
 from inventory.errors import (
     AlreadyServedError,
     StaleReadError,
     StorageError,
     StorageThrottledError,
     StorageUnavailableError,
-    UnreadableItemError,
 )
 from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.ports import Change, Index, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
-from inventory.reservations import (
-    Reservation,
-    ReservationLine,
-    ReservationState,
-    forgotten_before,
-)
-from inventory.stock import Movement, MovementKind
+from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
+from inventory.reservations import Reservation, forgotten_before
+from inventory.stock import Movement
 from inventory.timeouts import time_left
 from inventory_adapters.storage import cursors
+from inventory_adapters.storage.sqlite.lists import Walk
+from inventory_adapters.storage.sqlite.rows import (
+    Row,
+    item_to_columns,
+    movement_to_row,
+    readable_items,
+    reservation_to_row,
+    row_to_item,
+    row_to_movement,
+    row_to_reservation,
+    row_to_served,
+)
+from inventory_adapters.storage.sqlite.schema import (
+    APPLICATION_ID,
+    BEYOND_EVERY_SEQ,
+    BEYOND_EVERY_TIME,
+    FIRST_MOVEMENT,
+    HELD,
+    INSERT,
+    INSERT_MOVEMENT,
+    INSERT_RESERVATION,
+    MIGRATIONS,
+    MOVEMENTS,
+    PURGE_RESERVATIONS,
+    PURGE_SERVED,
+    RESERVATION,
+    SELECT,
+    SERVE,
+    SERVED,
+    UPDATE_RESERVATION,
+)
 
 __all__ = ["Durability", "SqliteRepository"]
 
 Durability = Literal["full", "normal"]
-
-_logger = logging.getLogger(__name__)
-
-# "tapi" in ASCII. It tells our files from those of others, also to file(1).
-APPLICATION_ID: Final = 0x74617069
 
 # How long a writer waits for its turn; less where the deadline of the request is nearer.
 _BUSY_SECONDS: Final = 2.0
@@ -60,158 +75,8 @@ _BUSY_SECONDS: Final = 2.0
 # What the writer keeps of the file in memory: the indexes' pages that an import comes back to again and again.
 _WRITER_CACHE_KB: Final = 32_000
 
-# Rows of the index that are looked at for one page of a list with more filters than its index has: enough that pages are
-# full but for the rarest filters, and never the whole of a large table for the sake of one page.
-_WINDOW: Final = 2_000
-_MAX_WINDOWS: Final = 50
-
 # Rows that one transaction of a purge deletes: between two of them whoever waits to write has a turn.
 _PURGED_AT_ONCE: Final = 500
-
-# Greater than every seq: where a walk from the newest movement starts.
-_BEYOND_EVERY_SEQ: Final = 2**63 - 1
-
-# Sorts after every time: where a walk of all that is held ends.
-_BEYOND_EVERY_TIME: Final = "~"
-
-# SQLite turns `quantity - reserved <= reorder_point` around and then no longer knows it for the condition of the index.
-_IS_LOW: Final = "reorder_point >= quantity - reserved"
-_IS_HELD: Final = "state = 'held'"
-
-# Each is applied once, in one transaction, and counted in user_version. Never edit one that was released; append.
-# Text compares as BINARY, the default: byte by byte in UTF-8, which is the order of code points that `ItemFilter.position` has.
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    (
-        """
-        CREATE TABLE items (
-            item_id TEXT NOT NULL,
-            sku TEXT NOT NULL,
-            name TEXT NOT NULL,
-            description TEXT NOT NULL,
-            category TEXT NOT NULL,
-            price TEXT NOT NULL, -- exact decimal
-            status TEXT NOT NULL,
-            location TEXT NOT NULL,
-            reorder_point INTEGER,
-            version INTEGER NOT NULL,
-            created_at TEXT NOT NULL,
-            updated_at TEXT NOT NULL,
-            quantity INTEGER NOT NULL,
-            reserved INTEGER NOT NULL,
-            seq INTEGER NOT NULL,
-            CHECK (0 <= reserved AND reserved <= quantity)
-        )
-        """,
-        "CREATE UNIQUE INDEX items_by_id ON items (item_id, sku)",
-        "CREATE INDEX items_by_sku ON items (sku, item_id)",
-        "CREATE INDEX items_by_category ON items (category, updated_at, item_id, sku)",
-        "CREATE INDEX items_by_status ON items (status, item_id, sku)",
-        f"CREATE INDEX items_low ON items (item_id, sku) WHERE {_IS_LOW}",
-        """
-        CREATE TABLE movements (
-            item_id TEXT NOT NULL,
-            sku TEXT NOT NULL,
-            seq INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            delta_on_hand INTEGER NOT NULL,
-            delta_reserved INTEGER NOT NULL,
-            on_hand INTEGER NOT NULL,
-            reserved INTEGER NOT NULL,
-            reason TEXT,
-            reference TEXT,
-            recorded_at TEXT NOT NULL,
-            write_id TEXT NOT NULL,
-            PRIMARY KEY (item_id, sku, seq)
-        ) WITHOUT ROWID
-        """,
-        """
-        CREATE TABLE reservations (
-            reservation_id TEXT NOT NULL,
-            lines TEXT NOT NULL, -- JSON: [[item_id, sku, quantity], ...]
-            state TEXT NOT NULL,
-            reference TEXT,
-            created_at TEXT NOT NULL,
-            expires_at TEXT NOT NULL,
-            closed_at TEXT
-        )
-        """,
-        "CREATE UNIQUE INDEX reservations_by_id ON reservations (reservation_id)",
-        f"CREATE INDEX reservations_held ON reservations (expires_at, reservation_id) WHERE {_IS_HELD}",
-        "CREATE INDEX reservations_closed ON reservations (closed_at) WHERE closed_at IS NOT NULL",
-        """
-        CREATE TABLE served (
-            record_id TEXT NOT NULL,
-            fingerprint TEXT NOT NULL,
-            answer TEXT NOT NULL, -- JSON
-            served_at TEXT NOT NULL,
-            expires_at TEXT NOT NULL
-        )
-        """,
-        "CREATE UNIQUE INDEX served_by_id ON served (record_id)",
-        "CREATE INDEX served_by_expiry ON served (expires_at)",
-    ),
-)
-
-_COLUMNS: Final = (
-    "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
-    "quantity, reserved, seq"
-)
-_SELECT: Final = f"SELECT {_COLUMNS} FROM items"
-_INSERT: Final = (
-    f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (item_id, sku) DO NOTHING"
-)
-
-_MOVEMENT_COLUMNS: Final = (
-    "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
-    "recorded_at"
-)
-_INSERT_MOVEMENT: Final = f"INSERT INTO movements ({_MOVEMENT_COLUMNS}, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_MOVEMENTS: Final = (
-    f"SELECT {_MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? AND seq < ?"
-    " ORDER BY seq DESC LIMIT ?"
-)
-_FIRST_MOVEMENT: Final = (
-    f"SELECT {_MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? ORDER BY seq LIMIT 1"
-)
-
-_RESERVATION_COLUMNS: Final = (
-    "reservation_id, lines, state, reference, created_at, expires_at, closed_at"
-)
-_INSERT_RESERVATION: Final = (
-    f"INSERT INTO reservations ({_RESERVATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (reservation_id) DO NOTHING"
-)
-_UPDATE_RESERVATION: Final = (
-    f"UPDATE reservations SET ({_RESERVATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?)"
-    " WHERE reservation_id = ? AND state = ? AND expires_at = ?"
-)
-_RESERVATION: Final = f"SELECT {_RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
-_HELD: Final = (
-    f"SELECT {_RESERVATION_COLUMNS} FROM reservations INDEXED BY reservations_held"
-    f" WHERE {_IS_HELD} AND (expires_at, reservation_id) > (?, ?) AND expires_at <= ?"
-    " ORDER BY expires_at, reservation_id LIMIT ?"
-)
-
-_SERVED_COLUMNS: Final = "record_id, fingerprint, answer, served_at, expires_at"
-# The condition and the write in one: a record that still counts is left as it is, and no row is changed.
-_SERVE: Final = (
-    f"INSERT INTO served ({_SERVED_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
-    " SET fingerprint = excluded.fingerprint, answer = excluded.answer, served_at = excluded.served_at,"
-    " expires_at = excluded.expires_at WHERE expires_at <= excluded.served_at"
-)
-_SERVED: Final = f"SELECT {_SERVED_COLUMNS} FROM served WHERE record_id = ?"
-
-_PURGE_SERVED: Final = (
-    "DELETE FROM served WHERE rowid IN (SELECT rowid FROM served WHERE expires_at <= ? LIMIT ?)"
-)
-_PURGE_RESERVATIONS: Final = (
-    "DELETE FROM reservations"
-    " WHERE rowid IN (SELECT rowid FROM reservations WHERE closed_at <= ? LIMIT ?)"
-)
-
-_Row = tuple[Any, ...]
-_Position = tuple[str, ...]
 
 
 class SqliteRepository:
@@ -254,38 +119,38 @@ class SqliteRepository:
     def get_item(self, key: ItemKey) -> Item | None:
         with self._reading() as db:
             row = _row(db, key)
-        return _item(row) if row else None
+        return row_to_item(row) if row else None
 
     def find_item(self, item_id: str) -> Item | None:
         with self._reading() as db:
             row = db.execute(
-                f"{_SELECT} WHERE item_id = ? ORDER BY sku LIMIT 1", (item_id,)
+                f"{SELECT} WHERE item_id = ? ORDER BY sku LIMIT 1", (item_id,)
             ).fetchone()
-        return _item(row) if row else None
+        return row_to_item(row) if row else None
 
     def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
         # One statement per key: SQLite is called, not asked over a wire, so there is no round trip to save.
         with self._reading() as db:
             rows = [_row(db, key) for key in dict.fromkeys(keys)]
-        return tuple(_item(row) for row in rows if row)
+        return tuple(row_to_item(row) for row in rows if row)
 
     def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
-        walk = _Walk.of(wanted)
+        walk = Walk.of(wanted)
         after = walk.start if page.cursor is None else cursors.decode_item(wanted, page.cursor)
         with self._reading() as db:
             rows, last = walk.page(db, after, page.size)
         return Page(
-            items=tuple(_readable(rows)),
+            items=tuple(readable_items(rows)),
             next_cursor=cursors.encode(cursors.fingerprint(wanted), last) if last else None,
         )
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
         before = (
-            _BEYOND_EVERY_SEQ if page.cursor is None else cursors.decode_movement(key, page.cursor)
+            BEYOND_EVERY_SEQ if page.cursor is None else cursors.decode_movement(key, page.cursor)
         )
         with self._reading() as db:
-            rows = db.execute(_MOVEMENTS, (key.item_id, key.sku, before, page.size)).fetchall()
-        movements = tuple(_movement(row) for row in rows)
+            rows = db.execute(MOVEMENTS, (key.item_id, key.sku, before, page.size)).fetchall()
+        movements = tuple(row_to_movement(row) for row in rows)
         full = len(movements) == page.size
         return Page(
             items=movements,
@@ -294,23 +159,23 @@ class SqliteRepository:
 
     def first_movement(self, key: ItemKey) -> Movement | None:
         with self._reading() as db:
-            row = db.execute(_FIRST_MOVEMENT, (key.item_id, key.sku)).fetchone()
-        return _movement(row) if row else None
+            row = db.execute(FIRST_MOVEMENT, (key.item_id, key.sku)).fetchone()
+        return row_to_movement(row) if row else None
 
     def get_reservation(self, reservation_id: str) -> Reservation | None:
         with self._reading() as db:
-            row = db.execute(_RESERVATION, (reservation_id,)).fetchone()
-        return _reservation(row) if row else None
+            row = db.execute(RESERVATION, (reservation_id,)).fetchone()
+        return row_to_reservation(row) if row else None
 
     def held_reservations(
         self, page: PageRequest, *, due_by: Timestamp | None
     ) -> Page[Reservation]:
         after = ("", "") if page.cursor is None else cursors.decode_reservation(page.cursor)
-        until = _BEYOND_EVERY_TIME if due_by is None else due_by
+        until = BEYOND_EVERY_TIME if due_by is None else due_by
         with self._reading() as db:
             # One more than asked tells whether there is a next page.
-            rows = db.execute(_HELD, (*after, until, page.size + 1)).fetchall()
-        reservations = tuple(_reservation(row) for row in rows[: page.size])
+            rows = db.execute(HELD, (*after, until, page.size + 1)).fetchall()
+        reservations = tuple(row_to_reservation(row) for row in rows[: page.size])
         more = len(rows) > page.size
         return Page(
             items=reservations,
@@ -319,13 +184,11 @@ class SqliteRepository:
 
     def get_served(self, record_id: str) -> ServedRecord | None:
         with self._reading() as db:
-            row = db.execute(_SERVED, (record_id,)).fetchone()
-        return _served(row) if row else None
+            row = db.execute(SERVED, (record_id,)).fetchone()
+        return row_to_served(row) if row else None
 
     def purge(self, at: Timestamp) -> int:
-        return self._purge(_PURGE_SERVED, at) + self._purge(
-            _PURGE_RESERVATIONS, forgotten_before(at)
-        )
+        return self._purge(PURGE_SERVED, at) + self._purge(PURGE_RESERVATIONS, forgotten_before(at))
 
     def _purge(self, sql: str, until: Timestamp) -> int:
         deleted = 0
@@ -458,124 +321,20 @@ class _Thread(local):
     is_alone = False
 
 
-@frozen
-class _Walk:
-    """
-    One list as SQL: an index, the condition that selects a stretch of it, and the conditions that its rows must pass besides.
-
-    The index is named, not left to the planner: no statistics and no version of SQLite then turn a walk into a scan.
-    """
-
-    index: str
-    position: tuple[str, ...]
-    stretch: str
-    residual: str
-    values: dict[str, Any]
-
-    @classmethod
-    def of(cls, wanted: ItemFilter) -> Self:
-        index, position = _INDEXES[wanted.index]
-        conditions = {
-            name: condition for name, condition in _CONDITIONS.items() if getattr(wanted, name)
-        }
-        return cls(
-            index=index,
-            position=position,
-            stretch=conditions.pop(wanted.index, "TRUE"),
-            residual=" AND ".join(conditions.values()),
-            values=attrs.asdict(wanted),
-        )
-
-    @property
-    def start(self) -> _Position:
-        """A place before every row: no part of a key is empty."""
-        return ("",) * len(self.position)
-
-    def page(
-        self, db: sqlite3.Connection, after: _Position, size: int
-    ) -> tuple[list[_Row], _Position | None]:
-        """Return up to *size* rows from *after* on, and where the next page starts, if there is one."""
-        rows: list[_Row] = []
-        for _ in range(_MAX_WINDOWS):
-            end = self._window_end(db, after) if self.residual else None
-            # One more than asked tells whether there is a next page.
-            rows += self._rows(db, after, end, limit=size + 1 - len(rows))
-            if len(rows) > size:
-                return rows[:size], self._position_of(rows[size - 1])
-            if end is None:
-                return rows, None
-            after = end
-        return rows, after
-
-    def _window_end(self, db: sqlite3.Connection, after: _Position) -> _Position | None:
-        """Return the place `_WINDOW` rows further on, or None where the stretch ends before."""
-        sql = f"{self._select(', '.join(self.position))} LIMIT 1 OFFSET {_WINDOW - 1}"
-        found: _Position | None = db.execute(sql, self._parameters(after)).fetchone()
-        return found
-
-    def _rows(
-        self, db: sqlite3.Connection, after: _Position, end: _Position | None, *, limit: int
-    ) -> list[_Row]:
-        # The end was looked up before: what comes or goes in between cannot make this window skip a row.
-        conditions = [self.residual] if self.residual else []
-        if end:
-            conditions.append(f"({', '.join(self.position)}) <= ({_places('end', end)})")
-        sql = f"{self._select(_COLUMNS, *conditions)} LIMIT {limit:d}"
-        return db.execute(sql, self._parameters(after, end or ())).fetchall()
-
-    def _select(self, columns: str, *conditions: str) -> str:
-        position = ", ".join(self.position)
-        after = f"({position}) > ({_places('after', self.position)})"
-        where = " AND ".join((self.stretch, after, *conditions))
-        return (
-            f"SELECT {columns} FROM items INDEXED BY {self.index} WHERE {where} ORDER BY {position}"
-        )
-
-    def _parameters(self, after: _Position, end: _Position = ()) -> dict[str, Any]:
-        places = {f"after_{place}": part for place, part in enumerate(after)}
-        places |= {f"end_{place}": part for place, part in enumerate(end)}
-        return self.values | places
-
-    def _position_of(self, row: _Row) -> _Position:
-        by_name = dict(zip(_COLUMNS.split(", "), row, strict=True))
-        return tuple(by_name[column] for column in self.position)
-
-
-_INDEXES: Final[dict[Index, tuple[str, tuple[str, ...]]]] = {
-    "sku": ("items_by_sku", ("item_id", "sku")),
-    "low_stock": ("items_low", ("item_id", "sku")),
-    "category": ("items_by_category", ("updated_at", "item_id", "sku")),
-    "status": ("items_by_status", ("item_id", "sku")),
-    "item_id": ("items_by_id", ("item_id", "sku")),
-}
-
-_CONDITIONS: Final = {
-    "sku": "sku = :sku",
-    "low_stock": _IS_LOW,
-    "category": "category = :category",
-    "status": "status = :status",
-    "location": "location = :location",
-}
-
-
-def _places(name: str, position: tuple[str, ...]) -> str:
-    return ", ".join(f":{name}_{place}" for place in range(len(position)))
-
-
-def _row(db: sqlite3.Connection, key: ItemKey) -> _Row | None:
-    sql = f"{_SELECT} WHERE item_id = ? AND sku = ?"
-    row: _Row | None = db.execute(sql, (key.item_id, key.sku)).fetchone()
+def _row(db: sqlite3.Connection, key: ItemKey) -> Row | None:
+    sql = f"{SELECT} WHERE item_id = ? AND sku = ?"
+    row: Row | None = db.execute(sql, (key.item_id, key.sku)).fetchone()
     return row
 
 
 def _current(db: sqlite3.Connection, key: ItemKey) -> Item | None:
     row = _row(db, key)
-    return _item(row) if row else None
+    return row_to_item(row) if row else None
 
 
 def _store(db: sqlite3.Connection, write: ItemWrite) -> None:
     if write.before is None:
-        cursor = db.execute(_INSERT, tuple(_columns(write.after).values()))
+        cursor = db.execute(INSERT, tuple(item_to_columns(write.after).values()))
     else:
         cursor = _update(db, write.before, write.after)
     if cursor.rowcount != 1:
@@ -583,11 +342,11 @@ def _store(db: sqlite3.Connection, write: ItemWrite) -> None:
 
 
 def _update(db: sqlite3.Connection, before: Item, after: Item) -> sqlite3.Cursor:
-    old = _columns(before)
+    old = item_to_columns(before)
     # Only what differs: naming a column costs an update of every index that has it.
     new = {
         name: value
-        for name, value in _columns(after).items()
+        for name, value in item_to_columns(after).items()
         if value != old[name] or name in ("version", "seq")
     }
     assignments = ", ".join(f"{name} = ?" for name in new)
@@ -603,144 +362,30 @@ def _update(db: sqlite3.Connection, before: Item, after: Item) -> sqlite3.Cursor
     )
 
 
-def _columns(item: Item) -> dict[str, Any]:
-    """Return the row of *item*, in the order of `_COLUMNS`."""
-    return {
-        "item_id": item.item_id,
-        "sku": item.sku,
-        "name": item.name,
-        "description": item.description,
-        "category": item.category,
-        "price": str(item.price),
-        "status": item.status,
-        "location": item.location,
-        "reorder_point": item.reorder_point,
-        "version": item.version,
-        "created_at": item.created_at,
-        "updated_at": item.updated_at,
-        "quantity": item.level.on_hand,
-        "reserved": item.level.reserved,
-        "seq": item.level.seq,
-    }
-
-
-def _item(row: _Row) -> Item:
-    item_id, sku, name, description, category, price, status, location = row[:8]
-    reorder_point, version, created_at, updated_at, quantity, reserved, seq = row[8:]
-    try:
-        return Item(
-            key=ItemKey(item_id=item_id, sku=sku),
-            name=name,
-            description=description,
-            category=category,
-            price=Decimal(price),
-            status=status,
-            location=location,
-            reorder_point=reorder_point,
-            version=version,
-            created_at=Timestamp(created_at),
-            updated_at=Timestamp(updated_at),
-            level=StockLevel(on_hand=quantity, reserved=reserved, seq=seq),
-        )
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise UnreadableItemError(item_id, sku, str(error)) from error
-
-
-def _readable(rows: Iterable[_Row]) -> Iterator[Item]:
-    for row in rows:
-        try:
-            yield _item(row)
-        except UnreadableItemError as error:
-            _logger.warning(
-                "Left out of a list: %r, SKU %r: %s", error.item_id, error.sku, error.why
-            )
-
-
 def _append(db: sqlite3.Connection, change: Change) -> None:
-    rows = [_movement_row(movement, change.write_id) for movement in change.movements]
+    rows = [movement_to_row(movement, change.write_id) for movement in change.movements]
     try:
-        db.executemany(_INSERT_MOVEMENT, rows)
+        db.executemany(INSERT_MOVEMENT, rows)
     except sqlite3.IntegrityError as error:
         # The place in the item's history is taken: what was decided on is not the latest.
         raise StaleReadError from error
 
 
-def _movement_row(movement: Movement, write_id: str) -> _Row:
-    return (
-        *(movement.key.item_id, movement.key.sku, movement.seq, movement.kind),
-        *(movement.delta_on_hand, movement.delta_reserved, movement.on_hand, movement.reserved),
-        *(movement.reason, movement.reference, movement.recorded_at, write_id),
-    )
-
-
-def _movement(row: _Row) -> Movement:
-    item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved = row[:8]
-    reason, reference, recorded_at = row[8:]
-    return Movement(
-        key=ItemKey(item_id=item_id, sku=sku),
-        seq=seq,
-        kind=MovementKind(kind),
-        delta_on_hand=delta_on_hand,
-        delta_reserved=delta_reserved,
-        on_hand=on_hand,
-        reserved=reserved,
-        reason=reason,
-        reference=reference,
-        recorded_at=Timestamp(recorded_at),
-    )
-
-
 def _store_reservation(db: sqlite3.Connection, write: ReservationWrite) -> None:
-    row = _reservation_row(write.after)
+    row = reservation_to_row(write.after)
     if write.before is None:
-        cursor = db.execute(_INSERT_RESERVATION, row)
+        cursor = db.execute(INSERT_RESERVATION, row)
     else:
         before = write.before
         condition = (before.reservation_id, before.state, before.expires_at)
-        cursor = db.execute(_UPDATE_RESERVATION, (*row, *condition))
+        cursor = db.execute(UPDATE_RESERVATION, (*row, *condition))
     if cursor.rowcount != 1:
         raise StaleReadError
 
 
-def _reservation_row(reservation: Reservation) -> _Row:
-    lines = [[line.key.item_id, line.key.sku, line.quantity] for line in reservation.lines]
-    return (
-        *(reservation.reservation_id, json.dumps(lines, ensure_ascii=False), reservation.state),
-        *(reservation.reference, reservation.created_at, reservation.expires_at),
-        reservation.closed_at,
-    )
-
-
-def _reservation(row: _Row) -> Reservation:
-    reservation_id, lines, state, reference, created_at, expires_at, closed_at = row
-    return Reservation(
-        reservation_id=reservation_id,
-        lines=tuple(
-            ReservationLine(key=ItemKey(item_id=item_id, sku=sku), quantity=quantity)
-            for item_id, sku, quantity in json.loads(lines)
-        ),
-        state=ReservationState(state),
-        reference=reference,
-        created_at=Timestamp(created_at),
-        expires_at=Timestamp(expires_at),
-        closed_at=None if closed_at is None else Timestamp(closed_at),
-    )
-
-
 def _serve(db: sqlite3.Connection, served: ServedRecord) -> None:
-    if db.execute(_SERVE, attrs.astuple(served)).rowcount != 1:
+    if db.execute(SERVE, attrs.astuple(served)).rowcount != 1:
         raise AlreadyServedError
-
-
-def _served(row: _Row) -> ServedRecord:
-    record_id, fingerprint, answer, served_at, expires_at = row
-    return ServedRecord(
-        record_id=record_id,
-        fingerprint=fingerprint,
-        answer=answer,
-        served_at=Timestamp(served_at),
-        expires_at=Timestamp(expires_at),
-    )
 
 
 @contextmanager

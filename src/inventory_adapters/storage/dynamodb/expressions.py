@@ -1,0 +1,168 @@
+"""Expressions of a request: conditions on a row, and updates of it."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from inventory.items import Item
+from inventory_adapters.storage.dynamodb.rows import DEFAULTS, Row, Value, number, text, value_of
+
+__all__ = ["Expression"]
+
+
+class Expression:
+    """
+    The names and values of the expressions of one request, put together as the expressions are written.
+
+    Every attribute is named by a placeholder, because `name`, `status` and `location` are words of DynamoDB's own.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, Value] = {}
+
+    def name(self, attribute: str) -> str:
+        """Return the placeholder of an attribute."""
+        placeholder = f"#{attribute}"
+        self._names[placeholder] = attribute
+        return placeholder
+
+    def value(self, value: Value) -> str:
+        """Return a placeholder for a value."""
+        placeholder = f":{len(self._values)}"
+        self._values[placeholder] = value
+        return placeholder
+
+    def equals(self, attribute: str, value: Value) -> str:
+        """Return the condition that an attribute is stored with a value."""
+        return f"{self.name(attribute)} = {self.value(value)}"
+
+    def means(self, attribute: str, value: str | int) -> str:
+        """Return the condition that an attribute is read as a value, which a missing one may be."""
+        name = self.name(attribute)
+        equal = self.equals(attribute, value_of(value))
+        if attribute in _COUNTERS and value == 0:
+            return f"(attribute_not_exists({name}) OR {equal})"
+        if DEFAULTS.get(attribute) == value:
+            null = self.value(text("NULL"))
+            return f"(attribute_not_exists({name}) OR attribute_type({name}, {null}) OR {equal})"
+        return equal
+
+    def level_and_version(self, item: Item) -> str:
+        """Return the condition that level and version are still those of *item*."""
+        level = item.level
+        return _all(
+            [
+                self.means("quantity", level.on_hand),
+                self.means("reserved", level.reserved),
+                self.means("seq", level.seq),
+                self.means("version", item.version),
+            ]
+        )
+
+    def readable(self) -> str:
+        """
+        Return the condition that the row exists and is an item.
+
+        One thing no condition can see: whether a number is whole, or a text a price.
+        """
+        self._names |= _READABLE_NAMES
+        self._values |= _READABLE_VALUES
+        return _READABLE
+
+    def version_in(self, versions: Iterable[int]) -> str:
+        """Return the condition that the version is one of *versions*."""
+        return _any(self.means("version", version) for version in sorted(versions))
+
+    def tag_in(self, tags: Iterable[tuple[int, int]]) -> str:
+        """Return the condition that version and seq are together one of *tags*."""
+        return _any(
+            f"{self.means('version', version)} AND {self.means('seq', seq)}"
+            for version, seq in sorted(tags)
+        )
+
+    def signature(self, write_id: str) -> list[str]:
+        """Return the assignments by which `carries` recognises this write, also when one other came after it."""
+        last, none = self.name("last_write"), self.value({"NULL": True})
+        return [
+            f"{self.name('prior_write')} = if_not_exists({last}, {none})",
+            f"{last} = {self.value(text(write_id))}",
+        ]
+
+    def unsigned(self, write_id: str) -> str:
+        """Return the condition that this write has not reached the row yet."""
+        write = self.value(text(write_id))
+        return f"{self.name('last_write')} <> {write} AND {self.name('prior_write')} <> {write}"
+
+    def update(self, before: Row, after: Row, signature: str | None) -> str:
+        """Return the update that turns *before* into *after*, and leaves alone what is in neither or the same in both."""
+        changed = [name for name, value in after.items() if before.get(name) != value]
+        assignments = [f"{self.name(name)} = {self.value(after[name])}" for name in changed]
+        if signature is not None:
+            assignments += self.signature(signature)
+        removed = [self.name(name) for name in before if name not in after]
+        clauses = {"SET": assignments, "REMOVE": removed}
+        return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
+
+    def arguments(self, **expressions: str) -> dict[str, Any]:
+        """Return *expressions* with their names and values, as a request has them."""
+        arguments: dict[str, Any] = dict(expressions)
+        # DynamoDB refuses maps that are empty.
+        if self._names:
+            arguments["ExpressionAttributeNames"] = self._names
+        if self._values:
+            arguments["ExpressionAttributeValues"] = self._values
+        return arguments
+
+
+def _all(conditions: Iterable[str]) -> str:
+    return " AND ".join(conditions)
+
+
+def _any(conditions: Iterable[str]) -> str:
+    first, *others = conditions
+    # DynamoDB refuses parentheses that change nothing.
+    return f"({' OR '.join((first, *others))})" if others else first
+
+
+_COUNTERS: Final = ("reserved", "seq", "version")
+_REQUIRED_TEXTS: Final = ("name", "category", "created_at", "updated_at")
+_READABLE_NAMES: Final = {
+    f"#{attribute}": attribute
+    for attribute in (
+        *("quantity", "price", "reorder_point"),
+        *_REQUIRED_TEXTS,
+        *_COUNTERS,
+        *DEFAULTS,
+    )
+}
+_READABLE_VALUES: Final = {
+    ":S": text("S"),
+    ":N": text("N"),
+    ":NULL": text("NULL"),
+    ":zero": number(0),
+}
+
+
+def _typed(attribute: str, *types: str) -> str:
+    return _any(
+        f"attribute_not_exists(#{attribute})"
+        if type_ == ""
+        else f"attribute_type(#{attribute}, :{type_})"
+        for type_ in types
+    )
+
+
+# What `row_to_item` accepts, in DynamoDB's words. Types come first: some stand-ins for it cannot compare unlike ones.
+_READABLE: Final = _all(
+    [
+        _typed("quantity", "N"),
+        *(_typed(attribute, "S") for attribute in _REQUIRED_TEXTS),
+        *(_typed(attribute, "", "S", "NULL") for attribute in DEFAULTS),
+        *(_typed(attribute, "", "N") for attribute in _COUNTERS),
+        _typed("price", "", "N", "S", "NULL"),
+        _typed("reorder_point", "", "N", "NULL"),
+        "#quantity >= :zero",
+        "(attribute_not_exists(#reserved) OR #reserved BETWEEN :zero AND #quantity)",
+        *(f"(attribute_not_exists(#{it}) OR #{it} >= :zero)" for it in ("seq", "version")),
+    ]
+)

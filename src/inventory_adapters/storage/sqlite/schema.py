@@ -1,0 +1,175 @@
+"""The file as SQL: tables, indexes, migrations, and the statements that read and write them."""
+# ruff: noqa: S608 - the SQL is put together from the constants of this module; every value is a parameter.
+
+from typing import Final
+
+__all__ = [
+    "APPLICATION_ID",
+    "BEYOND_EVERY_SEQ",
+    "BEYOND_EVERY_TIME",
+    "COLUMNS",
+    "FIRST_MOVEMENT",
+    "HELD",
+    "INSERT",
+    "INSERT_MOVEMENT",
+    "INSERT_RESERVATION",
+    "IS_HELD",
+    "IS_LOW",
+    "MIGRATIONS",
+    "MOVEMENTS",
+    "MOVEMENT_COLUMNS",
+    "PURGE_RESERVATIONS",
+    "PURGE_SERVED",
+    "RESERVATION",
+    "RESERVATION_COLUMNS",
+    "SELECT",
+    "SERVE",
+    "SERVED",
+    "SERVED_COLUMNS",
+    "UPDATE_RESERVATION",
+]
+
+# "tapi" in ASCII. It tells our files from those of others, also to file(1).
+APPLICATION_ID: Final = 0x74617069
+
+# Greater than every seq: where a walk from the newest movement starts.
+BEYOND_EVERY_SEQ: Final = 2**63 - 1
+
+# Sorts after every time: where a walk of all that is held ends.
+BEYOND_EVERY_TIME: Final = "~"
+
+# SQLite turns `quantity - reserved <= reorder_point` around and then no longer knows it for the condition of the index.
+IS_LOW: Final = "reorder_point >= quantity - reserved"
+IS_HELD: Final = "state = 'held'"
+
+# Each is applied once, in one transaction, and counted in user_version. Never edit one that was released; append.
+# Text compares as BINARY, the default: byte by byte in UTF-8, which is the order of code points that `ItemFilter.position` has.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE items (
+            item_id TEXT NOT NULL,
+            sku TEXT NOT NULL,
+            name TEXT NOT NULL,
+            description TEXT NOT NULL,
+            category TEXT NOT NULL,
+            price TEXT NOT NULL, -- exact decimal
+            status TEXT NOT NULL,
+            location TEXT NOT NULL,
+            reorder_point INTEGER,
+            version INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            quantity INTEGER NOT NULL,
+            reserved INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            CHECK (0 <= reserved AND reserved <= quantity)
+        )
+        """,
+        "CREATE UNIQUE INDEX items_by_id ON items (item_id, sku)",
+        "CREATE INDEX items_by_sku ON items (sku, item_id)",
+        "CREATE INDEX items_by_category ON items (category, updated_at, item_id, sku)",
+        "CREATE INDEX items_by_status ON items (status, item_id, sku)",
+        f"CREATE INDEX items_low ON items (item_id, sku) WHERE {IS_LOW}",
+        """
+        CREATE TABLE movements (
+            item_id TEXT NOT NULL,
+            sku TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            delta_on_hand INTEGER NOT NULL,
+            delta_reserved INTEGER NOT NULL,
+            on_hand INTEGER NOT NULL,
+            reserved INTEGER NOT NULL,
+            reason TEXT,
+            reference TEXT,
+            recorded_at TEXT NOT NULL,
+            write_id TEXT NOT NULL,
+            PRIMARY KEY (item_id, sku, seq)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE reservations (
+            reservation_id TEXT NOT NULL,
+            lines TEXT NOT NULL, -- JSON: [[item_id, sku, quantity], ...]
+            state TEXT NOT NULL,
+            reference TEXT,
+            created_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            closed_at TEXT
+        )
+        """,
+        "CREATE UNIQUE INDEX reservations_by_id ON reservations (reservation_id)",
+        f"CREATE INDEX reservations_held ON reservations (expires_at, reservation_id) WHERE {IS_HELD}",
+        "CREATE INDEX reservations_closed ON reservations (closed_at) WHERE closed_at IS NOT NULL",
+        """
+        CREATE TABLE served (
+            record_id TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            answer TEXT NOT NULL, -- JSON
+            served_at TEXT NOT NULL,
+            expires_at TEXT NOT NULL
+        )
+        """,
+        "CREATE UNIQUE INDEX served_by_id ON served (record_id)",
+        "CREATE INDEX served_by_expiry ON served (expires_at)",
+    ),
+)
+
+COLUMNS: Final = (
+    "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
+    "quantity, reserved, seq"
+)
+SELECT: Final = f"SELECT {COLUMNS} FROM items"
+INSERT: Final = (
+    f"INSERT INTO items ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (item_id, sku) DO NOTHING"
+)
+
+MOVEMENT_COLUMNS: Final = (
+    "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
+    "recorded_at"
+)
+INSERT_MOVEMENT: Final = f"INSERT INTO movements ({MOVEMENT_COLUMNS}, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+MOVEMENTS: Final = (
+    f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? AND seq < ?"
+    " ORDER BY seq DESC LIMIT ?"
+)
+FIRST_MOVEMENT: Final = (
+    f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? ORDER BY seq LIMIT 1"
+)
+
+RESERVATION_COLUMNS: Final = (
+    "reservation_id, lines, state, reference, created_at, expires_at, closed_at"
+)
+INSERT_RESERVATION: Final = (
+    f"INSERT INTO reservations ({RESERVATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (reservation_id) DO NOTHING"
+)
+UPDATE_RESERVATION: Final = (
+    f"UPDATE reservations SET ({RESERVATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?)"
+    " WHERE reservation_id = ? AND state = ? AND expires_at = ?"
+)
+RESERVATION: Final = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
+HELD: Final = (
+    f"SELECT {RESERVATION_COLUMNS} FROM reservations INDEXED BY reservations_held"
+    f" WHERE {IS_HELD} AND (expires_at, reservation_id) > (?, ?) AND expires_at <= ?"
+    " ORDER BY expires_at, reservation_id LIMIT ?"
+)
+
+SERVED_COLUMNS: Final = "record_id, fingerprint, answer, served_at, expires_at"
+# The condition and the write in one: a record that still counts is left as it is, and no row is changed.
+SERVE: Final = (
+    f"INSERT INTO served ({SERVED_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
+    " SET fingerprint = excluded.fingerprint, answer = excluded.answer, served_at = excluded.served_at,"
+    " expires_at = excluded.expires_at WHERE expires_at <= excluded.served_at"
+)
+SERVED: Final = f"SELECT {SERVED_COLUMNS} FROM served WHERE record_id = ?"
+
+PURGE_SERVED: Final = (
+    "DELETE FROM served WHERE rowid IN (SELECT rowid FROM served WHERE expires_at <= ? LIMIT ?)"
+)
+PURGE_RESERVATIONS: Final = (
+    "DELETE FROM reservations"
+    " WHERE rowid IN (SELECT rowid FROM reservations WHERE closed_at <= ? LIMIT ?)"
+)
