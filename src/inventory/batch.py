@@ -71,7 +71,9 @@ def check_unique(rows: Sequence[Any]) -> None:
     seen: dict[ItemKey, int] = {}
     for index, row in enumerate(rows):
         if isinstance(row, UpdateItem) and seen.setdefault(row.key, index) != index:
-            raise DuplicateRowError(row.key, rows=(seen[row.key], index))
+            raise DuplicateRowError(
+                item_id=row.item_id, sku=row.sku, first_row=seen[row.key], second_row=index
+            )
 
 
 def check_valid(rows: Sequence[Any]) -> None:
@@ -88,7 +90,7 @@ def check_valid(rows: Sequence[Any]) -> None:
         for fault in row.faults
     ]
     if faults:
-        raise ValidationError(faults)
+        raise ValidationError(faults=tuple(faults))
 
 
 def check_none_refused(refused: Mapping[int, InventoryError], *, rows: int) -> None:
@@ -99,4 +101,4 @@ def check_none_refused(refused: Mapping[int, InventoryError], *, rows: int) -> N
         BatchRefusedError: Some were. Where promised units stood in the way, it can be tried again once they are freed.
     """
     if refused:
-        raise BatchRefusedError(refused, rows=rows)
+        raise BatchRefusedError(refused=refused, rows=rows)

@@ -350,7 +350,7 @@ class _BatchRows:
         if isinstance(value, CreateItem | UpdateItem):
             return value
         if not isinstance(value, dict):
-            return ValidationError([Fault("", "must be an object")])
+            return ValidationError(faults=(Fault("", "must be an object"),))
         try:
             if "item_id" in value:
                 return build(UpdateItem, value, allowed=_row_fields(UpdateItem))

@@ -1,9 +1,9 @@
 """
-Everything that can go wrong, in the words of the domain.
+Errors of the domain.
 
 InventoryError
-├── InvalidRequestError             the request is wrong in itself; sending it again cannot help
-│   ├── ValidationError             one or more fields are out of bounds: all of them, at once
+├── InvalidRequestError             the request itself is wrong; sending it again cannot help
+│   ├── ValidationError             one or more fields are out of bounds; reports all of them at once
 │   ├── InvalidCursorError          a page token is malformed, edited, or of another query
 │   ├── SameItemError               a transfer from an item to itself
 │   ├── SkuMismatchError            a transfer between different SKUs
@@ -12,37 +12,35 @@ InventoryError
 ├── NotFoundError
 │   ├── ItemNotFoundError
 │   └── ReservationNotFoundError
-├── ConflictError                   the request is fine, the state of the stock is against it
-│   ├── HeldBackError               units are promised; expiring what is due may help
-│   │   ├── InsufficientStockError  fewer units are available than are asked for
-│   │   ├── BelowReservedError      a count would leave fewer units than are promised
-│   │   └── ItemInUseError          units of the item are promised to a reservation
-│   ├── StaleQuantityError          on-hand is not what whoever counted expected it to be
+├── ConflictError                   the request is valid, but the current state forbids it
+│   ├── HeldBackError               reserved units prevent it; expiring due reservations may help
+│   │   ├── InsufficientStockError  fewer units are available than requested
+│   │   ├── BelowReservedError      a count would leave fewer units than are reserved
+│   │   └── ItemInUseError          units of the item are reserved
+│   ├── StaleQuantityError          on-hand is not the expected quantity
 │   ├── StockLimitError             more units than an item may have
-│   ├── ReservationExpiredError     its time is over
-│   ├── ReservationClosedError      it was committed or released before
-│   ├── BatchRefusedError           a row of an all-or-nothing batch was refused, so all were
+│   ├── ReservationExpiredError     the reservation has expired
+│   ├── ReservationClosedError      the reservation was already committed or released
+│   ├── BatchRefusedError           a row of an all-or-nothing batch was rejected, so all were
 │   └── ContentionError             others kept changing the same item; try again
-├── PreconditionFailedError         the item is no longer what the caller last saw
+├── PreconditionFailedError         the item was modified since the caller read it
 ├── KeyReusedError                  the idempotency key belongs to another request
 └── StorageError
-    ├── UnreadableItemError         what is stored under this key is not an item
+    ├── UnreadableItemError         the stored row could not be read as an item
     ├── StorageThrottledError       storage asks for a slower pace
-    └── StorageUnavailableError     storage did not answer in time; what was sent may or may not have been kept
+    └── StorageUnavailableError     storage did not answer in time; a write may or may not have been applied
 
-StaleReadError and AlreadyServedError stand outside the tree: a repository raises them, `Inventory` answers them, and they never
+StaleReadError and AlreadyServedError are outside the tree: a repository raises them, `Inventory` handles them, and they never
 reach a caller.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from inventory.items import Item, ItemKey
+    from inventory.items import Item
 
 __all__ = [
     "AlreadyServedError",
@@ -81,93 +79,116 @@ __all__ = [
 
 @frozen
 class Fault:
-    """What is wrong with one field of a request: ``Fault("quantity", "must be a whole number from 0 to 1000000000")``."""
+    """One invalid field of a request: ``Fault("quantity", "must be a whole number from 0 to 1000000000")``."""
 
     field: str
     message: str
 
 
+@dataclass_transform(kw_only_default=True, eq_default=False)
 class InventoryError(Exception):
     """
     Base of all errors that a caller of `Inventory` may see.
 
+    The annotations of a subclass name its facts: keyword arguments of its constructor, and attributes of the error. An error
+    survives `copy`, `pickle` and the HTTP client with its type, message and facts.
+
     Attributes:
-        code: Stable, snake_case, for programs; part of the wire contract. Errors that are raised have one of their own.
-        facts: Numbers and names that a client needs to go on, such as ``{"available": 3, "requested": 5}``.
+        code: Stable, snake_case, for programs; part of the wire contract. Every error that is raised has its own.
+        message: One sentence for people.
+        facts: Values that a client needs to go on, such as ``{"available": 3, "requested": 5}``.
     """
 
     code: ClassVar[str]
+    sentence: ClassVar[str] = ""
 
-    def __init__(self, message: str, **facts: int | str | None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.facts = facts
+    message: str
+    facts: dict[str, Any]
+
+    def __init__(self, message: str | None = None, /, **facts: Any) -> None:
+        self.facts = {name: fact for name, fact in facts.items() if fact is not None}
+        vars(self).update(self.facts)
+        self.message = self._sentence() if message is None else message
+        super().__init__(self.message)
+
+    def _sentence(self) -> str:
+        return self.sentence.format_map(self.facts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.facts), vars(self)
+
+
+def _rebuild(kind: type[InventoryError], message: str, facts: dict[str, Any]) -> InventoryError:
+    return kind(message, **facts)
+
+
+def _units(count: int) -> str:
+    return "1 unit" if count == 1 else f"{count} units"
 
 
 class InvalidRequestError(InventoryError):
-    """The request is wrong in itself."""
+    """The request itself is wrong."""
 
 
 class ValidationError(InvalidRequestError):
-    """One or more fields are missing, unknown, of the wrong type or out of bounds."""
+    """
+    One or more fields are missing, unknown, of the wrong type or out of bounds.
+
+    Attributes:
+        faults: What is wrong with each field.
+    """
 
     code = "validation_failed"
+    faults: tuple[Fault, ...]
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("; ".join(f"{fault.field} {fault.message}" for fault in self.faults))
+    def _sentence(self) -> str:
+        return "; ".join(f"{fault.field} {fault.message}" for fault in self.faults)
 
 
 class InvalidCursorError(InvalidRequestError):
     """A page token is malformed, was edited, or belongs to another query."""
 
     code = "invalid_page_token"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The page token is not one that this query gave out; start again without it."
-        )
+    sentence = "Invalid page token for this query. Omit it to start from the first page."
 
 
 class SameItemError(InvalidRequestError):
-    """A transfer goes from one item to another."""
+    """A transfer names the same item twice."""
 
     code = "same_item"
-
-    def __init__(self) -> None:
-        super().__init__("A transfer needs two items; from and to are the same")
+    sentence = "A transfer needs two different items"
 
 
 class SkuMismatchError(InvalidRequestError):
-    """A transfer moves units of one SKU; it does not make one thing into another."""
+    """A transfer is between items of one SKU."""
 
     code = "sku_mismatch"
+    source: str
+    destination: str
 
-    def __init__(self, source: str, destination: str) -> None:
-        super().__init__(
-            f"A transfer is between items of one SKU, not from {source[:128]} to {destination[:128]}"
-        )
+    def _sentence(self) -> str:
+        # A SKU that finds an item may be 1,024 bytes long.
+        return f"Both items of a transfer must have the same SKU: {self.source[:128]}, {self.destination[:128]}"
 
 
 class DuplicateRowError(InvalidRequestError):
-    """A batch names each item once."""
+    """Two rows of a batch name the same item."""
 
     code = "duplicate_row"
-
-    def __init__(self, key: "ItemKey", *, rows: tuple[int, int]) -> None:
-        first, second = rows
-        super().__init__(f"Rows {first} and {second} are the same item; name it once", **_of(key))
+    sentence = "Rows {first_row} and {second_row} name the same item"
+    item_id: str
+    sku: str
+    first_row: int
+    second_row: int
 
 
 class BatchTooLargeError(InvalidRequestError):
-    """A batch has no more rows than fit into one atomic write."""
+    """A batch has more rows than fit into one atomic write."""
 
     code = "batch_too_large"
-
-    def __init__(self, *, rows: int, limit: int) -> None:
-        super().__init__(
-            f"A batch may have {limit} rows at most, not {rows}", rows=rows, limit=limit
-        )
+    sentence = "Too many rows: {rows}, at most {limit}"
+    rows: int
+    limit: int
 
 
 class NotFoundError(InventoryError):
@@ -175,187 +196,161 @@ class NotFoundError(InventoryError):
 
 
 class ItemNotFoundError(NotFoundError):
-    """No item has this id (and SKU)."""
+    """
+    No item has this id (and SKU).
+
+    Attributes:
+        item_id: As requested.
+        sku: As requested; None where only the id was given.
+    """
 
     code = "item_not_found"
-
-    def __init__(self, item_id: str, sku: str | None = None) -> None:
-        self.item_id = item_id
-        self.sku = sku
-        super().__init__("Item not found", item_id=item_id, **({} if sku is None else {"sku": sku}))
+    sentence = "Item not found"
+    item_id: str
+    sku: str | None = None
 
 
 class ReservationNotFoundError(NotFoundError):
-    """No reservation has this id, or it was closed so long ago that its record is gone."""
+    """No reservation has this id, or it was closed so long ago that its record was purged."""
 
     code = "reservation_not_found"
-
-    def __init__(self, reservation_id: str) -> None:
-        super().__init__("Reservation not found", reservation_id=reservation_id)
+    sentence = "Reservation not found"
+    reservation_id: str
 
 
 class ConflictError(InventoryError):
-    """The request is well-formed, but the present state forbids it."""
+    """The request is valid, but the current state forbids it."""
 
 
 class HeldBackError(ConflictError):
     """
-    Units that are promised stand in the way.
+    Reserved units prevent this operation.
 
     Attributes:
-        reserved: How many units of the item are promised.
+        reserved: How many units of the item are reserved.
     """
 
-    def __init__(self, message: str, *, reserved: int, **facts: int | str | None) -> None:
-        self.reserved = reserved
-        super().__init__(message, reserved=reserved, **facts)
+    item_id: str
+    sku: str
+    reserved: int
 
 
 class ItemInUseError(HeldBackError):
-    """The item cannot go while units of it are promised."""
+    """The item cannot be deleted while units of it are reserved."""
 
     code = "item_in_use"
 
-    def __init__(self, key: "ItemKey", *, reserved: int) -> None:
-        super().__init__(
-            f"{reserved} units of this item are reserved; release or commit them first",
-            **_of(key),
-            reserved=reserved,
-        )
+    def _sentence(self) -> str:
+        return f"The item has {_units(self.reserved)} reserved. Release or commit the reservations first."
 
 
 class BelowReservedError(HeldBackError):
-    """An absolute quantity would leave fewer units on hand than are promised."""
+    """An absolute quantity would leave fewer units on hand than are reserved."""
 
     code = "below_reserved"
-
-    def __init__(self, key: "ItemKey", *, requested: int, reserved: int) -> None:
-        super().__init__(
-            f"{reserved} units are reserved, so the quantity cannot be {requested}",
-            **_of(key),
-            requested=requested,
-            reserved=reserved,
-        )
+    sentence = "Quantity below the reserved units: {requested} requested, {reserved} reserved"
+    requested: int
 
 
 class InsufficientStockError(HeldBackError):
-    """Fewer units are available than are asked for."""
+    """Fewer units are available than requested."""
 
     code = "insufficient_stock"
-
-    def __init__(self, key: "ItemKey", *, available: int, requested: int, reserved: int) -> None:
-        super().__init__(
-            f"{requested} units are asked for, but {available} are available",
-            **_of(key),
-            available=available,
-            requested=requested,
-            reserved=reserved,
-        )
+    sentence = "Insufficient stock: {requested} requested, {available} available"
+    available: int
+    requested: int
 
 
 class StaleQuantityError(ConflictError):
-    """On-hand is not what whoever counted expected: somebody moved the stock meanwhile."""
+    """On-hand is not the expected quantity: the stock moved meanwhile."""
 
     code = "stale_quantity"
-
-    def __init__(self, key: "ItemKey", *, expected: int, quantity: int) -> None:
-        super().__init__(
-            f"The quantity is {quantity}, not {expected} as expected; count again",
-            **_of(key),
-            expected_quantity=expected,
-            quantity=quantity,
-        )
+    sentence = "Unexpected quantity: {expected_quantity} expected, {quantity} on hand. Count again."
+    item_id: str
+    sku: str
+    expected_quantity: int
+    quantity: int
 
 
 class StockLimitError(ConflictError):
     """More units would be on hand than an item may have."""
 
     code = "stock_limit_exceeded"
-
-    def __init__(self, key: "ItemKey", *, limit: int, quantity: int, requested: int) -> None:
-        super().__init__(
-            f"An item may have {limit} units at most; {quantity} are there and {requested} would come",
-            **_of(key),
-            limit=limit,
-            quantity=quantity,
-            requested=requested,
-        )
+    sentence = "Too many units: {quantity} on hand, {requested} to add, at most {limit}"
+    item_id: str
+    sku: str
+    limit: int
+    quantity: int
+    requested: int
 
 
 class ReservationExpiredError(ConflictError):
-    """The reservation's time is over, and its units are available to others."""
+    """The reservation has expired, and its units are available again."""
 
     code = "reservation_expired"
-
-    def __init__(self, reservation_id: str, *, expires_at: str) -> None:
-        super().__init__(
-            f"The reservation expired at {expires_at}",
-            reservation_id=reservation_id,
-            expires_at=expires_at,
-        )
+    sentence = "The reservation expired at {expires_at}"
+    reservation_id: str
+    expires_at: str
 
 
 class ReservationClosedError(ConflictError):
-    """The reservation was committed or released before."""
+    """The reservation was already committed or released."""
 
     code = "reservation_closed"
-
-    def __init__(self, reservation_id: str, *, state: str) -> None:
-        super().__init__(
-            f"The reservation has been {state}", reservation_id=reservation_id, state=str(state)
-        )
+    sentence = "The reservation is already {state}"
+    reservation_id: str
+    state: str
 
 
 class BatchRefusedError(ConflictError):
     """
-    A row of an all-or-nothing batch was refused, and so none was applied.
+    A row of an all-or-nothing batch was rejected, so none was applied.
 
     Attributes:
-        refused: The error of each refused row, by the place of the row.
+        refused: The error of each rejected row, by the index of the row.
         rows: How many rows the batch has.
-        reserved: How many promised units stood in the way.
     """
 
     code = "batch_refused"
+    refused: Mapping[int, InventoryError]
+    rows: int
 
-    def __init__(self, refused: "Mapping[int, InventoryError]", *, rows: int) -> None:
-        self.refused = refused
-        self.rows = rows
-        self.reserved = sum(getattr(error, "reserved", 0) for error in refused.values())
-        super().__init__(f"{len(refused)} of {rows} rows were refused; none was applied")
+    @property
+    def reserved(self) -> int:
+        """How many reserved units prevented rows from being applied."""
+        return sum(getattr(error, "reserved", 0) for error in self.refused.values())
+
+    def _sentence(self) -> str:
+        return f"{len(self.refused)} of {self.rows} rows were rejected; none was applied"
 
 
 class ContentionError(ConflictError):
     """Others changed the same items between every read and write; nothing was changed by this request."""
 
     code = "contention"
-
-    def __init__(self) -> None:
-        super().__init__("Others kept changing the same items; nothing was changed, try again")
+    sentence = "Others kept changing the same items. Nothing was changed; try again."
 
 
 class PreconditionFailedError(InventoryError):
-    """The item has moved on since the caller read it."""
+    """
+    The item was modified since the caller read it.
+
+    Attributes:
+        version: The current version of its details.
+        seq: The current number of its movements.
+    """
 
     code = "precondition_failed"
-
-    def __init__(self, *, version: int, seq: int) -> None:
-        self.version = version
-        self.seq = seq
-        super().__init__(
-            "The item has changed since you read it; read it again and decide anew",
-            version=version,
-            seq=seq,
-        )
+    sentence = "The item was modified since you read it. Fetch it again and retry."
+    version: int
+    seq: int
 
 
 class KeyReusedError(InventoryError):
     """The idempotency key was used for another request; the effect of that one stands."""
 
     code = "idempotency_key_reused"
-
-    def __init__(self) -> None:
-        super().__init__("This Idempotency-Key was used for a different request; take a new one")
+    sentence = "This Idempotency-Key was already used with different parameters"
 
 
 class StorageError(InventoryError):
@@ -363,33 +358,40 @@ class StorageError(InventoryError):
 
 
 class UnreadableItemError(StorageError):
-    """The stored row is not of a shape that an item can have; nothing was changed."""
+    """
+    The stored row could not be read as an item; nothing was changed.
+
+    Attributes:
+        item_id: The item.
+        sku: The item.
+        why: What is wrong with the row; for the log.
+    """
 
     code = "unreadable_item"
-
-    def __init__(self, item_id: str, sku: str, why: str) -> None:
-        self.item_id = item_id
-        self.sku = sku
-        self.why = why
-        super().__init__("What is stored under this key cannot be read as an item")
+    sentence = "The stored row could not be read as an item"
+    item_id: str
+    sku: str
+    why: str = ""
 
 
 class StorageThrottledError(StorageError):
     """Storage asks for a slower pace; nothing was changed by this request."""
 
     code = "storage_throttled"
+    sentence = "Storage is busy. Try again in a moment."
 
-    def __init__(self, message: str = "Storage is busy; try again in a moment") -> None:
-        super().__init__(message)
+    def __init__(self, message: str | None = None, /, **facts: Any) -> None:
+        super().__init__(message, **facts)
 
 
 class StorageUnavailableError(StorageError):
-    """Storage did not answer in time. A write that was under way may or may not have been kept."""
+    """Storage did not answer in time. A write may or may not have been applied."""
 
     code = "storage_unavailable"
+    sentence = "Storage did not answer in time. Try again."
 
-    def __init__(self, message: str = "Storage did not answer in time; try again") -> None:
-        super().__init__(message)
+    def __init__(self, message: str | None = None, /, **facts: Any) -> None:
+        super().__init__(message, **facts)
 
 
 class StaleReadError(Exception):
@@ -397,17 +399,13 @@ class StaleReadError(Exception):
     A condition of a write did not hold, and nothing was written.
 
     Attributes:
-        current: The row as it stands, from writes of a single item; None where there is no row.
+        current: The current row, from writes of a single item; None where there is no row.
     """
 
     def __init__(self, current: "Item | None" = None) -> None:
-        super().__init__("something this write was decided on has moved on")
+        super().__init__("the data changed since it was read")
         self.current = current
 
 
 class AlreadyServedError(Exception):
-    """The idempotency key of a change was served before, and nothing was written."""
-
-
-def _of(key: "ItemKey") -> dict[str, str]:
-    return {"item_id": key.item_id, "sku": key.sku}
+    """The idempotency key of a change was already used, and nothing was written."""

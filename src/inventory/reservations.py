@@ -119,9 +119,11 @@ class Reservation:
         """
         state = self.state_at(at)
         if state is ReservationState.EXPIRED:
-            raise ReservationExpiredError(self.reservation_id, expires_at=self.expires_at)
+            raise ReservationExpiredError(
+                reservation_id=self.reservation_id, expires_at=self.expires_at
+            )
         if state is not ReservationState.HELD:
-            raise ReservationClosedError(self.reservation_id, state=state)
+            raise ReservationClosedError(reservation_id=self.reservation_id, state=str(state))
 
     def extended(self, ttl_seconds: int, *, at: Timestamp) -> Self:
         """Return the reservation held until *ttl_seconds* from now: never shorter, and never beyond `LONGEST_SECONDS`."""
@@ -169,7 +171,7 @@ class Reservation:
         moved = []
         for line in self.lines:
             if line.key not in items:
-                raise ItemNotFoundError(line.key.item_id, line.key.sku)
+                raise ItemNotFoundError(item_id=line.key.item_id, sku=line.key.sku)
             moved.append(verb(items[line.key], line.quantity, reference=self.reservation_id, at=at))
         return tuple(moved)
 

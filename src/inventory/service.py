@@ -184,7 +184,7 @@ class Inventory:
         else:
             item = self.repository.get_item(ItemKey(item_id=query.item_id, sku=query.sku))
         if item is None:
-            raise ItemNotFoundError(query.item_id, query.sku)
+            raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
         return item
 
     def update_item(self, command: UpdateItem) -> Item:
@@ -214,7 +214,7 @@ class Inventory:
             return self.repository.edit_item(edit)
         except StaleReadError as stale:
             if stale.current is None:
-                raise ItemNotFoundError(command.item_id, command.sku) from None
+                raise ItemNotFoundError(item_id=command.item_id, sku=command.sku) from None
             raise _moved_on(stale.current) from None
 
     def delete_item(self, command: DeleteItem) -> Item:
@@ -232,9 +232,11 @@ class Inventory:
                 return self.repository.delete_item(command.key, tags=command.if_match.tags)
             except StaleReadError as stale:
                 if stale.current is None:
-                    raise ItemNotFoundError(command.item_id, command.sku) from None
+                    raise ItemNotFoundError(item_id=command.item_id, sku=command.sku) from None
                 _check(command.if_match, stale.current, stock_too=True)
-                raise ItemInUseError(command.key, reserved=stale.current.level.reserved) from None
+                raise ItemInUseError(
+                    item_id=command.item_id, sku=command.sku, reserved=stale.current.level.reserved
+                ) from None
 
         try:
             return delete()
@@ -315,7 +317,12 @@ class Inventory:
             before = self._require(command.key)
             expected, on_hand = command.expected_quantity, before.level.on_hand
             if expected is not None and expected != on_hand:
-                raise StaleQuantityError(command.key, expected=expected, quantity=on_hand)
+                raise StaleQuantityError(
+                    item_id=command.item_id,
+                    sku=command.sku,
+                    expected_quantity=expected,
+                    quantity=on_hand,
+                )
             moved = stock.count(before, command.quantity, reason=command.reason, at=self._now())
             return self._moving([(before, moved)]), _stock_change(moved)
 
@@ -336,7 +343,7 @@ class Inventory:
         if source == destination:
             raise SameItemError
         if source.sku != destination.sku:
-            raise SkuMismatchError(source.sku, destination.sku)
+            raise SkuMismatchError(source=source.sku, destination=destination.sku)
 
         def decide() -> Decision[Transfer]:
             items = self._require_all((source, destination))
@@ -367,7 +374,7 @@ class Inventory:
         item = self.repository.get_item(query.key) if first is None else None
         opening = stock.opening(item, first)
         if opening is None:
-            raise ItemNotFoundError(query.item_id, query.sku)
+            raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
         return Page(items=(*page.items, opening))
 
     # Reservations
@@ -593,7 +600,7 @@ class Inventory:
             elif isinstance(row, UpdateItem):
                 try:
                     if row.key not in existing:
-                        raise ItemNotFoundError(row.item_id, row.sku)
+                        raise ItemNotFoundError(item_id=row.item_id, sku=row.sku)
                     writes[index], moved = self._updated(existing[row.key], row)
                     movements += moved
                 except InventoryError as error:
@@ -697,19 +704,19 @@ class Inventory:
         items = self._items(keys)
         for key in keys:
             if key not in items:
-                raise ItemNotFoundError(key.item_id, key.sku)
+                raise ItemNotFoundError(item_id=key.item_id, sku=key.sku)
         return items
 
     def _require(self, key: ItemKey) -> Item:
         item = self.repository.get_item(key)
         if item is None:
-            raise ItemNotFoundError(key.item_id, key.sku)
+            raise ItemNotFoundError(item_id=key.item_id, sku=key.sku)
         return item
 
     def _require_reservation(self, reservation_id: str) -> Reservation:
         reservation = self.repository.get_reservation(reservation_id)
         if reservation is None:
-            raise ReservationNotFoundError(reservation_id)
+            raise ReservationNotFoundError(reservation_id=reservation_id)
         return reservation
 
     def _now(self) -> Timestamp:

@@ -91,7 +91,11 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
     before = item.level
     if on_hand > 0 and before.on_hand + on_hand > MAX_QUANTITY:
         raise StockLimitError(
-            item.key, limit=MAX_QUANTITY, quantity=before.on_hand, requested=on_hand
+            item_id=item.item_id,
+            sku=item.sku,
+            limit=MAX_QUANTITY,
+            quantity=before.on_hand,
+            requested=on_hand,
         )
     after = StockLevel(
         on_hand=before.on_hand + on_hand,
@@ -115,7 +119,8 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
 def _require_available(item: Item, units: int) -> None:
     if units > item.level.available:
         raise InsufficientStockError(
-            item.key,
+            item_id=item.item_id,
+            sku=item.sku,
             available=item.level.available,
             requested=units,
             reserved=item.level.reserved,
@@ -153,7 +158,9 @@ def count(
         BelowReservedError: More units than *found* are promised.
     """
     if found < item.level.reserved:
-        raise BelowReservedError(item.key, requested=found, reserved=item.level.reserved)
+        raise BelowReservedError(
+            item_id=item.item_id, sku=item.sku, requested=found, reserved=item.level.reserved
+        )
     return _move(item, kind, on_hand=found - item.level.on_hand, reason=reason, at=at)
 
 

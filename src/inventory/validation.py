@@ -386,7 +386,7 @@ def _check_all(self: Any) -> None:
                 if read is not value:
                     object.__setattr__(self, spec.name, read)
     if faults:
-        raise ValidationError(faults)
+        raise ValidationError(faults=tuple(faults))
 
 
 def _inside(wire: str, refused: RefusedError) -> list[Fault]:
@@ -483,4 +483,4 @@ def build(
                 spec.bound.read(values[wire])
             except RefusedError as refused:
                 faults += _inside(wire, refused)
-    raise ValidationError(faults)
+    raise ValidationError(faults=tuple(faults))

@@ -187,7 +187,7 @@ class TestStock:
 
         assert (done.exit_code, done.stdout) == (1, "")
         error, numbers = done.stderr.splitlines()
-        assert error == "Error: 6 units are asked for, but 5 are available"
+        assert error == "Error: Insufficient stock: 6 requested, 5 available"
         assert "available 5" in numbers
         assert mug["item_id"] in numbers
 
@@ -363,7 +363,7 @@ class TestBatch:
 
         assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr.splitlines() == [
-            "Error: 1 of 2 rows were refused; none was applied",
+            "Error: 1 of 2 rows were rejected; none was applied",
             "  row 1: Item not found",
         ]
         assert [row["code"] for row in json.loads(as_json.stdout)["results"]] == [

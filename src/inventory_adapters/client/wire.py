@@ -19,13 +19,11 @@ from inventory.batch import RowResult
 from inventory.errors import (
     BatchRefusedError,
     Fault,
-    HeldBackError,
     InventoryError,
     ItemNotFoundError,
     PreconditionFailedError,
     StorageThrottledError,
     StorageUnavailableError,
-    UnreadableItemError,
     ValidationError,
 )
 from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
@@ -49,8 +47,6 @@ from inventory_adapters.wire import (
 
 __all__ = ["Reply", "Sent", "UnexpectedAnswerError"]
 
-_UNEXPECTED: Final = "unexpected_answer"
-
 
 class UnexpectedAnswerError(InventoryError):
     """
@@ -61,19 +57,11 @@ class UnexpectedAnswerError(InventoryError):
         code: The server's, where it sent one; else ``unexpected_answer``.
     """
 
+    code = "unexpected_answer"
     status: int
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status: int,
-        code: str = _UNEXPECTED,
-        facts: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(message)
-        # Each has the code that it came with, where the errors of the domain have one for the class.
-        vars(self).update(status=status, code=code, facts=facts or {})
+    def __init__(self, message: str, /, *, status: int, **facts: Any) -> None:
+        super().__init__(message, status=status, **facts)
 
 
 # Command → request
@@ -336,12 +324,16 @@ _KINDS: Final[dict[str, type[InventoryError]]] = {
     if isinstance(kind, type) and issubclass(kind, InventoryError) and "code" in vars(kind)
 }
 
-# What errors have as attributes beside their facts, and what these hold where the wire does not tell.
-_ATTRIBUTES: Final[dict[type[InventoryError], dict[str, Any]]] = {
-    HeldBackError: {"reserved": 0},
-    ItemNotFoundError: {"item_id": "", "sku": None},
-    PreconditionFailedError: {"version": 0, "seq": 0},
-    UnreadableItemError: {"item_id": "", "sku": "", "why": ""},
+# The facts that an error cannot do without: those that its class annotates and gives no default.
+_REQUIRED: Final[dict[type[InventoryError], tuple[str, ...]]] = {
+    kind: tuple(
+        name
+        for parent in kind.__mro__
+        if parent is not InventoryError and issubclass(parent, InventoryError)
+        for name in vars(parent).get("__annotations__", {})
+        if not hasattr(kind, name)
+    )
+    for kind in _KINDS.values()
 }
 
 
@@ -359,36 +351,29 @@ def _error(status: int, body: dict[str, Any]) -> InventoryError:
     if kind is None:
         return _by_status(status, said)
     del said["code"]
-    message = str(said.pop("error", ""))
-    attributes: dict[str, Any] = {}
+    message = str(said.pop("error"))
     if kind is ValidationError:
-        details = said.pop("details", [])
-        attributes["faults"] = tuple(Fault(fault["field"], fault["message"]) for fault in details)
+        details = said.pop("details")
+        said["faults"] = tuple(Fault(fault["field"], fault["message"]) for fault in details)
     elif kind is BatchRefusedError:
         results = said.pop("results")
-        attributes |= _refused_rows(results)
-    for parent, untold in _ATTRIBUTES.items():
-        if issubclass(kind, parent):
-            attributes |= {name: said.get(name, default) for name, default in untold.items()}
-    # Past __init__, which would put its own words and facts in place of the server's.
-    made = kind.__new__(kind, message)
-    vars(made).update(attributes, message=message, facts=said)
-    return made
+        said |= {"refused": _refused_rows(results), "rows": len(results)}
+    missing = [name for name in _REQUIRED[kind] if name not in said]
+    if missing:
+        raise KeyError(*missing)
+    return kind(message, **said)
 
 
-def _refused_rows(results: list[dict[str, Any]]) -> dict[str, Any]:
-    refused = {row["index"]: _error_in_row(row) for row in results if row["code"] != "not_applied"}
-    return {
-        "refused": refused,
-        "rows": len(results),
-        "reserved": sum(getattr(error, "reserved", 0) for error in refused.values()),
-    }
+def _refused_rows(results: list[dict[str, Any]]) -> dict[int, InventoryError]:
+    return {row["index"]: _error_in_row(row) for row in results if row["code"] != "not_applied"}
 
 
 def _by_status(status: int, said: dict[str, Any]) -> InventoryError:
     """Return the error for an answer without a code that we know, such as a gateway's own, or a proxy's page."""
     facts = {
-        name: value for name, value in said.items() if name not in ("error", "message", "code")
+        name: value
+        for name, value in said.items()
+        if name not in ("error", "message", "code", "status")
     }
     spoken = said.get("error", said.get("message"))
     message = spoken if isinstance(spoken, str) else f"The server answered {status}"
@@ -396,7 +381,6 @@ def _by_status(status: int, said: dict[str, Any]) -> InventoryError:
         return StorageThrottledError(message)
     if status in _UNANSWERED_STATUSES:
         return StorageUnavailableError(message)
-    code = said.get("code")
-    return UnexpectedAnswerError(
-        message, status=status, code=code if isinstance(code, str) else _UNEXPECTED, facts=facts
-    )
+    if isinstance(said.get("code"), str):
+        facts["code"] = said["code"]
+    return UnexpectedAnswerError(message, status=status, **facts)

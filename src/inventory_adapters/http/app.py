@@ -124,7 +124,7 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
             except UnicodeDecodeError:
                 undecodable.append(Fault(name, "must be percent-encoded UTF-8"))
     if undecodable:
-        raise ValidationError(undecodable)
+        raise ValidationError(faults=tuple(undecodable))
     return build(route.command, sent, elsewhere, allowed=route.sent_fields)
 
 

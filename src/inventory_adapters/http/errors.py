@@ -23,6 +23,9 @@ _STATUS: Final[dict[type[Exception], int]] = {
     errors.StorageError: 500,
 }
 
+# For the log alone.
+_INTERNAL_FACTS: Final = {"why"}
+
 # What is refused before it has become a command, and rows that were not looked at.
 _HTTP_STATUS: Final = {
     "body_required": 400,
@@ -71,7 +74,7 @@ def describe(error: Exception) -> dict[str, Any]:
         return {"error": "Internal server error", "code": "internal_error"}
     body: dict[str, Any] = {"error": error.message, "code": error.code}
     if isinstance(error, InventoryError):
-        body |= error.facts
+        body |= _plain_facts(error)
     if isinstance(error, ValidationError):
         body["details"] = [
             {"field": fault.field, "message": fault.message} for fault in error.faults
@@ -79,6 +82,15 @@ def describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, BatchRefusedError):
         body["results"] = [_refused_row(error, index) for index in range(error.rows)]
     return body
+
+
+def _plain_facts(error: InventoryError) -> dict[str, int | str]:
+    """Return the numbers and names that a client needs; lists are shown in a form of their own."""
+    return {
+        name: fact
+        for name, fact in error.facts.items()
+        if isinstance(fact, int | str) and name not in _INTERNAL_FACTS
+    }
 
 
 def row_to_wire(row: "RowResult") -> dict[str, Any]:

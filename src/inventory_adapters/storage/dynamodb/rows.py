@@ -178,7 +178,7 @@ def _unusual(row: Row) -> Item:
             ),
         )
     except ValueError as error:
-        raise UnreadableItemError(key.item_id, key.sku, str(error)) from error
+        raise UnreadableItemError(item_id=key.item_id, sku=key.sku, why=str(error)) from error
 
 
 def _lacks(row: Row, attribute: str) -> bool:

@@ -77,7 +77,7 @@ def row_to_item(row: Row) -> Item:
             level=StockLevel(on_hand=quantity, reserved=reserved, seq=seq),
         )
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise UnreadableItemError(item_id, sku, str(error)) from error
+        raise UnreadableItemError(item_id=item_id, sku=sku, why=str(error)) from error
 
 
 def readable_items(rows: Iterable[Row]) -> Iterator[Item]:
