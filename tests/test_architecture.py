@@ -16,6 +16,7 @@ ALLOWED = {
     "src/inventory_adapters": {"attrs"},
     "src/inventory_adapters/aws/session.py": {"attrs", "botocore"},
     "src/inventory_adapters/aws/ssm.py": {"attrs", "botocore"},
+    "src/inventory_adapters/records.py": {"cattrs"},
     "src/inventory_adapters/storage": {"attrs"},
     "src/inventory_adapters/storage/dynamodb/repository.py": {"attrs", "botocore"},
     "src/inventory_adapters/storage/dynamodb/calls.py": {"attrs", "botocore"},

@@ -1,0 +1,119 @@
+"""
+Domain values as stored and exported records, with the one cattrs converter.
+
+The converter is strict about types: text is never read as a number, nor a number as text, and an unknown field is an error.
+Import this module where a record is written or read: cattrs takes longer to import than most requests take to answer.
+"""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+from cattrs import Converter, ForbiddenExtraKeysError
+
+from inventory.batch import RowResult
+from inventory.items import Item, Timestamp
+from inventory.reservations import Reservation
+from inventory.service import StockChange, Transfer
+
+__all__ = ["RecordError", "answer_from_text", "answer_to_text", "structure", "unstructure"]
+
+T = TypeVar("T")
+
+
+class RecordError(ValueError):
+    """A stored record could not be read: it is not JSON, or not of the expected shape."""
+
+
+def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
+    def check(value: Any, _kind: Any) -> T:
+        # Not isinstance: a bool is an int to Python.
+        if type(value) is not kind:
+            raise TypeError(f"must be {kind.__name__}, not {type(value).__name__}")
+        return value
+
+    return check
+
+
+def _from_text(kind: Callable[[str], T]) -> Callable[[Any, Any], T]:
+    check = _exactly(str)
+    return lambda value, _: kind(check(value, str))
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    for kind in (bool, int, str):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(Timestamp, _from_text(Timestamp))
+    # Text: JSON has no exact decimal numbers.
+    converter.register_structure_hook(Decimal, _from_text(Decimal))
+    converter.register_unstructure_hook(Decimal, str)
+    return converter
+
+
+_CONVERTER: Final = _converter()
+
+# The results that use cases return for a command with an idempotency key, by the names that records have for them.
+_ANSWERS: Final[dict[str, Any]] = {
+    "item": Item,
+    "stock_change": StockChange,
+    "transfer": Transfer,
+    "reservation": Reservation,
+    "row_results": tuple[RowResult, ...],
+}
+_ANSWER_NAMES: Final = {kind: name for name, kind in _ANSWERS.items()}
+
+
+# What cattrs lets through when a record is not of the expected shape.
+_UNREADABLE: Final = (
+    ArithmeticError,
+    AttributeError,
+    ForbiddenExtraKeysError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+
+def unstructure(value: Any) -> Any:
+    """Return an attrs value as what JSON has: ``{"key": {"item_id": ..., "sku": ...}, "price": "9.90"}``."""
+    return _CONVERTER.unstructure(value)
+
+
+def structure(record: Any, kind: type[T]) -> T:
+    """
+    Return the value of *kind* that `unstructure` made *record* of.
+
+    Raises:
+        RecordError: A field is missing, unknown or of another type.
+    """
+    try:
+        return _CONVERTER.structure(record, kind)
+    except _UNREADABLE as error:
+        raise RecordError(f"not a record of {kind}: {error!r}") from error
+
+
+def answer_to_text(answer: Any) -> str:
+    """Return the answer of an idempotency record as JSON: ``{"type": "item", "value": {...}}``."""
+    kind = tuple[RowResult, ...] if isinstance(answer, tuple) else type(answer)
+    record = {
+        "type": _ANSWER_NAMES[kind],
+        "value": _CONVERTER.unstructure(answer, unstructure_as=kind),
+    }
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+
+def answer_from_text(text: str) -> Any:
+    """
+    Return the answer that `answer_to_text` wrote.
+
+    Raises:
+        RecordError: *text* is not such a record.
+    """
+    try:
+        record = json.loads(text)
+        kind, value = _ANSWERS[record["type"]], record["value"]
+    except (LookupError, TypeError, ValueError) as error:
+        raise RecordError(f"not an answer: {error!r}") from error
+    return structure(value, kind)
