@@ -292,15 +292,17 @@ class InventoryMachine(RuleBasedStateMachine):
         """Read an item, by its whole key or by its id."""
         self.do("get_item", GetItem(item_id=ref["item_id"], sku=ref["sku"] if with_sku else None))
 
-    @rule(ref=a_ref, fields=edits, seen=seen)
-    def update(self, ref, fields, seen):
+    @rule(ref=a_ref, fields=edits, seen=seen, key=idempotency_keys)
+    def update(self, ref, fields, seen, key):
         """Change details, stock, both or nothing, on any condition."""
-        self.do("update_item", UpdateItem(**ref, **fields, if_match=self.if_match(ref, seen)))
+        how = {"if_match": self.if_match(ref, seen), "idempotency_key": key}
+        self.do("update_item", UpdateItem(**ref, **fields, **how))
 
-    @rule(ref=a_ref, seen=seen)
-    def delete(self, ref, seen):
-        """Take an item off the books, on any condition; it is asked for all the same later."""
-        self.do("delete_item", DeleteItem(**ref, if_match=self.if_match(ref, seen)))
+    @rule(ref=a_ref, seen=seen, key=idempotency_keys)
+    def delete(self, ref, seen, key):
+        """Delete an item, on any condition; it is asked for all the same later."""
+        how = {"if_match": self.if_match(ref, seen), "idempotency_key": key}
+        self.do("delete_item", DeleteItem(**ref, **how))
 
     @rule(
         rows=st.lists(
@@ -494,6 +496,10 @@ class InventoryMachine(RuleBasedStateMachine):
         for reservation in open_reservations(inventory):
             for line in reservation["lines"]:
                 promised[line["item_id"], line["sku"]] += line["quantity"]
+        deleted = {*self.keys} - {NOWHERE, *self.model.items}
+        for key in deleted:
+            level = replayed(walked(inventory, "list_movements", whole_ledger(key)))
+            assert (level["on_hand"], level["reserved"]) == (0, 0)
         for item in walked(inventory, "list_items", EVERYTHING):
             key = item["item_id"], item["sku"]
             assert 0 <= item["reserved"] <= item["on_hand"]

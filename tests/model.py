@@ -59,6 +59,7 @@ class Model:
     def __init__(self, clock):
         self.clock = clock
         self.items = {}  # (item_id, sku): row
+        self.births = {}  # (item_id, sku): when the item was created, also once it is gone
         self.ledgers = {}  # (item_id, sku): rows, oldest first
         self.reservations = {}  # reservation_id: row, as it is stored
         self.served = {}  # (key, row of a batch or None): (the command, its answer, the time when it is forgotten)
@@ -87,7 +88,7 @@ class Model:
         return self.items[wanted]
 
     def update_item(self, command):
-        return self.attempt(lambda: self.updated(command))
+        return self.once(command, lambda: self.updated(command))
 
     def delete_item(self, command):
         def delete():
@@ -95,10 +96,11 @@ class Model:
             self.check(command.if_match, row, stock_too=True)
             if row["reserved"]:
                 raise self.held_back(ItemInUseError, row)
+            self.moved(of(command), "delete", -row["on_hand"])
             del self.items[of(command)]
             return row
 
-        return self.attempt(delete)
+        return self.once(command, delete)
 
     def list_items(self, wanted):
         """All pages of it, in no particular order."""
@@ -157,6 +159,7 @@ class Model:
 
     def created(self, command):
         key = (self.new_id(), command.sku)
+        self.births[key] = self.now()
         self.items[key] = {
             **named(key),
             **{name: getattr(command, name) for name in DETAILS},
@@ -239,11 +242,13 @@ class Model:
             "kind": "opening",
             "reason": None,
             "reference": None,
+            "reservation_id": None,
             "delta_on_hand": on_hand,
             "delta_reserved": 0,
             "on_hand": on_hand,
             "reserved": 0,
-            "recorded_at": first["recorded_at"] if ledger else row["created_at"],
+            "recorded_at": self.births[of(query)],
+            "item_created_at": None,
         }
         return [*reversed(ledger), opening]
 
@@ -274,10 +279,12 @@ class Model:
             "kind": kind,
             "reason": None,
             "reference": None,
+            "reservation_id": None,
             **why,
             "delta_on_hand": came,
             "delta_reserved": promised,
             "recorded_at": self.now(),
+            "item_created_at": self.births[key] if after["seq"] == 1 or kind == "delete" else None,
         }
         self.ledgers[key] = [*self.ledgers.get(key, []), movement]
         return {"item": self.items[key], "movement": movement}
@@ -293,8 +300,9 @@ class Model:
             for line in lines:
                 self.require_available(self.found(of_row(line)), line["quantity"])
             name = self.new_id()
+            why = {"reservation_id": name, "reference": command.reference}
             for line in lines:
-                self.moved(of_row(line), "reserve", promised=line["quantity"], reference=name)
+                self.moved(of_row(line), "reserve", promised=line["quantity"], **why)
             self.reservations[name] = {
                 "reservation_id": name,
                 "lines": lines,
@@ -345,10 +353,11 @@ class Model:
 
     def closed(self, row, state):
         kind = {"committed": "commit", "released": "release", "expired": "expire"}[state]
+        why = {name: row[name] for name in ("reservation_id", "reference")}
         for line in row["lines"]:
             units = line["quantity"]
             left = -units if state == "committed" else 0
-            self.moved(of_row(line), kind, left, -units, reference=row["reservation_id"])
+            self.moved(of_row(line), kind, left, -units, **why)
         self.reservations[row["reservation_id"]] = {
             **row,
             "state": state,

@@ -96,7 +96,13 @@ class Correct(MemoryRepository):
 
     def store_items(self, change):
         for write in change.items:
-            self._keep(write.after)
+            if write.after is None:
+                self.delete(write.key)
+            else:
+                self._keep(write.after)
+
+    def delete(self, key):
+        self._drop(key)
 
     def store_movements(self, change):
         for movement in change.movements:
@@ -259,9 +265,9 @@ class EditBringsBackTheDead(Correct):
         super().__init__()
         self.ghosts = {}
 
-    def delete_item(self, key, *, tags=None):
-        self.ghosts[key] = super().delete_item(key, tags=tags)
-        return self.ghosts[key]
+    def delete(self, key):
+        self.ghosts[key] = self._items[key]
+        super().delete(key)
 
     def edit_item(self, edit):
         if edit.key in self.ghosts:
@@ -307,30 +313,71 @@ class RefusalCarriesNothing(Correct):
             raise StaleReadError from None
 
 
-@caught_by("test_an_item_with_reserved_units_stays")
-class DeleteIgnoresReserved(Correct):
-    def delete_item(self, key, *, tags=None):
-        with suppress(StaleReadError):
-            return super().delete_item(key, tags=tags)
-        item = self._items.get(key)
-        if item is None or tags is not None:
-            raise StaleReadError(item)
-        return self._drop(key)
+def deletes_if(stands):
+    """Return a check of items that holds those which are deleted to a rule of its own."""
+
+    def check_items(self, change):
+        for write in change.items:
+            current = self._items.get(write.key)
+            rule = stands if write.after is None else still
+            if not rule(current, write.before):
+                raise StaleReadError
+
+    return check_items
 
 
-@caught_by("test_a_delete_of_another_state_is_refused")
-class DeleteComparesTheVersionAlone(Correct):
-    def delete_item(self, key, *, tags=None):
-        item = self._items.get(key)
-        if item and tags:
-            tags = frozenset((version, item.level.seq) for version, _ in tags)
-        return super().delete_item(key, tags=tags)
+@caught_by("test_a_deletion_of_another_state_is_refused")
+class DeleteForgetsReserved(Correct):
+    check_items = deletes_if(forgets("reserved"))
 
 
-@caught_by("test_a_delete_of_another_state_is_refused")
-class DeleteTakesNoTagsForAnyTag(Correct):
-    def delete_item(self, key, *, tags=None):
-        return super().delete_item(key, tags=tags or None)
+@caught_by("test_a_deletion_of_another_state_is_refused")
+class DeleteForgetsTheSeq(Correct):
+    check_items = deletes_if(forgets("seq"))
+
+
+@caught_by("test_an_edit_between_read_and_deletion_survives")
+class DeleteForgetsTheVersion(Correct):
+    check_items = deletes_if(lambda current, before: current and current.level == before.level)
+
+
+@caught_by("test_an_item_is_deleted_once")
+class DeletesWhatIsGone(Correct):
+    check_items = deletes_if(lambda current, before: current is None or still(current, before))
+
+    def delete(self, key):
+        if key in self._items:
+            super().delete(key)
+
+
+@caught_by("test_a_deleted_item_is_in_no_read_and_no_list")
+class DeletesEverySkuOfAnId(Correct):
+    def delete(self, key):
+        for other in [other for other in self._items if other.item_id == key.item_id]:
+            super().delete(other)
+
+
+@caught_by("test_a_deletion_is_the_last_movement_of_the_ledger")
+class DeletesWithoutAMovement(Correct):
+    def store_movements(self, change):
+        kept = [movement for movement in change.movements if movement.key in self._items]
+        super().store_movements(evolve(change, items=(), movements=()))
+        for movement in kept:
+            self._movements.setdefault(movement.key, {})[movement.seq] = movement
+
+
+@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
+class DeletesBeforeItChecks(Correct):
+    def check(self, change):
+        self.check_items(change)
+        gone = [write for write in change.items if write.after is None]
+        for write in gone:
+            self.delete(write.key)
+        rest = [write for write in change.items if write.after is not None]
+        super().check(evolve(change, items=rest, movements=()))
+        self.check_movements(change)
+        for write in gone:
+            self._keep(write.before)
 
 
 @caught_by("test_a_walk_yields_each_item_once_whatever_the_page_size")
@@ -437,7 +484,9 @@ class LosesLowStockUpdates(Correct):
     def commit(self, change):
         super().commit(change)
         self.low |= {
-            write.key for write in change.items if write.before is None and write.after.is_low
+            write.key
+            for write in change.items
+            if write.before is None and write.after and write.after.is_low
         }
 
     def passing(self, wanted):
@@ -459,8 +508,9 @@ class MovementsCountAsEdits(Correct):
     def commit(self, change):
         super().commit(change)
         for movement in change.movements:
-            item = self._items[movement.key]
-            self._items[movement.key] = evolve(item, updated_at=movement.recorded_at)
+            if movement.key in self._items:
+                item = self._items[movement.key]
+                self._items[movement.key] = evolve(item, updated_at=movement.recorded_at)
 
 
 # The ledger
@@ -471,6 +521,20 @@ class NoReasonIsAnEmptyReason(Correct):
     def first_movement(self, key):
         movement = super().first_movement(key)
         return movement and evolve(movement, reason=movement.reason or "")
+
+
+@caught_by("test_a_movement_comes_back_exactly_as_it_was_stored")
+class ForgetsTheReservationOfAMovement(Correct):
+    def list_movements(self, key, page):
+        found = super().list_movements(key, page)
+        return evolve(found, items=tuple(evolve(it, reservation_id=None) for it in found.items))
+
+
+@caught_by("test_a_movement_comes_back_exactly_as_it_was_stored")
+class ForgetsWhenTheItemWasCreated(Correct):
+    def first_movement(self, key):
+        movement = super().first_movement(key)
+        return movement and evolve(movement, item_created_at=None)
 
 
 @caught_by("test_every_kind_of_movement_can_be_kept")
@@ -543,10 +607,9 @@ class OneLedgerForAllSkusOfAnId(Correct):
 
 @caught_by("test_a_ledger_outlives_its_item")
 class LedgerGoesWithItsItem(Correct):
-    def delete_item(self, key, *, tags=None):
-        item = super().delete_item(key, tags=tags)
+    def delete(self, key):
+        super().delete(key)
         self._movements.pop(key, None)
-        return item
 
 
 @caught_by("test_a_ledger_outlives_its_item")
@@ -1073,6 +1136,16 @@ class OversellsInARace(Correct):
 
     check_items = too_late("check_items")
     check_movements = too_late("check_movements")
+
+
+@caught_by("test_only_one_of_many_racing_deletes_wins")
+@caught_by("test_a_delete_and_a_reservation_do_not_both_win")
+class DeletesInARace(Correct):
+    check_items = too_late("check_items")
+    check_movements = too_late("check_movements")
+
+    def delete(self, key):
+        self._items.pop(key, None)
 
 
 @caught_by("test_a_reservation_is_closed_once")

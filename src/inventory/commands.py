@@ -150,6 +150,7 @@ class UpdateItem:
     location: str | Unset = field(LOCATION, default=UNSET)
     reorder_point: int | Unset | None = field(REORDER_POINT, default=UNSET)
     if_match: IfMatch = field(IF_MATCH, default=ANY_STATE)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
 
     @property
     def key(self) -> ItemKey:
@@ -159,16 +160,17 @@ class UpdateItem:
     @property
     def details(self) -> dict[str, Any]:
         """The given details by name: everything but the stock."""
-        return given(self, but=("item_id", "sku", "quantity", "if_match"))
+        return given(self, but=("item_id", "sku", "quantity", "if_match", "idempotency_key"))
 
 
 @command
 class DeleteItem:
-    """Take an item off the books."""
+    """Delete an item."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
     if_match: IfMatch = field(IF_MATCH, default=ANY_STATE)
+    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
 
     @property
     def key(self) -> ItemKey:
@@ -348,6 +350,10 @@ class _BatchRows:
     @staticmethod
     def _row(value: Any) -> CreateItem | UpdateItem | ValidationError:
         if isinstance(value, CreateItem | UpdateItem):
+            if value.idempotency_key is not None:
+                return ValidationError(
+                    [Fault("idempotency_key", "belongs on the batch, not on a row")]
+                )
             return value
         if not isinstance(value, dict):
             return ValidationError(faults=(Fault("", "must be an object"),))

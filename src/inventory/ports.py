@@ -1,8 +1,8 @@
 """
 What the outside must supply: storage, a clock, ids, limits.
 
-A repository has narrow reads and one atomic write; the two single-item writes beside it exist because one conditional call
-is cheaper than a read and a transaction. It holds no rules: it checks the conditions it is handed, and says what it found.
+A repository has narrow reads and one atomic write; `edit_item` exists beside it because one conditional call is cheaper than
+a read and a transaction. It holds no rules: it checks the conditions it is handed, and says what it found.
 """
 
 from collections.abc import Callable, Iterable
@@ -88,20 +88,27 @@ class ItemFilter:
 @frozen(kw_only=True)
 class ItemWrite:
     """
-    The next state of one item, and the state that it was decided on.
+    The next state of one item, and the state that it replaces.
 
     Attributes:
         before: The item as it was read; None for one that must not exist yet.
-        after: The item as it shall be.
+        after: The item as it will be; None to delete it.
     """
 
     before: Item | None
-    after: Item
+    after: Item | None
+
+    def __attrs_post_init__(self) -> None:
+        if self.before is None and self.after is None:
+            msg = "an item write has an item before, or one after, or both"
+            raise ValueError(msg)
 
     @property
     def key(self) -> ItemKey:
         """The item."""
-        return self.after.key
+        item = self.before if self.after is None else self.after
+        assert item is not None  # noqa: S101 - checked when the value was made
+        return item.key
 
 
 @frozen(kw_only=True)
@@ -129,6 +136,9 @@ def _of_the_items(change: "Change", _attribute: Any, movements: tuple[Movement, 
     if len(moved) != len(movements) or not moved <= {write.key for write in change.items}:
         msg = "a change has one movement at most for each of its items, and none of others"
         raise ValueError(msg)
+    if not moved >= {write.key for write in change.items if write.after is None}:
+        msg = "a change that deletes an item has a movement for it"
+        raise ValueError(msg)
 
 
 @frozen(kw_only=True)
@@ -138,8 +148,8 @@ class Change:
 
     Attributes:
         write_id: Names the decision. A repository that sends a change twice, because an answer was lost, stores it once.
-        items: Items to create or to bring from one state to the next, no item twice.
-        movements: The ledger entries that explain every difference of level in *items*.
+        items: Items to create, to bring from one state to the next, or to delete, no item twice.
+        movements: The ledger entries that explain every difference of level in *items*; an item that is deleted always has one.
         reservation: A reservation to open, extend or close.
         served: The note that an idempotency key was served, with the answer.
     """
@@ -255,8 +265,9 @@ class InventoryRepository(Protocol):
         """
         Store all of *change*, or none of it.
 
-        An item of `Change.items` is stored only if its level and its version are as they were read or, for a new one, if its
-        key is free. What is stored beside it that no `Item` knows is left alone.
+        An item of `Change.items` is stored or deleted only if its level and its version are as they were read or, for a new
+        one, if its key is free. What is stored beside it that no `Item` knows is left alone. The movements of a deleted item
+        stay.
 
         A movement is stored only if its place (`seq`) in the item's history is free, so an item under a key that once had a
         history cannot write over it. A reservation is stored only if its state and `expires_at` are as they were read or, for
@@ -274,18 +285,6 @@ class InventoryRepository(Protocol):
 
         Raises:
             StaleReadError: There is no such item, or its version is not an accepted one; it carries the item as it is.
-        """
-
-    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
-        """
-        Delete the item if none of its units is reserved, and return it as it was. Its movements stay.
-
-        Args:
-            key: The item.
-            tags: Delete only an item whose (version, seq) is among these; None for any.
-
-        Raises:
-            StaleReadError: A condition did not hold; it carries the item as it is, or None where there is none.
         """
 
 

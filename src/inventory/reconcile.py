@@ -117,4 +117,5 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> tuple[Item, Movement]
         reserved=level.reserved,
         reason="reconciled",
         recorded_at=at,
+        item_created_at=None if drift.ledger_seq else item.created_at,
     )

@@ -172,7 +172,15 @@ class Reservation:
         for line in self.lines:
             if line.key not in items:
                 raise ItemNotFoundError(item_id=line.key.item_id, sku=line.key.sku)
-            moved.append(verb(items[line.key], line.quantity, reference=self.reservation_id, at=at))
+            moved.append(
+                verb(
+                    items[line.key],
+                    line.quantity,
+                    reservation_id=self.reservation_id,
+                    reference=self.reference,
+                    at=at,
+                )
+            )
         return tuple(moved)
 
 

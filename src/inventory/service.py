@@ -34,7 +34,6 @@ from inventory.errors import (
     BatchRefusedError,
     HeldBackError,
     InventoryError,
-    ItemInUseError,
     ItemNotFoundError,
     PreconditionFailedError,
     ReservationNotFoundError,
@@ -196,7 +195,7 @@ class Inventory:
             PreconditionFailedError: It is not in a state that `if_match` accepts.
             BelowReservedError: The quantity is less than what is promised.
         """
-        if _touches_stock(command):
+        if command.idempotency_key is not None or _touches_stock(command):
             return self._once(command, lambda: self._update(command), Item)
         fields = command.details
         if not fields:
@@ -219,7 +218,7 @@ class Inventory:
 
     def delete_item(self, command: DeleteItem) -> Item:
         """
-        Take an item off the books and return it as it was. Its movements stay in the ledger.
+        Delete an item and return it as it was. Its ledger stays, and ends with a movement to 0.
 
         Raises:
             ItemNotFoundError: There is no such item.
@@ -227,23 +226,13 @@ class Inventory:
             ItemInUseError: Units of it are reserved.
         """
 
-        def delete() -> Item:
-            try:
-                return self.repository.delete_item(command.key, tags=command.if_match.tags)
-            except StaleReadError as stale:
-                if stale.current is None:
-                    raise ItemNotFoundError(item_id=command.item_id, sku=command.sku) from None
-                _check(command.if_match, stale.current, stock_too=True)
-                raise ItemInUseError(
-                    item_id=command.item_id, sku=command.sku, reserved=stale.current.level.reserved
-                ) from None
+        def decide() -> Decision[Item]:
+            before = self._require(command.key)
+            _check(command.if_match, before, stock_too=True)
+            movement = stock.delete(before, at=self._now())
+            return self._change(ItemWrite(before=before, after=None), movements=[movement]), before
 
-        try:
-            return delete()
-        except ItemInUseError as refused:
-            if not self._freed_something(refused):
-                raise
-            return delete()
+        return self._once(command, decide, Item)
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """
@@ -371,8 +360,7 @@ class Inventory:
         if page.next_cursor is not None:
             return page
         first = page.items[-1] if page.items else self.repository.first_movement(query.key)
-        item = self.repository.get_item(query.key) if first is None else None
-        opening = stock.opening(item, first)
+        opening = self._opening(query.key, first)
         if opening is None:
             raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
         return Page(items=(*page.items, opening))
@@ -500,6 +488,16 @@ class Inventory:
 
     # How a use case is carried out
 
+    def _opening(self, key: ItemKey, first: Movement | None) -> Movement | None:
+        """Derive the opening entry of a ledger; read what dates it only if the *first* movement does not."""
+        if first is not None and first.item_created_at is not None:
+            return stock.opening(None, first)
+        item = self.repository.get_item(key)
+        if first is None or item is not None:
+            return stock.opening(item, first)
+        [last] = self.repository.list_movements(key, PageRequest(size=1)).items
+        return stock.opening(None, first, last)
+
     def _once(self, command: Any, decide: Callable[[], Decision[R]], kind: Any) -> R:
         """Commit what *decide* decides, once; see `inventory.retry.once`."""
         return once(
@@ -571,10 +569,10 @@ class Inventory:
     def _update(self, command: UpdateItem) -> Decision[Item]:
         """Decide an update as a change of what was read: what one call to `edit_item` cannot do."""
         before = self._require(command.key)
-        write, movements = self._updated(before, command)
-        return self._change(write, movements=movements), write.after
+        after, movements = self._updated(before, command)
+        return self._change(ItemWrite(before=before, after=after), movements=movements), after
 
-    def _updated(self, before: Item, command: UpdateItem) -> tuple[ItemWrite, tuple[Movement, ...]]:
+    def _updated(self, before: Item, command: UpdateItem) -> tuple[Item, tuple[Movement, ...]]:
         _check(command.if_match, before, stock_too=_touches_stock(command))
         now = self._now()
         after = before
@@ -585,32 +583,36 @@ class Inventory:
             after = attrs.evolve(after, updated_at=now)
         if command.details:
             after = after.edited(command.details, at=now)
-        return ItemWrite(before=before, after=after), movements
+        return after, movements
 
     def _batch(self, command: BatchItems) -> "Decision[tuple[RowResult, ...]]":
         from inventory import batch  # noqa: PLC0415
 
         existing = self._items(row.key for row in command.items if isinstance(row, UpdateItem))
-        writes: dict[int, ItemWrite] = {}
+        writes: list[ItemWrite] = []
         movements: list[Movement] = []
+        results: list[RowResult] = []
         refused: dict[int, InventoryError] = {}
         for index, row in enumerate(command.items):
+            before: Item | None = None
             if isinstance(row, CreateItem):
-                writes[index] = ItemWrite(before=None, after=self._new_item(row))
+                after = self._new_item(row)
             elif isinstance(row, UpdateItem):
+                before = existing.get(row.key)
                 try:
-                    if row.key not in existing:
+                    if before is None:
                         raise ItemNotFoundError(item_id=row.item_id, sku=row.sku)
-                    writes[index], moved = self._updated(existing[row.key], row)
-                    movements += moved
+                    after, moved = self._updated(before, row)
                 except InventoryError as error:
                     refused[index] = error
+                    continue
+                movements += moved
+            else:
+                continue
+            writes.append(ItemWrite(before=before, after=after))
+            results.append(batch.RowResult.of(index, after, created=before is None))
         batch.check_none_refused(refused, rows=len(command.items))
-        results = tuple(
-            batch.RowResult.of(index, write.after, created=write.before is None)
-            for index, write in writes.items()
-        )
-        return self._change(*writes.values(), movements=movements), results
+        return self._change(*writes, movements=movements), tuple(results)
 
     def _batch_row(self, command: BatchItems, index: int) -> "RowResult":
         from inventory import batch  # noqa: PLC0415

@@ -5,7 +5,12 @@ from typing import Final
 
 from attrs import frozen
 
-from inventory.errors import BelowReservedError, InsufficientStockError, StockLimitError
+from inventory.errors import (
+    BelowReservedError,
+    InsufficientStockError,
+    ItemInUseError,
+    StockLimitError,
+)
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 
 __all__ = [
@@ -16,6 +21,7 @@ __all__ = [
     "StockLevel",
     "adjust",
     "count",
+    "delete",
     "expire",
     "issue",
     "opening",
@@ -41,6 +47,7 @@ class MovementKind(StrEnum):
     TRANSFER_OUT = "transfer_out"
     TRANSFER_IN = "transfer_in"
     CORRECTION = "correction"
+    DELETE = "delete"
     OPENING = "opening"
 
 
@@ -58,8 +65,11 @@ class Movement:
         on_hand: Units on hand afterwards.
         reserved: Units reserved afterwards.
         reason: Why, in the words of the person who did it.
-        reference: What it was for: an order, a delivery note, a reservation.
+        reference: What it was for: an order, a delivery note.
+        reservation_id: The reservation whose units moved.
         recorded_at: When it was written.
+        item_created_at: When the item was created; on the first movement and on the one of kind `delete`, so that the opening
+            entry can be dated once the item is gone. Stored, and not part of the wire format: None from an API.
     """
 
     key: ItemKey
@@ -71,7 +81,9 @@ class Movement:
     reserved: int
     reason: str | None = None
     reference: str | None = None
+    reservation_id: str | None = None
     recorded_at: Timestamp
+    item_created_at: Timestamp | None = None
 
 
 Moved = tuple[Item, Movement]
@@ -86,6 +98,7 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
     reserved: int = 0,
     reason: str | None = None,
     reference: str | None = None,
+    reservation_id: str | None = None,
     at: Timestamp,
 ) -> Moved:
     before = item.level
@@ -112,7 +125,9 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
         reserved=after.reserved,
         reason=reason,
         reference=reference,
+        reservation_id=reservation_id,
         recorded_at=at,
+        item_created_at=item.created_at if after.seq == 1 or kind is MovementKind.DELETE else None,
     )
 
 
@@ -181,70 +196,129 @@ def transfer(
     )
 
 
-def reserve(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
+def reserve(
+    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
+) -> Moved:
     """
-    Promise *units* of what is available.
+    Reserve *units* of what is available.
 
     Raises:
         InsufficientStockError: Fewer units are available.
     """
     _require_available(item, units)
-    return _move(item, MovementKind.RESERVE, reserved=units, reference=reference, at=at)
-
-
-def issue(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
-    """
-    Let promised *units* leave: a reservation is committed.
-
-    Raises:
-        InsufficientStockError: The promise was lost, by a fault that `reconcile` mends, and fewer units are available.
-    """
-    promised = min(units, item.level.reserved)
-    _require_available(item, units - promised)
     return _move(
-        item, MovementKind.COMMIT, on_hand=-units, reserved=-promised, reference=reference, at=at
+        item,
+        MovementKind.RESERVE,
+        reserved=units,
+        reference=reference,
+        reservation_id=reservation_id,
+        at=at,
     )
 
 
-def release(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
-    """Make promised *units* available again; no more than are promised, should the promise have been lost."""
-    promised = min(units, item.level.reserved)
-    return _move(item, MovementKind.RELEASE, reserved=-promised, reference=reference, at=at)
-
-
-def expire(item: Item, units: int, *, reference: str, at: Timestamp) -> Moved:
-    """Make *units* whose promise ran out available again; otherwise as `release`."""
-    promised = min(units, item.level.reserved)
-    return _move(item, MovementKind.EXPIRE, reserved=-promised, reference=reference, at=at)
-
-
-def opening(item: Item | None, first: Movement | None) -> Movement | None:
+def issue(
+    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
+) -> Moved:
     """
-    Derive the entry that every history ends with: what there was before the *first* movement, or, without one, what *item* has.
+    Remove reserved *units* from stock: their reservation is committed.
+
+    Raises:
+        InsufficientStockError: The reserved count was wrong (see `reconcile`), and fewer units are available.
+    """
+    reserved = min(units, item.level.reserved)
+    _require_available(item, units - reserved)
+    return _move(
+        item,
+        MovementKind.COMMIT,
+        on_hand=-units,
+        reserved=-reserved,
+        reference=reference,
+        reservation_id=reservation_id,
+        at=at,
+    )
+
+
+def release(
+    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
+) -> Moved:
+    """Make reserved *units* available again; at most as many as are reserved, should that count be wrong."""
+    return _move(
+        item,
+        MovementKind.RELEASE,
+        reserved=-min(units, item.level.reserved),
+        reference=reference,
+        reservation_id=reservation_id,
+        at=at,
+    )
+
+
+def expire(
+    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
+) -> Moved:
+    """Make *units* whose reservation expired available again; otherwise as `release`."""
+    return _move(
+        item,
+        MovementKind.EXPIRE,
+        reserved=-min(units, item.level.reserved),
+        reference=reference,
+        reservation_id=reservation_id,
+        at=at,
+    )
+
+
+def delete(item: Item, *, at: Timestamp) -> Movement:
+    """
+    Return the last movement of an item that is deleted: it brings both balances to 0.
+
+    Raises:
+        ItemInUseError: Units of the item are reserved.
+    """
+    if item.level.reserved:
+        raise ItemInUseError(item_id=item.item_id, sku=item.sku, reserved=item.level.reserved)
+    _, movement = _move(item, MovementKind.DELETE, on_hand=-item.level.on_hand, at=at)
+    return movement
+
+
+def opening(
+    item: Item | None, first: Movement | None, last: Movement | None = None
+) -> Movement | None:
+    """
+    Derive the entry that every history ends with: the balance before the *first* movement, dated when the item was created.
+
+    Args:
+        item: The item, if it exists. Its level is the balance where it never moved.
+        first: The earliest movement.
+        last: The latest movement: of a deleted item, it dates the entry should movement 1 be missing.
 
     Returns:
-        The entry with seq 0; None where there is neither item nor movement.
+        The entry with seq 0; None if there is neither item nor movement.
     """
     if first is not None:
-        return Movement(
-            key=first.key,
-            seq=0,
-            kind=MovementKind.OPENING,
-            delta_on_hand=first.on_hand - first.delta_on_hand,
-            delta_reserved=first.reserved - first.delta_reserved,
+        created_at = first.item_created_at
+        if created_at is None and item is not None:
+            created_at = item.created_at
+        if created_at is None and last is not None:
+            created_at = last.item_created_at
+        return _opening(
+            first.key,
             on_hand=first.on_hand - first.delta_on_hand,
             reserved=first.reserved - first.delta_reserved,
-            recorded_at=first.recorded_at,
+            at=created_at or first.recorded_at,
         )
     if item is None:
         return None
+    level = item.level
+    return _opening(item.key, on_hand=level.on_hand, reserved=level.reserved, at=item.created_at)
+
+
+def _opening(key: ItemKey, *, on_hand: int, reserved: int, at: Timestamp) -> Movement:
     return Movement(
-        key=item.key,
+        key=key,
         seq=0,
         kind=MovementKind.OPENING,
-        delta_on_hand=item.level.on_hand,
-        delta_reserved=item.level.reserved,
-        on_hand=item.level.on_hand,
-        reserved=item.level.reserved,
-        recorded_at=item.created_at,
+        delta_on_hand=on_hand,
+        delta_reserved=reserved,
+        on_hand=on_hand,
+        reserved=reserved,
+        recorded_at=at,
     )

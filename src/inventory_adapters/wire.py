@@ -200,6 +200,7 @@ def movement_to_wire(movement: Movement) -> dict[str, Any]:
         "reserved": movement.reserved,
         "reason": movement.reason,
         "reference": movement.reference,
+        "reservation_id": movement.reservation_id,
         "recorded_at": movement.recorded_at,
     }
 
@@ -216,6 +217,7 @@ def movement_from_wire(wire: dict[str, Any]) -> Movement:
         reserved=wire["reserved"],
         reason=wire["reason"],
         reference=wire["reference"],
+        reservation_id=wire["reservation_id"],
         recorded_at=Timestamp(wire["recorded_at"]),
     )
 

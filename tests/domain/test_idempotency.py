@@ -41,7 +41,9 @@ movements = st.builds(
     reserved=quantities,
     reason=words,
     reference=words,
+    reservation_id=words,
     recorded_at=times,
+    item_created_at=st.none() | times,
 )
 reservations = st.builds(
     Reservation,
@@ -153,6 +155,7 @@ row_indexes = st.none() | st.integers(0, 24)
 
 
 @given(first=st.tuples(scopes, values, row_indexes), second=st.tuples(scopes, values, row_indexes))
+@example(first=("a", "bc", None), second=("ab", "c", None))
 @example(first=("a", "b#c", None), second=("a#b", "c", None))
 @example(first=("", "k", 0), second=("", "k#0", None))
 @example(first=("a", "k", 0), second=("a#row", "k#0", None))

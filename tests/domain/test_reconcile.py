@@ -32,7 +32,7 @@ def history(*steps):
         if units > 0:
             item, movement = stock.adjust(item, units, reason="r", at=NOW)
         else:
-            item, movement = stock.reserve(item, -units, reference="cart", at=NOW)
+            item, movement = stock.reserve(item, -units, reservation_id="cart", at=NOW)
         movements.insert(0, movement)
     return item, movements
 

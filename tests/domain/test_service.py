@@ -29,3 +29,13 @@ class TestItems(ItemUseCases):
 
         with pytest.raises(ValueError, match="once"):
             Change(write_id="w", items=(write, write))
+
+    def test_a_change_that_deletes_an_item_has_its_movement(self, tent):
+        """Without one nothing would say where the units went, nor whose write it was."""
+        with pytest.raises(ValueError, match="movement"):
+            Change(write_id="w", items=(ItemWrite(before=tent, after=None),))
+
+    def test_a_write_of_no_item_is_none(self):
+        """There is an item before it, or after it, or both."""
+        with pytest.raises(ValueError, match="before"):
+            ItemWrite(before=None, after=None)

@@ -1,7 +1,5 @@
 """The verbs in any order, on the reference repository, where histories are cheap; and proof that no bug hides in them."""
 
-from contextlib import suppress
-
 import attrs
 import pytest
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from inventory import (
     LineRequest,
     Reservation,
     ReservationState,
+    reservations,
     retry,
     service,
     stock,
@@ -180,22 +179,61 @@ def a_released_reservation_can_be_committed(patch):
 
 @bug
 def a_deletion_does_not_mind_promises(patch):
-    def delete(repository, key, *, tags=None):
-        with suppress(KeyError):
-            return repository._items.pop(key)
-        raise service.StaleReadError
+    delete = stock.delete
 
-    patch(MemoryRepository, "delete_item", delete)
+    def anyhow(item, *, at):
+        return delete(attrs.evolve(item, level=attrs.evolve(item.level, reserved=0)), at=at)
+
+    patch(stock, "delete", anyhow)
 
 
 @bug
-def a_stale_deletion_succeeds(patch):
-    delete = MemoryRepository.delete_item
+def a_stale_tag_of_the_stock_is_accepted(patch):
+    patch(IfMatch, "accepts", lambda *_: True)
 
-    def anyhow(repository, key, *, tags=None):
-        return delete(repository, key)
 
-    patch(MemoryRepository, "delete_item", anyhow)
+@bug
+def a_deletion_leaves_no_movement(patch):
+    commit = MemoryRepository.commit
+
+    def lose(repository, change):
+        commit(repository, change)
+        for write in change.items:
+            if write.after is None:
+                repository._movements[write.key].popitem()
+
+    patch(MemoryRepository, "commit", lose)
+
+
+@bug
+def an_opening_entry_is_dated_by_the_first_movement(patch):
+    move = stock._move
+
+    def forget(item, kind, **fields):
+        after, movement = move(item, kind, **fields)
+        return after, attrs.evolve(movement, item_created_at=None)
+
+    patch(stock, "_move", forget)
+
+
+@bug
+def an_update_minds_no_key(patch):
+    update = Inventory.update_item
+
+    def mindless(inventory, command):
+        return update(inventory, attrs.evolve(command, idempotency_key=None))
+
+    patch(Inventory, "update_item", mindless)
+
+
+@bug
+def a_movement_names_the_reservation_alone(patch):
+    reserve = stock.reserve
+
+    def forget(item, units, *, reservation_id, reference, at):
+        return reserve(item, units, reservation_id=reservation_id, at=at)
+
+    patch(reservations, "reserve", forget)
 
 
 @bug

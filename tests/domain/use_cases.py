@@ -135,6 +135,10 @@ def kinds(inventory, item):
     return [movement.kind for movement in page.items]
 
 
+def named_item(item):
+    return {"item_id": item.item_id, "sku": item.sku}
+
+
 def named(reservation):
     return {"reservation_id": reservation.reservation_id}
 
@@ -332,6 +336,18 @@ class ItemUseCases(UseCases):
         assert inventory.delete_item(command) == tent
         with pytest.raises(ItemNotFoundError):
             inventory.delete_item(command)
+
+    def test_a_deletion_is_the_last_movement(self, inventory, tent):
+        """The ledger of an item that is gone answers for good, and ends at 0."""
+        ref = {"item_id": tent.item_id, "sku": tent.sku}
+
+        inventory.delete_item(DeleteItem(**ref))
+
+        last, opening = inventory.list_movements(ListMovements(**ref)).items
+        assert (last.kind, last.seq, last.delta_on_hand) == ("delete", 1, -5)
+        assert (last.on_hand, last.reserved) == (0, 0)
+        assert (opening.kind, opening.on_hand) == ("opening", 5)
+        assert opening.recorded_at == tent.created_at
 
     def test_an_item_with_promised_units_stays(self, inventory, repository, tent):
         """Whoever holds the reservation will come for them."""
@@ -634,8 +650,8 @@ class StockUseCases(UseCases):
                 walked += page.items
                 if (token := page.next_cursor) is None:
                     break
-            assert [movement.seq for movement in walked] == [3, 2, 1, 0]
-            assert [movement.on_hand for movement in walked] == [11, 8, 6, 5]
+            assert [movement.seq for movement in walked] == [4, 3, 2, 1, 0]
+            assert [movement.on_hand for movement in walked] == [0, 11, 8, 6, 5]
 
     def test_an_item_that_never_moved_has_an_opening_entry(self, inventory, tent):
         """And one that never was has no ledger."""
@@ -644,6 +660,40 @@ class StockUseCases(UseCases):
 
         with pytest.raises(ItemNotFoundError):
             inventory.list_movements(ListMovements(item_id="x", sku="y"))
+
+    def test_the_opening_entry_is_dated_when_the_item_was_created(self, inventory, time, tent):
+        """Before the first movement, after it, and after the item is gone."""
+        ref = {"item_id": tent.item_id, "sku": tent.sku}
+        dates = []
+        for happens in (
+            lambda: None,
+            lambda: inventory.adjust_stock(AdjustStock(**ref, delta=1, reason="delivery")),
+            lambda: inventory.adjust_stock(AdjustStock(**ref, delta=1, reason="delivery")),
+            lambda: inventory.delete_item(DeleteItem(**ref)),
+        ):
+            time.pass_by(days=1)
+            happens()
+            dates.append(inventory.list_movements(ListMovements(**ref)).items[-1].recorded_at)
+
+        assert dates == [tent.created_at] * 4
+
+    def test_the_ledger_says_what_a_reservation_was_for(self, inventory, behind, time, tent):
+        """Each movement has the caller's reference and the reservation's id, long after its record is purged."""
+        for close in ("commit", "release", "expire"):
+            held = hold(inventory, line(tent, 1), reference="order 4711", ttl_seconds=60)
+            if close == "commit":
+                inventory.commit_reservation(CommitReservation(**named(held)))
+            elif close == "release":
+                inventory.release_reservation(ReleaseReservation(**named(held)))
+            else:
+                time.pass_by(seconds=60)
+                behind.expire_reservations(ExpireReservations())
+
+            page = inventory.list_movements(ListMovements(item_id=tent.item_id, sku=tent.sku))
+            assert [
+                (movement.kind, movement.reservation_id, movement.reference)
+                for movement in page.items[:2]
+            ] == [(kind, held.reservation_id, "order 4711") for kind in (close, "reserve")]
 
     # Idempotency
 
@@ -721,7 +771,10 @@ class StockUseCases(UseCases):
 
     @pytest.mark.parametrize(
         "operation",
-        ["create", "reserve", "commit", "release", "extend", "count", "transfer", "batch"],
+        [
+            *("create", "reserve", "commit", "release", "extend", "count", "transfer", "batch"),
+            *("edit", "edit the stock", "edit both", "edit nothing", "delete"),
+        ],
     )
     def test_every_verb_replays_its_answer(self, inventory, tent, operation):
         """The very value, read back from the record."""
@@ -752,6 +805,15 @@ class StockUseCases(UseCases):
                 ExtendReservation(**named(held), ttl_seconds=2000, **key)
             ),
             "count": lambda: inventory.count_stock(CountStock(**ref, quantity=3, **key)),
+            "edit": lambda: inventory.update_item(UpdateItem(**ref, name="N", **key)),
+            "edit the stock": lambda: inventory.update_item(UpdateItem(**ref, quantity=2, **key)),
+            "edit both": lambda: inventory.update_item(
+                UpdateItem(**ref, name="N", quantity=2, **key)
+            ),
+            "edit nothing": lambda: inventory.update_item(UpdateItem(**ref, **key)),
+            "delete": lambda: inventory.delete_item(
+                DeleteItem(item_id=other.item_id, sku="TENT", **key)
+            ),
             "transfer": lambda: inventory.transfer_stock(
                 TransferStock(
                     source=ItemRef(**ref),
@@ -776,6 +838,69 @@ class StockUseCases(UseCases):
         assert again == first
         assert type(again) is type(first)
         assert key["idempotency_key"].replayed
+
+    @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 9}, {}])
+    def test_an_edit_under_a_key_does_not_undo_what_came_after_it(self, inventory, tent, fields):
+        """Sent again, it changes nothing, and gets the answer of then."""
+        edit = change(tent, **fields, idempotency_key=IdempotencyKey("k"))
+        first = inventory.update_item(edit)
+        inventory.update_item(change(tent, name="Newer", quantity=1))
+        newest = inventory.get_item(GetItem(item_id=tent.item_id))
+
+        again = inventory.update_item(edit)
+
+        assert again == first
+        assert edit.idempotency_key.replayed
+        assert inventory.get_item(GetItem(item_id=tent.item_id)) == newest
+
+    @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 9}, {}])
+    def test_an_edit_under_a_key_holds_to_its_precondition(self, inventory, tent, fields):
+        """The first time; a repeat is answered whatever the item has become."""
+        key = IdempotencyKey("k")
+        seen = IfMatch.parse(tent.etag)
+        with pytest.raises(PreconditionFailedError):
+            inventory.update_item(
+                change(tent, **fields, if_match=IfMatch.parse('"7-7"'), idempotency_key=key)
+            )
+
+        edit = change(tent, **fields, if_match=seen, idempotency_key=key)
+        first = inventory.update_item(edit)
+        inventory.update_item(change(tent, name="Newer"))
+
+        assert inventory.update_item(edit) == first
+
+    def test_a_deletion_under_a_key_is_answered_again(self, inventory, tent):
+        """Under another key, and for another item, it is what it is."""
+        command = DeleteItem(
+            item_id=tent.item_id,
+            sku=tent.sku,
+            if_match=IfMatch.parse(tent.etag),
+            idempotency_key=IdempotencyKey("k"),
+        )
+        inventory.delete_item(command)
+        assert not command.idempotency_key.replayed
+
+        deleted = inventory.delete_item(command)
+
+        assert (deleted.key, deleted.name, deleted.level.on_hand) == (tent.key, "Tent", 5)
+        assert command.idempotency_key.replayed
+        with pytest.raises(ItemNotFoundError):
+            inventory.delete_item(
+                DeleteItem(**named_item(tent), idempotency_key=IdempotencyKey("another"))
+            )
+        with pytest.raises(KeyReusedError):
+            inventory.delete_item(
+                DeleteItem(item_id="x", sku="TENT", idempotency_key=IdempotencyKey("k"))
+            )
+
+    def test_a_row_of_a_batch_has_no_key_of_its_own(self, inventory, tent):
+        """The batch has one for all; another would be ignored, and its effect repeated."""
+        row = change(tent, quantity=1, idempotency_key=IdempotencyKey("k"))
+
+        with pytest.raises(ValidationError) as caught:
+            inventory.batch_items(BatchItems(items=(row,)))
+
+        assert [fault.field for fault in caught.value.faults] == ["items[0].idempotency_key"]
 
     # Batches
 

@@ -41,6 +41,7 @@ from inventory_adapters.testing import (
     an_item,
     closed,
     creation,
+    deletion,
     held,
     ledger,
     pages,
@@ -193,7 +194,7 @@ class TestFile:
         with pytest.raises(StorageUnavailableError, match="closed"):
             repository.get_item(an_item().key)
         with pytest.raises(StorageUnavailableError, match="closed"):
-            repository.delete_item(an_item().key)
+            repository.commit(deletion(an_item()))
 
     def test_a_read_under_way_outlives_the_close(self, path):
         """It finishes, and its connection is closed then."""
@@ -684,7 +685,7 @@ def test_a_killed_process_leaves_no_half_of_a_use_case(path):
 
     with SqliteRepository(path) as repository:
         told = Counter(
-            (item_id, movement.kind, movement.reference)
+            (item_id, movement.kind, movement.reservation_id or movement.reference)
             for item_id in item_ids
             for movement in ledger(repository, ItemKey(item_id=item_id, sku="SKU-1"))
         )

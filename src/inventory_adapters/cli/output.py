@@ -39,6 +39,7 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "recorded_at": "Recorded at",
         "reason": "Reason",
         "reference": "Reference",
+        "reservation_id": "Reservation",
     },
     "results": {
         "index": "Row",

@@ -94,14 +94,14 @@ class InventoryClient:
     `Retry-After` says, up to *retries* times and within `inventory.timeouts`, where a repeat can do no harm:
 
     - Reading, always.
-    - POST, always: it is sent under an idempotency key, the command's or one made for the call. `replayed` is also set where
-      an attempt of this very call was served before, and its answer lost.
-    - DELETE, always: an id never comes again, so that the item that goes is the one that was meant.
+    - POST and DELETE, always: they are sent under an idempotency key, the command's or one made for the call. `replayed` is
+      also set where an attempt of this very call was served before, and its answer lost.
+    - PUT with an idempotency key, always; one is never made for it.
     - PUT with one tag in its `if_match`, always: what an attempt has changed no longer has that tag.
     - Any other PUT only where nothing was done (no connection, 429): it might undo what somebody else did in between.
 
-    A refusal that may be owed to an attempt whose answer was lost (412 to a PUT, 404 to a DELETE) would mislead: it is raised
-    as `StorageUnavailableError`, which leaves open what was kept.
+    If an earlier attempt may have succeeded, a 412 to a PUT without a key is ambiguous: it is raised as
+    `StorageUnavailableError`, which leaves open what was kept.
 
     Args:
         base_url: Where the API is: ``http://localhost:8080``, ``https://api.example.com/prod``.

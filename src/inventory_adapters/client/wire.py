@@ -88,16 +88,23 @@ class Sent:
 
     @classmethod
     def of(cls, use_case: Callable[..., Any], command: Any) -> Self:
-        """Write *command* as the route of *use_case* reads it. A key is made where the command may have one and has none."""
+        """
+        Write *command* as the route of *use_case* reads it.
+
+        A command without an idempotency key gets one made for the call, unless it is a PUT: a key would turn an edit of
+        details, which is one write, into a read and a transaction.
+        """
         route = _ROUTE_OF[use_case]
         path = route.path.format_map(
             {name: _segment(getattr(command, name)) for name in route.path_fields}
         )
         headers = {"Accept": "application/json"}
         for header, name in route.header_fields.items():
-            value = _header(getattr(command, name))
-            if value is not None:
-                headers[header] = value
+            value = getattr(command, name)
+            if value is None and route.method != "PUT":
+                value = IdempotencyKey(str(uuid4()))
+            if value not in (None, ANY_STATE):
+                headers[header] = _header(value)
         body = None
         if route.has_body:
             headers["Content-Type"] = "application/json"
@@ -109,16 +116,18 @@ class Sent:
             path=path,
             headers=headers,
             body=body,
-            is_repeatable=route.method != "PUT" or len(command.if_match.tags or ()) == 1,
+            is_repeatable=(
+                "idempotency-key" in headers
+                or route.method != "PUT"
+                or len(command.if_match.tags or ()) == 1
+            ),
         )
 
     def may_have_caused(self, error: InventoryError) -> bool:
         """Tell whether *error* may be owed to an attempt of our own, or leaves open what became of it."""
-        own: tuple[type[InventoryError], ...] = {
-            "PUT": (PreconditionFailedError,),
-            "DELETE": (ItemNotFoundError,),
-        }.get(self.route.method, ())
-        return isinstance(error, (StorageThrottledError, *own))
+        if isinstance(error, PreconditionFailedError):
+            return "idempotency-key" not in self.headers
+        return isinstance(error, StorageThrottledError)
 
 
 def _segment(text: str) -> str:
@@ -126,12 +135,10 @@ def _segment(text: str) -> str:
     return text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="")
 
 
-def _header(value: IfMatch | IdempotencyKey | None) -> str | None:
-    """Return what stands in the header of a field; None where nothing does."""
+def _header(value: IfMatch | IdempotencyKey) -> str:
+    """Return the value of a field as a header."""
     if isinstance(value, IfMatch):
-        return None if value == ANY_STATE else _tags(value)
-    if value is None:
-        return str(uuid4())
+        return _tags(value)
     # Whose key it is, the server decides for itself; what the caller says of it has to go into the key.
     return value.value if (value.scope, value.row) == ("", None) else value.record_id
 

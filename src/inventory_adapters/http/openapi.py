@@ -40,8 +40,8 @@ _ABOUT: Final = """\
 An inventory that never oversells. The same locally (`inventory serve`) and deployed.
 
 Bodies are JSON objects of at most 1 MiB; unknown fields and duplicate keys are refused. Every error has a `code` for programs
-and a sentence for people. `ETag` and `If-Match` keep one edit from overwriting another; with an `Idempotency-Key`, a `POST`
-can be sent again without a second effect. Unknown query parameters are ignored."""
+and a sentence for people. `ETag` and `If-Match` keep one edit from overwriting another; with an `Idempotency-Key`, a
+request that writes can be sent again without a second effect. Unknown query parameters are ignored."""
 
 _SERVERS: Final = (
     {"url": "/", "description": "Where this document was read, such as `inventory serve`."},

@@ -122,7 +122,10 @@ class MemoryRepository:
         with self._lock:
             self._check(change)
             for write in change.items:
-                self._keep(write.after)
+                if write.after is None:
+                    self._drop(write.key)
+                else:
+                    self._keep(write.after)
             for movement in change.movements:
                 self._movements.setdefault(movement.key, {})[movement.seq] = movement
             if change.reservation is not None:
@@ -135,12 +138,12 @@ class MemoryRepository:
         self._items[item.key] = item
         self._skus.setdefault(item.item_id, set()).add(item.sku)
 
-    def _drop(self, key: ItemKey) -> Item:
+    def _drop(self, key: ItemKey) -> None:
         skus = self._skus[key.item_id]
         skus.discard(key.sku)
         if not skus:
             del self._skus[key.item_id]
-        return self._items.pop(key)
+        del self._items[key]
 
     def _check(self, change: Change) -> None:
         if change.served is not None:
@@ -166,17 +169,6 @@ class MemoryRepository:
             edited = item.edited(edit.fields, at=edit.at)
             self._items[edit.key] = edited
             return edited
-
-    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
-        with self._lock:
-            item = self._items.get(key)
-            if (
-                item is None
-                or item.level.reserved
-                or not (tags is None or (item.version, item.level.seq) in tags)
-            ):
-                raise StaleReadError(item)
-            return self._drop(key)
 
 
 def _still(current: Item | None, before: Item | None) -> bool:

@@ -13,9 +13,11 @@ from inventory_adapters.testing.examples import (
     ANY,
     a_record,
     a_reservation,
+    after,
     an_item,
     by_key,
     creation,
+    deletion,
     reservation_write,
     rewrite,
     serving,
@@ -45,7 +47,7 @@ class AllOrNothingContract:
             )
         )
 
-        assert repository.get_item(item.key) == moved.items[0].after
+        assert repository.get_item(item.key) == after(moved)
         assert repository.get_item(an_item("made").key) == an_item("made")
         assert ledger(repository, item.key) == [*moved.movements]
         assert repository.get_reservation("reservation-1") == a_reservation()
@@ -56,21 +58,21 @@ class AllOrNothingContract:
         "why",
         [
             *("stale item", "taken key", "gone item", "taken place", "reservation", "taken id"),
-            "served",
+            *("stale deletion", "gone deletion", "deletion in a taken place", "served"),
         ],
     )
     def test_whatever_stands_in_the_way_nothing_of_a_change_stays(
         self, repository: InventoryRepository, why: str
     ) -> None:
         """One part that cannot be stored takes all others with it."""
-        good = an_item("good")
-        repository.commit(creation(good))
+        good, leaving = an_item("good"), an_item("leaving")
+        repository.commit(creation(good, leaving))
         parts = stale_parts(repository)
         repository.commit(serving(a_record("taken")))
         bad, reservation = parts.get(why, (creation(an_item("free")), None))
         served = a_record("taken" if why == "served" else "free")
         change = together(
-            *(rewrite(good, on_hand=1), creation(an_item("made")), bad),
+            *(rewrite(good, on_hand=1), creation(an_item("made")), deletion(leaving), bad),
             reservation=reservation or reservation_write(None, a_reservation("made")),
             served=served,
         )
@@ -95,6 +97,7 @@ class AllOrNothingContract:
         repository.commit(
             together(
                 rewrite(good, on_hand=2),
+                deletion(leaving),
                 reservation=reservation_write(None, a_reservation("made")),
                 served=a_record("free"),
             )
@@ -112,9 +115,9 @@ class AllOrNothingContract:
             together(*moves, reservation=reservation_write(None, reservation), served=record)
         )
 
-        after = [move.items[0].after for move in moves]
-        assert by_key(repository.get_items(item.key for item in items)) == after
-        assert walk(repository, ItemFilter(low_stock=True)) == after
+        states = [after(move) for move in moves]
+        assert by_key(repository.get_items(item.key for item in items)) == states
+        assert walk(repository, ItemFilter(low_stock=True)) == states
         assert [ledger(repository, item.key) for item in items] == [
             [*move.movements] for move in moves
         ]
@@ -137,7 +140,7 @@ class AllOrNothingContract:
         with suppress(AlreadyServedError, StaleReadError):
             repository.commit(change)
 
-        assert repository.get_item(item.key) == change.items[0].after
+        assert repository.get_item(item.key) == after(change)
         assert ledger(repository, item.key) == [*change.movements]
         assert held(repository) == [a_reservation()]
 

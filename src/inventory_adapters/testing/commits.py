@@ -10,15 +10,19 @@ from inventory.ports import InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import (
     ANY,
     a_time,
+    after,
     an_edit,
     an_item,
     by_key,
     creation,
+    deletion,
+    history,
     redo,
+    remove,
     rewrite,
     together,
 )
-from inventory_adapters.testing.walks import walk
+from inventory_adapters.testing.walks import ledger, walk
 
 __all__ = ["CommitsContract", "DeletesContract"]
 
@@ -98,7 +102,7 @@ class CommitsContract:
         for on_hand in (5, 3, 3, 0):
             change = rewrite(item, on_hand=on_hand)
             repository.commit(change)
-            item = change.items[0].after
+            item = after(change)
 
         assert repository.get_item(item.key) == an_item(on_hand=0, seq=4)
 
@@ -160,7 +164,7 @@ class CommitsContract:
         repository.commit(creation(read))
         away = rewrite(read, on_hand=0)
         repository.commit(away)
-        repository.commit(rewrite(away.items[0].after, on_hand=10))
+        repository.commit(rewrite(after(away), on_hand=10))
 
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(read, on_hand=9))
@@ -173,10 +177,11 @@ class CommitsContract:
         """A change decided before the item went is refused."""
         read = an_item()
         repository.commit(creation(read))
-        repository.delete_item(read.key)
+        remove(repository, read.key)
 
-        with pytest.raises(StaleReadError):
-            repository.commit(rewrite(read, on_hand=5))
+        for change in (rewrite(read, on_hand=5), rewrite(read, name="a ghost")):
+            with pytest.raises(StaleReadError):
+                repository.commit(change)
 
         assert repository.get_item(read.key) is None
         assert walk(repository, ANY) == []
@@ -251,7 +256,7 @@ class CommitsContract:
     def test_a_deleted_key_is_free_again(self, repository: InventoryRepository) -> None:
         """A key that no item has any more may be taken."""
         repository.commit(creation(an_item(name="first", reorder_point=50)))
-        repository.delete_item(an_item().key)
+        remove(repository, an_item().key)
 
         repository.commit(creation(an_item(name="second")))
 
@@ -259,20 +264,18 @@ class CommitsContract:
 
 
 class DeletesContract:
-    """An item goes when nothing of it is promised and it is in a state that the caller accepts."""
+    """An item is deleted in the state that it was read in, together with the movement that brings its balances to 0."""
 
-    @pytest.mark.parametrize("tags", [None, {(4, 6)}, {(1, 0), (4, 6)}])
-    def test_a_delete_returns_the_item_as_it_was(
-        self, repository: InventoryRepository, tags: set[tuple[int, int]] | None
+    def test_a_deleted_item_is_in_no_read_and_no_list(
+        self, repository: InventoryRepository
     ) -> None:
-        """Afterwards it is gone from every read and every list; its neighbours stay."""
+        """Its neighbours stay: another SKU under its id, and its SKU under another id."""
         item = an_item(seq=6, version=4, reorder_point=50)
         others = [an_item(sku="SKU-2"), an_item("other")]
         repository.commit(creation(item, *others))
 
-        deleted = repository.delete_item(item.key, tags=None if tags is None else frozenset(tags))
+        repository.commit(deletion(item))
 
-        assert deleted == item
         assert repository.get_item(item.key) is None
         assert repository.find_item(item.item_id) == others[0]
         assert repository.get_items([item.key]) == ()
@@ -280,68 +283,65 @@ class DeletesContract:
         assert walk(repository, ItemFilter(sku=item.sku)) == [others[1]]
         assert walk(repository, ItemFilter(low_stock=True)) == []
 
+    def test_a_deletion_is_the_last_movement_of_the_ledger(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Where the item moved before, and where it never did: balances end at 0."""
+        for item, moves in ((an_item("moved"), 2), (an_item("never moved"), 0)):
+            repository.commit(creation(item))
+            earlier = history(repository, item, moves)
+
+            [last] = remove(repository, item.key).movements
+
+            assert ledger(repository, item.key) == [last, *earlier]
+            assert repository.first_movement(item.key) == [last, *earlier][-1]
+            assert (last.seq, last.on_hand, last.reserved) == (moves + 1, 0, 0)
+
     @pytest.mark.parametrize(
-        "tags",
+        "believed",
         [
-            pytest.param({(3, 6)}, id="version"),
-            pytest.param({(4, 5)}, id="seq"),
-            pytest.param({(6, 4)}, id="swapped"),
-            pytest.param({(4, 5), (3, 6)}, id="each half matches somewhere"),
-            pytest.param(set(), id="none accepted"),
+            pytest.param(an_item(on_hand=11, reserved=2, seq=3, version=4), id="on_hand"),
+            pytest.param(an_item(on_hand=10, reserved=0, seq=3, version=4), id="reserved"),
+            pytest.param(an_item(on_hand=10, reserved=2, seq=2, version=4), id="seq"),
+            pytest.param(an_item(on_hand=10, reserved=2, seq=3, version=3), id="version"),
+            pytest.param(an_item(sku="SKU-2"), id="another SKU"),
         ],
     )
-    def test_a_delete_of_another_state_is_refused(
-        self, repository: InventoryRepository, tags: set[tuple[int, int]]
+    def test_a_deletion_of_another_state_is_refused(
+        self, repository: InventoryRepository, believed: Item
     ) -> None:
-        """Version and seq must match together; the refusal carries the item as it is."""
-        item = an_item(seq=6, version=4)
+        """The item and its ledger stay as they are."""
+        item = an_item(on_hand=10, reserved=2, seq=3, version=4)
         repository.commit(creation(item))
 
-        with pytest.raises(StaleReadError) as stale:
-            repository.delete_item(item.key, tags=frozenset(tags))
+        with pytest.raises(StaleReadError):
+            repository.commit(deletion(believed))
 
-        assert stale.value.current == item
         assert repository.get_item(item.key) == item
+        assert ledger(repository, item.key) == ledger(repository, believed.key) == []
 
-    @pytest.mark.parametrize("tags", [None, frozenset({(1, 1)}), frozenset({(7, 7)})])
-    def test_an_item_with_reserved_units_stays(
-        self, repository: InventoryRepository, tags: frozenset[tuple[int, int]] | None
+    def test_an_edit_between_read_and_deletion_survives(
+        self, repository: InventoryRepository
     ) -> None:
-        """What is promised cannot go, whatever state the caller accepts."""
-        item = an_item(reserved=1, seq=1)
-        repository.commit(creation(item))
-
-        with pytest.raises(StaleReadError) as stale:
-            repository.delete_item(item.key, tags=tags)
-
-        assert stale.value.current == item
-        assert repository.get_item(item.key) == item
-
-    def test_an_item_goes_once_its_units_are_free(self, repository: InventoryRepository) -> None:
-        """Only the present counts: units that were promised once are no obstacle."""
-        item = an_item(reserved=1, seq=1)
-        repository.commit(creation(item))
-        freed = rewrite(item, reserved=0)
-        repository.commit(freed)
-
-        assert repository.delete_item(item.key) == freed.items[0].after
-
-    def test_an_item_goes_only_once(self, repository: InventoryRepository) -> None:
-        """The second delete finds nothing, and says so."""
+        """The deletion is refused, and goes through on a fresh read."""
         repository.commit(creation(an_item()))
-        repository.delete_item(an_item().key)
+        edited = repository.edit_item(an_edit(an_item(), name="new"))
 
-        with pytest.raises(StaleReadError) as stale:
-            repository.delete_item(an_item().key)
+        with pytest.raises(StaleReadError):
+            repository.commit(deletion(an_item()))
 
-        assert stale.value.current is None
+        assert repository.get_item(edited.key) == edited
+        remove(repository, edited.key)
+        assert repository.get_item(edited.key) is None
 
-    @pytest.mark.parametrize("tags", [None, frozenset({(1, 0)}), frozenset()])
-    def test_what_never_was_cannot_be_deleted(
-        self, repository: InventoryRepository, tags: frozenset[tuple[int, int]] | None
-    ) -> None:
-        """The refusal carries None, with tags and without."""
-        with pytest.raises(StaleReadError) as stale:
-            repository.delete_item(an_item().key, tags=tags)
+    def test_an_item_is_deleted_once(self, repository: InventoryRepository) -> None:
+        """The second deletion is refused, and leaves no movement."""
+        repository.commit(creation(an_item()))
+        deleted = remove(repository, an_item().key)
 
-        assert stale.value.current is None
+        with pytest.raises(StaleReadError):
+            repository.commit(deletion(an_item()))
+        with pytest.raises(StaleReadError):
+            repository.commit(deletion(an_item(seq=1)))
+
+        assert ledger(repository, an_item().key) == [*deleted.movements]

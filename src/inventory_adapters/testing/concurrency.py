@@ -1,6 +1,6 @@
 """Writes by several threads at once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, ClassVar
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from inventory.errors import AlreadyServedError, StaleReadError
-from inventory.items import Item, ItemKey
+from inventory.items import ItemKey
 from inventory.ports import Change, InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import (
     ANY,
@@ -20,6 +20,7 @@ from inventory_adapters.testing.examples import (
     an_item,
     closed,
     creation,
+    deletion,
     redo,
     reservation_write,
     reserving,
@@ -182,13 +183,16 @@ class ConcurrencyContract:
         assert shared.get_reservation("reservation-1") == nexts[outcomes.index(None)]
 
     def test_only_one_of_many_racing_deletes_wins(self, shared: InventoryRepository) -> None:
-        """One gets the item, the others hear that there is none."""
+        """One is stored, with its movement; the others are told."""
         shared.commit(creation(an_item()))
+        changes = [deletion(an_item()) for _ in range(4)]
 
-        outcomes = run_at_once(*[lambda: shared.delete_item(an_item().key)] * 4)
+        outcomes = run_at_once(*(_committing(shared, change) for change in changes))
 
-        assert outcomes.count(an_item()) == 1
         assert refused_count(outcomes) == 3
+        winner = changes[outcomes.index(None)]
+        assert ledger(shared, an_item().key) == [*winner.movements]
+        assert shared.get_item(an_item().key) is None
 
     def test_a_delete_and_a_reservation_do_not_both_win(self, shared: InventoryRepository) -> None:
         """Units cannot be promised of an item that goes, nor can an item go whose units are promised."""
@@ -196,7 +200,8 @@ class ConcurrencyContract:
             item = an_item(f"item-{number}")
             shared.commit(creation(item))
 
-            outcomes = run_at_once(*_promise_and_delete(shared, item))
+            changes = (rewrite(item, reserved=1), deletion(item))
+            outcomes = run_at_once(*(_committing(shared, change) for change in changes))
 
             assert refused_count(outcomes) == 1
             deleted = isinstance(outcomes[0], StaleReadError)
@@ -210,12 +215,3 @@ def _committing(repository: InventoryRepository, change: Change) -> Callable[[],
 def _count_up(repository: InventoryRepository, key: ItemKey, times: int) -> None:
     for _ in range(times):
         redo(repository, key, lambda item: rewrite(item, on_hand=item.level.on_hand + 1))
-
-
-def _promise_and_delete(
-    repository: InventoryRepository, item: Item
-) -> Sequence[Callable[[], Item | None]]:
-    return (
-        lambda: repository.commit(rewrite(item, reserved=1)),
-        lambda: repository.delete_item(item.key),
-    )

@@ -10,7 +10,15 @@ from inventory import StockLevel
 from inventory.errors import StaleReadError
 from inventory.items import DISCONTINUED, OUT_OF_STOCK
 from inventory.ports import InventoryRepository, ItemFilter
-from inventory_adapters.testing.examples import ANY, a_time, an_edit, an_item, creation, rewrite
+from inventory_adapters.testing.examples import (
+    ANY,
+    a_time,
+    an_edit,
+    an_item,
+    creation,
+    remove,
+    rewrite,
+)
 from inventory_adapters.testing.walks import walk
 
 __all__ = ["EditsContract"]
@@ -110,7 +118,7 @@ class EditsContract:
     ) -> None:
         """What was deleted stays deleted, by key and in every list."""
         repository.commit(creation(an_item()))
-        repository.delete_item(an_item().key)
+        remove(repository, an_item().key)
 
         with pytest.raises(StaleReadError) as stale:
             repository.edit_item(an_edit(an_item(), name="a ghost", category="ghosts"))

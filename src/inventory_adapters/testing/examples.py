@@ -29,13 +29,16 @@ __all__ = [
     "a_record",
     "a_reservation",
     "a_time",
+    "after",
     "an_edit",
     "an_item",
     "by_key",
     "closed",
     "creation",
+    "deletion",
     "history",
     "redo",
+    "remove",
     "reservation_write",
     "reserving",
     "rewrite",
@@ -112,6 +115,30 @@ def rewrite(
         recorded_at=a_time(60),
     )
     write = ItemWrite(before=before, after=evolve(before, level=level, **details))
+    return Change(write_id=str(uuid4()), items=(write,), movements=(movement,))
+
+
+def after(change: Change) -> Item:
+    """Return the item that *change* writes, the only one, in its next state."""
+    [write] = change.items
+    assert write.after is not None
+    return write.after
+
+
+def deletion(item: Item) -> Change:
+    """Return the change that deletes *item*, with the movement that brings its balances to 0."""
+    movement = Movement(
+        key=item.key,
+        seq=item.level.seq + 1,
+        kind=MovementKind.DELETE,
+        delta_on_hand=-item.level.on_hand,
+        delta_reserved=-item.level.reserved,
+        on_hand=0,
+        reserved=0,
+        recorded_at=a_time(120),
+        item_created_at=item.created_at,
+    )
+    write = ItemWrite(before=item, after=None)
     return Change(write_id=str(uuid4()), items=(write,), movements=(movement,))
 
 
@@ -216,7 +243,7 @@ def history(repository: InventoryRepository, item: Item, count: int) -> list[Mov
     for _ in range(count):
         change = rewrite(item, on_hand=item.level.on_hand + 1)
         repository.commit(change)
-        item = change.items[0].after
+        item = after(change)
         movements[:0] = change.movements
     return movements
 
@@ -228,7 +255,7 @@ def stale_parts(
     item, gone, there = an_item("item", seq=1), an_item("gone"), a_reservation("there")
     repository.commit(together(creation(item, gone), reservation=reservation_write(None, there)))
     history(repository, gone, 1)
-    repository.delete_item(gone.key)
+    remove(repository, gone.key)
     repository.commit(creation(gone))
     free = creation(an_item("free"))
     return {
@@ -236,12 +263,24 @@ def stale_parts(
         "taken key": (creation(item), None),
         "gone item": (rewrite(an_item("never"), on_hand=1), None),
         "taken place": (rewrite(gone, on_hand=1), None),
+        "stale deletion": (deletion(an_item("item", seq=0)), None),
+        "gone deletion": (deletion(an_item("never")), None),
+        "deletion in a taken place": (deletion(gone), None),
         "reservation": (
             free,
             reservation_write(closed(there), closed(there, ReservationState.EXPIRED)),
         ),
         "taken id": (free, reservation_write(None, a_reservation("there", reference="another"))),
     }
+
+
+def remove(repository: InventoryRepository, key: ItemKey) -> Change:
+    """Delete an item that is stored, as it now is; return the change."""
+    item = repository.get_item(key)
+    assert item is not None
+    change = deletion(item)
+    repository.commit(change)
+    return change
 
 
 def redo(repository: InventoryRepository, key: ItemKey, decide: Callable[[Item], Change]) -> None:

@@ -16,6 +16,7 @@ from inventory_adapters.testing.examples import (
     an_item,
     by_key,
     creation,
+    remove,
     rewrite,
 )
 from inventory_adapters.testing.walks import pages, part, walk
@@ -194,7 +195,7 @@ class ListsContract:
         seen, cursor = part(repository, wanted, 3)
 
         for item in seen:
-            repository.delete_item(item.key)
+            remove(repository, item.key)
         rest = walk(repository, wanted, 2, cursor)
 
         assert by_key(seen + rest) == items
@@ -434,7 +435,7 @@ class ListsContract:
     def test_a_deleted_item_is_no_longer_low(self, repository: InventoryRepository) -> None:
         """It leaves the list with its row, and a successor under its key is listed on its own merits."""
         repository.commit(creation(an_item(reorder_point=50)))
-        repository.delete_item(an_item().key)
+        remove(repository, an_item().key)
         assert walk(repository, ItemFilter(low_stock=True)) == []
 
         repository.commit(creation(an_item(on_hand=100)))

@@ -18,6 +18,7 @@ from inventory_adapters.testing.examples import (
     an_item,
     creation,
     history,
+    remove,
     rewrite,
     together,
 )
@@ -35,7 +36,9 @@ _A_MOVEMENT: Final = Movement(
     reserved=1,
     reason="broken",
     reference="note-1",
+    reservation_id="reservation-1",
     recorded_at=a_time(60),
+    item_created_at=a_time(),
 )
 
 
@@ -58,6 +61,12 @@ class MovementsContract:
         [
             pytest.param(_A_MOVEMENT, id="plain"),
             pytest.param(evolve(_A_MOVEMENT, reason=None, reference=None), id="unexplained"),
+            pytest.param(evolve(_A_MOVEMENT, reservation_id=None), id="of no reservation"),
+            pytest.param(evolve(_A_MOVEMENT, item_created_at=None), id="of no date"),
+            pytest.param(
+                evolve(_A_MOVEMENT, item_created_at=Timestamp("2023-01-31T08:00:00")),
+                id="of an item of an earlier version",
+            ),
             pytest.param(evolve(_A_MOVEMENT, reason="r" * 256, reference="r" * 256), id="long"),
             pytest.param(
                 evolve(
@@ -211,13 +220,11 @@ class MovementsContract:
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 3)
 
-        for happens in (
-            lambda: repository.delete_item(an_item().key),
-            lambda: repository.commit(creation(an_item(on_hand=99))),
-        ):
-            happens()
+        deleted = remove(repository, an_item().key)
+        for successor in ((), (an_item(on_hand=99),)):
+            repository.commit(creation(*successor))
 
-            assert ledger(repository, an_item().key, size=2) == movements
+            assert ledger(repository, an_item().key, size=2) == [*deleted.movements, *movements]
             assert repository.first_movement(an_item().key) == movements[-1]
 
     def test_an_edit_leaves_the_ledger_alone(self, repository: InventoryRepository) -> None:
@@ -232,13 +239,13 @@ class MovementsContract:
         """An item under a key that had a history cannot write over it: the change is refused, and leaves nothing."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 2)
-        repository.delete_item(an_item().key)
+        deleted = remove(repository, an_item().key)
         repository.commit(creation(an_item(name="successor")))
 
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(an_item(name="successor"), on_hand=1))
 
-        assert ledger(repository, an_item().key) == movements
+        assert ledger(repository, an_item().key) == [*deleted.movements, *movements]
         assert repository.get_item(an_item().key) == an_item(name="successor")
 
     def test_a_refused_change_leaves_no_movement(self, repository: InventoryRepository) -> None:

@@ -10,6 +10,7 @@ from inventory_adapters.testing.examples import (
     a_record,
     a_reservation,
     a_time,
+    after,
     an_item,
     closed,
     creation,
@@ -69,7 +70,7 @@ class PurgeContract:
 
         assert repository.purge(a_time(10 * RESERVATION_KEPT_SECONDS)) == 0
 
-        assert repository.get_item(item.key) == moved.items[0].after
+        assert repository.get_item(item.key) == after(moved)
         assert ledger(repository, item.key) == [*moved.movements]
         assert repository.get_reservation("reservation-1") == over
         assert held(repository, due_by=a_time()) == [over]

@@ -40,6 +40,7 @@ const KINDS = {
   transfer_out: "Moved out",
   transfer_in: "Moved in",
   correction: "Corrected",
+  delete: "Deleted",
 };
 
 export const kindName = (kind) => KINDS[kind] ?? kind;

@@ -7,8 +7,6 @@ import { refusalBox } from "./notices.js";
 import { addressOfReservation } from "./places.js";
 import { stepChart } from "./step_chart.js";
 
-const RESERVED = new Set(["reserve", "release", "expire", "commit"]);
-
 /** Make the part of the page; `refresh` reads the ledger anew. */
 export function ledgerPart(key) {
   const element = h("section", { class: "card ledger", "aria-label": "Ledger" });
@@ -92,10 +90,12 @@ function movementRow(movement) {
   );
 }
 
-function why({ kind, reason, reference }) {
-  if (!RESERVED.has(kind) || !reference) return [reason, reference].filter(Boolean).join(" · ");
-  // There, the reference is the id of the reservation, of which the start is enough for people.
-  return [reason && `${reason} · `, h("a", { href: addressOfReservation(reference) }, `reservation ${reference.slice(0, 8)}`)];
+function why({ reason, reference, reservation_id }) {
+  const words = [reason, reference].filter(Boolean).join(" · ");
+  if (!reservation_id) return words;
+  // The start of the id is enough for people.
+  const link = h("a", { href: addressOfReservation(reservation_id) }, `reservation ${reservation_id.slice(0, 8)}`);
+  return [words && `${words} · `, link];
 }
 
 function balance(after, delta) {

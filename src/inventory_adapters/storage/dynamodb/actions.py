@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from inventory.idempotency import ServedRecord
-from inventory.items import ItemKey
+from inventory.items import Item, ItemKey
 from inventory.ports import Change, ItemWrite, ReservationWrite
 from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import (
@@ -66,10 +66,12 @@ class Actions:
         for write in change.items:
             # Without a movement to tell our write by, the item's own row is signed.
             yield self._item(write, None if write.key in explained else change.write_id)
-            was_low = write.before is not None and write.before.is_low
-            if write.after.is_low and not was_low:
+            was_low, is_low = (
+                item is not None and item.is_low for item in (write.before, write.after)
+            )
+            if is_low and not was_low:
                 yield self._mark(write.key)
-            elif was_low and not write.after.is_low:
+            elif was_low and not is_low:
                 yield self._unmark(write.key)
         for movement in change.movements:
             row = movement_to_row(movement) | {"write_id": text(change.write_id)}
@@ -90,19 +92,25 @@ class Actions:
         return self.table, key_to_row(next(written, change.items[0]).key)
 
     def _item(self, write: ItemWrite, signature: str | None) -> Action:
-        if write.before is None:
-            row = item_to_row(write.after)
-            if signature is not None:
-                row["last_write"] = text(signature)
-            return self._put_new(self.table, ITEMS, row)
         expression = Expression()
         target: dict[str, Any] = {"TableName": self.table, "Key": key_to_row(write.key)}
-        unmoved = expression.level_and_version(write.before)
-        if write.before == write.after:
-            return {"ConditionCheck": target | expression.arguments(ConditionExpression=unmoved)}
-        update = expression.update(item_to_row(write.before), item_to_row(write.after), signature)
-        arguments = expression.arguments(UpdateExpression=update, ConditionExpression=unmoved)
-        return {"Update": target | arguments}
+        update: dict[str, str] = {}
+        match write.before, write.after:
+            case None, Item() as after:
+                return self._new_item(after, signature)
+            case Item() as before, Item() as after if before != after:
+                rows = item_to_row(before), item_to_row(after)
+                verb, update = "Update", {"UpdateExpression": expression.update(*rows, signature)}
+            case Item() as before, after:
+                verb = "Delete" if after is None else "ConditionCheck"
+        unmoved = expression.level_and_version(before)
+        return {verb: target | expression.arguments(**update, ConditionExpression=unmoved)}
+
+    def _new_item(self, item: Item, signature: str | None) -> Action:
+        row = item_to_row(item)
+        if signature is not None:
+            row["last_write"] = text(signature)
+        return self._put_new(self.table, ITEMS, row)
 
     def _reservation(self, write: ReservationWrite, signature: str) -> Action:
         after = reservation_to_row(write.after)

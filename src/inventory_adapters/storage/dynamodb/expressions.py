@@ -73,13 +73,6 @@ class Expression:
         """Return the condition that the version is one of *versions*."""
         return _any(self.means("version", version) for version in sorted(versions))
 
-    def tag_in(self, tags: Iterable[tuple[int, int]]) -> str:
-        """Return the condition that version and seq are together one of *tags*."""
-        return _any(
-            f"{self.means('version', version)} AND {self.means('seq', seq)}"
-            for version, seq in sorted(tags)
-        )
-
     def signature(self, write_id: str) -> list[str]:
         """Return the assignments by which `carries` recognises this write, also when one other came after it."""
         last, none = self.name("last_write"), self.value({"NULL": True})

@@ -1,9 +1,9 @@
 """
 The items table and the ledger table: one conditional write, or one transaction, per commit.
 
-What each call costs is part of the product: create, get, delete, edit and a page of a list are one request each; a change of
-stock is one transaction; lists by SKU and of low stock, and a page of what is due, are one query and one batch read. Only a
-list without an indexed filter, and the reservations that `reconcile` wants, scan a table.
+What each call costs is part of the product: create, get, edit and a page of a list are one request each; a change of stock, and
+a deletion, is one transaction; lists by SKU and of low stock, and a page of what is due, are one query and one batch read. Only
+a list without an indexed filter, and the reservations that `reconcile` wants, scan a table.
 
 A write whose answer was lost is sent again by the SDK, and must not apply twice. A transaction has one token per decision;
 beyond the token's life, and for single writes, the `write_id` in what was stored tells our own work from another's.
@@ -24,7 +24,6 @@ from inventory.errors import (
     AlreadyServedError,
     InvalidCursorError,
     StaleReadError,
-    StorageError,
     StorageThrottledError,
     UnreadableItemError,
 )
@@ -327,34 +326,6 @@ class DynamoDBRepository:
             raise _why(refused) from refused
         return row_to_item(answer["Attributes"])
 
-    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
-        """
-        Find the item gone, where the answer to a delete was lost and the SDK sent it again.
-
-        Nothing is left that could tell who deleted it.
-        """
-        if tags is not None and not tags:
-            raise StaleReadError(self.get_item(key))
-        expression = Expression()
-        conditions = [expression.readable(), expression.means("reserved", 0)]
-        if tags is not None:
-            conditions.append(expression.tag_in(tags))
-        try:
-            answer = self._call(
-                "delete_item",
-                TableName=self._table,
-                Key=key_to_row(key),
-                **expression.arguments(ConditionExpression=" AND ".join(conditions)),
-                ReturnValues="ALL_OLD",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except RefusedError as refused:
-            raise _why(refused) from refused
-        item = row_to_item(answer["Attributes"])
-        if item.is_low:
-            self._clean(key)
-        return item
-
     # Reading
 
     def _row(self, table: str, key: Row) -> Row | None:
@@ -422,15 +393,6 @@ class DynamoDBRepository:
         filters = {} if wanted.index in _KEYS_ONLY else _filters(expression, wanted)
         request |= expression.arguments(KeyConditionExpression=condition, **filters)
         return self._call("query", **request)
-
-    def _clean(self, deleted: ItemKey) -> None:
-        """
-        Remove the low-stock marker of an item that is gone.
-
-        The item went in one call, and so it may fail, or never be reached: lists pass over a marker without an item.
-        """
-        with suppress(StorageError, RefusedError):
-            self._call("delete_item", TableName=self._ledger_table, Key=marker_key(deleted))
 
     def _movements(self, key: ItemKey, before: int | None, *, limit: int) -> tuple[list[Row], bool]:
         """Return up to *limit* movements with a seq below *before*, newest first, and whether there may be more."""

@@ -248,13 +248,16 @@ def movement_to_row(movement: Movement) -> dict[str, Value]:
 
 def row_to_movement(row: Row) -> Movement:
     """Return the movement that *row* holds."""
+    numbers: dict[str, Any] = {name: int(row[name]["N"]) for name in _MOVEMENT_NUMBERS}
     return Movement(
         key=row_to_key(row),
         kind=MovementKind(row["kind"]["S"]),
         reason=_text_or_none(row, "reason"),
         reference=_text_or_none(row, "reference"),
+        reservation_id=_text_or_none(row, "reservation_id"),
         recorded_at=_time(row, "recorded_at"),
-        **{name: int(row[name]["N"]) for name in _MOVEMENT_NUMBERS},
+        item_created_at=_time(row, "item_created_at") if "item_created_at" in row else None,
+        **numbers,
     )
 
 

@@ -49,6 +49,7 @@ from inventory_adapters.storage.sqlite.schema import (
     APPLICATION_ID,
     BEYOND_EVERY_SEQ,
     BEYOND_EVERY_TIME,
+    DELETE,
     FIRST_MOVEMENT,
     HELD,
     INSERT,
@@ -62,6 +63,7 @@ from inventory_adapters.storage.sqlite.schema import (
     SELECT,
     SERVE,
     SERVED,
+    UNMOVED,
     UPDATE_RESERVATION,
 )
 
@@ -221,18 +223,6 @@ class SqliteRepository:
             _store(db, ItemWrite(before=item, after=edited))
         return edited
 
-    def delete_item(self, key: ItemKey, *, tags: frozenset[tuple[int, int]] | None = None) -> Item:
-        with self._writing() as db:
-            item = _current(db, key)
-            if (
-                item is None
-                or item.level.reserved
-                or not (tags is None or (item.version, item.level.seq) in tags)
-            ):
-                raise StaleReadError(item)
-            db.execute("DELETE FROM items WHERE item_id = ? AND sku = ?", (key.item_id, key.sku))
-        return item
-
     @contextmanager
     def alone(self) -> Iterator[None]:
         """See `inventory.ports.ExclusiveRepository.alone`; it waits as long for its turn as a write does."""
@@ -333,10 +323,13 @@ def _current(db: sqlite3.Connection, key: ItemKey) -> Item | None:
 
 
 def _store(db: sqlite3.Connection, write: ItemWrite) -> None:
-    if write.before is None:
-        cursor = db.execute(INSERT, tuple(item_to_columns(write.after).values()))
-    else:
-        cursor = _update(db, write.before, write.after)
+    match write.before, write.after:
+        case None, Item() as after:
+            cursor = db.execute(INSERT, tuple(item_to_columns(after).values()))
+        case Item() as before, None:
+            cursor = db.execute(DELETE, _unmoved(before))
+        case Item() as before, Item() as after:
+            cursor = _update(db, before, after)
     if cursor.rowcount != 1:
         raise StaleReadError
 
@@ -351,15 +344,14 @@ def _update(db: sqlite3.Connection, before: Item, after: Item) -> sqlite3.Cursor
     }
     assignments = ", ".join(f"{name} = ?" for name in new)
     return db.execute(
-        f"UPDATE items SET {assignments}"
-        " WHERE item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?",
-        (
-            *new.values(),
-            *(before.item_id, before.sku),
-            *(before.level.on_hand, before.level.reserved, before.level.seq),
-            before.version,
-        ),
+        f"UPDATE items SET {assignments} WHERE {UNMOVED}", (*new.values(), *_unmoved(before))
     )
+
+
+def _unmoved(before: Item) -> Row:
+    """Return the values of the condition `UNMOVED`."""
+    level = before.level
+    return (before.item_id, before.sku, level.on_hand, level.reserved, level.seq, before.version)
 
 
 def _append(db: sqlite3.Connection, change: Change) -> None:

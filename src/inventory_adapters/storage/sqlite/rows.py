@@ -96,14 +96,15 @@ def movement_to_row(movement: Movement, write_id: str) -> Row:
     return (
         *(movement.key.item_id, movement.key.sku, movement.seq, movement.kind),
         *(movement.delta_on_hand, movement.delta_reserved, movement.on_hand, movement.reserved),
-        *(movement.reason, movement.reference, movement.recorded_at, write_id),
+        *(movement.reason, movement.reference, movement.reservation_id),
+        *(movement.recorded_at, movement.item_created_at, write_id),
     )
 
 
 def row_to_movement(row: Row) -> Movement:
     """Return the movement that *row* holds."""
     item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved = row[:8]
-    reason, reference, recorded_at = row[8:]
+    reason, reference, reservation_id, recorded_at, item_created_at = row[8:]
     return Movement(
         key=ItemKey(item_id=item_id, sku=sku),
         seq=seq,
@@ -114,7 +115,9 @@ def row_to_movement(row: Row) -> Movement:
         reserved=reserved,
         reason=reason,
         reference=reference,
+        reservation_id=reservation_id,
         recorded_at=Timestamp(recorded_at),
+        item_created_at=None if item_created_at is None else Timestamp(item_created_at),
     )
 
 

@@ -8,6 +8,7 @@ __all__ = [
     "BEYOND_EVERY_SEQ",
     "BEYOND_EVERY_TIME",
     "COLUMNS",
+    "DELETE",
     "FIRST_MOVEMENT",
     "HELD",
     "INSERT",
@@ -26,6 +27,7 @@ __all__ = [
     "SERVE",
     "SERVED",
     "SERVED_COLUMNS",
+    "UNMOVED",
     "UPDATE_RESERVATION",
 ]
 
@@ -83,7 +85,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             reserved INTEGER NOT NULL,
             reason TEXT,
             reference TEXT,
+            reservation_id TEXT,
             recorded_at TEXT NOT NULL,
+            item_created_at TEXT,
             write_id TEXT NOT NULL,
             PRIMARY KEY (item_id, sku, seq)
         ) WITHOUT ROWID
@@ -126,11 +130,20 @@ INSERT: Final = (
     " ON CONFLICT (item_id, sku) DO NOTHING"
 )
 
+# On the level and the version as they were read.
+UNMOVED: Final = (
+    "item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?"
+)
+DELETE: Final = f"DELETE FROM items WHERE {UNMOVED}"
+
 MOVEMENT_COLUMNS: Final = (
     "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
-    "recorded_at"
+    "reservation_id, recorded_at, item_created_at"
 )
-INSERT_MOVEMENT: Final = f"INSERT INTO movements ({MOVEMENT_COLUMNS}, write_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_MOVEMENT: Final = (
+    f"INSERT INTO movements ({MOVEMENT_COLUMNS}, write_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 MOVEMENTS: Final = (
     f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? AND seq < ?"
     " ORDER BY seq DESC LIMIT ?"
