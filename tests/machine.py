@@ -23,7 +23,6 @@ from hypothesis.stateful import (
 from inventory import (
     AdjustStock,
     BatchItems,
-    BatchRefusedError,
     CommitReservation,
     CountStock,
     CreateItem,
@@ -96,8 +95,8 @@ def plain(value):
     if value is None or type(value) in AS_IT_IS:
         return value
     if isinstance(value, InventoryError):
-        refused = {"refused": plain(value.refused)} if isinstance(value, BatchRefusedError) else {}
-        return {"error": type(value), **value.facts, **refused}
+        facts = {name: plain(fact) for name, fact in value.facts.items() if name != "faults"}
+        return {"error": type(value), **facts}
     if attrs.has(type(value)):
         named = {name: plain(getattr(value, name)) for name in attrs.fields_dict(type(value))}
         return {**named.pop("key", {}), **named.pop("level", {}), **named}

@@ -118,7 +118,13 @@ class Model:
         updates = [of(row) for row in command.items if isinstance(row, UpdateItem)]
         for place, key in enumerate(updates):
             if key in updates[:place]:
-                raise RefusedError(DuplicateRowError, **named(key))
+                rows = [
+                    index
+                    for index, row in enumerate(command.items)
+                    if isinstance(row, UpdateItem) and of(row) == key
+                ]
+                facts = {"first_row": rows[0], "second_row": rows[1]}
+                raise RefusedError(DuplicateRowError, **named(key), **facts)
         if command.mode == "per_row":
             return [self.by_itself(command, index) for index in range(len(command.items))]
         for row in command.items:
@@ -134,7 +140,12 @@ class Model:
                 refused[index] = refusal.answer
                 held_back += refusal.held_back
         if refused:
-            raise RefusedError(BatchRefusedError, held_back=held_back, refused=refused)
+            raise RefusedError(
+                BatchRefusedError,
+                held_back=held_back,
+                refused=refused,
+                rows=len(command.items),
+            )
         return results
 
     def by_itself(self, command, index):
@@ -216,7 +227,9 @@ class Model:
         if source == destination:
             raise RefusedError(SameItemError)
         if source[1] != destination[1]:
-            raise RefusedError(SkuMismatchError)
+            raise RefusedError(
+                SkuMismatchError, source=command.source.sku, destination=command.destination.sku
+            )
 
         def transfer():
             out, into = self.item(command.source), self.item(command.destination)

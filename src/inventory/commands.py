@@ -352,7 +352,7 @@ class _BatchRows:
         if isinstance(value, CreateItem | UpdateItem):
             if value.idempotency_key is not None:
                 return ValidationError(
-                    [Fault("idempotency_key", "belongs on the batch, not on a row")]
+                    faults=(Fault("idempotency_key", "belongs on the batch, not on a row"),)
                 )
             return value
         if not isinstance(value, dict):

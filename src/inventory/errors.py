@@ -210,7 +210,7 @@ class ItemNotFoundError(NotFoundError):
     sku: str | None = None
 
 
-class ReservationNotFoundError(reservation_id=NotFoundError):
+class ReservationNotFoundError(NotFoundError):
     """No reservation has this id, or it was closed so long ago that its record was purged."""
 
     code = "reservation_not_found"

@@ -1,18 +1,14 @@
 """
-Idempotency keys: the note that a key was served, and the answer to give again.
+Idempotency keys, and the records of the requests that were executed under them.
 
-The note is written in the same transaction as the effect that it speaks of, so there is never one without the other.
+A record is written in the same transaction as the effect of its request, so both are written or neither.
 """
 
 import json
 import re
-from collections.abc import Mapping
-from decimal import Decimal
-from enum import StrEnum
-from functools import cache
+from datetime import timedelta
 from hashlib import sha256
-from types import UnionType
-from typing import Any, Final, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Self
 
 import attrs
 from attrs import define, frozen
@@ -27,15 +23,9 @@ __all__ = [
     "IdempotencyKey",
     "ServedRecord",
     "fingerprint",
-    "freeze",
-    "thaw",
 ]
 
-T = TypeVar("T")
-
 KEPT_SECONDS: Final = 24 * 60 * 60
-
-_SCALARS: Final = frozenset({str, int, bool, type(None)})
 
 _VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 
@@ -43,13 +33,13 @@ _VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 @define
 class IdempotencyKey:
     """
-    A caller's name for one request, however often it is sent: the effect happens once, and the answer is the same.
+    A caller's name for one request: sent again, it has no second effect and returns the same answer.
 
     Attributes:
         value: 1 to 255 visible ASCII characters.
-        scope: Whose key it is; two callers may use the same value for different things.
-        row: The place of a row in the batch that the key was sent with; None for the request as a whole.
-        replayed: Set by the call: whether the answer is the one to an earlier request.
+        scope: The caller; two callers may use the same value for different requests.
+        row: The index of a row in the batch that the key was sent with; None for the request as a whole.
+        replayed: Set by the call: whether the answer is the one of an earlier request.
     """
 
     value: str = attrs.field(on_setattr=attrs.setters.frozen)
@@ -64,7 +54,7 @@ class IdempotencyKey:
 
     @property
     def record_id(self) -> str:
-        """What the record of this key is stored under; of one length, whatever the key's."""
+        """The id of the record; of fixed length, and different for each scope, value and row."""
         return sha256(json.dumps([self.scope, self.value, self.row]).encode()).hexdigest()
 
     def for_row(self, index: int) -> Self:
@@ -73,7 +63,7 @@ class IdempotencyKey:
 
 
 class _IdempotencyKeyBound:
-    doc = "The caller's name for this request: sent again within 24 hours, it gets the same answer and no second effect."
+    doc = "Names this request: sent again within 24 hours, it returns the same answer and has no second effect."
 
     def read(self, value: Any) -> IdempotencyKey:
         if isinstance(value, IdempotencyKey):
@@ -93,85 +83,51 @@ IDEMPOTENCY_KEY: Final = _IdempotencyKeyBound()
 @frozen(kw_only=True)
 class ServedRecord:
     """
-    The note that a key was served.
+    The stored answer of an idempotency key.
 
     Attributes:
         record_id: `IdempotencyKey.record_id`.
-        fingerprint: Of the request that was served; another request under the same key is a mistake.
-        answer: The result, as `freeze` wrote it.
-        served_at: When.
+        fingerprint: Of the request; the same key with another request is an error.
+        answer: The result of the use case: an `Item`, `StockChange`, `Transfer`, `Reservation` or a tuple of `RowResult`.
+        served_at: When the request was executed.
         expires_at: From then on the record counts as absent, deleted or not.
     """
 
     record_id: str
     fingerprint: str
-    answer: str
+    answer: Any
     served_at: Timestamp
     expires_at: Timestamp
 
-
-def fingerprint(operation: str, command: Any) -> str:
-    """Return a text that differs between requests; the key itself is not part of one."""
-    sent = {
-        attribute.name: getattr(command, attribute.name)
-        for attribute in attrs.fields(type(command))
-        if attribute.name != "idempotency_key"
-    }
-    return sha256(freeze([operation, sent]).encode()).hexdigest()
-
-
-def freeze(value: Any) -> str:
-    """Write *value* (attrs values, enums, Decimals, text, numbers, sequences and mappings of them) as text."""
-    return json.dumps(_plain(value), separators=(",", ":"), sort_keys=True)
-
-
-def thaw(kind: Any, text: str) -> Any:
-    """Return what `freeze` wrote: a value of *kind*, equal to the one that was written."""
-    return _read(kind, json.loads(text))
-
-
-def _plain(value: Any) -> Any:
-    kind: type = type(value)
-    if kind in _SCALARS:
-        return value
-    if kind is Decimal:
-        return str(value)
-    if isinstance(value, Mapping):
-        # What was not sent leaves no trace: written as a text, it would be one that somebody could send.
-        return {name: _plain(part) for name, part in value.items() if part is not UNSET}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, set | frozenset):
-        return sorted(_plain(part) for part in value)
-    names = _field_names(kind)
-    return _plain({name: getattr(value, name) for name in names}) if names else value
-
-
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(kind)) if attrs.has(kind) else ()
-
-
-@cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _read(kind: Any, plain: Any) -> Any:
-    if attrs.has(kind):
-        return kind(
-            **{
-                name: _read(hint, plain[name])
-                for name, hint in _hints(kind).items()
-                if name in plain
-            }
+    @classmethod
+    def of(cls, key: IdempotencyKey, request: str, answer: Any, *, at: Timestamp) -> Self:
+        """Return the record of a request that is executed at a time; *request* is its fingerprint."""
+        return cls(
+            record_id=key.record_id,
+            fingerprint=request,
+            answer=answer,
+            served_at=at,
+            expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS)),
         )
-    origin = get_origin(kind)
-    if origin in (Union, UnionType):
-        [inner] = [part for part in get_args(kind) if part is not type(None)]
-        return None if plain is None else _read(inner, plain)
-    if origin is tuple:
-        return tuple(_read(get_args(kind)[0], part) for part in plain)
-    if isinstance(kind, type) and issubclass(kind, Decimal | Timestamp | StrEnum):
-        return kind(plain)
-    return cast("Any", plain)
+
+
+def fingerprint(command: Any) -> str:
+    """Return a text that differs between requests; the key itself is not part of it."""
+    return sha256(repr(_canonical(command)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Return *value* in a form whose `repr` depends on nothing but what was sent."""
+    kind = type(value)
+    if attrs.has(kind):
+        fields = ((field.name, getattr(value, field.name)) for field in attrs.fields(kind))
+        # A field that was not sent is left out, so that a later version may add one.
+        sent = [
+            (name, _canonical(part))
+            for name, part in fields
+            if part is not UNSET and name != "idempotency_key"
+        ]
+        return (kind.__name__, sent)
+    if isinstance(value, tuple | list):
+        return [_canonical(part) for part in value]
+    return sorted(value) if isinstance(value, frozenset) else value

@@ -8,7 +8,7 @@ a read and a transaction. It holds no rules: it checks the conditions it is hand
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
@@ -288,6 +288,7 @@ class InventoryRepository(Protocol):
         """
 
 
+@runtime_checkable
 class ExclusiveRepository(InventoryRepository, Protocol):
     """A repository that can be had alone: one in a single place, which writers take turns at anyway."""
 

@@ -31,8 +31,6 @@ from inventory.commands import (
     UpdateItem,
 )
 from inventory.errors import (
-    BatchRefusedError,
-    HeldBackError,
     InventoryError,
     ItemNotFoundError,
     PreconditionFailedError,
@@ -59,7 +57,7 @@ from inventory.ports import (
 )
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationState
-from inventory.retry import Decision, once
+from inventory.retry import Decision, execute
 from inventory.stock import Moved, Movement, MovementKind
 from inventory.timeouts import time_left
 from inventory.validation import UNSET
@@ -169,7 +167,7 @@ class Inventory:
 
     def create_item(self, command: CreateItem) -> Item:
         """Put a new item on the books, under an id that the system makes, and return it."""
-        return self._once(command, lambda: self._create(command), Item)
+        return self._execute(command, lambda: self._create(command))
 
     def get_item(self, query: GetItem) -> Item:
         """
@@ -196,7 +194,7 @@ class Inventory:
             BelowReservedError: The quantity is less than what is promised.
         """
         if command.idempotency_key is not None or _touches_stock(command):
-            return self._once(command, lambda: self._update(command), Item)
+            return self._execute(command, lambda: self._update(command))
         fields = command.details
         if not fields:
             item = self._require(command.key)
@@ -232,7 +230,7 @@ class Inventory:
             movement = stock.delete(before, at=self._now())
             return self._change(ItemWrite(before=before, after=None), movements=[movement]), before
 
-        return self._once(command, decide, Item)
+        return self._execute(command, decide)
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """
@@ -265,7 +263,7 @@ class Inventory:
         if command.mode != ALL_OR_NOTHING:
             return tuple(self._batch_row(command, index) for index in range(len(command.items)))
         batch.check_valid(command.items)
-        return self._once(command, lambda: self._batch(command), tuple[batch.RowResult, ...])
+        return self._execute(command, lambda: self._batch(command))
 
     # Stock
 
@@ -290,7 +288,7 @@ class Inventory:
             )
             return self._moving([(before, moved)]), _stock_change(moved)
 
-        return self._once(command, decide, StockChange)
+        return self._execute(command, decide)
 
     def count_stock(self, command: CountStock) -> StockChange:
         """
@@ -315,7 +313,7 @@ class Inventory:
             moved = stock.count(before, command.quantity, reason=command.reason, at=self._now())
             return self._moving([(before, moved)]), _stock_change(moved)
 
-        return self._once(command, decide, StockChange)
+        return self._execute(command, decide)
 
     def transfer_stock(self, command: TransferStock) -> Transfer:
         """
@@ -346,7 +344,7 @@ class Inventory:
             change = self._moving([(items[source], out), (items[destination], into)])
             return change, Transfer(source=out[0], destination=into[0])
 
-        return self._once(command, decide, Transfer)
+        return self._execute(command, decide)
 
     def list_movements(self, query: ListMovements) -> Page[Movement]:
         """
@@ -388,7 +386,7 @@ class Inventory:
             moved = reservation.hold(items)
             return self._reserving(None, reservation, items, moved), reservation
 
-        return self._once(command, decide, Reservation)
+        return self._execute(command, decide)
 
     def get_reservation(self, query: GetReservation) -> Reservation:
         """
@@ -439,7 +437,7 @@ class Inventory:
             after = before.extended(command.ttl_seconds, at=self._now())
             return self._reserving(before, after, {}, ()), after
 
-        return self._once(command, decide, Reservation)
+        return self._execute(command, decide)
 
     def expire_reservations(self, command: ExpireReservations) -> Swept:
         """
@@ -498,29 +496,19 @@ class Inventory:
         [last] = self.repository.list_movements(key, PageRequest(size=1)).items
         return stock.opening(None, first, last)
 
-    def _once(self, command: Any, decide: Callable[[], Decision[R]], kind: Any) -> R:
-        """Commit what *decide* decides, once; see `inventory.retry.once`."""
-        return once(
+    def _execute(self, command: Any, decide: Callable[[], Decision[R]]) -> R:
+        """Commit what *decide* returns, once; see `inventory.retry.execute`."""
+        return execute(
             command,
-            lambda: self._decided(decide),
-            kind,
+            decide,
             repository=self.repository,
             now=self._now,
             pause=self.pause,
+            expire_due=self._expire_due,
         )
 
-    def _decided(self, decide: Callable[[], Decision[R]]) -> Decision[R]:
-        try:
-            return decide()
-        except (HeldBackError, BatchRefusedError) as refused:
-            if not self._freed_something(refused):
-                raise
-            return decide()
-
-    def _freed_something(self, refused: HeldBackError | BatchRefusedError) -> bool:
-        """Expire what is due, if promised units stood in the way of a request that was *refused*."""
-        if not refused.reserved:
-            return False
+    def _expire_due(self) -> bool:
+        """Expire due reservations for a request that needs their units, and return whether there were any."""
         try:
             return self.expire_reservations(ExpireReservations(limit=_SWEPT_ON_DEMAND)).expired > 0
         except StorageError:
@@ -621,11 +609,11 @@ class Inventory:
         key = command.idempotency_key and command.idempotency_key.for_row(index)
         try:
             if isinstance(row, CreateItem):
-                item = self._once(_Keyed(row, key), lambda: self._create(row), Item)
+                item = self._execute(_Keyed(row, key), lambda: self._create(row))
             elif isinstance(row, UpdateItem) and key is None:
                 item = self.update_item(row)
             elif isinstance(row, UpdateItem):
-                item = self._once(_Keyed(row, key), lambda: self._update(row), Item)
+                item = self._execute(_Keyed(row, key), lambda: self._update(row))
             else:
                 raise row
         except InventoryError as error:
@@ -647,7 +635,7 @@ class Inventory:
             moved = before.issue(items, at=now) if commits else before.free(state, items, at=now)
             return self._reserving(before, after, items, moved), after
 
-        return self._once(command, decide, Reservation)
+        return self._execute(command, decide)
 
     def _expire(self, reservation_id: str) -> bool:
         def decide() -> Decision[bool]:
@@ -660,7 +648,7 @@ class Inventory:
             moved = before.free(ReservationState.EXPIRED, items, at=now)
             return self._reserving(before, after, items, moved), True
 
-        return self._once(None, decide, bool)
+        return self._execute(None, decide)
 
     def _due(self, limit: int) -> Iterator[Reservation]:
         now = self._now()
@@ -693,7 +681,7 @@ class Inventory:
             moved = reconcile.correct(before, drift, at=self._now())
             return self._moving([(before, moved)]), attrs.evolve(drift, corrected=True)
 
-        return self._once(None, decide, reconcile.Drift)
+        return self._execute(None, decide)
 
     def _page(self, query: ListItems | ListMovements) -> PageRequest:
         return PageRequest(size=self.limits().page_size(query.page_size), cursor=query.page_token)

@@ -14,8 +14,9 @@ from cattrs import Converter, ForbiddenExtraKeysError
 
 from inventory.batch import RowResult
 from inventory.items import Item, Timestamp
-from inventory.reservations import Reservation
+from inventory.reservations import Reservation, ReservationState
 from inventory.service import StockChange, Transfer
+from inventory.stock import MovementKind
 
 __all__ = ["RecordError", "answer_from_text", "answer_to_text", "structure", "unstructure"]
 
@@ -43,11 +44,12 @@ def _from_text(kind: Callable[[str], T]) -> Callable[[Any, Any], T]:
 
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=False)
-    for kind in (bool, int, str):
-        converter.register_structure_hook(kind, _exactly(kind))
-    converter.register_structure_hook(Timestamp, _from_text(Timestamp))
-    # Text: JSON has no exact decimal numbers.
-    converter.register_structure_hook(Decimal, _from_text(Decimal))
+    for plain in (bool, int, str):
+        converter.register_structure_hook(plain, _exactly(plain))
+    # Each by name: the hook of a class, such as str, is the hook of its subclasses too.
+    for kind in (Decimal, MovementKind, ReservationState, Timestamp):
+        converter.register_structure_hook(kind, _from_text(kind))
+    # As text, because JSON has no exact decimal numbers.
     converter.register_unstructure_hook(Decimal, str)
     return converter
 

@@ -13,6 +13,7 @@ from inventory import (
     LineRequest,
     Reservation,
     ReservationState,
+    idempotency,
     reservations,
     retry,
     service,
@@ -75,7 +76,7 @@ def status_of_what_is_discontinued_follows(patch):
 
 @bug
 def nothing_is_swept_on_demand(patch):
-    patch(Inventory, "_freed_something", lambda *_: False)
+    patch(Inventory, "_expire_due", lambda *_: False)
 
 
 @bug
@@ -96,17 +97,17 @@ def the_newest_are_swept_first(patch):
 
 @bug
 def no_answer_is_noted(patch):
-    patch(retry._Served, "noted", lambda _, change, *__, **___: change)
+    patch(MemoryRepository, "get_served", lambda *_: None)
 
 
 @bug
 def any_request_of_a_kind_replays_a_key(patch):
-    patch(retry, "fingerprint", lambda operation, _: operation)
+    patch(retry, "fingerprint", lambda command: type(command).__name__)
 
 
 @bug
 def an_answer_is_kept_a_second_too_long(patch):
-    patch(retry, "KEPT_SECONDS", retry.KEPT_SECONDS + 1)
+    patch(idempotency, "KEPT_SECONDS", idempotency.KEPT_SECONDS + 1)
 
 
 @bug

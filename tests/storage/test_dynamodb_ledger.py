@@ -709,7 +709,11 @@ class TestRefusals:
     def change(self):
         """A movement of one item, a reservation, and the record of a key: four actions, the record first."""
         served = ServedRecord(
-            record_id="r", fingerprint="f", answer="{}", served_at=a_time(), expires_at=a_time(9)
+            record_id="r",
+            fingerprint="f",
+            answer=an_item(),
+            served_at=a_time(),
+            expires_at=a_time(9),
         )
         reservation = Reservation.open(
             "r", [(an_item().key, 1)], ttl_seconds=60, reference=None, at=a_time()

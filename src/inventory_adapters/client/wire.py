@@ -20,7 +20,6 @@ from inventory.errors import (
     BatchRefusedError,
     Fault,
     InventoryError,
-    ItemNotFoundError,
     PreconditionFailedError,
     StorageThrottledError,
     StorageUnavailableError,

@@ -1,6 +1,5 @@
 """Changes of several parts, stored whole or not at all."""
 
-import json
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -109,7 +108,7 @@ class AllOrNothingContract:
         repository.commit(creation(*items))
         moves = [rewrite(item, reserved=1) for item in items]
         reservation = a_reservation(lines=[(item.key, 1) for item in items])
-        record = a_record(answer=json.dumps("a" * 200_000))
+        record = a_record(answer=an_item(description="a" * 200_000))
 
         repository.commit(
             together(*moves, reservation=reservation_write(None, reservation), served=record)

@@ -138,7 +138,7 @@ class ConcurrencyContract:
         self, shared: InventoryRepository
     ) -> None:
         """One key, eight threads: one is stored, seven hear that the key was served and leave nothing."""
-        records = [a_record(answer=f'"by thread {number}"') for number in range(8)]
+        records = [a_record(answer=an_item(name=f"by thread {number}")) for number in range(8)]
         items = [an_item(f"item-{number}") for number in range(8)]
         changes = [
             together(creation(item), served=record)

@@ -185,7 +185,7 @@ def a_record(
     record_id: str = "record-1",
     *,
     fingerprint: str = "fingerprint-1",
-    answer: str = '"first"',
+    answer: Any = None,
     served_at: float = 0,
     expires_at: float = 86_400,
 ) -> ServedRecord:
@@ -193,7 +193,7 @@ def a_record(
     return ServedRecord(
         record_id=record_id,
         fingerprint=fingerprint,
-        answer=answer,
+        answer=an_item() if answer is None else answer,
         served_at=a_time(served_at),
         expires_at=a_time(expires_at),
     )

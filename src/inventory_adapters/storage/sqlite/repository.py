@@ -16,8 +16,6 @@ from threading import Event, Lock, local
 from time import monotonic, sleep
 from typing import Final, Literal, NoReturn, Self
 
-import attrs
-
 from inventory.errors import (
     AlreadyServedError,
     StaleReadError,
@@ -44,6 +42,7 @@ from inventory_adapters.storage.sqlite.rows import (
     row_to_movement,
     row_to_reservation,
     row_to_served,
+    served_to_row,
 )
 from inventory_adapters.storage.sqlite.schema import (
     APPLICATION_ID,
@@ -376,7 +375,7 @@ def _store_reservation(db: sqlite3.Connection, write: ReservationWrite) -> None:
 
 
 def _serve(db: sqlite3.Connection, served: ServedRecord) -> None:
-    if db.execute(SERVE, attrs.astuple(served)).rowcount != 1:
+    if db.execute(SERVE, served_to_row(served)).rowcount != 1:
         raise AlreadyServedError
 
 

@@ -12,6 +12,7 @@ from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.stock import Movement, MovementKind
+from inventory_adapters.records import answer_from_text, answer_to_text
 
 __all__ = [
     "Row",
@@ -23,6 +24,7 @@ __all__ = [
     "row_to_movement",
     "row_to_reservation",
     "row_to_served",
+    "served_to_row",
 ]
 
 Row = tuple[Any, ...]
@@ -148,13 +150,24 @@ def row_to_reservation(row: Row) -> Reservation:
     )
 
 
+def served_to_row(served: ServedRecord) -> Row:
+    """Return the row of *served*, in the order of `SERVED_COLUMNS`."""
+    return (
+        served.record_id,
+        served.fingerprint,
+        answer_to_text(served.answer),
+        served.served_at,
+        served.expires_at,
+    )
+
+
 def row_to_served(row: Row) -> ServedRecord:
     """Return the record that *row* holds."""
     record_id, fingerprint, answer, served_at, expires_at = row
     return ServedRecord(
         record_id=record_id,
         fingerprint=fingerprint,
-        answer=answer,
+        answer=answer_from_text(answer),
         served_at=Timestamp(served_at),
         expires_at=Timestamp(expires_at),
     )
