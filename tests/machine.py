@@ -98,7 +98,11 @@ def plain(value):
         facts = {name: plain(fact) for name, fact in value.facts.items() if name != "faults"}
         return {"error": type(value), **facts}
     if attrs.has(type(value)):
-        named = {name: plain(getattr(value, name)) for name in attrs.fields_dict(type(value))}
+        named = {
+            field.name: plain(getattr(value, field.name))
+            for field in attrs.fields(type(value))
+            if field.eq
+        }
         return {**named.pop("key", {}), **named.pop("level", {}), **named}
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}

@@ -64,8 +64,8 @@ from inventory.paging import Limits, Page, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationLine, ReservationState
-from inventory.service import Inventory, StockChange, Swept, Transfer
-from inventory.stock import Movement, MovementKind
+from inventory.service import Inventory, Swept, Transfer
+from inventory.stock import Movement, MovementKind, StockChange
 from inventory.timeouts import deadline
 from inventory.validation import UNSET
 

@@ -7,7 +7,7 @@ from attrs import frozen
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import walk
 from inventory.ports import InventoryRepository
-from inventory.stock import Movement, MovementKind
+from inventory.stock import Movement, MovementKind, StockChange
 
 __all__ = ["Drift", "correct", "examine", "newest_first", "promised_units"]
 
@@ -99,15 +99,15 @@ def _follows(earlier: Movement, later: Movement) -> bool:
     )
 
 
-def correct(item: Item, drift: Drift, *, at: Timestamp) -> tuple[Item, Movement]:
-    """Return the item with the reserved units that reservations hold, and the movement that brings its ledger there."""
+def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
+    """Set reserved to what the open reservations hold, with the movement that brings the ledger there."""
     level = StockLevel(
         on_hand=item.level.on_hand,
         # More promises than units cannot be kept; the item shows as many as there are.
         reserved=min(drift.promised, item.level.on_hand),
         seq=max(drift.seq, drift.ledger_seq) + 1,
     )
-    return item.moved(level), Movement(
+    movement = Movement(
         key=item.key,
         seq=level.seq,
         kind=MovementKind.CORRECTION,
@@ -119,3 +119,4 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> tuple[Item, Movement]
         recorded_at=at,
         item_created_at=None if drift.ledger_seq else item.created_at,
     )
+    return StockChange(before=item, item=item.moved(level), movement=movement)

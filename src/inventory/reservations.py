@@ -10,7 +10,7 @@ from attrs import frozen
 
 from inventory.errors import ItemNotFoundError, ReservationClosedError, ReservationExpiredError
 from inventory.items import Item, ItemKey, Timestamp
-from inventory.stock import Moved, expire, issue, release, reserve
+from inventory.stock import StockChange, expire, issue, release, reserve
 
 __all__ = [
     "KEPT_SECONDS",
@@ -137,7 +137,7 @@ class Reservation:
         """Return the reservation as it is once it has been committed, released or expired."""
         return attrs.evolve(self, state=state, closed_at=at)
 
-    def hold(self, items: Mapping[ItemKey, Item]) -> tuple[Moved, ...]:
+    def hold(self, items: Mapping[ItemKey, Item]) -> tuple[StockChange, ...]:
         """
         Promise all lines, or none.
 
@@ -145,9 +145,9 @@ class Reservation:
             ItemNotFoundError: An item does not exist.
             InsufficientStockError: An item has fewer units available.
         """
-        return self._moved(reserve, items, at=self.created_at)
+        return self._changes(reserve, items, at=self.created_at)
 
-    def issue(self, items: Mapping[ItemKey, Item], *, at: Timestamp) -> tuple[Moved, ...]:
+    def issue(self, items: Mapping[ItemKey, Item], *, at: Timestamp) -> tuple[StockChange, ...]:
         """
         Let all lines leave.
 
@@ -155,24 +155,24 @@ class Reservation:
             ItemNotFoundError: An item was deleted behind our back.
             InsufficientStockError: As `inventory.stock.issue`.
         """
-        return self._moved(issue, items, at=at)
+        return self._changes(issue, items, at=at)
 
     def free(
         self, state: ReservationState, items: Mapping[ItemKey, Item], *, at: Timestamp
-    ) -> tuple[Moved, ...]:
+    ) -> tuple[StockChange, ...]:
         """Make all lines available again, as released or as expired; items that are gone hold nothing back."""
         there = attrs.evolve(self, lines=tuple(line for line in self.lines if line.key in items))
         verb = expire if state is ReservationState.EXPIRED else release
-        return there._moved(verb, items, at=at)  # noqa: SLF001 - itself
+        return there._changes(verb, items, at=at)  # noqa: SLF001 - itself
 
-    def _moved(
-        self, verb: Callable[..., Moved], items: Mapping[ItemKey, Item], *, at: Timestamp
-    ) -> tuple[Moved, ...]:
-        moved = []
+    def _changes(
+        self, verb: Callable[..., StockChange], items: Mapping[ItemKey, Item], *, at: Timestamp
+    ) -> tuple[StockChange, ...]:
+        changes = []
         for line in self.lines:
             if line.key not in items:
                 raise ItemNotFoundError(item_id=line.key.item_id, sku=line.key.sku)
-            moved.append(
+            changes.append(
                 verb(
                     items[line.key],
                     line.quantity,
@@ -181,7 +181,7 @@ class Reservation:
                     at=at,
                 )
             )
-        return tuple(moved)
+        return tuple(changes)
 
 
 def forgotten_before(at: Timestamp) -> Timestamp:

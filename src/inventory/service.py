@@ -58,7 +58,7 @@ from inventory.ports import (
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationState
 from inventory.retry import Decision, execute
-from inventory.stock import Moved, Movement, MovementKind
+from inventory.stock import Movement, MovementKind, StockChange
 from inventory.timeouts import time_left
 from inventory.validation import UNSET
 
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from inventory.batch import RowResult
     from inventory.reconcile import Drift
 
-__all__ = ["Inventory", "StockChange", "Swept", "Transfer"]
+__all__ = ["Inventory", "Swept", "Transfer"]
 
 R = TypeVar("R")
 
@@ -75,20 +75,6 @@ _SWEPT_ON_DEMAND: Final = 25
 _DUE_AT_ONCE: Final = 100
 # Below this, a sweeper stops rather than be stopped.
 _SWEEP_RESERVE_SECONDS: Final = 1.0
-
-
-@frozen(kw_only=True)
-class StockChange:
-    """
-    What an adjustment or a count did.
-
-    Attributes:
-        item: The item as it then is.
-        movement: The ledger entry that explains it.
-    """
-
-    item: Item
-    movement: Movement
 
 
 @frozen(kw_only=True)
@@ -278,15 +264,14 @@ class Inventory:
         """
 
         def decide() -> Decision[StockChange]:
-            before = self._require(command.key)
-            moved = stock.adjust(
-                before,
+            change = stock.adjust(
+                self._require(command.key),
                 command.delta,
                 reason=command.reason,
                 reference=command.reference,
                 at=self._now(),
             )
-            return self._moving([(before, moved)]), _stock_change(moved)
+            return self._moving(change), change
 
         return self._execute(command, decide)
 
@@ -310,8 +295,8 @@ class Inventory:
                     expected_quantity=expected,
                     quantity=on_hand,
                 )
-            moved = stock.count(before, command.quantity, reason=command.reason, at=self._now())
-            return self._moving([(before, moved)]), _stock_change(moved)
+            change = stock.count(before, command.quantity, reason=command.reason, at=self._now())
+            return self._moving(change), change
 
         return self._execute(command, decide)
 
@@ -341,8 +326,7 @@ class Inventory:
                 reference=command.reference,
                 at=self._now(),
             )
-            change = self._moving([(items[source], out), (items[destination], into)])
-            return change, Transfer(source=out[0], destination=into[0])
+            return self._moving(out, into), Transfer(source=out.item, destination=into.item)
 
         return self._execute(command, decide)
 
@@ -382,9 +366,9 @@ class Inventory:
                 reference=command.reference,
                 at=self._now(),
             )
-            items = self._items(reservation.keys)
-            moved = reservation.hold(items)
-            return self._reserving(None, reservation, items, moved), reservation
+            changes = reservation.hold(self._items(reservation.keys))
+            write = ReservationWrite(before=None, after=reservation)
+            return self._moving(*changes, reservation=write), reservation
 
         return self._execute(command, decide)
 
@@ -435,7 +419,8 @@ class Inventory:
         def decide() -> Decision[Reservation]:
             before = self._require_reservation(command.reservation_id)
             after = before.extended(command.ttl_seconds, at=self._now())
-            return self._reserving(before, after, {}, ()), after
+            write = ReservationWrite(before=before, after=after)
+            return self._moving(reservation=write), after
 
         return self._execute(command, decide)
 
@@ -514,25 +499,25 @@ class Inventory:
         except StorageError:
             return False
 
-    def _change(self, *items: ItemWrite, movements: Iterable[Movement] = ()) -> Change:
-        return Change(write_id=self.new_id(), items=items, movements=tuple(movements))
-
-    def _moving(self, moves: Iterable[tuple[Item, Moved]]) -> Change:
-        moves = list(moves)
-        return self._change(
-            *(ItemWrite(before=before, after=after) for before, (after, _) in moves),
-            movements=(movement for _, (_, movement) in moves),
+    def _change(
+        self,
+        *items: ItemWrite,
+        movements: Iterable[Movement] = (),
+        reservation: ReservationWrite | None = None,
+    ) -> Change:
+        return Change(
+            write_id=self.new_id(),
+            items=items,
+            movements=tuple(movements),
+            reservation=reservation,
         )
 
-    def _reserving(
-        self,
-        before: Reservation | None,
-        after: Reservation,
-        items: dict[ItemKey, Item],
-        moved: Iterable[Moved],
-    ) -> Change:
-        change = self._moving((items[item.key], (item, movement)) for item, movement in moved)
-        return attrs.evolve(change, reservation=ReservationWrite(before=before, after=after))
+    def _moving(self, *changes: StockChange, reservation: ReservationWrite | None = None) -> Change:
+        return self._change(
+            *(ItemWrite(before=change.before, after=change.item) for change in changes),
+            movements=(change.movement for change in changes),
+            reservation=reservation,
+        )
 
     def _create(self, command: CreateItem) -> Decision[Item]:
         item = self._new_item(command)
@@ -566,9 +551,9 @@ class Inventory:
         after = before
         movements: tuple[Movement, ...] = ()
         if command.quantity is not UNSET:
-            after, movement = stock.count(before, command.quantity, kind=MovementKind.EDIT, at=now)
-            movements = (movement,)
-            after = attrs.evolve(after, updated_at=now)
+            change = stock.count(before, command.quantity, kind=MovementKind.EDIT, at=now)
+            movements = (change.movement,)
+            after = attrs.evolve(change.item, updated_at=now)
         if command.details:
             after = after.edited(command.details, at=now)
         return after, movements
@@ -632,8 +617,9 @@ class Inventory:
             items = self._items(before.keys)
             after = before.closed(state, at=now)
             commits = state is ReservationState.COMMITTED
-            moved = before.issue(items, at=now) if commits else before.free(state, items, at=now)
-            return self._reserving(before, after, items, moved), after
+            changes = before.issue(items, at=now) if commits else before.free(state, items, at=now)
+            write = ReservationWrite(before=before, after=after)
+            return self._moving(*changes, reservation=write), after
 
         return self._execute(command, decide)
 
@@ -645,8 +631,9 @@ class Inventory:
                 return self._change(), False
             items = self._items(before.keys)
             after = before.closed(ReservationState.EXPIRED, at=now)
-            moved = before.free(ReservationState.EXPIRED, items, at=now)
-            return self._reserving(before, after, items, moved), True
+            changes = before.free(ReservationState.EXPIRED, items, at=now)
+            write = ReservationWrite(before=before, after=after)
+            return self._moving(*changes, reservation=write), True
 
         return self._execute(None, decide)
 
@@ -678,8 +665,8 @@ class Inventory:
             before, drift = self._examine(key)
             if before is None or drift is None or not drift.can_be_corrected:
                 return self._change(), drift
-            moved = reconcile.correct(before, drift, at=self._now())
-            return self._moving([(before, moved)]), attrs.evolve(drift, corrected=True)
+            change = reconcile.correct(before, drift, at=self._now())
+            return self._moving(change), attrs.evolve(drift, corrected=True)
 
         return self._execute(None, decide)
 
@@ -723,11 +710,6 @@ class _Keyed:
 
 def _touches_stock(command: UpdateItem) -> bool:
     return command.quantity is not UNSET or command.reorder_point is not UNSET
-
-
-def _stock_change(moved: Moved) -> StockChange:
-    item, movement = moved
-    return StockChange(item=item, movement=movement)
 
 
 def _moved_on(item: Item) -> PreconditionFailedError:

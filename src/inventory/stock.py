@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from inventory.errors import (
     BelowReservedError,
@@ -15,9 +15,9 @@ from inventory.items import Item, ItemKey, StockLevel, Timestamp
 
 __all__ = [
     "MAX_QUANTITY",
-    "Moved",
     "Movement",
     "MovementKind",
+    "StockChange",
     "StockLevel",
     "adjust",
     "count",
@@ -86,8 +86,20 @@ class Movement:
     item_created_at: Timestamp | None = None
 
 
-Moved = tuple[Item, Movement]
-"""An item after a movement, and the movement."""
+@frozen(kw_only=True)
+class StockChange:
+    """
+    What a movement did to an item.
+
+    Attributes:
+        item: The item after the movement.
+        movement: The ledger entry that explains the change.
+        before: The item before it; None where the change was read from an API or from an idempotency record.
+    """
+
+    item: Item
+    movement: Movement
+    before: Item | None = field(default=None, eq=False, repr=False)
 
 
 def _move(  # noqa: PLR0913 - a movement has that many sides
@@ -100,7 +112,7 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
     reference: str | None = None,
     reservation_id: str | None = None,
     at: Timestamp,
-) -> Moved:
+) -> StockChange:
     before = item.level
     if on_hand > 0 and before.on_hand + on_hand > MAX_QUANTITY:
         raise StockLimitError(
@@ -115,7 +127,7 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
         reserved=before.reserved + reserved,
         seq=before.seq + 1,
     )
-    return item.moved(after), Movement(
+    movement = Movement(
         key=item.key,
         seq=after.seq,
         kind=kind,
@@ -129,6 +141,7 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
         recorded_at=at,
         item_created_at=item.created_at if after.seq == 1 or kind is MovementKind.DELETE else None,
     )
+    return StockChange(before=item, item=item.moved(after), movement=movement)
 
 
 def _require_available(item: Item, units: int) -> None:
@@ -144,7 +157,7 @@ def _require_available(item: Item, units: int) -> None:
 
 def adjust(
     item: Item, delta: int, *, reason: str, reference: str | None = None, at: Timestamp
-) -> Moved:
+) -> StockChange:
     """
     Change on-hand by *delta* units.
 
@@ -165,7 +178,7 @@ def count(
     kind: MovementKind = MovementKind.COUNT,
     reason: str | None = None,
     at: Timestamp,
-) -> Moved:
+) -> StockChange:
     """
     Set on-hand to what was *found*, also where it is what the books say: a count that agrees is worth a line.
 
@@ -181,7 +194,7 @@ def count(
 
 def transfer(
     source: Item, destination: Item, units: int, *, reference: str | None = None, at: Timestamp
-) -> tuple[Moved, Moved]:
+) -> tuple[StockChange, StockChange]:
     """
     Move *units* from one item to another.
 
@@ -198,7 +211,7 @@ def transfer(
 
 def reserve(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> Moved:
+) -> StockChange:
     """
     Reserve *units* of what is available.
 
@@ -218,7 +231,7 @@ def reserve(
 
 def issue(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> Moved:
+) -> StockChange:
     """
     Remove reserved *units* from stock: their reservation is committed.
 
@@ -240,7 +253,7 @@ def issue(
 
 def release(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> Moved:
+) -> StockChange:
     """Make reserved *units* available again; at most as many as are reserved, should that count be wrong."""
     return _move(
         item,
@@ -254,7 +267,7 @@ def release(
 
 def expire(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> Moved:
+) -> StockChange:
     """Make *units* whose reservation expired available again; otherwise as `release`."""
     return _move(
         item,
@@ -275,8 +288,7 @@ def delete(item: Item, *, at: Timestamp) -> Movement:
     """
     if item.level.reserved:
         raise ItemInUseError(item_id=item.item_id, sku=item.sku, reserved=item.level.reserved)
-    _, movement = _move(item, MovementKind.DELETE, on_hand=-item.level.on_hand, at=at)
-    return movement
+    return _move(item, MovementKind.DELETE, on_hand=-item.level.on_hand, at=at).movement
 
 
 def opening(

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from cattrs import Converter, ForbiddenExtraKeysError
+from cattrs import Converter, ForbiddenExtraKeysError, override
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from inventory.batch import RowResult
 from inventory.items import Item, Timestamp
 from inventory.reservations import Reservation, ReservationState
-from inventory.service import StockChange, Transfer
-from inventory.stock import MovementKind
+from inventory.service import Transfer
+from inventory.stock import MovementKind, StockChange
 
 __all__ = ["RecordError", "answer_from_text", "answer_to_text", "structure", "unstructure"]
 
@@ -51,6 +52,14 @@ def _converter() -> Converter:
         converter.register_structure_hook(kind, _from_text(kind))
     # As text, because JSON has no exact decimal numbers.
     converter.register_unstructure_hook(Decimal, str)
+    # An answer needs no item from before the change.
+    left_out = override(omit=True)
+    converter.register_unstructure_hook(
+        StockChange, make_dict_unstructure_fn(StockChange, converter, before=left_out)
+    )
+    converter.register_structure_hook(
+        StockChange, make_dict_structure_fn(StockChange, converter, before=left_out)
+    )
     return converter
 
 

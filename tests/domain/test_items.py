@@ -90,7 +90,8 @@ def test_an_edit_counts_the_version_and_leaves_the_stock_alone():
 
 def test_a_count_explains_the_difference_and_is_worth_a_line_without_one():
     """The ledger has every count, also one that agrees."""
-    counted, movement = count(item(on_hand=5, reserved=2), 5, at=NOW)
+    change = count(item(on_hand=5, reserved=2), 5, at=NOW)
+    counted, movement = change.item, change.movement
 
     assert counted.level == StockLevel(on_hand=5, reserved=2, seq=1)
     assert (movement.seq, movement.kind, movement.delta_on_hand) == (1, MovementKind.COUNT, 0)

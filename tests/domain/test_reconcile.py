@@ -30,10 +30,11 @@ def history(*steps):
     item, movements = an_item(), []
     for units in steps:
         if units > 0:
-            item, movement = stock.adjust(item, units, reason="r", at=NOW)
+            change = stock.adjust(item, units, reason="r", at=NOW)
         else:
-            item, movement = stock.reserve(item, -units, reservation_id="cart", at=NOW)
-        movements.insert(0, movement)
+            change = stock.reserve(item, -units, reservation_id="cart", at=NOW)
+        item = change.item
+        movements.insert(0, change.movement)
     return item, movements
 
 
@@ -82,7 +83,9 @@ def test_a_level_whose_newest_movement_is_lost_is_explained_again():
     drift = examine(item, movements[1:], 0)
     assert (drift.on_hand, drift.ledger_on_hand, drift.seq, drift.ledger_seq) == (13, 11, 2, 1)
 
-    corrected, movement = correct(item, drift, at=NOW)
+    change = correct(item, drift, at=NOW)
+
+    corrected, movement = change.item, change.movement
 
     assert corrected.level == StockLevel(on_hand=13, reserved=0, seq=3)
     assert (movement.kind, movement.seq, movement.delta_on_hand) == (MovementKind.CORRECTION, 3, 2)
@@ -95,7 +98,9 @@ def test_a_level_that_lost_its_place_in_the_ledger_gets_a_new_one():
     item, movements = history(1, 2, 3)
     behind = at(item, seq=1)
 
-    corrected, movement = correct(behind, examine(behind, movements, 0), at=NOW)
+    change = correct(behind, examine(behind, movements, 0), at=NOW)
+
+    corrected, movement = change.item, change.movement
 
     assert corrected.level.seq == movement.seq == 4
     assert examine(corrected, [movement, *movements], 0) is None
@@ -105,7 +110,9 @@ def test_promises_that_the_level_forgot_are_made_good():
     """Of reserved the open reservations are right."""
     item = an_item(10)
 
-    corrected, movement = correct(item, examine(item, [], 4), at=NOW)
+    change = correct(item, examine(item, [], 4), at=NOW)
+
+    corrected, movement = change.item, change.movement
 
     assert corrected.level == StockLevel(on_hand=10, reserved=4, seq=1)
     assert (movement.delta_on_hand, movement.delta_reserved) == (0, 4)
@@ -116,7 +123,7 @@ def test_promises_that_nobody_holds_are_freed():
     """And the status follows, as with any movement."""
     item = an_item(5, reserved=5, seq=0, status="out_of_stock")
 
-    corrected, _ = correct(item, examine(item, [], 0), at=NOW)
+    corrected = correct(item, examine(item, [], 0), at=NOW).item
 
     assert (corrected.level.available, corrected.status) == (5, "available")
 
@@ -126,7 +133,8 @@ def test_of_more_promises_than_units_as_many_are_kept_as_there_are():
     item = an_item(3)
 
     drift = examine(item, [], 5)
-    corrected, movement = correct(item, drift, at=NOW)
+    change = correct(item, drift, at=NOW)
+    corrected, movement = change.item, change.movement
 
     assert drift.promised == 5
     assert (corrected.level.on_hand, corrected.level.reserved) == (3, 3)
@@ -153,7 +161,9 @@ def test_a_correction_leaves_nothing_but_gaps(books):
     drift = examine(item, movements, promised)
     assume(drift is not None and drift.can_be_corrected)
 
-    corrected, movement = correct(item, drift, at=NOW)
+    change = correct(item, drift, at=NOW)
+
+    corrected, movement = change.item, change.movement
 
     assert corrected.level.on_hand == item.level.on_hand
     assert corrected.level.reserved == min(promised, item.level.on_hand)

@@ -63,9 +63,10 @@ def test_a_verb_is_refused_or_explained_to_the_unit(level, n, verb):
     """The movement's deltas lead from the level before to the level after, and its balances are the level after."""
     before = item(*level)
     try:
-        after, movement = VERBS[verb](before, n)
+        change = VERBS[verb](before, n)
     except ConflictError:
         return
+    after, movement = change.item, change.movement
 
     assert movement.on_hand == after.level.on_hand == before.level.on_hand + movement.delta_on_hand
     assert movement.reserved == after.level.reserved
@@ -80,9 +81,11 @@ def test_a_transfer_neither_makes_nor_loses_units(source, destination, n):
     """What leaves one side comes to the other."""
     from_item, to_item = item(*source), item(*destination, item_id="j")
     try:
-        (out, left), (into, came) = transfer(from_item, to_item, n, at=NOW)
+        outgoing, incoming = transfer(from_item, to_item, n, at=NOW)
     except ConflictError:
         return
+    out, left = outgoing.item, outgoing.movement
+    into, came = incoming.item, incoming.movement
 
     assert out.level.on_hand + into.level.on_hand == source[0] + destination[0]
     assert (left.kind, left.delta_on_hand) == (MovementKind.TRANSFER_OUT, -n)
@@ -105,7 +108,7 @@ def test_an_adjustment_below_what_is_promised_is_refused_with_the_numbers():
 
 def test_the_last_unit_can_be_had():
     """Bounds are inclusive."""
-    after, _ = reserve(item(1), 1, reservation_id="r", at=NOW)
+    after = reserve(item(1), 1, reservation_id="r", at=NOW).item
 
     assert (after.level.available, after.status) == (0, "out_of_stock")
 
@@ -118,7 +121,7 @@ def test_an_item_has_no_more_units_than_its_bound():
 
 def test_units_of_an_earlier_version_beyond_the_bound_can_still_leave():
     """Stored values are never validated again."""
-    after, _ = adjust(item(MAX_QUANTITY + 10), -5, reason="r", at=NOW)
+    after = adjust(item(MAX_QUANTITY + 10), -5, reason="r", at=NOW).item
 
     assert after.level.on_hand == MAX_QUANTITY + 5
 
@@ -126,14 +129,15 @@ def test_units_of_an_earlier_version_beyond_the_bound_can_still_leave():
 @pytest.mark.parametrize("verb", [release, expire])
 def test_a_lost_promise_frees_what_is_left_of_it(verb):
     """A sweeper must not stumble over a level that somebody repaired by hand."""
-    after, movement = verb(item(5, 1), 3, reservation_id="r", at=NOW)
+    change = verb(item(5, 1), 3, reservation_id="r", at=NOW)
+    after, movement = change.item, change.movement
 
     assert (after.level.reserved, movement.delta_reserved) == (0, -1)
 
 
 def test_committing_a_lost_promise_takes_available_units_or_is_refused():
     """Sold units leave if they are there."""
-    after, _ = issue(item(5, 1), 3, reservation_id="r", at=NOW)
+    after = issue(item(5, 1), 3, reservation_id="r", at=NOW).item
     assert (after.level.on_hand, after.level.reserved) == (2, 0)
 
     with pytest.raises(InsufficientStockError):
@@ -142,7 +146,7 @@ def test_committing_a_lost_promise_takes_available_units_or_is_refused():
 
 def test_the_opening_entry_is_what_was_there_before_the_first_movement():
     """Or, where nothing moved, what is there; or nothing."""
-    _, first = adjust(item(5, 2), 4, reason="r", at=NOW)
+    first = adjust(item(5, 2), 4, reason="r", at=NOW).movement
 
     assert (
         opening(None, first).seq,
@@ -156,7 +160,8 @@ def test_the_opening_entry_is_what_was_there_before_the_first_movement():
 def test_the_opening_entry_is_dated_when_the_item_was_created():
     """By the first movement, or, should that be lost, by the item, or by the movement that deleted it."""
     tent = new_item()
-    moved, first = adjust(tent, 4, reason="r", at=NOW)
+    change = adjust(tent, 4, reason="r", at=NOW)
+    moved, first = change.item, change.movement
     last = delete(moved, at=NOW)
     lost = evolve(first, item_created_at=None)
 
@@ -168,8 +173,10 @@ def test_the_opening_entry_is_dated_when_the_item_was_created():
 
 def test_only_the_first_movement_and_the_last_date_the_opening_entry():
     """Each movement is stored for good, and most of them need not say it."""
-    moved, first = adjust(new_item(), 4, reason="r", at=NOW)
-    moved, second = adjust(moved, 4, reason="r", at=NOW)
+    change = adjust(new_item(), 4, reason="r", at=NOW)
+    moved, first = change.item, change.movement
+    change = adjust(moved, 4, reason="r", at=NOW)
+    moved, second = change.item, change.movement
 
     dates = [movement.item_created_at for movement in (first, second, delete(moved, at=NOW))]
 
@@ -195,7 +202,7 @@ def test_an_item_with_reserved_units_is_not_deleted():
 @pytest.mark.parametrize("verb", [reserve, issue, release, expire])
 def test_a_movement_of_a_reservation_names_it_and_what_it_is_for(verb):
     """The record of the reservation is purged long before the ledger is read."""
-    _, movement = verb(item(5, 2), 1, reservation_id="r", reference="order 4711", at=NOW)
+    movement = verb(item(5, 2), 1, reservation_id="r", reference="order 4711", at=NOW).movement
 
     assert (movement.reservation_id, movement.reference) == ("r", "order 4711")
 

@@ -115,9 +115,9 @@ def a_transfer_skips_a_seq(patch):
     move = stock._move
 
     def skip(item, kind, **fields):
-        after, movement = move(item, kind, **fields)
-        skipped = kind == "transfer_in"
-        return after, attrs.evolve(movement, seq=movement.seq + skipped)
+        change = move(item, kind, **fields)
+        seq = change.movement.seq + (kind == "transfer_in")
+        return attrs.evolve(change, movement=attrs.evolve(change.movement, seq=seq))
 
     patch(stock, "_move", skip)
 
@@ -211,8 +211,8 @@ def an_opening_entry_is_dated_by_the_first_movement(patch):
     move = stock._move
 
     def forget(item, kind, **fields):
-        after, movement = move(item, kind, **fields)
-        return after, attrs.evolve(movement, item_created_at=None)
+        change = move(item, kind, **fields)
+        return attrs.evolve(change, movement=attrs.evolve(change.movement, item_created_at=None))
 
     patch(stock, "_move", forget)
 

@@ -50,8 +50,8 @@ from inventory.idempotency import IdempotencyKey
 from inventory.items import Item
 from inventory.paging import Page
 from inventory.reservations import Reservation
-from inventory.service import Inventory, StockChange, Transfer
-from inventory.stock import Movement
+from inventory.service import Inventory, Transfer
+from inventory.stock import Movement, StockChange
 from inventory.timeouts import time_left
 from inventory_adapters.client.wire import Reply, Sent, UnexpectedAnswerError
 

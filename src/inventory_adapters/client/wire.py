@@ -30,8 +30,8 @@ from inventory.items import Item
 from inventory.paging import Page
 from inventory.preconditions import ANY_STATE, IfMatch
 from inventory.reservations import Reservation
-from inventory.service import StockChange, Transfer
-from inventory.stock import Movement
+from inventory.service import Transfer
+from inventory.stock import Movement, StockChange
 from inventory.validation import UNSET, Spec, specs
 from inventory_adapters.http.routes import ROUTES, Answer, Route
 from inventory_adapters.wire import (

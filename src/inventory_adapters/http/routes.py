@@ -32,8 +32,8 @@ from inventory.commands import (
 from inventory.items import Item
 from inventory.paging import Page
 from inventory.reservations import Reservation
-from inventory.service import Inventory, StockChange, Transfer
-from inventory.stock import Movement
+from inventory.service import Inventory, Transfer
+from inventory.stock import Movement, StockChange
 from inventory.validation import Spec, specs
 from inventory_adapters.http.errors import row_to_wire
 from inventory_adapters.wire import (
