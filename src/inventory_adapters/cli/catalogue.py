@@ -16,7 +16,7 @@ from inventory_adapters.catalogue.imports import (
     import_items,
 )
 from inventory_adapters.catalogue.outcomes import RowOutcome
-from inventory_adapters.cli.operations import AS_JSON, JSON
+from inventory_adapters.cli.options import AS_JSON, JSON
 from inventory_adapters.cli.output import counted, printable
 from inventory_adapters.cli.storage import Storage, storage_options
 from inventory_adapters.wire import to_json
