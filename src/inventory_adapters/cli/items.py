@@ -26,14 +26,14 @@ __all__ = ["items"]
 
 @click.group()
 def items() -> None:
-    """Create, find, change and delete items."""
+    """Create, list, update and delete items."""
 
 
-items.add_command(operation_command("create_item", "create"))
-items.add_command(operation_command("get_item", "get"))
-items.add_command(operation_command("list_items", "list"))
-items.add_command(operation_command("update_item", "update"))
-items.add_command(operation_command("delete_item", "delete"))
+items.add_command(operation_command("create_item", "create", "Create an item."))
+items.add_command(operation_command("get_item", "get", "Show an item."))
+items.add_command(operation_command("list_items", "list", "List items."))
+items.add_command(operation_command("update_item", "update", "Update fields of an item."))
+items.add_command(operation_command("delete_item", "delete", "Delete an item."))
 
 
 class _JsonFile(click.File):
@@ -51,6 +51,7 @@ class _JsonFile(click.File):
 
 @items.command(
     "batch",
+    short_help="Create and update items from a JSON file.",
     params=[
         click.Argument(["file"], type=_JsonFile(encoding="utf-8-sig")),
         *(parameter(spec) for spec in specs(BatchItems) if spec.name != "items"),
@@ -60,10 +61,13 @@ class _JsonFile(click.File):
 @JSON
 def batch(storage: Storage, *, file: Any, as_json: bool, **given: Any) -> None:
     """
-    Create and update items from FILE; - is the standard input.
+    Create and update items from a JSON FILE (use - for stdin).
 
-    FILE holds a JSON list of rows, or {"items": [rows]}. A row with an item_id updates that item, and may have an
-    if_match; the others create one. All or nothing is one write of 25 rows at most; by the row there may be any number.
+    FILE holds a list of rows, or {"items": [rows]}. A row with an item_id updates that item, and may have an if_match;
+    a row without one creates an item. With all_or_nothing, a batch has up to 25 rows and is applied whole or not at all;
+    with per_row, it has any number of rows, and a rejected row does not affect the others.
+
+    Exits with 1 if a row was rejected.
     """
     route = route_named("batch_items")
     sent = dict(file) if isinstance(file, dict) else {"items": file}
@@ -72,7 +76,7 @@ def batch(storage: Storage, *, file: Any, as_json: bool, **given: Any) -> None:
     chunks = list(_chunks(route, sent, given["idempotency_key"]))
     check_unique([row for chunk in chunks for row in chunk.items])
     results: list[dict[str, Any]] = []
-    with storage.opened() as inventory:
+    with storage.opened(missing="create") as inventory:
         for chunk in chunks:
             with deadline(ANSWER_SECONDS):
                 done = route.use_case(inventory, chunk)
@@ -83,7 +87,7 @@ def batch(storage: Storage, *, file: Any, as_json: bool, **given: Any) -> None:
         click.echo(to_json({"results": results}))
     else:
         show_list("results", results)
-        click.echo(f"{counted(len(results), 'rows')}, {refused} refused.", err=True)
+        click.echo(f"{counted(len(results), 'rows')}, {refused} rejected.", err=True)
     click.get_current_context().exit(REFUSED if refused else 0)
 
 

@@ -27,6 +27,7 @@ try:
     )
     from inventory_adapters.cli.items import items
     from inventory_adapters.cli.options import AS_JSON
+    from inventory_adapters.cli.output import counted
     from inventory_adapters.cli.reconcile import reconcile
     from inventory_adapters.cli.reservations import reservations
     from inventory_adapters.cli.serve import serve
@@ -87,7 +88,7 @@ def _show_traceback(ctx: click.Context) -> None:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tap-inventory", prog_name="inventory")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:  # noqa: FBT001 - click passes by name
     """Keep an inventory that never oversells."""
 
@@ -100,33 +101,36 @@ def main() -> None:
     cli(prog_name="inventory")
 
 
-@cli.command()
+@cli.command(short_help="Load sample data.")
 @storage_options()
 def demo(storage: Storage) -> None:
     """
-    Put the stock of a small outdoor shop on the books, with a few movements and an open reservation.
+    Load sample data: a small outdoor shop with stock, movements and a reservation.
 
-    What is there already, by SKU and location, is left alone.
+    Items that exist already, by SKU and location, are not changed.
     """
     from inventory_adapters.cli.demo import open_shop  # noqa: PLC0415 - for this command alone
 
-    with storage.opened() as inventory:
+    with storage.opened(missing="create") as inventory:
         shop = open_shop(inventory)
     click.echo(
-        f"{shop.created} items created, {shop.found} were there already, in {storage}.\n"
-        "See them: inventory items list"
+        f"{counted(shop.created, 'items')} created, {shop.found} already present, in {storage}.\n"
+        "List them: inventory items list"
     )
     if shop.moved is not None:
         click.echo(
-            f"How stock moved: inventory stock history {shop.moved.item_id} --sku {shop.moved.sku}"
+            f"Show how stock moved: inventory stock history {shop.moved.item_id} --sku {shop.moved.sku}"
         )
     if shop.reservation_id is not None:
-        click.echo(f"What is held: inventory reservations get {shop.reservation_id}")
+        click.echo(f"Show what is reserved: inventory reservations get {shop.reservation_id}")
 
 
 @cli.command()
 @click.option(
-    "--output", type=click.File("w", encoding="utf-8"), default="-", help="Write it to this file."
+    "--output",
+    type=click.File("w", encoding="utf-8"),
+    default="-",
+    help="Write the document to this file.",
 )
 def openapi(output: TextIO) -> None:
     """Print the OpenAPI document of the HTTP API."""

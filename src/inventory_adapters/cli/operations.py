@@ -1,24 +1,29 @@
 """
-The operations of the HTTP API as commands of `inventory`: options from the fields of the command, answers from the route.
+Operations of the HTTP API as commands of `inventory`.
 
-What HTTP takes and says, this takes and says. Where a field is a record or a list of them, it has a short form to type.
+Options come from the fields of the command, responses from the route, so both faces take and return the same. Records and lists
+of records have a short form to type.
 """
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, Literal
 
 import attrs
 import click
 
-from inventory.commands import ItemRef
+from inventory.commands import CreateItem, ItemRef
+from inventory.errors import InventoryError
 from inventory.idempotency import IdempotencyKey
 from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory.validation import Record, Spec, build, specs
+from inventory_adapters.cli.errors import exit_code
 from inventory_adapters.cli.options import JSON, NONE, parameter
-from inventory_adapters.cli.output import show_answer, show_page
+from inventory_adapters.cli.output import show_answer, show_pages
 from inventory_adapters.cli.storage import Storage, storage_options
+from inventory_adapters.http.errors import describe
 from inventory_adapters.http.routes import Answer, Route, route_named
 from inventory_adapters.wire import to_json
 
@@ -27,31 +32,42 @@ __all__ = ["ANSWER_SECONDS", "operation_command"]
 # A person waits longer than a browser does, but not for ever.
 ANSWER_SECONDS: Final = 10.0
 
-_ALL: Final = click.Option(["--all", "everything"], is_flag=True, help="All pages, as one.")
+# Cut to the maximum of the deployment: fewer, larger pages are read faster.
+_LARGEST_PAGE: Final = 1000
+
+_ALL: Final = click.Option(
+    ["--all", "everything"], is_flag=True, help="Print all pages, each as soon as it is read."
+)
 
 
-def operation_command(operation: str, name: str) -> click.Command:
+def operation_command(operation: str, name: str, short_help: str) -> click.Command:
     """Return the command called *name*, which does the *operation* of ROUTES."""
     route = route_named(operation)
     fields = specs(route.command)
+    # Every other operation needs an item, which no new file has.
+    missing: Literal["create", "error"] = "create" if route.command is CreateItem else "error"
     is_list = any(spec.name == "page_token" for spec in fields)
 
     def run(storage: Storage, *, as_json: bool, everything: bool = False, **given: Any) -> None:
         command = build(route.command, _sent(fields, given))
-        with storage.opened() as inventory:
-            answer = (_walk if everything else _ask)(inventory, route, command)
+        with storage.opened(missing=missing) as inventory:
+            if is_list:
+                pages = _pages(inventory, route, command, everything=everything)
+                (_show_json_pages if as_json else show_pages)(pages)
+                return
+            answer = _answer(inventory, route, command)
         if as_json:
             click.echo(to_json(answer.body))
-        elif is_list:
-            show_page(answer.body)
         else:
             show_answer(answer)
-            _tell_of_replay(command)
+            _show_replay(command)
 
     # *sku* of the library is --sku here.
     run.__doc__ = re.sub(r"\*(\w+)\*", r"--\1", route.command.__doc__ or "")
     parameters = [*_parameters(fields), *([_ALL] if is_list else [])]
-    return click.command(name, params=parameters)(storage_options()(JSON(run)))
+    return click.command(name, params=parameters, short_help=short_help)(
+        storage_options()(JSON(run))
+    )
 
 
 def _parameters(fields: tuple[Spec, ...]) -> Iterator[click.Parameter]:
@@ -75,26 +91,52 @@ def _sent(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def _ask(inventory: Inventory, route: Route[Any, Any], command: Any) -> Answer:
+def _answer(inventory: Inventory, route: Route[Any, Any], command: Any) -> Answer:
     with deadline(ANSWER_SECONDS):
         return route.answer(route.use_case(inventory, command))
 
 
-def _walk(inventory: Inventory, route: Route[Any, Any], query: Any) -> Answer:
-    """Return all pages from the one that is asked for on, as if they were one."""
-    rows: list[dict[str, Any]] = []
+def _pages(
+    inventory: Inventory, route: Route[Any, Any], query: Any, *, everything: bool
+) -> Iterator[dict[str, Any]]:
+    """Yield the page that *query* asks for, and with *everything* all pages after it."""
+    if everything and query.page_size is None:
+        query = attrs.evolve(query, page_size=_LARGEST_PAGE)
     while True:
-        body = dict(_ask(inventory, route, query).body)
-        del body["count"]
-        token = body.pop("next_page_token", None)
-        [(name, page)] = body.items()
-        rows += page
-        if token is None:
-            return Answer({name: rows, "count": len(rows)})
+        page = _answer(inventory, route, query).body
+        yield page
+        token = page.get("next_page_token")
+        if token is None or not everything:
+            return
         query = attrs.evolve(query, page_token=token)
 
 
-def _tell_of_replay(command: Any) -> None:
+def _show_json_pages(pages: Iterator[dict[str, Any]]) -> None:
+    """
+    Print *pages* as one document, each row as soon as its page is there.
+
+    An error after the first page ends the list and stands beside it, in place of the count:
+    ``{"items": [...], "error": "...", "code": "..."}``.
+    """
+    first = next(pages)
+    [name] = (key for key, value in first.items() if isinstance(value, list))
+    click.echo(f"{{{to_json(name)}: [", nl=False)
+    count = 0
+    try:
+        for page in chain([first], pages):
+            rows = ", ".join(map(to_json, page[name]))
+            click.echo(f"{', ' if count and rows else ''}{rows}", nl=False)
+            count += page["count"]
+    except InventoryError as error:
+        click.echo(f"], {to_json(describe(error))[1:]}")
+        click.get_current_context().exit(exit_code(error))
+    rest = {key: value for key, value in page.items() if key != name} | {"count": count}
+    click.echo(f"], {to_json(rest)[1:]}")
+
+
+def _show_replay(command: Any) -> None:
     key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
     if key is not None and key.replayed:
-        click.echo("Done before under this key: this is the answer of then.", err=True)
+        click.echo(
+            "This idempotency key was already used; showing the original response.", err=True
+        )

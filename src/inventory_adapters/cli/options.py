@@ -11,6 +11,7 @@ from inventory.validation import (
     UNSET,
     Choice,
     Flag,
+    Money,
     Nullable,
     PageSize,
     Record,
@@ -22,7 +23,7 @@ from inventory.validation import (
 __all__ = ["AS_JSON", "JSON", "NONE", "parameter", "typed_as"]
 
 AS_JSON: Final = "inventory.as_json"
-"""Where a context's `meta` remembers that answers are wanted as JSON."""
+"""The key of a context's `meta` that is set for `--json`."""
 
 _ARGUMENTS: Final = {"item_id", "reservation_id"}
 # What is typed for a field, where it is not called as it is on the wire; the SKU of a transfer is typed once, for both sides.
@@ -41,7 +42,7 @@ NONE: Final = "\0none"
 
 
 def typed_as(wire: str) -> str:
-    """Return what a person types for a field of a request, by the name that a `Fault` has for it."""
+    """Return the option or argument of a field, by its name in a `Fault`."""
     if wire in _ARGUMENTS:
         return wire.upper()
     if re.match(r"items\b", wire):
@@ -53,7 +54,7 @@ def typed_as(wire: str) -> str:
 
 
 def parameter(spec: Spec) -> click.Parameter:
-    """Return the option of a command's field; an id, which everybody types, is an argument."""
+    """Return the option of a command's field; an id, which is always required, is an argument."""
     if spec.wire in _ARGUMENTS:
         return click.Argument([spec.name])
     names = [typed_as(spec.wire), spec.name]
@@ -85,7 +86,9 @@ def _kind(  # noqa: PLR0911 - one for each kind of bound
             return _number_or_none, "N|none"
         case Nullable(PageSize()):
             return click.STRING, "N"
-        case Choice(options=options):
+        case Money():
+            return click.STRING, "AMOUNT"
+        case Choice(options=options) | Nullable(Choice(options=options)):
             return click.Choice(options), None
         case Record():
             return click.STRING, "ITEM_ID"
@@ -97,12 +100,14 @@ def _kind(  # noqa: PLR0911 - one for each kind of bound
 
 def _help(spec: Spec) -> str:
     match spec.bound:
+        case _ if spec.name == "page_token":
+            return "Continue after the page that printed this token."
         case Nullable(Whole()) if spec.default is UNSET:
-            return f"{spec.bound.doc} none takes it away."
+            return f"{spec.bound.doc} `none` clears it."
         case Nullable(Whole()):
-            return f"{spec.bound.doc} none is the same as leaving it out."
+            return f"{spec.bound.doc} Default: `none`."
         case Rows():
-            return f"{spec.bound.doc} May be repeated."
+            return f"{spec.bound.doc} Can be repeated."
         case _:
             return spec.bound.doc
 
@@ -115,7 +120,12 @@ def _whole_number(text: str) -> int:
 
 
 def _number_or_none(text: str) -> int | str:
-    return NONE if text == "none" else _whole_number(text)
+    if text == "none":
+        return NONE
+    try:
+        return _whole_number(text)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message} or none") from None
 
 
 def _line(text: str) -> dict[str, Any]:
@@ -138,5 +148,5 @@ JSON: Final = click.option(
     is_flag=True,
     is_eager=True,
     callback=_remember,
-    help="Print one JSON document, as the HTTP API would; errors too.",
+    help="Print the JSON document of the HTTP API, for errors too.",
 )

@@ -15,15 +15,18 @@ from inventory_adapters.wire import to_json
 __all__ = ["reconcile"]
 
 
-@click.command()
-@click.option("--fix", is_flag=True, help="Write a correction to the ledger where there is drift.")
+@click.command(short_help="Check stock against the ledger.")
+@click.option(
+    "--fix", is_flag=True, help="Write a correction to the ledger for each item with drift."
+)
 @storage_options()
 @JSON
 def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
     """
-    Hold the level of every item against its ledger and the open reservations.
+    Check every item's stock against its ledger and open reservations.
 
-    With --fix, on-hand stays as it is, and reserved becomes what reservations hold. Exits with 1 if drift is left.
+    With --fix, units on hand stay as they are, and reserved units become what the open reservations hold. Exits with 1 if
+    drift is left.
     """
     looked_at = 0
 

@@ -30,7 +30,7 @@ def _origins(
     return values
 
 
-@click.command()
+@click.command(short_help="Serve the HTTP API and the console page.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
@@ -66,9 +66,9 @@ def serve(
     allowed_origins: tuple[str, ...],
 ) -> None:
     """
-    Serve the HTTP API on this machine, until Ctrl-C.
+    Serve the HTTP API and the console page until Ctrl-C.
 
-    There is no authentication: whoever reaches the port can read and change everything.
+    There is no authentication: every client that reaches the port can read and change everything.
     """
     from inventory_adapters import logs  # noqa: PLC0415 - for this command alone
     from inventory_adapters.server import gateway as local_server  # noqa: PLC0415 - as above
@@ -83,7 +83,7 @@ def serve(
         listener = local_server.listen(host, port)
     except local_server.CannotListenError as error:
         raise CommandError(str(error)) from error
-    with listener, storage.opened() as inventory:
+    with listener, storage.opened(missing="create") as inventory:
         with deadline(ANSWER_SECONDS):
             local_server.check_health(inventory)
         logs.to_stderr()

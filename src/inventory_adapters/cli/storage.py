@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import click
@@ -45,15 +46,34 @@ class Storage:
                 return f"the DynamoDB tables {self.table} and {ledger_of(self.table)}"
 
     @contextmanager
-    def opened(self) -> Iterator[Inventory]:
-        """Lend an inventory, and close what it holds open afterwards."""
+    def opened(
+        self, *, missing: Literal["error", "create", "empty"] = "error"
+    ) -> Iterator[Inventory]:
+        """
+        Open the inventory for a block.
+
+        Args:
+            missing: What to do without a database file: fail, create it, or use an empty inventory that is not kept. Commands
+                that need an item do not create a file: a mistyped name is an error, not an empty inventory.
+
+        Raises:
+            StorageUnavailableError: The storage cannot be used, or there is no database file.
+        """
         if self.kind == "dynamodb":
             with sdk_errors_translated():
                 yield bootstrap.on_dynamodb(table=self.table, ledger_table=ledger_of(self.table))
             return
+        kind = self.kind
+        if kind == "sqlite" and missing != "create" and not Path(self.db).exists():
+            if missing == "error":
+                raise StorageUnavailableError(
+                    f"Database file not found: {self}. Check --db, or create the file with"
+                    " `inventory items create`, `import`, `demo` or `serve`."
+                )
+            kind = "memory"
         inventory = (
             bootstrap.in_memory()
-            if self.kind == "memory"
+            if kind == "memory"
             else bootstrap.on_sqlite(self.db, durability=self.durability)
         )
         try:
@@ -87,29 +107,29 @@ _DB: Final = click.option(
     envvar="INVENTORY_DB",
     show_default=True,
     show_envvar=True,
-    help="Keep items in this SQLite file; made if it is not there.",
+    help="SQLite file to use.",
 )
 _DURABILITY: Final = click.option(
     "--durability",
     type=click.Choice(["full", "normal"]),
     default="full",
     show_default=True,
-    help="normal is faster, and may lose the last changes when the machine loses power.",
+    help="How commits are written: `normal` is faster but may lose the last ones in a power failure.",
 )
 _MEMORY: Final = click.option(
-    "--memory", is_flag=True, help="Keep items in memory, until the server stops."
+    "--memory", is_flag=True, help="Keep items in memory until the server stops."
 )
 DYNAMODB: Final = click.option(
     "--dynamodb",
     is_flag=True,
-    help="Keep items in DynamoDB; region, endpoint and credentials are the SDK's settings.",
+    help="Use DynamoDB, with the region, endpoint and credentials of the AWS SDK.",
 )
 TABLE: Final = click.option(
     "--table",
     metavar="NAME",
     default="inventory-dev",
     show_default=True,
-    help="With --dynamodb: the table of the items; the ledger is in NAME-ledger.",
+    help="With --dynamodb: the table of items; the ledger is NAME-ledger.",
 )
 
 
@@ -139,9 +159,9 @@ def _chosen(given: dict[str, Any]) -> Storage:
     if memory + dynamodb + was_typed("db") > 1:
         raise click.UsageError("--db, --memory and --dynamodb exclude each other.")
     if was_typed("table") and not dynamodb:
-        raise click.UsageError("--table goes with --dynamodb.")
+        raise click.UsageError("--table needs --dynamodb.")
     if was_typed("durability") and kind != "sqlite":
-        raise click.UsageError("--durability goes with --db.")
+        raise click.UsageError("--durability needs --db.")
     return Storage(kind=kind, **{name: given.pop(name) for name in ("db", "table", "durability")})
 
 

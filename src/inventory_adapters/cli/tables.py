@@ -19,20 +19,20 @@ _TABLE_SECONDS: Final = 120.0
 
 @click.group()
 def tables() -> None:
-    """Look after the tables of DynamoDB."""
+    """Manage DynamoDB tables."""
 
 
-@tables.command("create")
+@tables.command("create", short_help="Create missing tables.")
 @DYNAMODB
 @TABLE
 def create_tables(dynamodb: bool, table: str) -> None:  # noqa: FBT001 - click passes by name
     """
-    Make both tables, and the time to live of the ledger, where they are missing.
+    Create the tables that are missing, and the time to live of the ledger.
 
-    For DynamoDB Local and for trying things out; what is deployed makes its own, with backups.
+    For DynamoDB Local and for trials: a deployment creates its own tables, with backups.
     """
     if not dynamodb:
-        raise click.UsageError("Only DynamoDB has tables to make: add --dynamodb.")
+        raise click.UsageError("Only DynamoDB has tables. Add --dynamodb.")
     for done in _ensure_tables(table):
         click.echo(done)
 
