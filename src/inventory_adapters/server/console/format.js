@@ -62,6 +62,14 @@ export function numbersOf(error) {
   return told.length && error.body.sku ? `${error.body.sku}: ${told.join(" · ")}` : told.join(" · ");
 }
 
+/** Say how long ago a time was: "just now", "14 min ago", "3 h ago". */
+export function age(then, now = Date.now()) {
+  const seconds = Math.floor((now - then) / 1000);
+  if (seconds < 60) return seconds < 10 ? "just now" : `${Math.floor(seconds / 10) * 10} s ago`;
+  if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return `${Math.floor(seconds / 3600)} h ago`;
+}
+
 /** Say how far away a time is: "in 14 min", "in 3 h", "over". */
 export function until(text, now = Date.now()) {
   const seconds = Math.floor((new Date(text) - now) / 1000);
