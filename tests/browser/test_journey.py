@@ -176,8 +176,8 @@ def test_an_oversell_is_refused_in_the_words_of_the_server(page, api):
     page.get_by_role("button", name="Reserve", exact=True).click()
 
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("6 units are asked for, but 5 are available")
-    expect(alert).to_contain_text("TENT-2: 6 asked for · 5 available · 0 reserved")
+    expect(alert).to_contain_text("Insufficient stock: 6 requested, 5 available")
+    expect(alert).to_contain_text("TENT-2: 6 requested · 5 available · 0 reserved")
     expect(page.get_by_label("Units", exact=True)).to_have_value("6")
     assert api.item(item)["reserved"] == 0
 
@@ -188,7 +188,7 @@ def test_a_count_of_what_has_moved_meanwhile_is_refused(page, api):
     open_item(page, item)
     open_tab(page, "Count")
     api.put(item, quantity=7)
-    page.get_by_label("Found on the shelf").fill("4")
+    page.get_by_label("Counted quantity").fill("4")
 
     page.get_by_role("button", name="Record the count").click()
 
@@ -542,6 +542,23 @@ class TestFreshness:
         assert figures(page)["On hand"] == 9
         expect(page.get_by_label("Change")).to_have_value("-1")
         expect(page.get_by_label("Change")).to_be_focused()
+
+    def test_older_movements_stay(self, page, api):
+        """What was loaded of the ledger is kept; what is new comes before it."""
+        item = api.create(sku="MUG-1", quantity=5)
+        for _ in range(60):
+            moved = {"sku": "MUG-1", "delta": 1, "reason": "delivery"}
+            api.client.post(f"/items/{item['item_id']}/adjustments", json=moved)
+        open_item(page, item)
+        rows = page.locator(".movements tbody tr")
+        page.get_by_role("button", name="Load older movements").click()
+        expect(rows).to_have_count(61)
+        api.put(item, quantity=1)
+
+        page.evaluate("window.dispatchEvent(new Event('focus'))")
+
+        expect(rows).to_have_count(62)
+        expect(rows.first).to_contain_text("Edited")
 
     def test_an_edit_is_still_guarded_by_what_was_read_for_it(self, page, api):
         """A figure that was refreshed makes no consent: who edits the old state is asked."""

@@ -46,7 +46,7 @@ export const kindName = (kind) => KINDS[kind] ?? kind;
 
 // In the order in which they are told.
 const NUMBERS = {
-  requested: "asked for",
+  requested: "requested",
   available: "available",
   reserved: "reserved",
   expected_quantity: "expected",
@@ -54,7 +54,7 @@ const NUMBERS = {
   limit: "allowed at most",
 };
 
-/** Say the numbers that came with a refusal: "6 asked for · 5 available · 2 reserved". */
+/** Say the numbers that came with a refusal: "6 requested · 5 available · 2 reserved". */
 export function numbersOf(error) {
   const told = Object.entries(NUMBERS)
     .filter(([name]) => Number.isInteger(error.body?.[name]))

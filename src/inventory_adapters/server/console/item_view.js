@@ -114,13 +114,13 @@ function countForm(state, changed) {
   return makeForm({
     label: "Count the stock",
     fields: [
-      { name: "quantity", label: "Found on the shelf", kind: "integer", required: true },
+      { name: "quantity", label: "Counted quantity", kind: "integer", required: true },
       {
         name: "expected_quantity",
         label: "Expected",
         kind: "integer",
         value: state.item.quantity,
-        hint: "The count is refused if the books say something else by now.",
+        hint: "The count is rejected if the quantity on hand has changed since.",
       },
       { name: "reason", label: "Reason" },
     ],
