@@ -192,7 +192,7 @@ def test_a_count_of_what_has_moved_meanwhile_is_refused(page, api):
 
     page.get_by_role("button", name="Record the count").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("The quantity is 7, not 5 as expected")
+    expect(page.get_by_role("alert")).to_contain_text("Unexpected quantity: 5 expected, 7 on hand")
     page.get_by_label("Expected").fill("7")
     page.get_by_role("button", name="Record the count").click()
     expect(notice(page)).to_have_text("Counted: 4 units on hand (\N{MINUS SIGN}3).")

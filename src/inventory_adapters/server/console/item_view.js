@@ -47,10 +47,9 @@ export async function itemView({ parts: [item_id, sku], signal }) {
   const content = h(
     "section",
     { class: "page item" },
-    h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")),
-    about,
-    fresh.line,
+    h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")), fresh.line),
     fresh.problems,
+    about,
     h("div", { class: "columns" }, h("div", { class: "card todo" }, tabs), ledger.element),
   );
   return { title: state.item.name, content };
