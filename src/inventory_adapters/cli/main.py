@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import attrs
 
-_NEEDS_EXTRA: Final = "This command needs more packages: pip install 'tap-inventory[local]'"
+_NEEDS_EXTRA: Final = "This command needs more packages: install the extra tap-inventory[local]"
 
 try:
     import click
