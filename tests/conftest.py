@@ -35,7 +35,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Seconds for one test of each kind that takes minutes; pyproject.toml has the limit for all others.
-LONG = {"e2e": 1200, "fuzz": 1200, "slow": 3600}
+LONG = {"clients": 1200, "e2e": 1200, "fuzz": 1200, "slow": 3600}
 
 
 def pytest_collection_modifyitems(items):
