@@ -17,7 +17,6 @@ from openapi_spec_validator import validate
 
 from inventory import errors
 from inventory.errors import Fault, InventoryError
-from inventory.items import ItemKey
 from inventory.service import Inventory
 from inventory.validation import Money, Nullable, Record, specs
 from inventory_adapters.cli.main import cli
@@ -339,30 +338,15 @@ def note_members(value, schema, seen):
 
 
 def an_error(kind):
-    """Make an error of a kind, of whatever its parameters take."""
-    samples = {
-        "faults": [Fault("sku", "is required")],
-        "key": ItemKey(item_id="x", sku="x"),
-        "refused": {},
-        "rows": (0, 1) if kind is errors.DuplicateRowError else 2,
-    }
-    needed = [
-        it
-        for it in inspect.signature(kind).parameters.values()
-        if it.kind in (it.POSITIONAL_OR_KEYWORD, it.KEYWORD_ONLY) and it.name != "message"
+    """Make an error of a kind, with a value for each of its facts."""
+    values = {"faults": (Fault("sku", "is required"),), "refused": {}, "rows": 2}
+    names = [
+        name
+        for parent in kind.__mro__
+        if issubclass(parent, InventoryError) and parent is not InventoryError
+        for name in vars(parent).get("__annotations__", {})
     ]
-    texts = {
-        "item_id",
-        "sku",
-        "reservation_id",
-        "state",
-        "expires_at",
-        "source",
-        "destination",
-        "why",
-    }
-    values = {it.name: samples.get(it.name, "x" if it.name in texts else 1) for it in needed}
-    return kind(**values)
+    return kind("In other words", **{name: values.get(name, 1) for name in names})
 
 
 class Links(HTMLParser):
