@@ -945,7 +945,7 @@ class TestScript:
         )
 
         assert (done.returncode, done.stdout) == (2, "")
-        assert "pip install 'tap-inventory[local]'" in done.stderr
+        assert "tap-inventory[local]" in done.stderr
         assert "Traceback" not in done.stderr
 
 

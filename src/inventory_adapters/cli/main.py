@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import Any, Final, TextIO
 
-_NEEDS_EXTRA: Final = "This command needs more packages: pip install 'tap-inventory[local]'"
+_NEEDS_EXTRA: Final = "This command needs more packages: install the extra tap-inventory[local]"
 
 try:
     import click
