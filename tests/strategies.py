@@ -5,9 +5,10 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from inventory import CreateItem, IfMatch, Item, ItemKey, StockLevel
-from inventory.commands import MAX_PRICE, MAX_QUANTITY
+from inventory.commands import MAX_PRICE
 from inventory.items import STATUSES
 from inventory.ports import ItemFilter
+from inventory.stock import MAX_QUANTITY
 from inventory.validation import canonical
 from inventory_adapters.testing import a_time
 

@@ -122,6 +122,15 @@ def test_every_file_that_a_page_names_is_there():
     assert not [(page, path) for page, path in sorted(named) if not (ROOT / path).exists()]
 
 
+def test_no_page_installs_from_a_registry():
+    """The package is not published: `pip install` of its name would fetch nothing, or somebody else's package."""
+    pages = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "src").rglob("*.py")]
+
+    assert not [
+        page for page in pages if re.search(r"pip install[^\n]* '?tap-inventory", page.read_text())
+    ]
+
+
 def test_every_link_between_pages_leads_somewhere():
     """Also from the README, and where the pages lie; the site checks its own."""
     linked = {

@@ -80,23 +80,29 @@ DESCRIPTION: Final = Text(
 QUANTITY: Final = Whole(0, MAX_QUANTITY, doc="Units on hand.")
 PRICE: Final = Money(MAX_PRICE, places=4, doc="Price of one unit, exact.")
 CATEGORY: Final = Text(128, doc="What the item is listed under.")
-STATUS: Final = Choice(STATUSES, doc="Whether the item can be had.")
+STATUS: Final = Choice(STATUSES, doc="Availability status of the item.")
 LOCATION: Final = Text(128, doc="Where the item is kept.")
 REORDER_POINT: Final = Nullable(
-    Whole(0, MAX_QUANTITY, doc="Low when no more units than this are available; null for never.")
+    Whole(
+        0,
+        MAX_QUANTITY,
+        doc="Reorder threshold: the item is low when available units fall to this number.",
+    )
 )
-PAGE_SIZE: Final = PageSize(doc="Most rows to return; cut to the deployment's maximum.")
+PAGE_SIZE: Final = PageSize(
+    doc="Maximum number of rows per page, up to the limit of the deployment."
+)
 DELTA: Final = Whole(
-    -MAX_QUANTITY, MAX_QUANTITY, may_be_zero=False, doc="Units that came, or, negative, that left."
+    -MAX_QUANTITY, MAX_QUANTITY, may_be_zero=False, doc="Units to add, or to remove if negative."
 )
 UNITS: Final = Whole(1, MAX_QUANTITY, doc="Units.")
 EXPECTED_QUANTITY: Final = Nullable(
-    Whole(0, MAX_QUANTITY, doc="Refuse unless this many units are on the books.")
+    Whole(0, MAX_QUANTITY, doc="Fail unless the current quantity equals this value.")
 )
 REASON: Final = Text(256, doc="Why the stock changed, for people.")
 REFERENCE: Final = Nullable(Text(256, doc="What it is for: an order, a delivery note."))
 RESERVATION_ID: Final = Key(1024, doc="The id that the system gave the reservation.")
-TTL_SECONDS: Final = Whole(60, LONGEST_SECONDS, doc="For how long the units are held, in seconds.")
+TTL_SECONDS: Final = Whole(60, LONGEST_SECONDS, doc="How long to hold the units, in seconds.")
 
 # 25 items with a movement and a low-stock marker each, the reservation and the idempotency record: 77 of the 100 actions
 # that one TransactWriteItems may have. Source: "Amazon DynamoDB Transactions: How it works".
@@ -109,7 +115,7 @@ PER_ROW: Final = "per_row"
 
 @command
 class CreateItem:
-    """Put a new item on the books."""
+    """Create an item."""
 
     sku: str = field(SKU)
     name: str = field(NAME)
@@ -125,7 +131,11 @@ class CreateItem:
 
 @command
 class GetItem:
-    """Read one item; without *sku*, the first by SKU of those that share the id."""
+    """
+    Return an item.
+
+    Without *sku*, it is the first by SKU of the items that share the id.
+    """
 
     item_id: str = field(ITEM_ID)
     sku: str | None = field(Nullable(EXISTING_SKU), default=None)
@@ -134,9 +144,9 @@ class GetItem:
 @command
 class UpdateItem:
     """
-    Change the given fields of an item, and no others.
+    Update the given fields of an item.
 
-    A `quantity` is a physical count and moves the stock; the other fields are details and make a new version.
+    A new *quantity* is a physical count and moves the stock. The other fields are details and make a new version.
     """
 
     item_id: str = field(ITEM_ID)
@@ -181,23 +191,31 @@ class DeleteItem:
 @command
 class ListItems:
     """
-    Read a page of the items that pass every given filter.
+    List the items that match every filter, a page at a time.
 
-    By category, the one edited longest ago comes first; by status, SKU or stock, and without a filter, the order is by id.
+    Within a category, the item edited longest ago comes first. All other lists are in the order of the item ids.
     """
 
-    category: str | None = field(Nullable(Key(2048, doc="Of this category.")), default=None)
-    status: str | None = field(Nullable(Key(2048, doc="Of this status.")), default=None)
-    sku: str | None = field(Nullable(Key(1024, doc="Of this SKU, wherever kept.")), default=None)
-    location: str | None = field(Nullable(Key(2048, doc="Kept here.")), default=None)
-    low_stock: bool = field(Flag(doc="At or below their reorder point."), default=False)
+    category: str | None = field(
+        Nullable(Key(2048, doc="Only items of this category.")), default=None
+    )
+    status: str | None = field(
+        Nullable(Choice(STATUSES, doc="Only items with this status.")), default=None
+    )
+    sku: str | None = field(
+        Nullable(Key(1024, doc="Only items with this SKU, at any location.")), default=None
+    )
+    location: str | None = field(
+        Nullable(Key(2048, doc="Only items at this location.")), default=None
+    )
+    low_stock: bool = field(Flag(doc="Only items at or below their reorder point."), default=False)
     page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
     page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
 
 
 @command
 class AdjustStock:
-    """Change on-hand by a number of units: a delivery, a breakage, a return."""
+    """Add or remove units: a delivery, a breakage, a return."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
@@ -214,7 +232,7 @@ class AdjustStock:
 
 @command
 class CountStock:
-    """Set on-hand to what was found on the shelf."""
+    """Set the quantity to a physical count."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
@@ -231,7 +249,11 @@ class CountStock:
 
 @command
 class ListMovements:
-    """Read a page of an item's ledger, newest first; the last entry is the opening balance."""
+    """
+    List the movements of an item, newest first, a page at a time.
+
+    The last entry is the opening balance.
+    """
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
@@ -259,10 +281,10 @@ class ItemRef:
 
 @command
 class TransferStock:
-    """Move units of one SKU from one place to another."""
+    """Move units of one SKU from one item to another."""
 
-    source: ItemRef = field(Record(ItemRef, doc="The item that units leave."), wire="from")
-    destination: ItemRef = field(Record(ItemRef, doc="The item that they come to."), wire="to")
+    source: ItemRef = field(Record(ItemRef, doc="The item to take the units from."), wire="from")
+    destination: ItemRef = field(Record(ItemRef, doc="The item to add the units to."), wire="to")
     quantity: int = field(UNITS)
     reference: str | None = field(REFERENCE, default=None)
     idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
@@ -284,10 +306,14 @@ class LineRequest:
 
 @command
 class CreateReservation:
-    """Hold units of one or more items, all lines or none."""
+    """Reserve units of one or more items: all lines or none."""
 
     lines: tuple[LineRequest, ...] = field(
-        Rows(Record(LineRequest), MAX_LINES, doc="What to hold; lines of one item are summed.")
+        Rows(
+            Record(LineRequest),
+            MAX_LINES,
+            doc="Units to reserve; lines of the same item are added up.",
+        )
     )
     ttl_seconds: int = field(TTL_SECONDS, default=900)
     reference: str | None = field(REFERENCE, default=None)
@@ -296,14 +322,14 @@ class CreateReservation:
 
 @command
 class GetReservation:
-    """Read one reservation."""
+    """Return a reservation."""
 
     reservation_id: str = field(RESERVATION_ID)
 
 
 @command
 class CommitReservation:
-    """Let the held units leave, as a whole."""
+    """Commit the reservation: remove its units from stock."""
 
     reservation_id: str = field(RESERVATION_ID)
     idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
@@ -311,7 +337,7 @@ class CommitReservation:
 
 @command
 class ReleaseReservation:
-    """Make the held units available again."""
+    """Release the reservation: make its units available again."""
 
     reservation_id: str = field(RESERVATION_ID)
     idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
@@ -319,7 +345,11 @@ class ReleaseReservation:
 
 @command
 class ExtendReservation:
-    """Hold the units for longer: never shorter than before, and never beyond 31 days after the reservation was made."""
+    """
+    Hold the units of a reservation for longer.
+
+    The new end is never earlier than the old one, and at most 31 days after the reservation was created.
+    """
 
     reservation_id: str = field(RESERVATION_ID)
     ttl_seconds: int = field(TTL_SECONDS)
@@ -328,9 +358,11 @@ class ExtendReservation:
 
 @command
 class ExpireReservations:
-    """Free the units of reservations whose time is over, the oldest first."""
+    """Expire the reservations that are due, the oldest first."""
 
-    limit: int = field(Whole(1, 10_000, doc="Most reservations to expire."), default=1000)
+    limit: int = field(
+        Whole(1, 10_000, doc="Maximum number of reservations to expire."), default=1000
+    )
 
 
 def _row_fields(kind: type[object]) -> dict[str, Spec]:
@@ -382,7 +414,7 @@ class BatchItems:
 
     items: tuple[CreateItem | UpdateItem | ValidationError, ...] = field(_BatchRows())
     mode: str = field(
-        Choice((ALL_OR_NOTHING, PER_ROW), doc="Whether one refused row refuses all."),
+        Choice((ALL_OR_NOTHING, PER_ROW), doc="Whether the batch is atomic."),
         default=ALL_OR_NOTHING,
     )
     idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)

@@ -63,7 +63,7 @@ class IdempotencyKey:
 
 
 class _IdempotencyKeyBound:
-    doc = "Names this request: sent again within 24 hours, it returns the same answer and has no second effect."
+    doc = "A unique name for this request: repeated within 24 hours, it returns the first response and has no second effect."
 
     def read(self, value: Any) -> IdempotencyKey:
         if isinstance(value, IdempotencyKey):

@@ -191,7 +191,7 @@ class Money:
             # Decimal(int) of a huge int is quadratic; what is out of bound need not be exact.
             value = Decimal(max(-1, min(value, int(self.maximum) + 1)))
         if not isinstance(value, Decimal) or not value.is_finite():
-            raise _refused(f"must be a number or a decimal string, from 0 to {self.maximum}")
+            raise _refused(f"must be a decimal number from 0 to {self.maximum}, such as 12.50")
         if not 0 <= value <= self.maximum:
             raise _refused(f"must be from 0 to {self.maximum}")
         try:

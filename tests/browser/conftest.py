@@ -114,10 +114,14 @@ def watch(server):
 
 @pytest.fixture
 def open_page(chromium, server, watch):
-    """Open the console in a window of a given size, on a given view."""
+    """
+    Open the console in a window of a given size, on a given view.
+
+    *prepare* is called with the page before it opens the console.
+    """
     contexts = []
 
-    def opened(view="", *, width=1280, height=860, scheme="light"):
+    def opened(view="", *, width=1280, height=860, scheme="light", prepare=lambda _: None):
         context = chromium.new_context(
             base_url=server.url,
             viewport={"width": width, "height": height},
@@ -128,6 +132,7 @@ def open_page(chromium, server, watch):
         )
         contexts.append(context)
         page = watch.over(context.new_page())
+        prepare(page)
         page.goto(f"/#/{view}")
         expect(page.locator("h1")).to_be_visible()
         return page

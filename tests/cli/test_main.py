@@ -1,5 +1,7 @@
 import json
 import os
+import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -7,16 +9,20 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import click
 import pytest
 from click.testing import CliRunner
 from moto import mock_aws
 
+from inventory import CreateItem, Inventory
 from inventory.errors import StorageUnavailableError
 from inventory_adapters import bootstrap
 from inventory_adapters.aws.session import make_client
 from inventory_adapters.cli.demo import demo_items
 from inventory_adapters.cli.main import cli
+from inventory_adapters.cli.output import Table
 from inventory_adapters.storage.dynamodb.schema import ITEMS, create_table_arguments
+from inventory_adapters.storage.memory import MemoryRepository
 
 INVENTORY = Path(sys.executable).with_name("inventory")
 MUG = ("--sku", "MUG-1", "--name", "Mug", "--category", "kitchen", "--quantity", "5")
@@ -42,6 +48,20 @@ def mug(run):
 def fields_of(shown):
     """Return what was printed field by field: the text of each by its name."""
     return dict(line.split(maxsplit=1) for line in shown.splitlines() if " " in line)
+
+
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+def on_a_terminal(*arguments, **settings):
+    """Return what a command prints on a terminal."""
+    ours, theirs = pty.openpty()
+    done = script(*arguments, capture_output=False, stdout=theirs, stderr=theirs, **settings)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.returncode == 0, shown
+    return shown
 
 
 def script(*arguments, **settings):
@@ -152,6 +172,65 @@ class TestList:
         assert (body["count"], len(body["items"])) == (5, 5)
         assert "next_page_token" not in body
 
+    @pytest.fixture
+    def pages(self, monkeypatch):
+        """What was printed when each page was read, from an inventory whose third page cannot be."""
+        printed = []
+
+        class Repository(MemoryRepository):
+            def list_items(self, wanted, page):
+                sys.stdout.flush()
+                printed.append(sys.stdout.buffer.getvalue().decode())
+                if len(printed) == 3:
+                    raise StorageUnavailableError("Away")
+                return super().list_items(wanted, page)
+
+        inventory = Inventory(Repository())
+        for number in range(5):
+            inventory.create_item(CreateItem(sku=f"S-{number}", name="n", category="c", quantity=1))
+        monkeypatch.setattr(bootstrap, "on_sqlite", lambda *_, **__: inventory)
+        return printed
+
+    def test_all_prints_each_page_before_it_reads_the_next(self, run, pages):
+        """The first line is there at once, and no page is kept."""
+        done = run("items", "list", "--page-size", "2", "--all")
+
+        assert [len(it.splitlines()) for it in pages] == [0, 1 + 2, 1 + 4]
+        assert done.exit_code == 3
+        assert done.stdout == pages[-1]
+        assert done.stderr == "Error: Away\n"
+
+    def test_all_as_json_prints_each_page_before_it_reads_the_next(self, run, pages):
+        """An error on the way ends the list and stands beside it: the document is not taken for a whole one."""
+        done = run("items", "list", "--page-size", "2", "--all", "--json")
+
+        assert [it.count('"sku"') for it in pages] == [0, 2, 4]
+        body = json.loads(done.stdout)
+        assert (done.exit_code, done.stderr) == (3, "")
+        assert len({it["sku"] for it in body["items"]}) == len(body["items"]) == 4
+        assert body["code"] == "storage_unavailable"
+        assert "count" not in body
+
+    def test_all_reads_the_largest_pages(self, run, pages):
+        """Where no size is given, as few pages are read as the limits allow."""
+        run("items", "list", "--all")
+
+        assert len(pages) == 1
+
+    def test_column_grows_with_its_rows(self, capsys):
+        """The width of a column does not need the whole list, and nothing is cut."""
+        table = Table("items")
+
+        table.show([{"sku": "A", "name": "short"}])
+        table.show([{"sku": "A" * 30, "name": "\u65e5\u672c"}, {"sku": "B", "name": "cup"}])
+
+        heading, first, *later = capsys.readouterr().out.splitlines()
+        assert heading.index("Name") == first.index("short") == 5
+        assert [line.index(name) for line, name in zip(later, ("\u65e5", "cup"), strict=True)] == [
+            32,
+            32,
+        ]
+
     def test_low_stock_is_a_flag(self, run):
         """A yes-or-no filter needs no value."""
         run("items", "create", *MUG, "--sku", "LOW", "--reorder-point", "5")
@@ -198,7 +277,7 @@ class TestStock:
 
         assert (again.exit_code, again.stdout) == (0, first.stdout)
         assert first.stderr == ""
-        assert again.stderr.startswith("Done before under this key")
+        assert again.stderr.startswith("This idempotency key was already used")
         assert other.exit_code == 1
         assert (
             json.loads(run("items", "get", mug["item_id"], "--json").stdout)["item"]["quantity"]
@@ -250,7 +329,7 @@ class TestStock:
         walked = run(*history, "--page-size", 1, "--all", "--json")
 
         heading, *rows = (line.split() for line in table.stdout.splitlines())
-        assert heading[:3] == ["Seq", "Kind", "Came"]
+        assert heading[:5] == ["Seq", "Kind", "On", "hand", "+/-"]
         assert [row[:3] for row in rows] == [
             ["2", "adjust", "-1"],
             ["1", "adjust", "+3"],
@@ -397,8 +476,8 @@ class TestBatch:
         first, second = batch(rows, *options), batch(again, *options)
 
         assert (first.exit_code, second.exit_code) == (1, 0)
-        assert first.stderr == "30 rows, 1 refused.\n"
-        assert second.stderr == "30 rows, 0 refused.\n"
+        assert first.stderr == "30 rows, 1 rejected.\n"
+        assert second.stderr == "30 rows, 0 rejected.\n"
         kept = set(second.stdout.splitlines()) - set(first.stdout.splitlines())
         assert len(kept) == 1
         assert json.loads(run("items", "list", "--all", "--json").stdout)["count"] == 30
@@ -505,6 +584,9 @@ class TestRefusals:
             ("items", "create", *MUG, "--quantity", "1_000"),
             ("items", "create", *MUG, "--status", "lost"),
             ("items", "get"),
+            ("items", "list", "--status", "foo"),
+            ("items", "list", "--status", ""),
+            ("items", "list", "--status", "Available"),
             ("items", "list", "--memory"),
             ("items", "list", "--nonsense"),
             ("items", "list", "--db", "x", "--dynamodb"),
@@ -532,6 +614,121 @@ class TestRefusals:
         assert (done.exit_code, done.stdout) == (2, "")
         assert "Error: " in done.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+def commands(group, *path):
+    """Yield every command with its path, groups included."""
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+COMMANDS = dict(commands(cli))
+
+
+class TestHelp:
+    @pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
+    def test_fits_a_terminal(self, run, path):
+        """No line is longer than 80 columns, and no sentence is cut."""
+        done = run(*path, "--help")
+
+        assert done.exit_code == 0
+        assert max(map(len, done.stdout.splitlines())) <= 80
+        listed = done.stdout.partition("\nCommands:\n")[2]
+        assert "..." not in listed
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_lists_each_command_in_a_few_words(self, path):
+        """The short help has 45 characters at most."""
+        assert 0 < len(COMMANDS[path].short_help or COMMANDS[path].help) <= 45
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_is_in_the_words_of_the_command_line(self, run, path):
+        """Options are described as they are typed, not as JSON has them."""
+        shown = run(*path, "--help").stdout
+
+        assert not re.search(r"\bnull\b|next_page_token|\bstring\b|\w+_key\b", shown)
+
+    def test_names_the_word_that_stands_for_no_number(self, run, mug):
+        """`none` is in the help of every such option, in its refusal, and is taken."""
+        update = ("items", "update", mug["item_id"], "--sku", "MUG-1")
+
+        shown = run(*update, "--help").stdout
+        refused = run(*update, "--reorder-point", "null")
+
+        assert "--reorder-point N|none" in shown
+        assert "`none` clears it" in " ".join(shown.split())
+        assert refused.exit_code == 2
+        assert "'null' is not a whole number or none" in refused.stderr
+
+
+class TestMissingFile:
+    """Commands that need an item do not create a database file: its name was mistyped."""
+
+    ID: ClassVar = "00000000-0000-0000-0000-000000000000"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("items", "list"),
+            ("items", "list", "--all"),
+            ("items", "get", ID),
+            ("items", "update", ID, "--sku", "x", "--name", "y"),
+            ("items", "delete", ID, "--sku", "x"),
+            ("stock", "adjust", ID, "--sku", "x", "--delta", "1", "--reason", "y"),
+            ("stock", "history", ID, "--sku", "x"),
+            ("reservations", "get", ID),
+            ("reservations", "expire"),
+            ("reconcile",),
+            ("reconcile", "--fix"),
+            ("export", "items.csv"),
+            ("export", "-"),
+        ],
+        ids=" ".join,
+    )
+    def test_is_named(self, run, tmp_path, arguments):
+        """The exit code is that of storage that is away, and nothing is created."""
+        typo = tmp_path / "typo.sqlite3"
+
+        done = run(*arguments, "--db", typo)
+        as_json = run(*arguments, "--db", typo, "--json")
+
+        assert (done.exit_code, done.stdout) == (3, "")
+        assert done.stderr.startswith(f"Error: Database file not found: {typo}. ")
+        assert as_json.exit_code == 3
+        assert json.loads(as_json.stdout)["code"] == "storage_unavailable"
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("items", "create", *MUG),
+            ("items", "batch", "rows.json"),
+            ("import", "c.csv"),
+            ("demo",),
+        ],
+        ids=" ".join,
+    )
+    def test_is_created_by_commands_that_create_items(self, run, tmp_path, arguments):
+        """They are how an inventory begins."""
+        (tmp_path / "rows.json").write_text(json.dumps([TestBatch.ROW]))
+        (tmp_path / "c.csv").write_text("sku,name,category,quantity\nMUG-1,Mug,kitchen,5\n")
+
+        done = run(*arguments, "--db", "new.sqlite3")
+
+        assert done.exit_code == 0
+        assert json.loads(run("items", "list", "--db", "new.sqlite3", "--json").stdout)["count"]
+
+    def test_is_not_created_by_a_dry_run(self, run, tmp_path):
+        """It reports what an import into a new file would do."""
+        (tmp_path / "c.csv").write_text("sku,name,category,quantity\nMUG-1,Mug,kitchen,5\n")
+
+        done = run("import", "c.csv", "--dry-run", "--db", "new.sqlite3")
+
+        assert done.exit_code == 0
+        assert "1 created" in done.stderr
+        assert not (tmp_path / "new.sqlite3").exists()
 
 
 class TestStorageAway:
@@ -585,8 +782,8 @@ class TestDemo:
 
         count = len(list(demo_items()))
         assert 35 <= count <= 45
-        assert first.stdout.startswith(f"{count} items created, 0 were there already")
-        assert second.stdout.startswith(f"0 items created, {count} were there already")
+        assert first.stdout.startswith(f"{count} items created, 0 already present")
+        assert second.stdout.startswith(f"0 items created, {count} already present")
         assert json.loads(after.stdout) == json.loads(before.stdout)
 
     def test_its_hints_lead_somewhere(self, run):
@@ -668,18 +865,25 @@ class TestScript:
         """Without any setting, the file has its usual name."""
         environ = {name: value for name, value in os.environ.items() if name != "INVENTORY_DB"}
 
+        created = script("items", "create", *MUG, cwd=tmp_path, env=environ)
         done = script("items", "list", "--json", cwd=tmp_path, env=environ)
 
-        assert (done.returncode, json.loads(done.stdout)) == (0, {"items": [], "count": 0})
+        assert (created.returncode, json.loads(done.stdout)["count"]) == (0, 1)
         assert [it.name for it in tmp_path.iterdir()] == ["inventory.sqlite3"]
 
-    def test_reader_that_leaves_is_no_trouble(self, tmp_path):
+    @pytest.fixture
+    def database(self, tmp_path):
+        path = tmp_path / "test.sqlite3"
+        assert script("items", "create", *MUG, "--db", path).returncode == 0
+        return path
+
+    def test_reader_that_leaves_is_no_trouble(self, database):
         """`inventory ... | head` says nothing about the closed pipe, and has the exit code of one."""
         reader, writer = os.pipe()
         os.close(reader)
 
         done = script(
-            *("items", "list", "--db", tmp_path / "db"),
+            *("items", "list", "--all", "--db", database),
             capture_output=False,
             stdout=writer,
             stderr=subprocess.PIPE,
@@ -688,12 +892,37 @@ class TestScript:
 
         assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
+    @pytest.mark.parametrize("term", ["dumb", "xterm"])
+    def test_id_is_whole_on_every_terminal(self, database, term):
+        """An id that is cut or folded could not be copied."""
+        item = json.loads(script("items", "list", "--json", "--db", database).stdout)["items"][0]
+        history = ("stock", "history", item["item_id"], "--sku", "MUG-1", "--db", database)
+        lines = ("--line", f"{item['item_id']}:MUG-1:1", "--db", database)
+        environ = {**os.environ, "TERM": term, "COLUMNS": "20"}
+
+        shown = {
+            command[1]: on_a_terminal(*command, env=environ)
+            for command in (
+                ("items", "list", "--db", database),
+                ("items", "get", item["item_id"], "--db", database),
+                ("reservations", "create", *lines),
+                history,
+            )
+        }
+
+        assert item["item_id"] in shown["list"]
+        assert item["item_id"] in shown["get"]
+        assert f"{item['item_id']}:MUG-1:1" in shown["create"]
+        reservation_id = shown["create"].split("reservation_id")[1].splitlines()[0]
+        assert len(re.findall(UUID, reservation_id)) == 1
+        assert re.findall(UUID, shown["history"]) == re.findall(UUID, reservation_id)
+
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
-    def test_output_that_cannot_be_written_is_told(self, tmp_path):
+    def test_output_that_cannot_be_written_is_told(self, database):
         """A full disk under a redirection is said in one line, and is no success."""
         with Path("/dev/full").open("w") as full:
             done = script(
-                *("items", "list", "--db", tmp_path / "db"),
+                *("items", "list", "--db", database),
                 capture_output=False,
                 stdout=full,
                 stderr=subprocess.PIPE,
@@ -701,14 +930,13 @@ class TestScript:
 
         assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
 
-    @pytest.mark.parametrize("missing", ["click", "rich", "uvicorn"])
+    @pytest.mark.parametrize("missing", ["click", "uvicorn"])
     def test_missing_extra_is_named(self, tmp_path, missing):
         """Where the library is installed without the extra, the command says how to get it."""
         code = f"import sys; sys.modules[{missing!r}] = None\nfrom inventory_adapters.cli.main import main; main()"
-        command = ["items", "list"] if missing == "rich" else ["serve", "--memory", "--port", "0"]
 
         done = subprocess.run(
-            [sys.executable, "-c", code, *command],
+            [sys.executable, "-c", code, "serve", "--memory", "--port", "0"],
             capture_output=True,
             text=True,
             check=False,
@@ -717,7 +945,7 @@ class TestScript:
         )
 
         assert (done.returncode, done.stdout) == (2, "")
-        assert "pip install 'tap-inventory[local]'" in done.stderr
+        assert "tap-inventory[local]" in done.stderr
         assert "Traceback" not in done.stderr
 
 
@@ -729,6 +957,6 @@ def test_interrupt_is_quiet(run, monkeypatch):
 
     monkeypatch.setattr(bootstrap, "on_sqlite", interrupted)
 
-    done = run("items", "list")
+    done = run("demo")
 
     assert (done.exit_code, done.output) == (130, "")

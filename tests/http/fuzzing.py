@@ -50,17 +50,18 @@ def has_another_if_match(case):
 def is_beyond_a_schema(refusal, body):
     if refusal["code"] != "validation_failed":
         return refusal["code"] in BEYOND_A_SCHEMA
-    messages = [fault["message"] for fault in refusal["details"]]
     return all(
-        MEASURED_OTHERWISE.fullmatch(it) or (it.startswith(NOT_WHOLE) and has_a_point(body))
-        for it in messages
+        MEASURED_OTHERWISE.fullmatch(fault["message"])
+        or (fault["message"].startswith(NOT_WHOLE) and is_a_float(body, fault["field"]))
+        for fault in refusal["details"]
     )
 
 
-def has_a_point(body):
-    """Whether some number is written as `5.0`: to JSON Schema that is an integer, to us it is none."""
-    parts = body.values() if isinstance(body, dict) else body if isinstance(body, list) else []
-    return isinstance(body, float) or any(map(has_a_point, parts))
+def is_a_float(body, field):
+    """Whether the number at a place such as `lines[0].quantity` is written as `5.0`: JSON Schema's integer, not ours."""
+    for part in re.findall(r"[^.\[\]]+", field):
+        body = body[int(part) if isinstance(body, list) else part]
+    return isinstance(body, float)
 
 
 def answers_row_by_row(case):

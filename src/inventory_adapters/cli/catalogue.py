@@ -16,7 +16,7 @@ from inventory_adapters.catalogue.imports import (
     import_items,
 )
 from inventory_adapters.catalogue.outcomes import RowOutcome
-from inventory_adapters.cli.operations import AS_JSON, JSON
+from inventory_adapters.cli.options import AS_JSON, JSON
 from inventory_adapters.cli.output import counted, printable
 from inventory_adapters.cli.storage import Storage, storage_options
 from inventory_adapters.wire import to_json
@@ -38,7 +38,7 @@ class _CannotImportError(click.ClickException):
     exit_code = 2
 
 
-@click.command("import")
+@click.command("import", short_help="Import items from a CSV file.")
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--format",
@@ -94,7 +94,7 @@ def import_command(
     in_flight = _IN_FLIGHT if storage.kind == "dynamodb" else 1
     try:
         with (
-            storage.opened() as inventory,
+            storage.opened(missing="empty" if choices["dry_run"] else "create") as inventory,
             _progress(quiet=as_json) as progress,
             import_items(
                 inventory, file, format=kind, in_flight=in_flight, progress=progress, **choices
@@ -206,7 +206,7 @@ def _told_in_lines() -> Callable[[int, int], None]:
     return progress
 
 
-@click.command("export")
+@click.command("export", short_help="Export all items to a CSV file.")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @storage_options()
 @JSON

@@ -1,19 +1,29 @@
-"""What people see of an answer: tables on stdout; counts, hints and progress on stderr."""
+"""
+What people see of a response: tables on stdout; counts, hints and progress on stderr.
 
+A row is one line, whatever the width of the terminal: an id that is cut or folded cannot be copied.
+"""
+
+import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from io import StringIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from inventory_adapters.http.routes import Answer
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["counted", "printable", "show_answer", "show_list", "show_page", "show_progress"]
+__all__ = [
+    "Table",
+    "counted",
+    "printable",
+    "show_answer",
+    "show_list",
+    "show_pages",
+    "show_progress",
+]
 
 # What each list shows, by its name in the JSON document: the fields, and their headings.
 _COLUMNS: Final[dict[str, dict[str, str]]] = {
@@ -32,9 +42,9 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
     "movements": {
         "seq": "Seq",
         "kind": "Kind",
-        "delta_on_hand": "Came",
+        "delta_on_hand": "On hand +/-",
         "on_hand": "On hand",
-        "delta_reserved": "Promised",
+        "delta_reserved": "Reserved +/-",
         "reserved": "Reserved",
         "recorded_at": "Recorded at",
         "reason": "Reason",
@@ -70,20 +80,74 @@ _NUMBERS: Final = {
     *("ledger_on_hand", "ledger_reserved", "ledger_seq", "promised"),
 }
 
-# Wider than any row: a row is one line, whether a terminal, grep or wc reads it.
-_ANY_WIDTH: Final = 100_000
+_GAP: Final = "  "
 
 
-def show_page(body: dict[str, Any]) -> None:
-    """Print a page, ``{"items": [...], "count": 20, "next_page_token": "..."}``, and say how to get the next one."""
-    [name] = body.keys() & _COLUMNS.keys()
-    show_list(name, body[name])
-    # Not on stdout: whoever counts lines counts rows.
-    found = counted(body["count"], name)
-    if token := body.get("next_page_token"):
-        click.echo(f"{found}, and there are more: add --page-token {token}, or --all.", err=True)
+class Table:
+    """
+    The columns of a list, printed as its rows arrive.
+
+    Columns are as wide as the rows so far need; a longer value widens its column from its page on. So a list of any length is
+    printed in constant memory.
+
+    Args:
+        name: The name of the list in the JSON document.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._columns = _COLUMNS[name]
+        self._widths = dict.fromkeys(self._columns, 0)
+        self._has_heading = False
+
+    def show(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Print *rows*, before the first ones a heading, at once."""
+        lines = [{field: _text(field, row.get(field)) for field in self._columns} for row in rows]
+        for line in (self._columns, *lines):
+            for field, text in line.items():
+                self._widths[field] = max(self._widths[field], _width(text))
+        printed = [self._line(line) for line in lines]
+        if not self._has_heading:
+            self._has_heading = True
+            printed.insert(0, _bold(self._line(self._columns)))
+        if printed:
+            click.echo("\n".join(printed))
+
+    def _line(self, texts: dict[str, str]) -> str:
+        cells = (
+            _padded(text, self._widths[field], right=field in _NUMBERS)
+            for field, text in texts.items()
+        )
+        return _GAP.join(cells).rstrip()
+
+
+def show_list(name: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Print *rows* as the columns that a list of this *name* has."""
+    Table(name).show(rows)
+
+
+def show_pages(pages: Iterable[dict[str, Any]]) -> None:
+    """
+    Print pages, each as soon as it is there, and say on stderr how many rows they had and how to get the next page.
+
+    Args:
+        pages: At least one, each ``{"items": [...], "count": 20, "next_page_token": "..."}``.
+    """
+    table: Table | None = None
+    count = 0
+    for page in pages:
+        [name] = page.keys() & _COLUMNS.keys()
+        table = table or Table(name)
+        table.show(page[name])
+        count += page["count"]
+        token = page.get("next_page_token")
+    # Not on stdout, where every line after the heading is a row.
+    if token:
+        click.echo(
+            f"{counted(count, name)}, and there are more: add --page-token {token}, or --all.",
+            err=True,
+        )
     else:
-        click.echo(f"{found}.", err=True)
+        click.echo(f"{counted(count, name)}.", err=True)
 
 
 def counted(count: int, things: str) -> str:
@@ -91,21 +155,8 @@ def counted(count: int, things: str) -> str:
     return f"{count} {things[:-1] if count == 1 else things}"
 
 
-def show_list(name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Print *rows* as the columns that a list of this *name* has."""
-    from rich.table import Table  # noqa: PLC0415 - takes its time
-
-    columns = _COLUMNS[name]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for field, heading in columns.items():
-        table.add_column(heading, justify="right" if field in _NUMBERS else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(_plain(_signed(field, row.get(field))) for field in columns))
-    _show(table, width=_ANY_WIDTH)
-
-
 def show_answer(answer: Answer) -> None:
-    """Print what an answer says, then each thing that it shows, field by field, under its name if there are several."""
+    """Print the message of *answer*, then each part of it field by field, under its name if there are several."""
     parts = dict(answer.body)
     if message := parts.pop("message", None):
         click.echo(message)
@@ -116,14 +167,11 @@ def show_answer(answer: Answer) -> None:
 
 
 def _show_fields(part: dict[str, Any]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - takes its time
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _flat(part):
-        table.add_row(name, _plain(_signed(name, value)))
-    _show(table, width=None if sys.stdout.isatty() else _ANY_WIDTH)
+    fields = list(_flat(part))
+    width = max(_width(name) for name, _ in fields)
+    for name, value in fields:
+        space = " " * (width - _width(name))
+        click.echo(f"{_bold(name)}{space}{_GAP}{_text(name, value)}".rstrip())
 
 
 def _flat(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -137,45 +185,49 @@ def _flat(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def show_progress(text: str) -> None:
-    """Tell a person at a terminal how far we are, in place of what was told before; `""` takes it away."""
+    """Show *text* at a terminal in place of the text before; `""` removes it."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
-def _signed(field: str, value: Any) -> Any:
-    return f"{value:+}" if value and field.startswith("delta_") else value
-
-
-def _plain(value: Any) -> str:
-    """Return *value* as text that rich does not take for markup."""
-    from rich.markup import escape  # noqa: PLC0415 - takes its time
-
+def _text(field: str, value: Any) -> str:
+    """Return the *value* of a *field* as people read it."""
     match value:
         case None | []:
-            text = "-"
+            return "-"
         case bool():
-            text = "yes" if value else "no"
+            return "yes" if value else "no"
+        case int() if value and field.startswith("delta_"):
+            return f"{value:+}"
         case Decimal():
-            text = f"{value:f}"
+            return f"{value:f}"
         case list():
-            text = ", ".join(map(str, value))
+            return ", ".join(map(str, value))
         case _:
-            text = str(value)
-    return escape(printable(text))
+            return printable(str(value))
 
 
 def printable(text: str) -> str:
-    """Return *text* without anything that a terminal would take for a command."""
+    """Return *text* with a space for every character that a terminal could take for a command."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _show(table: "Table", *, width: int | None) -> None:
-    """Print *table* in lines of at most *width*; None for the width of the terminal."""
-    from rich.console import Console  # noqa: PLC0415 - takes its time
+def _padded(text: str, width: int, *, right: bool = False) -> str:
+    space = " " * (width - _width(text))
+    return space + text if right else text + space
 
-    # Not printed by rich, which has an exit code of its own for a closed pipe.
-    drawn = StringIO()
-    console = Console(file=drawn, force_terminal=sys.stdout.isatty(), width=width, emoji=False)
-    console.print(table, highlight=False)
-    for line in drawn.getvalue().splitlines():
-        click.echo(line.rstrip())
+
+def _width(text: str) -> int:
+    """Return how many cells of a terminal *text* takes: wide letters take two, marks on a letter none."""
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def _cells(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def _bold(text: str) -> str:
+    """Return *text* in bold, where the terminal can show it; `click.echo` leaves that out of files and pipes."""
+    return text if os.environ.get("TERM") == "dumb" else click.style(text, bold=True)

@@ -1,7 +1,7 @@
 """
 InventoryClient: the use cases of `Inventory`, asked of a server over HTTP.
 
-Needs the extra `client`: ``pip install 'tap-inventory[client]'``.
+Needs the extra `client`: ``tap-inventory[client]``.
 """
 
 import logging
@@ -17,7 +17,7 @@ try:
     import httpx
 except ModuleNotFoundError as error:
     raise ImportError(
-        "InventoryClient needs one more package: pip install 'tap-inventory[client]'"
+        "InventoryClient needs one more package: install the extra tap-inventory[client]"
     ) from error
 
 from inventory import batch

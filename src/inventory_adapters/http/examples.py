@@ -117,7 +117,7 @@ class _Shop:
 def _stock_the_shelves(shop: _Shop) -> tuple[str, str]:
     """Return the ids of a tent in the store and of the same tent in the warehouse."""
     here = {**_TENT, "quantity": 5, "price": 199.90, "reorder_point": 3, "location": "store"}
-    there = {**_TENT, "quantity": 20, "price": "199.90", "location": "warehouse"}
+    there = {**_TENT, "quantity": 20, "price": 199.90, "location": "warehouse"}
     key = {"idempotency-key": "delivery-4711-1"}
     tent = shop.ask("create_item", "A tent in the store", here)
     spare = shop.ask("create_item", "The same tent in the warehouse", there, headers=key)
@@ -142,7 +142,7 @@ def _look_around(shop: _Shop, tent: str) -> None:
 
 
 def _edit(shop: _Shop, tent: str) -> None:
-    cheaper = {"sku": "TENT-2", "price": "189.00", "description": "Sleeps two, weighs 1.9 kg"}
+    cheaper = {"sku": "TENT-2", "price": 189.00, "description": "Sleeps two, weighs 1.9 kg"}
     seen = {"if-match": '"1-0"'}
     shop.ask("update_item", "A new price", cheaper, headers=seen, item_id=tent)
     shop.ask("update_item", "Somebody was faster", cheaper, headers=seen, item_id=tent)

@@ -1,8 +1,8 @@
 """
 ROUTES + commands → OpenAPI document.
 
-Nothing is said twice. Requests come from the commands' bounds, words and refusals from docstrings, the members of an answer
-from a real one, their types from the domain's annotations, error codes from `CODES`, and examples from `exchanges`.
+Requests come from the commands' bounds, answers from the components of `schemas`, texts and errors from docstrings, error codes
+from `CODES`, and examples from `exchanges`. Generators of clients read the document, so every object is a named component.
 """
 
 import inspect
@@ -11,25 +11,28 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from decimal import Decimal
-from enum import StrEnum
 from http import HTTPStatus
 from importlib.metadata import version
 from itertools import groupby
-from types import NoneType
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
 from inventory import errors
-from inventory.batch import RowResult
-from inventory.commands import BatchItems
-from inventory.errors import Fault
-from inventory.items import STATUSES, Item, ItemKey, StockLevel, Timestamp
-from inventory.reservations import Reservation, ReservationLine
-from inventory.stock import Movement
-from inventory.validation import JsonSchema, Nullable, Spec, object_schema, specs
+from inventory.commands import BatchItems, ItemRef, LineRequest, UpdateItem
+from inventory.validation import (
+    Bound,
+    JsonSchema,
+    Money,
+    Nullable,
+    Record,
+    Rows,
+    Spec,
+    object_schema,
+    specs,
+)
 from inventory_adapters.http.errors import CODES, describe
 from inventory_adapters.http.examples import Exchange, exchanges
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES, Route, route_named
-from inventory_adapters.wire import to_json
+from inventory_adapters.http.schemas import COMPONENTS, SUCCESSES, ref
 
 __all__ = ["as_text", "document"]
 
@@ -99,6 +102,7 @@ def document() -> Json:
             "title": _TITLE,
             "version": version("tap-inventory"),
             "description": _ABOUT,
+            "contact": {"name": "The tap-inventory authors"},
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": list(_SERVERS),
@@ -106,7 +110,7 @@ def document() -> Json:
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": _paths(told),
         "components": {
-            "schemas": {**_request_schemas(), **_answer_schemas(told)},
+            "schemas": {**_request_schemas(), **COMPONENTS, "ErrorCode": _error_codes()},
             "responses": _shared_responses(),
             "headers": _HEADERS,
             "securitySchemes": {
@@ -146,9 +150,8 @@ def _operation(route: Route[Any, Any], told: list[Exchange]) -> Json:
         "operationId": route.name,
         "tags": [_tag(route)],
         "summary": summary.rstrip("."),
+        "description": f"{_prose(route.use_case)}\n\n{more}".strip(),
     }
-    if more:
-        operation["description"] = more
     if parameters := list(_parameters(route, told)):
         operation["parameters"] = parameters
     if route.has_body and route.sent_fields:
@@ -169,10 +172,10 @@ def _tag(route: Route[Any, Any]) -> str:
 def _parameters(route: Route[Any, Any], told: list[Exchange]) -> Iterator[Json]:
     fields = {spec.wire: spec for spec in specs(route.command)}
     for name in route.path_fields:
-        yield _parameter("path", name, fields[name], _example(name, told))
+        yield _parameter("path", name, fields[name], told)
     if not route.has_body:
         for name, spec in route.sent_fields.items():
-            yield _parameter("query", name, spec, _example(name, told))
+            yield _parameter("query", name, spec, told)
             for alias in (other for other, same in QUERY_ALIASES.items() if same == name):
                 described = f"The same as `{name}`, which wins where both are sent."
                 yield {**_parameter("query", alias, spec), "description": described}
@@ -180,22 +183,27 @@ def _parameters(route: Route[Any, Any], told: list[Exchange]) -> Iterator[Json]:
         yield _parameter("header", header.title(), fields[name])
 
 
-def _parameter(place: str, name: str, spec: Spec, example: str | None = None) -> Json:
+def _parameter(place: str, name: str, spec: Spec, told: Iterable[Exchange] = ()) -> Json:
     # Nothing in a URL or a header is null: left out is how it is said there.
     bound = spec.bound.bound if isinstance(spec.bound, Nullable) else spec.bound
     # Tokens are URL-safe base64; any other text of their length could make a URL longer than servers read.
     token = {"pattern": "^[A-Za-z0-9_-]+$"} if spec.wire in QUERY_ALIASES.values() else {}
-    made = {
+    schema = {**bound.schema(), **token, **_default(spec)}
+    parameter = {
         "name": name,
         "in": place,
         "description": bound.doc,
         "required": spec.required,
-        "schema": {**bound.schema(), **token, **_default(spec)},
+        "schema": schema,
     }
-    return made if example is None else {**made, "example": example}
+    if (example := _example(name, told)) is not None:
+        # A path or a query is text; what it stands for is of the schema's type.
+        is_text = schema["type"] == "string"
+        parameter["example"] = example if is_text else json.loads(example)
+    return parameter
 
 
-def _example(name: str, told: list[Exchange]) -> str | None:
+def _example(name: str, told: Iterable[Exchange]) -> str | None:
     """Return what stood under *name* in a path or query that was served; a page token is of use to nobody else."""
     for exchange in told:
         sent = {**exchange.request.path_fields, **exchange.request.query}
@@ -214,7 +222,7 @@ def _request_body(route: Route[Any, Any], told: list[Exchange]) -> Json:
         "required": any(spec.required for spec in route.sent_fields.values()),
         "content": {
             "application/json": {
-                "schema": _ref(route.command.__name__),
+                "schema": ref(route.command.__name__),
                 "examples": _keyed(examples),
             }
         },
@@ -222,198 +230,60 @@ def _request_body(route: Route[Any, Any], told: list[Exchange]) -> Json:
 
 
 def _request_schemas() -> dict[str, JsonSchema]:
-    return {
-        route.command.__name__: _body_schema(route)
-        for route in _routes()
-        if route.has_body and route.sent_fields
+    """Return the body of each operation, and the objects inside them, by the names of their commands."""
+    schemas: dict[str, JsonSchema] = {
+        "BatchRow": {
+            "description": "A row without `item_id` creates an item; one with it updates that item.",
+            "anyOf": [ref("CreateItem"), ref("UpdateItemRow")],
+        },
+        "UpdateItemRow": _request_schema(UpdateItem, specs(UpdateItem)),
+        "ItemRef": _request_schema(ItemRef, specs(ItemRef)),
+        "LineRequest": _request_schema(LineRequest, specs(LineRequest)),
     }
+    for route in _routes():
+        if route.has_body and route.sent_fields:
+            name = route.command.__name__
+            schemas[name] = _request_schema(route.command, route.sent_fields.values())
+    schemas["BatchItems"]["properties"]["items"]["items"] = ref("BatchRow")
+    return schemas
 
 
-def _body_schema(route: Route[Any, Any]) -> JsonSchema:
-    schema = object_schema(route.sent_fields.values())
-    for name, spec in route.sent_fields.items():
-        schema["properties"][name] |= _default(spec)
-    return {"description": _prose(route.command), **schema}
+def _request_schema(command: type[Any], fields: Iterable[Spec]) -> JsonSchema:
+    described = list(fields)
+    schema = object_schema(described)
+    for spec in described:
+        schema["properties"][spec.wire] = {
+            "description": _description(spec),
+            **_described(spec.bound),
+            **_default(spec),
+        }
+    return {"description": _prose(command), **schema}
+
+
+def _description(spec: Spec) -> str:
+    # Generators cannot express a default beside a reference.
+    is_price = isinstance(spec.default, Decimal)
+    return f"{spec.bound.doc} Default: {spec.default}." if is_price else spec.bound.doc
+
+
+def _described(bound: Bound) -> JsonSchema:
+    """Return the schema of a bound, with a reference in place of each object and price."""
+    if isinstance(bound, Money):
+        return {**ref("Price"), "minimum": 0, "maximum": float(bound.maximum)}
+    if isinstance(bound, Record):
+        return ref(bound.kind.__name__)
+    if isinstance(bound, Rows):
+        return {**bound.schema(), "items": _described(bound.bound)}
+    return bound.schema()
 
 
 def _default(spec: Spec) -> Json:
     """Return the default as the keyword of a schema; None and UNSET mean that nothing was sent, which is no value."""
-    known = isinstance(spec.default, str | int | Decimal)
-    return {"default": json.loads(to_json(spec.default))} if known else {}
+    known = isinstance(spec.default, str | int)
+    return {"default": spec.default} if known else {}
 
 
 # --- Answers
-
-_TIMESTAMP: Final = {
-    "type": "string",
-    "description": "An instant in UTC; what an earlier version of the API stored is given back as it is.",
-    "examples": ["2026-05-01T09:30:00.000000+00:00"],
-}
-
-# Members of answers that are objects, or lists of them; by the name of the object's schema.
-_ONE: Final = {
-    "item": "Item",
-    "deleted_item": "Item",
-    "from": "Item",
-    "to": "Item",
-    "movement": "Movement",
-    "reservation": "Reservation",
-}
-_MANY: Final = {
-    "items": "Item",
-    "movements": "Movement",
-    "lines": "ReservationLine",
-    "results": "RowResult",
-    "details": "Fault",
-}
-
-# What knows the types and the words of an object's members: the first class that has them, under another name here and there.
-_CLASSES: Final[dict[str, tuple[type[Any], ...]]] = {
-    "Item": (ItemKey, StockLevel, Item),
-    "Movement": (ItemKey, Movement),
-    "Reservation": (Reservation,),
-    "ReservationLine": (ItemKey, ReservationLine),
-    "RowResult": (RowResult,),
-    "Fault": (Fault,),
-}
-_OTHER_NAMES: Final = {("Item", "quantity"): "on_hand"}
-
-# Members that no class has, or whose words there are for Python.
-_WORDS: Final = {
-    "available": "Units that can still be promised.",
-    "count": "Rows on this page.",
-    "details": "What is wrong with each field: all faults at once.",
-    "expected_quantity": "Units on hand that the request expected.",
-    "expires_at": "When the reservation expired.",
-    "field": "The field, such as `lines[0].quantity`; empty where the whole request is meant.",
-    "item_id": "The id that the system gave the item.",
-    "limit": "The most that there may be.",
-    "destination": "The SKU of the item that units come to.",
-    "first_row": "Index of a row of the batch, from 0.",
-    "message": "For people.",
-    "next_page_token": "Send it as `page_token` for the next page. Absent on the last page, and only there.",
-    "quantity": "Units on hand.",
-    "requested": "Units requested.",
-    "reservation_id": "The id that the system gave the reservation.",
-    "reserved": "Units that are promised.",
-    "results": "What became of each row.",
-    "rows": "Rows of the batch.",
-    "second_row": "Index of the row that names the same item.",
-    "seq": "How many movements the item has seen.",
-    "sku": "The code that people use for the item.",
-    "source": "The SKU of the item that units leave.",
-    "state": "What became of the reservation.",
-    "status": "The status that the row would have got as a request of its own.",
-    "version": "How many edits the details of the item have seen.",
-}
-# Whose docstrings speak to those who write Python.
-_OTHER_WORDS: Final = {
-    ("Item", "quantity"): _WORDS["quantity"],
-    (
-        "Item",
-        "status",
-    ): f"One of {', '.join(STATUSES)}; rows of an earlier version may hold others.",
-    ("Reservation", "state"): "What became of it.",
-}
-
-_ERROR: Final = "Error"
-_OF_AN_ERROR: Final[dict[str, JsonSchema]] = {
-    "error": {"type": "string", "description": "What went wrong, for people."},
-    "code": {"$ref": "#/components/schemas/ErrorCode"},
-}
-# In all of these, an absent member is a matter of the case.
-_ALWAYS: Final = {_ERROR: ("error", "code"), "RowResult": ("index", "status")}
-
-
-def _answer_schemas(told: Iterable[Exchange]) -> dict[str, JsonSchema]:
-    """Describe the objects in the answers, by the members that they really have."""
-    found: dict[str, list[Json]] = {_ERROR: []}
-    for exchange in told:
-        for name, seen in _objects(exchange.received):
-            found.setdefault(name, []).append(seen)
-        if exchange.response.code is not None:
-            found[_ERROR].append(exchange.received)
-    # A refused row says what a refused request says.
-    found["RowResult"] += [
-        {name: value for name, value in error.items() if name != "results"}
-        for error in found[_ERROR]
-    ]
-    schemas = {name: _object(name, seen) for name, seen in sorted(found.items())}
-    return {**schemas, "ErrorCode": _error_codes(), "Timestamp": _TIMESTAMP}
-
-
-def _objects(body: Json) -> Iterator[tuple[str, Json]]:
-    for name, value in body.items():
-        parts = [value] if name in _ONE else value if name in _MANY else []
-        for part in parts:
-            yield {**_ONE, **_MANY}[name], part
-            yield from _objects(part)
-
-
-def _object(name: str, seen: list[Json]) -> JsonSchema:
-    """Describe what was *seen* of an object: all members that it ever had; required are those that it always has."""
-    members = dict.fromkeys(member for one in seen for member in one)
-    always = _ALWAYS.get(name) or [it for it in members if all(it in one for one in seen)]
-    return {
-        "type": "object",
-        "properties": {member: _member(name, member, seen) for member in members},
-        "required": list(always),
-    }
-
-
-def _member(name: str, member: str, seen: list[Json]) -> JsonSchema:
-    if member in _ONE:
-        return _ref(_ONE[member])
-    if member in _MANY:
-        rows = {"type": "array", "items": _ref(_MANY[member])}
-        return {**rows, "description": _WORDS[member]} if member in _WORDS else rows
-    if member in _OF_AN_ERROR:
-        return _OF_AN_ERROR[member]
-    for owner in _CLASSES.get(name, ()):
-        attribute = _OTHER_NAMES.get((name, member), member)
-        if attribute in _annotations(owner):
-            kind = _annotations(owner)[attribute]
-            return {"description": _words(name, member, owner, attribute), **_typed(kind)}
-    [value, *_] = (one[member] for one in seen if one.get(member) is not None)
-    return {"description": _WORDS[member], **_typed(type(value))}
-
-
-def _annotations(owner: type[Any]) -> dict[str, Any]:
-    """Return the types of the attributes and properties of a class."""
-    properties = {
-        name: get_type_hints(value.fget)["return"]
-        for name, value in vars(owner).items()
-        if isinstance(value, property)
-    }
-    return {**properties, **get_type_hints(owner)}
-
-
-def _words(name: str, member: str, owner: type[Any], attribute: str) -> str:
-    if (name, member) in _OTHER_WORDS:
-        return _OTHER_WORDS[name, member]
-    if owner is ItemKey:
-        return _WORDS[member]
-    if isinstance(found := vars(owner).get(attribute), property):
-        return inspect.getdoc(found) or ""
-    return _section(owner, "Attributes").get(attribute) or _WORDS[member]
-
-
-def _typed(kind: Any) -> JsonSchema:
-    """Describe the values of a type of the domain."""
-    options = [option for option in get_args(kind) if option is not NoneType]
-    if options:
-        return _or_null(_typed(options[0]))
-    if issubclass(kind, Timestamp):
-        return _ref("Timestamp")
-    if issubclass(kind, StrEnum):
-        return {"type": "string", "enum": [str(option) for option in kind]}
-    return {"type": {str: "string", int: "integer", Decimal: "number"}[kind]}
-
-
-def _or_null(schema: JsonSchema) -> JsonSchema:
-    if isinstance(schema.get("type"), str) and "enum" not in schema:
-        return {**schema, "type": [schema["type"], "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _responses(route: Route[Any, Any], told: list[Exchange]) -> Json:
@@ -442,30 +312,32 @@ def _shared_responses() -> Json:
 
 
 def _success(route: Route[Any, Any], served: list[Exchange]) -> Json:
-    names = ["ETag"] if any("ETag" in exchange.response.headers for exchange in served) else []
+    success = SUCCESSES[route.name]
+    names = ["ETag"] if success.etag else []
     if "idempotency-key" in route.header_fields:
         names.append("Idempotent-Replayed")
     return _response(
         HTTPStatus(route.status).phrase,
         headers=[*names, "X-Request-Id"],
-        schema=_object("", [exchange.received for exchange in served]),
+        schema=ref(success.component),
         examples={exchange.summary: {"value": exchange.received} for exchange in served},
     )
 
 
 def _refusal(status: int, refusals: Mapping[str, str], refused: list[Exchange]) -> Json:
-    code = {"type": "string", "enum": list(refusals)}
     examples = {exchange.summary: {"value": exchange.received} for exchange in refused}
     met = {exchange.response.code for exchange in refused}
     for error in map(describe, _EXAMPLES):
         if error["code"] in refusals and error["code"] not in met:
             examples[error["code"]] = {"value": error}
-    return _response(
+    response = _response(
         "\n".join(f"- `{code}`: {words}" for code, words in refusals.items()),
         headers=[*(["Retry-After"] if status in _RETRY_LATER else []), "X-Request-Id"],
-        schema={"allOf": [_ref(_ERROR), {"properties": {"code": code}}]},
+        schema=ref("Error"),
         examples=examples,
     )
+    # One schema for all errors keeps a generated client to one class; the codes of this answer are for other programs.
+    return {**response, "x-error-codes": list(refusals)}
 
 
 def _response(words: str, *, headers: Iterable[str], schema: JsonSchema, examples: Json) -> Json:
@@ -508,7 +380,10 @@ def _error_codes() -> JsonSchema:
     words = {**{kind.code: _prose(kind) for kind in _error_kinds()}, **_BEFORE_A_COMMAND}
     by_status = sorted(CODES, key=lambda code: (CODES[code], code))
     lines = [f"- {CODES[code]} `{code}`: {_first(words[code])}" for code in by_status]
-    return {"type": "string", "enum": by_status, "description": "\n".join(lines)}
+    description = "\n".join(
+        ["Later versions may add codes; treat those by their status.", "", *lines]
+    )
+    return {"type": "string", "description": description, "x-extensible-enum": by_status}
 
 
 def _error_kinds() -> Iterator[type[errors.InventoryError]]:
@@ -578,10 +453,6 @@ def _translated(words: str) -> str:
     for header, name in HEADER_FIELDS.items():
         words = words.replace(f"`{name}`", f"`{header.title()}`")
     return re.sub(r"\bNone\b", "null", words)
-
-
-def _ref(name: str) -> JsonSchema:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _keyed(examples: Json) -> Json:

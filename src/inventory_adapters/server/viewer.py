@@ -71,7 +71,8 @@ def _asset(name: str, kind: str) -> Response:
         return _text(Path(str(path)).read_text(encoding="utf-8"), kind)
     except (PackageNotFoundError, FileNotFoundError):
         raise HttpError(
-            "route_not_found", "The viewer needs more packages: pip install 'tap-inventory[local]'"
+            "route_not_found",
+            "The viewer needs more packages: install the extra tap-inventory[local]",
         ) from None
 
 

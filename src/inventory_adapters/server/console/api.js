@@ -122,7 +122,8 @@ async function call(method, path, { query = {}, body, key, etag, signal } = {}) 
   }
   const read = parsed(text);
   if (!answer.ok) throw new ApiError(answer.status, read);
-  return { body: read, etag: answer.headers.get("ETag") ?? undefined };
+  // A proxy that compresses the response weakens its tag; the item is in the same state, and If-Match takes strong tags only.
+  return { body: read, etag: answer.headers.get("ETag")?.replace(/^W\//, "") };
 }
 
 function parsed(text) {

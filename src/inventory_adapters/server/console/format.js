@@ -47,7 +47,7 @@ export const kindName = (kind) => KINDS[kind] ?? kind;
 
 // In the order in which they are told.
 const NUMBERS = {
-  requested: "asked for",
+  requested: "requested",
   available: "available",
   reserved: "reserved",
   expected_quantity: "expected",
@@ -55,12 +55,20 @@ const NUMBERS = {
   limit: "allowed at most",
 };
 
-/** Say the numbers that came with a refusal: "6 asked for · 5 available · 2 reserved". */
+/** Say the numbers that came with a refusal: "6 requested · 5 available · 2 reserved". */
 export function numbersOf(error) {
   const told = Object.entries(NUMBERS)
     .filter(([name]) => Number.isInteger(error.body?.[name]))
     .map(([name, words]) => `${number(error.body[name])} ${words}`);
   return told.length && error.body.sku ? `${error.body.sku}: ${told.join(" · ")}` : told.join(" · ");
+}
+
+/** Say how long ago a time was: "just now", "14 min ago", "3 h ago". */
+export function age(then, now = Date.now()) {
+  const seconds = Math.floor((now - then) / 1000);
+  if (seconds < 60) return seconds < 10 ? "just now" : `${Math.floor(seconds / 10) * 10} s ago`;
+  if (seconds < 2 * 3600) return `${Math.floor(seconds / 60)} min ago`;
+  return `${Math.floor(seconds / 3600)} h ago`;
 }
 
 /** Say how far away a time is: "in 14 min", "in 3 h", "over". */

@@ -5,31 +5,39 @@ import { fill, h } from "./dom.js";
 import { editPanel } from "./edit_panel.js";
 import { counted, number, price, signed, statusName, time } from "./format.js";
 import { makeForm } from "./forms.js";
+import { makeFreshness } from "./freshness.js";
 import { ledgerPart } from "./ledger.js";
 import { levelBar, marks } from "./level.js";
 import { notice, refusalBox } from "./notices.js";
 import { addLine, HOLDS, remember } from "./session.js";
 import { makeTabs } from "./tabs.js";
 
-export async function itemView({ parts: [item_id, sku] }) {
+export async function itemView({ parts: [item_id, sku], signal }) {
   const key = { item_id, sku };
   const state = await getItem(key);
   const about = h("div", {});
   const ledger = ledgerPart(key);
+  const fresh = makeFreshness(reload, signal);
 
   /** Show what an answer said of the item, and what has come into its ledger. */
   function changed({ item, etag }) {
     Object.assign(state, { item, etag });
     fill(about, aboutPart(item));
     ledger.refresh();
+    fresh.mark();
   }
 
   async function reload() {
-    changed(await getItem(key));
+    const before = state.etag;
+    const now = await getItem(key);
+    // Nothing is drawn again without a change, nor from a response that an own change has overtaken. (The tag changes with the
+    // details and with every movement.)
+    if (state.etag === before && now.etag !== before) changed(now);
   }
 
   fill(about, aboutPart(state.item));
   await ledger.refresh();
+  fresh.mark();
   const tabs = makeTabs("What to do", [
     ["Adjust", () => adjustForm(key, changed)],
     ["Count", () => countForm(state, changed)],
@@ -39,7 +47,8 @@ export async function itemView({ parts: [item_id, sku] }) {
   const content = h(
     "section",
     { class: "page item" },
-    h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")),
+    h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")), fresh.line),
+    fresh.problems,
     about,
     h("div", { class: "columns" }, h("div", { class: "card todo" }, tabs), ledger.element),
   );
@@ -104,13 +113,13 @@ function countForm(state, changed) {
   return makeForm({
     label: "Count the stock",
     fields: [
-      { name: "quantity", label: "Found on the shelf", kind: "integer", required: true },
+      { name: "quantity", label: "Counted quantity", kind: "integer", required: true },
       {
         name: "expected_quantity",
         label: "Expected",
         kind: "integer",
         value: state.item.quantity,
-        hint: "The count is refused if the books say something else by now.",
+        hint: "The count is rejected if the quantity on hand has changed since.",
       },
       { name: "reason", label: "Reason" },
     ],
@@ -160,33 +169,40 @@ function addToDraft(item, form) {
 }
 
 function deleteButton(state) {
+  const dialog = h("dialog", { "aria-label": "Delete the item" });
   const problems = h("div", { class: "problems" });
-  const dialog = h(
-    "dialog",
-    { "aria-label": "Delete the item" },
-    h("h2", {}, `Delete ${state.item.name}?`),
-    h("p", {}, `${counted(state.item.quantity, "unit")} on hand will be off the books. The ledger stays.`),
-    problems,
-    h(
-      "div",
-      { class: "actions" },
-      h("button", { type: "button", class: "danger", onclick: remove }, "Delete"),
-      h("button", { type: "button", onclick: () => dialog.close() }, "Keep it"),
-    ),
-  );
+  let asked;
+
+  /** Ask about the item as it is now; what is deleted is what the question shows, or nothing. */
+  function ask() {
+    asked = { ...state };
+    fill(
+      dialog,
+      h("h2", {}, `Delete ${asked.item.name}?`),
+      h("p", {}, `Its ${counted(asked.item.quantity, "unit")} on hand will be removed. The ledger stays.`),
+      fill(problems),
+      h(
+        "div",
+        { class: "actions" },
+        h("button", { type: "button", class: "danger", onclick: remove }, "Delete"),
+        h("button", { type: "button", onclick: () => dialog.close() }, "Keep it"),
+      ),
+    );
+    dialog.showModal();
+  }
 
   async function remove() {
     try {
-      await deleteItem(state.item, state.etag);
+      await deleteItem(asked.item, asked.etag);
     } catch (error) {
       if (error.status === undefined) throw error;
       fill(problems, refusalBox(error));
       return;
     }
     dialog.close();
-    notice(`${state.item.name} was deleted.`);
+    notice(`${asked.item.name} was deleted.`);
     location.hash = "#/";
   }
 
-  return [h("button", { type: "button", class: "quiet", onclick: () => dialog.showModal() }, "Delete…"), dialog];
+  return [h("button", { type: "button", class: "quiet", onclick: ask }, "Delete…"), dialog];
 }

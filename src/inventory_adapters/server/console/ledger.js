@@ -7,7 +7,7 @@ import { refusalBox } from "./notices.js";
 import { addressOfReservation } from "./places.js";
 import { stepChart } from "./step_chart.js";
 
-/** Make the part of the page; `refresh` reads the ledger anew. */
+/** Make the part of the page; `refresh` adds the movements that are new. */
 export function ledgerPart(key) {
   const element = h("section", { class: "card ledger", "aria-label": "Ledger" });
   let movements = [];
@@ -16,8 +16,15 @@ export function ledgerPart(key) {
   async function refresh() {
     await read(async () => {
       const page = await listMovements(key);
-      movements = page.movements;
-      token = page.next_page_token;
+      const last = movements[0]?.seq ?? -1;
+      const added = page.movements.filter(({ seq }) => seq > last);
+      if (added.length < page.movements.length) {
+        // The ledger only ever grows: what was loaded stays, older movements too.
+        movements = [...added, ...movements];
+      } else {
+        movements = page.movements;
+        token = page.next_page_token;
+      }
     });
   }
 

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { number, statusName } from "./format.js";
 
-// A shelf with this many times its reorder point has a full bar.
+// An item with this many times its reorder point on hand has a full bar.
 const PLENTY = 4;
 
 export function isLow(item) {

@@ -42,13 +42,25 @@ async function show() {
   } catch (error) {
     if (signal.aborted) return;
     if (error.status === undefined) throw error; // A mistake of ours.
-    fill(main, h("h1", { tabindex: "-1" }, "That did not work"), refusalBox(error, h("a", { href: "#/" }, "Back to the stock")));
+    fill(main, h("h1", { tabindex: "-1" }, "That did not work"), failure(error));
   }
   markPlace(name);
   if (!isFirst) {
     window.scrollTo(0, 0);
     main.querySelector("h1")?.focus({ preventScroll: true });
   }
+}
+
+function failure(error) {
+  return refusalBox(
+    error,
+    h(
+      "div",
+      { class: "actions" },
+      h("button", { type: "button", onclick: show }, "Try again"),
+      h("a", { href: "#/" }, "Back to the stock"),
+    ),
+  );
 }
 
 function markPlace(name) {

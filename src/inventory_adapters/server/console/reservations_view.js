@@ -4,14 +4,21 @@ import { closeOrExtend, createReservation, findItems, getReservation, newKey } f
 import { fill, h } from "./dom.js";
 import { counted, number, time, until } from "./format.js";
 import { makeField, makeForm, toWhole } from "./forms.js";
+import { makeFreshness } from "./freshness.js";
 import { notice, refusalBox } from "./notices.js";
 import { addressOf } from "./places.js";
 import { addLine, draftLines, HOLDS, remember, remembered, setDraft } from "./session.js";
 
-export async function reservationsView({ parts: [opened] }) {
+export async function reservationsView({ parts: [opened], signal }) {
   if (opened) remember(opened);
   const draft = h("div", {});
   const made = h("div", { class: "reservations" });
+  const fresh = makeFreshness(refresh, signal);
+  const cards = [];
+
+  async function refresh() {
+    await Promise.all(cards.map((card) => card.refresh()));
+  }
 
   function showDraft() {
     fill(draft, draftForm(showDraft, prepend));
@@ -21,12 +28,17 @@ export async function reservationsView({ parts: [opened] }) {
     remember(reservation.reservation_id);
     showDraft();
     made.querySelector(".empty")?.remove();
-    made.prepend(makeCard(reservation));
+    const card = makeCard(reservation.reservation_id, reservation);
+    cards.unshift(card);
+    made.prepend(card.element);
   }
 
   showDraft();
-  const known = await Promise.all(remembered().map(readCard));
-  fill(made, known.length ? known : h("p", { class: "empty" }, "Reservations that are made or opened in this tab are listed here."));
+  cards.push(...remembered().map((id) => makeCard(id)));
+  await refresh();
+  fresh.mark();
+  const none = h("p", { class: "empty" }, "Reservations that are made or opened in this tab are listed here.");
+  fill(made, cards.length ? cards.map(({ element }) => element) : none);
   const content = h(
     "section",
     { class: "page" },
@@ -35,7 +47,7 @@ export async function reservationsView({ parts: [opened] }) {
       "div",
       { class: "columns" },
       h("section", { class: "card todo" }, h("h2", {}, "New reservation"), lookup(showDraft), draft),
-      h("section", {}, h("h2", {}, "In this tab"), made),
+      h("section", {}, h("h2", {}, "In this tab"), fresh.line, fresh.problems, made),
     ),
   );
   return { title: "Reservations", content };
@@ -131,20 +143,18 @@ function draftLine({ name, sku, location, quantity }, place, redraw) {
   );
 }
 
-async function readCard(id) {
-  try {
-    return makeCard(await getReservation(id));
-  } catch (error) {
-    if (error.status === undefined) throw error;
-    return h("article", { class: "card reservation" }, refusalBox(error));
-  }
-}
-
 const STATES = { held: "Held", committed: "Committed", released: "Released", expired: "Expired" };
 
-/** One reservation, with what can still be done with it. */
-function makeCard(reservation) {
-  const card = h("article", { class: "card reservation", "aria-label": reservation.reference ?? "Reservation" });
+/**
+ * Make the card of a reservation, with what can still be done with it.
+ *
+ * @param {string} id
+ * @param {Object} [reservation] What is known of it; else `refresh` has to read it.
+ */
+function makeCard(id, reservation) {
+  const card = h("article", { class: "card reservation" });
+  const end = h("p", { class: "hint" });
+  let shown;
   const keys = { commit: newKey(), release: newKey(), extend: newKey() };
   const hold = h("select", { "aria-label": "Extend by" }, HOLDS.map(([value, label]) => h("option", { value }, label)));
   let isBusy = false;
@@ -153,19 +163,38 @@ function makeCard(reservation) {
     if (isBusy) return;
     isBusy = true;
     try {
-      show(await closeOrExtend(reservation.reservation_id, verb, fields, keys[verb]));
+      show(await closeOrExtend(id, verb, fields, keys[verb]));
       keys[verb] = newKey();
       notice(verb === "extend" ? "Held for longer." : verb === "commit" ? "Committed: the units have left." : "Released.");
     } catch (error) {
       if (error.status === undefined) throw error;
       if (!error.isPassing) keys[verb] = newKey();
-      show(await getReservation(reservation.reservation_id).catch(() => reservation), error);
+      show(await getReservation(id).catch(() => shown), error);
     } finally {
       isBusy = false;
     }
   }
 
+  /** Read the reservation again. Only a server that does not answer is an error of the view. */
+  async function refresh() {
+    if (isBusy) return;
+    let now;
+    try {
+      now = await getReservation(id);
+    } catch (error) {
+      if (error.status === undefined || error.isPassing) throw error;
+      fill(card, refusalBox(error));
+      return;
+    }
+    // The card is drawn again only if it has changed: a button that has the focus keeps it.
+    if (JSON.stringify(now) === JSON.stringify(shown)) end.textContent = whenOver(now);
+    else show(now);
+  }
+
   function show(now, error) {
+    shown = now;
+    end.textContent = whenOver(now);
+    card.setAttribute("aria-label", now.reference ?? "Reservation");
     const isHeld = now.state === "held";
     const hadFocus = card.contains(document.activeElement);
     fill(
@@ -177,7 +206,7 @@ function makeCard(reservation) {
         h("span", { class: `state state-${now.state}` }, STATES[now.state]),
       ),
       h("ul", { class: "held" }, now.lines.map(heldLine)),
-      h("p", { class: "hint" }, whenOver(now)),
+      end,
       error && refusalBox(error),
       isHeld &&
         h(
@@ -192,8 +221,8 @@ function makeCard(reservation) {
     if (hadFocus) card.querySelector("h3").focus();
   }
 
-  show(reservation);
-  return card;
+  if (reservation) show(reservation);
+  return { element: card, refresh };
 }
 
 function heldLine(line) {

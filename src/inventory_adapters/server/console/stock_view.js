@@ -3,15 +3,18 @@
 import { findItems, itemPages } from "./api.js";
 import { fill, h, newId } from "./dom.js";
 import { counted, number, STATUS_OPTIONS } from "./format.js";
+import { makeFreshness } from "./freshness.js";
 import { isLow, levelBar, marks } from "./level.js";
 import { addressOf } from "./places.js";
-import { notice, refusalBox } from "./notices.js";
+import { notice } from "./notices.js";
 
 const ROWS_A_PAGE = 25;
 // The API gives pages in its own order. This many items are loaded ahead, to be searched and sorted here; more on request.
 const LOADED_AHEAD = 1000;
 
-const byText = (name) => (a, b) => a[name].localeCompare(b[name], "en", { numeric: true });
+// One for all comparisons: making a collator takes far longer than comparing.
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+const byText = (name) => (a, b) => COLLATOR.compare(a[name], b[name]);
 const byNumber = (name) => (a, b) => a[name] - b[name];
 
 /** What can be sorted by: label, comparison, and the class of the column. */
@@ -32,35 +35,75 @@ const shown = { search: "", sort: "name", descending: false, page: 0 };
 
 export async function stockView({ query, signal }) {
   const filters = filtersIn(query);
-  const rows = [];
-  const state = { token: undefined, isLoading: true, error: null };
+  // `rows` are in the order of the table; null until something was read.
+  const state = { rows: null, token: undefined };
+  const summary = h("p", { class: "summary", role: "status" });
   const table = h("div", {});
   const suggestions = { category: h("datalist", { id: newId("categories") }), location: h("datalist", { id: newId("locations") }) };
+  const fresh = makeFreshness(refresh, signal);
 
-  async function load() {
-    Object.assign(state, { isLoading: true, error: null });
-    const target = rows.length + LOADED_AHEAD;
+  /** Read all that is shown again; the old rows stay until the new ones are there. */
+  async function refresh() {
+    const count = Math.max(state.rows?.length ?? 0, LOADED_AHEAD);
+    const { items, token } = await read(count, undefined);
+    update(items, [], token);
+  }
+
+  async function readMore() {
+    const { items, token } = await read(LOADED_AHEAD, state.token);
+    update(items, state.rows, token);
+  }
+
+  const loadMore = () => fresh.run(readMore);
+
+  async function read(count, token) {
+    const items = [];
+    let next = token;
+    if (!state.rows) summary.textContent = "Loading…";
     try {
-      for await (const page of itemPages(filters, { token: state.token, signal })) {
-        rows.push(...page.items);
-        state.token = page.next_page_token;
-        render();
-        if (rows.length >= target) break;
+      for await (const page of itemPages(filters, { token, signal })) {
+        items.push(...page.items);
+        next = page.next_page_token;
+        if (items.length >= count) break;
+        showProgress(items.length, token);
       }
     } catch (error) {
-      if (signal.aborted) return;
-      if (error.status === undefined) throw error;
-      state.error = error;
+      if (!signal.aborted) showSummary();
+      throw error;
     }
-    state.isLoading = false;
+    return { items, token: next };
+  }
+
+  /** Show *items* beside *others*. An item that was edited between two pages comes twice: the one read last is shown. */
+  function update(items, others, token) {
+    const known = new Map(items.map((item) => [keyOf(item), item]));
+    state.rows = others.filter((item) => !known.has(keyOf(item))).concat([...known.values()]).sort(inOrder);
+    state.token = token;
+    suggest(suggestions, state.rows);
     render();
-    suggest(suggestions, rows);
+  }
+
+  function showProgress(count, token) {
+    if (!state.rows) summary.textContent = `Loading… ${counted(count, "item")}`;
+    else if (token) summary.textContent = `${counted(state.rows.length, "item")} · loading more… ${number(count)}`;
+  }
+
+  function showSummary() {
+    summary.textContent = state.rows ? summaryOf(state.rows.filter(matches(shown.search)), state) : "The stock could not be loaded.";
+  }
+
+  function sortBy(sort, descending) {
+    Object.assign(shown, { sort, descending, page: 0 });
+    state.rows.sort(inOrder);
+    render();
   }
 
   function render() {
+    if (!state.rows) return;
     const focused = document.activeElement?.dataset?.key;
-    fill(table, tablePart({ rows, state, filters, render, load, showAll }));
-    if (focused) table.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
+    showSummary();
+    fill(table, tablePart({ state, filters, render, sortBy, loadMore, showAll }));
+    if (focused) table.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   function showAll() {
@@ -71,8 +114,7 @@ export async function stockView({ query, signal }) {
   }
 
   const bar = searchBar(filters, suggestions, render);
-  render();
-  load();
+  fresh.refresh();
   const content = h(
     "section",
     { class: "stock" },
@@ -83,10 +125,14 @@ export async function stockView({ query, signal }) {
       h("a", { class: "button primary", href: "#/new" }, "New item"),
     ),
     bar,
+    h("div", { class: "status-line" }, summary, fresh.line),
+    fresh.problems,
     table,
   );
   return { title: "Stock", content };
 }
+
+const keyOf = (item) => JSON.stringify([item.item_id, item.sku]);
 
 function searchBar(filters, suggestions, render) {
   const search = h("input", {
@@ -119,7 +165,7 @@ function searchBar(filters, suggestions, render) {
       { class: "field search" },
       h("label", { for: search.id }, "Search"),
       search,
-      h("p", { class: "hint", id: "search-hint" }, "Searches the loaded items. Enter finds an exact SKU in all of them."),
+      h("p", { class: "hint", id: "search-hint" }, "Searches the loaded items. Enter finds an exact SKU in all items."),
     ),
     textFilter("Category", "category", filters, suggestions.category, change),
     textFilter("Location", "location", filters, suggestions.location, change),
@@ -180,40 +226,35 @@ function filterBy(name, value) {
   location.hash = given.length ? `#/?${new URLSearchParams(given)}` : "#/";
 }
 
-function tablePart({ rows, state, filters, render, load, showAll }) {
-  const matching = sorted(rows.filter(matches(shown.search)));
+function tablePart({ state, filters, render, sortBy, loadMore, showAll }) {
+  const matching = state.rows.filter(matches(shown.search));
   const pages = Math.max(1, Math.ceil(matching.length / ROWS_A_PAGE));
   shown.page = Math.min(shown.page, pages - 1);
   const first = shown.page * ROWS_A_PAGE;
   const visible = matching.slice(first, first + ROWS_A_PAGE);
   return [
-    h("p", { class: "summary", role: "status" }, summary(rows, matching, state)),
-    visible.length > 0 && sortChoice(render),
-    visible.length > 0 && itemTable(visible, render),
-    visible.length === 0 && !state.isLoading && !state.error && emptyNote(rows, filters, showAll),
-    state.error && refusalBox(state.error),
+    visible.length > 0 && sortChoice(sortBy),
+    visible.length > 0 && itemTable(visible, sortBy),
+    visible.length === 0 && emptyNote(state.rows, filters, showAll),
     h(
       "div",
       { class: "pager" },
       pages > 1 && pagerPart(first, visible.length, matching.length, pages, render),
-      state.token &&
-        !state.isLoading &&
-        h("button", { type: "button", onclick: load }, state.error ? "Try again" : `Load ${number(LOADED_AHEAD)} more`),
+      state.token && h("button", { type: "button", "data-key": "more", onclick: loadMore }, `Load ${number(LOADED_AHEAD)} more`),
     ),
   ];
 }
 
-function summary(rows, matching, state) {
-  if (state.isLoading && rows.length === 0) return "Loading…";
+function summaryOf(matching, { rows, token }) {
   const low = matching.filter((item) => item.available > 0 && isLow(item)).length;
   const out = matching.filter((item) => item.available === 0).length;
   const counts = [
     shown.search ? `${number(matching.length)} of ${counted(rows.length, "loaded item")}` : counted(rows.length, "item"),
     low && `${number(low)} low`,
     out && `${number(out)} out of stock`,
+    token && "there are more: only the loaded ones are searched and sorted",
   ];
-  const rest = state.token ? [state.isLoading ? "loading more…" : "there are more than are loaded"] : [];
-  return [...counts.filter(Boolean), ...rest].join(" · ");
+  return counts.filter(Boolean).join(" · ");
 }
 
 function emptyNote(rows, filters, showAll) {
@@ -239,17 +280,14 @@ function matches(search) {
   return (item) => `${item.name}\n${item.sku}`.toLocaleLowerCase("en").includes(wanted);
 }
 
-function sorted(rows) {
+/** Compare two items in the order that is chosen. */
+function inOrder(a, b) {
   const [, , compare] = COLUMNS.find(([name]) => name === shown.sort);
-  const ordered = rows.toSorted((a, b) => compare(a, b) || a.location.localeCompare(b.location));
-  return shown.descending ? ordered.reverse() : ordered;
+  const order = compare(a, b) || COLLATOR.compare(a.location, b.location);
+  return shown.descending ? -order : order;
 }
 
-function itemTable(items, render) {
-  const sortBy = (name) => () => {
-    Object.assign(shown, { descending: shown.sort === name && !shown.descending, sort: name, page: 0 });
-    render();
-  };
+function itemTable(items, sortBy) {
   const heads = COLUMNS.map(([name, label, , classes]) => {
     const isSorted = shown.sort === name;
     const direction = shown.descending ? "descending" : "ascending";
@@ -258,7 +296,7 @@ function itemTable(items, render) {
       { scope: "col", class: classes, "aria-sort": isSorted ? direction : null },
       h(
         "button",
-        { type: "button", class: "sort", "data-key": `sort-${name}`, onclick: sortBy(name) },
+        { type: "button", class: "sort", "data-key": `sort-${name}`, onclick: () => sortBy(name, shown.sort === name && !shown.descending) },
         label,
         h("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (shown.descending ? "↓" : "↑") : ""),
       ),
@@ -302,7 +340,7 @@ function itemRow(item) {
 }
 
 /** Where columns are hidden, so are their buttons: there, this is how to sort. */
-function sortChoice(render) {
+function sortChoice(sortBy) {
   const id = newId("order");
   const options = COLUMNS.flatMap(([name, label]) =>
     [false, true].map((descending) =>
@@ -315,8 +353,7 @@ function sortChoice(render) {
   );
   const change = (event) => {
     const [sort, descending] = event.target.value.split(" ");
-    Object.assign(shown, { sort, descending: descending === "true", page: 0 });
-    render();
+    sortBy(sort, descending === "true");
   };
   return h(
     "p",

@@ -1,0 +1,139 @@
+"""
+Whether what concurrent clients saw of one item can be put in one order that an item in one place would give.
+
+The search is that of Wing and Gong, with the memory of Lowe: at each step one of the operations is next that began before every
+other one ended; the same operations left in the same state are tried once.
+
+Source: G. Lowe, "Testing for linearizability", 2017.
+"""
+
+from typing import Any
+
+from attrs import evolve, frozen
+
+FOREVER = float("inf")
+
+
+@frozen
+class Operation:
+    """
+    What one client asked, and what it was answered.
+
+    Attributes:
+        verb, argument: The request.
+        answer: See `apply`; None where the client cannot know whether it was carried out.
+        began, ended: On one clock. An operation without an answer may take effect at any later time, or never.
+    """
+
+    verb: str
+    argument: Any
+    answer: Any
+    began: float
+    ended: float
+
+
+@frozen
+class State:
+    """An item as one place would keep it; `reservations` are its quantities by ID, `closed` the outcomes."""
+
+    on_hand: int
+    reserved: int = 0
+    seq: int = 0
+    reservations: frozenset[tuple[str, int]] = frozenset()
+    closed: frozenset[tuple[str, str]] = frozenset()
+    exists: bool = True
+
+    @property
+    def level(self):
+        """What an answer says of the item."""
+        return (self.on_hand, self.reserved, self.seq)
+
+    def moved(self, on_hand=0, reserved=0, **changes):
+        """Return the state after one movement."""
+        return evolve(
+            self,
+            on_hand=self.on_hand + on_hand,
+            reserved=self.reserved + reserved,
+            seq=self.seq + 1,
+            **changes,
+        )
+
+
+def apply(state, operation):
+    """Return the right answer to *operation*, a level or the code of an error, and the state after it."""
+    verb, argument = operation.verb, operation.argument
+    if verb in ("commit", "release", "extend"):
+        return _on_reservation(state, verb, argument)
+    if not state.exists:
+        return "item_not_found", state
+    if verb == "get":
+        return state.level, state
+    if verb == "delete":
+        return (
+            ("item_in_use", state) if state.reserved else ("deleted", evolve(state, exists=False))
+        )
+    if verb == "reserve":
+        return _reserve(state, *argument)
+    return _adjust(state, verb, argument)
+
+
+def _reserve(state, reservation_id, quantity):
+    if quantity > state.on_hand - state.reserved:
+        return "insufficient_stock", state
+    held = state.reservations | {(reservation_id, quantity)}
+    return "held", state.moved(reserved=quantity, reservations=held)
+
+
+def _adjust(state, verb, argument):
+    delta = argument if verb == "adjust" else argument - state.on_hand
+    if state.on_hand + delta < state.reserved:
+        return ("insufficient_stock" if verb == "adjust" else "below_reserved"), state
+    after = state.moved(on_hand=delta)
+    return after.level, after
+
+
+def _on_reservation(state, verb, reservation_id):
+    outcome = {"commit": "committed", "release": "released", "extend": "held"}[verb]
+    closed = dict(state.closed).get(reservation_id)
+    if closed:
+        return (outcome if closed == outcome else "reservation_closed"), state
+    quantity = dict(state.reservations)[reservation_id]
+    if verb == "extend":
+        return outcome, state
+    return outcome, state.moved(
+        on_hand=-quantity if verb == "commit" else 0,
+        reserved=-quantity,
+        reservations=state.reservations - {(reservation_id, quantity)},
+        closed=state.closed | {(reservation_id, outcome)},
+    )
+
+
+def is_linearizable(operations, state):
+    """Tell whether some order explains every answer: each operation takes effect between its begin and its end."""
+    pending = [evolve(it, ended=FOREVER) if it.answer is None else it for it in operations]
+    pending.sort(key=lambda it: it.began)
+    tried = set()
+    stack = [(frozenset(range(len(pending))), state)]
+    while stack:
+        left, state = stack.pop()
+        if all(pending[it].answer is None for it in left):
+            return True
+        if (left, state) in tried:
+            continue
+        tried.add((left, state))
+        first_end = min(pending[it].ended for it in left)
+        for index in left:
+            operation = pending[index]
+            if operation.began > first_end or not _is_known(state, operation):
+                continue
+            answer, after = apply(state, operation)
+            if operation.answer in (None, answer):
+                stack.append((left - {index}, after))
+    return False
+
+
+def _is_known(state, operation):
+    """Whether the reservation of *operation* was made before it in this order."""
+    if operation.verb not in ("commit", "release", "extend"):
+        return True
+    return operation.argument in {**dict(state.reservations), **dict(state.closed)}

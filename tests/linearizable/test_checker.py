@@ -1,0 +1,84 @@
+"""The checker accepts what one place could have answered, and nothing else."""
+
+import pytest
+
+from tests.linearizable.checker import Operation, State, is_linearizable
+
+FIVE = State(on_hand=5)
+
+
+def one_by_one(*steps):
+    """Return operations of which each ends before the next begins."""
+    return [
+        Operation(verb, argument, answer, 2 * index, 2 * index + 1)
+        for index, (verb, argument, answer) in enumerate(steps)
+    ]
+
+
+ACCEPTED = {
+    "every verb in turn": one_by_one(
+        ("adjust", 1, (6, 0, 1)),
+        ("count", 4, (4, 0, 2)),
+        ("reserve", ("a", 3), "held"),
+        ("adjust", -2, "insufficient_stock"),
+        ("count", 2, "below_reserved"),
+        ("delete", None, "item_in_use"),
+        ("extend", "a", "held"),
+        ("commit", "a", "committed"),
+        ("commit", "a", "committed"),
+        ("release", "a", "reservation_closed"),
+        ("get", None, (1, 0, 4)),
+        ("delete", None, "deleted"),
+        ("get", None, "item_not_found"),
+    ),
+    "a read that overlaps a write may see either": [
+        Operation("adjust", 1, (6, 0, 1), 0, 10),
+        Operation("get", None, (6, 0, 1), 1, 2),
+        Operation("adjust", 1, (7, 0, 2), 11, 20),
+        Operation("get", None, (6, 0, 1), 12, 13),
+    ],
+    "an unknown write may have happened": [
+        Operation("adjust", 1, None, 0, 1),
+        Operation("get", None, (6, 0, 1), 2, 3),
+    ],
+    "an unknown write may not have happened": [
+        Operation("adjust", 1, None, 0, 1),
+        Operation("get", None, (5, 0, 0), 2, 3),
+    ],
+    "an unknown write may happen late": [
+        Operation("adjust", 1, None, 0, 1),
+        Operation("get", None, (5, 0, 0), 2, 3),
+        Operation("get", None, (6, 0, 1), 4, 5),
+    ],
+}
+REFUSED = {
+    "lost update": one_by_one(("adjust", 1, (6, 0, 1)), ("adjust", 1, (6, 0, 1))),
+    "stale read": one_by_one(("adjust", 1, (6, 0, 1)), ("get", None, (5, 0, 0))),
+    "double effect": one_by_one(("adjust", 1, (6, 0, 1)), ("get", None, (7, 0, 2))),
+    "false refusal": one_by_one(("adjust", -3, "insufficient_stock")),
+    "oversold": [
+        Operation("reserve", ("a", 3), "held", 0, 10),
+        Operation("reserve", ("b", 3), "held", 1, 11),
+    ],
+    "committed and released": one_by_one(
+        ("reserve", ("a", 3), "held"), ("commit", "a", "committed"), ("release", "a", "released")
+    ),
+    "back from the dead": one_by_one(("delete", None, "deleted"), ("get", None, (5, 0, 0))),
+    "an unknown write that came and went": [
+        Operation("adjust", 1, None, 0, 1),
+        Operation("get", None, (6, 0, 1), 2, 3),
+        Operation("get", None, (5, 0, 0), 4, 5),
+    ],
+}
+
+
+@pytest.mark.parametrize("history", ACCEPTED.values(), ids=ACCEPTED)
+def test_possible_history_is_accepted(history):
+    """There is an order that explains every answer."""
+    assert is_linearizable(history, FIVE)
+
+
+@pytest.mark.parametrize("history", REFUSED.values(), ids=REFUSED)
+def test_impossible_history_is_refused(history):
+    """No order explains every answer."""
+    assert not is_linearizable(history, FIVE)

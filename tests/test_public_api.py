@@ -1,0 +1,112 @@
+"""
+The public names of the library: docs/reference/public.md says for how long they stay.
+
+A name that is added belongs here and in docs/reference/library.md; one that goes is a breaking change.
+"""
+
+import inventory
+import inventory.ports
+
+LIBRARY = """
+    AdjustStock
+    BatchItems
+    BatchRefusedError
+    BatchTooLargeError
+    BelowReservedError
+    CommitReservation
+    ConflictError
+    ContentionError
+    CountStock
+    CreateItem
+    CreateReservation
+    DeleteItem
+    Drift
+    DuplicateRowError
+    ExpireReservations
+    ExtendReservation
+    Fault
+    GetItem
+    GetReservation
+    HeldBackError
+    IdempotencyKey
+    IfMatch
+    InsufficientStockError
+    InvalidCursorError
+    InvalidRequestError
+    Inventory
+    InventoryError
+    InventoryRepository
+    Item
+    ItemInUseError
+    ItemKey
+    ItemNotFoundError
+    ItemRef
+    KeyReusedError
+    Limits
+    LineRequest
+    ListItems
+    ListMovements
+    Movement
+    MovementKind
+    NotFoundError
+    Page
+    PageRequest
+    PreconditionFailedError
+    ReleaseReservation
+    Reservation
+    ReservationClosedError
+    ReservationExpiredError
+    ReservationLine
+    ReservationNotFoundError
+    ReservationState
+    RowResult
+    SameItemError
+    SkuMismatchError
+    StaleQuantityError
+    StockChange
+    StockLevel
+    StockLimitError
+    StorageError
+    StorageThrottledError
+    StorageUnavailableError
+    Swept
+    Timestamp
+    Transfer
+    TransferStock
+    UNSET
+    UnreadableItemError
+    UpdateItem
+    ValidationError
+    deadline
+"""
+
+PORTS = """
+    Change
+    Clock
+    ExclusiveRepository
+    Index
+    InventoryRepository
+    ItemEdit
+    ItemFilter
+    ItemWrite
+    LimitsSource
+    NewId
+    ReservationWrite
+"""
+
+
+def test_library_exports_these_names():
+    """What `from inventory import ...` offers, and no more."""
+    assert sorted(inventory.__all__) == LIBRARY.split()
+
+
+def test_ports_export_these_names():
+    """What the author of a repository imports from `inventory.ports`."""
+    assert sorted(inventory.ports.__all__) == PORTS.split()
+
+
+def test_every_exported_name_exists():
+    """Also those that are loaded on first use."""
+    for module in (inventory, inventory.ports):
+        for name in module.__all__:
+            assert getattr(module, name) is not None
