@@ -76,9 +76,17 @@ _EXPIRING: Final = _CLOSING | _RAISING | Needs(ledger={"BatchGetItem"}, queried=
 NEEDS: Final[dict[str, Needs]] = {
     "create_item": _CREATING | _KEYED,
     "get_item": _READING_ONE | Needs(items={"Query"}),
-    "update_item": _READING_ONE | _RAISING | _EXPIRING,
-    # It reads where the condition is one that nothing can meet: the answer tells the state. With an item goes its marker.
-    "delete_item": Needs(items={"DeleteItem"}, ledger={"DeleteItem"}) | _READING_ONE | _EXPIRING,
+    # Under a key, a row that changes nothing is still held to what was read.
+    "update_item": _READING_ONE
+    | _RAISING
+    | Needs(items={"ConditionCheckItem"})
+    | _EXPIRING
+    | _KEYED,
+    # The item, its last movement, its low-stock marker.
+    "delete_item": _READING_ONE
+    | Needs(items={"DeleteItem"}, ledger={"PutItem", "GetItem", "DeleteItem"})
+    | _EXPIRING
+    | _KEYED,
     "list_items": Needs(
         items={"Scan", "BatchGetItem"},
         ledger={"Query"},

@@ -206,7 +206,8 @@ def movement_to_wire(movement: Movement) -> dict[str, Any]:
 
 
 def movement_from_wire(wire: dict[str, Any]) -> Movement:
-    """Return the ledger entry that `movement_to_wire` described."""
+    """Return the ledger entry that `movement_to_wire` described; with `item_created_at` if *wire* has it."""
+    created_at = wire.get("item_created_at")
     return Movement(
         key=_key(wire),
         seq=wire["seq"],
@@ -219,6 +220,7 @@ def movement_from_wire(wire: dict[str, Any]) -> Movement:
         reference=wire["reference"],
         reservation_id=wire["reservation_id"],
         recorded_at=Timestamp(wire["recorded_at"]),
+        item_created_at=None if created_at is None else Timestamp(created_at),
     )
 
 

@@ -111,6 +111,9 @@ STORY = [
     Ask("update_item", {**HAMMER, "name": "Claw hammer"}),
     Ask("update_item", {**HAMMER, "name": "Claw hammer"}, loses="UpdateItem"),
     Ask("update_item", {**HAMMER, "name": "Claw hammer"}, 412, if_match='W/"1-0"'),
+    Ask("update_item", HAMMER, key="nothing"),
+    Ask("update_item", {**HAMMER, "name": "Hammer"}, key="edit"),
+    Ask("update_item", {**HAMMER, "name": "Hammer"}, key="edit", loses="TransactWriteItems"),
     Ask("update_item", {**HAMMER, "quantity": 4, "reorder_point": 5}, loses="TransactWriteItems"),
     Ask("update_item", {**HAMMER, "quantity": 10}),
     Ask("update_item", {**HAMMER, "reorder_point": None}, loses="UpdateItem"),
@@ -121,7 +124,8 @@ STORY = [
     *(Ask("list_items", wanted) for wanted in (
         {}, {"category": "tools"}, {"status": "available"}, {"sku": "N"}, {"low_stock": "true"},
     )),
-    Ask("delete_item", {"item_id": "{low}", "sku": "L"}),
+    Ask("delete_item", {"item_id": "{low}", "sku": "L"}, key="delete"),
+    Ask("delete_item", {"item_id": "{low}", "sku": "L"}, key="delete"),
     Ask("list_items", {"low_stock": "true"}),
     # Adjust and count: as the update.
     *(ask for operation, ups, downs in (
@@ -187,7 +191,7 @@ STORY = [
     Ask("expire_reservations", after_seconds=61, loses="TransactWriteItems"),
     # Delete: on a condition that nothing meets, with an answer lost, where a reservation that is due is in the way.
     Ask("delete_item", HAMMER, 412, if_match='W/"1-0"'),
-    Ask("delete_item", DEPOT, 404, loses="DeleteItem"),
+    Ask("delete_item", DEPOT, loses="TransactWriteItems"),
     held("d"),
     Ask("delete_item", HAMMER, after_seconds=61),
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 from moto.core.models import botocore_stubber
 
+from inventory import DeleteItem, Inventory, ListMovements
 from inventory.errors import (
     InvalidCursorError,
     StaleReadError,
@@ -39,6 +40,8 @@ from inventory_adapters.testing import (
     an_edit,
     an_item,
     creation,
+    deletion,
+    ledger,
     pages,
     rewrite,
     walk,
@@ -295,15 +298,31 @@ class EarlierRows:
         assert row == a_legacy_row(quantity={"N": "3"}) | {"seq": {"N": "1"}}
 
     def test_a_row_of_an_earlier_version_can_be_deleted(self, client, repository):
-        """Missing counters count as 0 in the tag, and as nothing reserved."""
+        """Missing counters count as 0, and its ledger ends with the movement that deleted it."""
         put(client, repository, a_legacy_row())
+        with pytest.raises(StaleReadError):
+            repository.commit(deletion(evolve(LEGACY_ITEM, version=1)))
+        change = deletion(LEGACY_ITEM)
 
-        with pytest.raises(StaleReadError) as refused:
-            repository.delete_item(LEGACY_KEY, tags=frozenset({(1, 0)}))
+        repository.commit(change)
 
-        assert refused.value.current == LEGACY_ITEM
-        assert repository.delete_item(LEGACY_KEY, tags=frozenset({(0, 0)})) == LEGACY_ITEM
         assert repository.get_item(LEGACY_KEY) is None
+        assert repository.first_movement(LEGACY_KEY) == change.movements[0]
+
+    def test_the_ledger_of_a_deleted_row_of_an_earlier_version_answers(self, client, repository):
+        """From what it was created with, at the time that its row says, to nothing."""
+        put(client, repository, a_legacy_row())
+        inventory = Inventory(repository)
+        ref = {"item_id": LEGACY_KEY.item_id, "sku": LEGACY_KEY.sku}
+
+        inventory.delete_item(DeleteItem(**ref))
+
+        last, opening = inventory.list_movements(ListMovements(**ref)).items
+        assert (last.kind, last.on_hand, opening.on_hand) == (
+            *("delete", 0),
+            LEGACY_ITEM.level.on_hand,
+        )
+        assert opening.recorded_at == LEGACY_ITEM.created_at
 
     @pytest.mark.parametrize("attributes", FOREIGN.values(), ids=FOREIGN)
     def test_a_foreign_row_is_an_error_by_name(self, client, repository, attributes):
@@ -331,7 +350,9 @@ class EarlierRows:
         with pytest.raises(UnreadableItemError):
             repository.edit_item(an_edit(LEGACY_ITEM, description="new"))
         with pytest.raises(UnreadableItemError):
-            repository.delete_item(LEGACY_KEY)
+            Inventory(repository).delete_item(
+                DeleteItem(item_id=LEGACY_KEY.item_id, sku=LEGACY_KEY.sku)
+            )
 
         assert stored(client, repository, LEGACY_ITEM) == a_legacy_row(**attributes)
 
@@ -469,15 +490,24 @@ class LostAnswers:
 
         assert repository.get_item(an_item().key) == an_item(on_hand=1, seq=1)
 
-    def test_a_delete_finds_the_item_gone(self, client, repository):
-        """Nothing is left that could tell who deleted it; documented."""
+    def test_a_deletion_is_applied_once(self, client, repository):
+        """The item is gone, and the last movement of its ledger is our own."""
         repository.commit(creation(an_item()))
+        change = deletion(an_item())
 
-        with lost_answer(client), pytest.raises(StaleReadError) as refused:
-            repository.delete_item(an_item().key)
+        with lost_answer(client):
+            repository.commit(change)
 
-        assert refused.value.current is None
         assert repository.get_item(an_item().key) is None
+        assert ledger(repository, an_item().key) == [*change.movements]
+
+    def test_a_deletion_by_another_writer_is_not_taken_for_ours(self, client, repository):
+        """The last movement is theirs."""
+        repository.commit(creation(an_item()))
+        repository.commit(deletion(an_item()))
+
+        with lost_answer(client), pytest.raises(StaleReadError):
+            repository.commit(deletion(an_item()))
 
 
 class TestLostAnswers(LostAnswers):
@@ -488,15 +518,15 @@ class Costs:
     """The cost contract: how many requests each call makes."""
 
     def test_calls_of_single_items(self, repository, calls):
-        """Create, get, find, edit and delete are one request each."""
+        """Create, get, find and edit are one request each, and a deletion is one transaction."""
         repository.commit(creation(an_item()))
         repository.get_item(an_item().key)
         repository.find_item("item-1")
-        repository.edit_item(an_edit(an_item(), name="new"))
-        repository.delete_item(an_item().key)
+        edited = repository.edit_item(an_edit(an_item(), name="new"))
+        repository.commit(deletion(edited))
 
         assert calls == dict.fromkeys(
-            ["PutItem", "GetItem", "Query", "UpdateItem", "DeleteItem"], 1
+            ["PutItem", "GetItem", "Query", "UpdateItem", "TransactWriteItems"], 1
         )
 
     def test_refusals_of_single_items(self, repository, calls):
@@ -506,10 +536,8 @@ class Costs:
 
         with pytest.raises(StaleReadError):
             repository.edit_item(an_edit(an_item(), name="new", versions={7}))
-        with pytest.raises(StaleReadError):
-            repository.delete_item(an_item().key)
 
-        assert calls == {"UpdateItem": 1, "DeleteItem": 1}
+        assert calls == {"UpdateItem": 1}
 
     def test_a_movement_is_one_transaction(self, repository, calls):
         """However much of the ledger and of the low-stock list it touches."""
@@ -622,15 +650,16 @@ class Lists:
         assert {it.item_id for it in page.items} <= {"a", "zz"}
 
     def test_the_marker_of_an_item_goes_with_it(self, client, repository):
-        """A low item costs its delete one call more."""
+        """In the transaction that deletes the item: what is left is the movement."""
         repository.commit(creation(an_item(reorder_point=10)))
 
-        repository.delete_item(an_item().key)
+        repository.commit(deletion(an_item(reorder_point=10)))
 
-        assert client.scan(TableName=repository._ledger_table)["Count"] == 0
+        left = client.scan(TableName=repository._ledger_table)["Items"]
+        assert [row["kind"] for row in left] == [{"S": "delete"}]
 
     def test_a_walk_of_low_stock_goes_past_markers_that_were_left(self, client, repository):
-        """A delete that was interrupted leaves one; pages fill up all the same, and no reader writes."""
+        """Another program deletes rows and leaves them; pages fill up all the same, and no reader writes."""
         items = [an_item(f"item-{number}", reorder_point=10) for number in range(7)]
         repository.commit(creation(*items))
         for item in items[:6:2]:
@@ -734,20 +763,15 @@ class TestFailures:
         assert repository.get_item(an_item().key).name == "new"
         assert len(pauses) == 1
 
-    @pytest.mark.parametrize("verb", ["edit", "delete"])
-    def test_endless_conflict_of_a_single_write_is_no_missing_item(self, client, repository, verb):
+    def test_endless_conflict_of_a_single_write_is_no_missing_item(self, client, repository):
         """It is not stale, for nobody looked: the store is busy."""
         repository.commit(creation(an_item()))
-        writes = {
-            "edit": lambda: repository.edit_item(an_edit(an_item(), name="new")),
-            "delete": lambda: repository.delete_item(an_item().key),
-        }
 
         with (
             failing(client, *[an_error("TransactionConflictException")] * 4),
             pytest.raises(StorageThrottledError),
         ):
-            writes[verb]()
+            repository.edit_item(an_edit(an_item(), name="new"))
 
     def test_one_failed_condition_among_other_reasons_is_stale(self, client, repository, pauses):
         """A condition that failed stays failed, whatever befell the other rows."""

@@ -188,6 +188,10 @@ OPERATIONS = {
         lambda it: it.inventory.get_item(GetItem(item_id=it.items[0].item_id)),
     ),
     "edit details": (Shop.stocked, update(name="Sledge hammer")),
+    "edit details, with an idempotency key": (
+        Shop.stocked,
+        lambda it: update(name="Sledge hammer", idempotency_key=it.a_key())(it),
+    ),
     "edit the quantity": (Shop.stocked, update(quantity=7)),
     "edit the reorder point": (Shop.stocked, update(reorder_point=3)),
     "delete an item": (
@@ -197,6 +201,10 @@ OPERATIONS = {
     "delete an item that is low": (
         lambda it: it.stocked(reorder_point=10),
         lambda it: it.inventory.delete_item(DeleteItem(**it.ref())),
+    ),
+    "delete an item, with an idempotency key": (
+        Shop.stocked,
+        lambda it: it.inventory.delete_item(DeleteItem(**it.ref(), idempotency_key=it.a_key())),
     ),
     "list 20 items": (lambda it: it.stocked(MANY), list_items()),
     "list 20 items of a category": (lambda it: it.stocked(MANY), list_items(category="tools")),
