@@ -193,7 +193,10 @@ class TestWhatIsSent:
         """Whatever they mean to a URL."""
         for use_case, command in (
             (Inventory.get_item, GetItem(item_id=item_id, sku=sku)),
-            (Inventory.delete_item, DeleteItem(item_id=item_id, sku=sku)),
+            (
+                Inventory.delete_item,
+                DeleteItem(item_id=item_id, sku=sku, idempotency_key=IdempotencyKey("k")),
+            ),
             (Inventory.list_movements, ListMovements(item_id=item_id, sku=sku, page_size=3)),
             (Inventory.get_reservation, GetReservation(reservation_id=item_id)),
         ):
@@ -208,11 +211,21 @@ class TestWhatIsSent:
             (Inventory.list_items, ListItems(category="ä & ö", status="+", sku="%", location=" ")),
             (
                 Inventory.delete_item,
-                DeleteItem(item_id="i", sku="s", if_match=IfMatch.parse('"1-0"')),
+                DeleteItem(
+                    item_id="i",
+                    sku="s",
+                    if_match=IfMatch.parse('"1-0"'),
+                    idempotency_key=IdempotencyKey("k"),
+                ),
             ),
             (
                 Inventory.delete_item,
-                DeleteItem(item_id="i", sku="s", if_match=IfMatch(frozenset())),
+                DeleteItem(
+                    item_id="i",
+                    sku="s",
+                    if_match=IfMatch(frozenset()),
+                    idempotency_key=IdempotencyKey("k"),
+                ),
             ),
         ],
     )
@@ -812,16 +825,39 @@ class TestRepeats:
 
         assert client.delete_item(DeleteItem(**ref(tent))) == tent
 
-    def test_a_delete_that_may_have_succeeded_does_not_say_that_there_was_nothing(
-        self, behind, tent
-    ):
-        """It is gone, and we cannot say that it was us."""
+    def test_a_delete_that_succeeded_before_its_answer_was_lost_is_answered(self, behind, tent):
+        """It is sent under one key, so the server knows that it was ours."""
+        transport = HandlerTransport(behind, after=[timeout()])
+
+        assert client_of(transport).delete_item(DeleteItem(**ref(tent))) == tent
+
+        [first, again] = keys(transport)
+        assert first == again is not None
+
+    @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 1}])
+    def test_an_update_under_a_key_is_repeated(self, behind, tent, fields):
+        """Whatever became of the first attempt; a key is never made for one."""
+        transport = HandlerTransport(behind, after=[timeout()])
+        key = IdempotencyKey("k")
+
+        client_of(transport).update_item(UpdateItem(**ref(tent), **fields, idempotency_key=key))
+
+        assert keys(transport) == ["k", "k"]
+        assert key.replayed
+        client_of(transport).update_item(UpdateItem(**ref(tent), **fields))
+        assert keys(transport)[2:] == [None]
+
+    def test_a_stale_update_under_a_key_says_so_after_a_lost_answer(self, behind, tent):
+        """Had the lost attempt succeeded, the repeat would have its answer."""
         client = client_of(HandlerTransport(behind, after=[timeout()]))
+        stale = IfMatch.parse('"7-0"')
 
-        with pytest.raises(StorageUnavailableError) as caught:
-            client.delete_item(DeleteItem(**ref(tent)))
-
-        assert isinstance(caught.value.__cause__, ItemNotFoundError)
+        with pytest.raises(PreconditionFailedError):
+            client.update_item(
+                UpdateItem(
+                    **ref(tent), name="A", if_match=stale, idempotency_key=IdempotencyKey("k")
+                )
+            )
 
     def test_a_throttle_after_a_lost_answer_leaves_it_open(self, behind, tent):
         """Nothing was changed by the last attempt; by the first, perhaps."""

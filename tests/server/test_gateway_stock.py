@@ -215,7 +215,7 @@ def test_ledger_is_walked_page_by_page(client):
         deltas += [entry["delta_on_hand"] for entry in page["movements"]]
         token = {"page_token": page["next_page_token"]} if "next_page_token" in page else None
 
-    assert deltas == [3, -2, 1, 5]
+    assert deltas == [-7, 3, -2, 1, 5]
 
 
 class TestConcurrency:
