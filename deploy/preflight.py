@@ -427,7 +427,7 @@ def _owned(account: Account, stack: str) -> frozenset[str]:
 
 def _names_found(what: str, taken: Sequence[str]) -> Finding:
     if taken:
-        return Finding("problem", f"names of {what} are taken: {', '.join(taken)}")
+        return Finding("problem", f"names of {what} are taken: {', '.join(sorted(taken))}")
     return Finding("ok", f"names of {what} are free, or the stack's own")
 
 
