@@ -83,6 +83,18 @@ def synth(session: nox.Session) -> None:
         "dev": {},
         "prod": {"allowedOrigins": "https://shop.example.com,https://admin.example.com"},
         "feature-42": {"billing": "provisioned", "canary": "true", "cmk": "true", "waf": "true"},
+        "staging": {
+            "kind": "prod",
+            "allowedOrigins": "https://shop.example.com",
+            "alarmEmail": "ops@example.com",
+            "canary": "true",
+            "certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0a1b",
+            "concurrency": "create-item=40,get-item=none",
+            "domainName": "stock.example.com",
+            "logKey": "arn:aws:kms:us-east-1:123456789012:key/0a1b",
+            "monthlyRequests": "none",
+            "tableName": "restored",
+        },
     }.items():
         out = f"{session.create_tmp()}/{suffix}"
         context = {"environmentSuffix": suffix, "stubBundle": "true", **said}

@@ -27,9 +27,12 @@ ARGUMENTS = [part for key, value in CONTEXT.items() for part in ("-c", f"{key}={
 ROLE = "arn:aws:iam::123456789012:role/gateway-logs"
 
 
+PLAN = preflight.plan
+
+
 @cache
 def synthesized(context):
-    return preflight.plan(dict(context))
+    return PLAN(dict(context))
 
 
 def plan(context):

@@ -98,7 +98,9 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
             response = refusal(error, request_id=request_id)
         about = {"route": route.name}
         if version := getattr(context, "function_version", None):
-            about["function_version"] = version  # By which a rollout tells the new version's failures from the old one's.
+            about["function_version"] = (
+                version  # By which a rollout tells the new version's failures from the old one's.
+            )
         log_request(response, request_id, started, **about)
         return to_result(response, request_id, cors_headers)
 
