@@ -47,8 +47,9 @@ _DOMAIN: Final = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}
 _TABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _USER_POOL: Final = re.compile(r"arn:[\w-]+:cognito-idp:[\w-]+:[0-9]{12}:userpool/[\w-]+")
 _TOPIC: Final = re.compile(r"arn:[\w-]+:sns:[\w-]+:[0-9]{12}:[\w-]{1,256}")
-_KEY: Final = re.compile(r"arn:[\w-]+:kms:[\w-]+:[0-9]{12}:key/[\w-]+")
-_CERTIFICATE: Final = re.compile(r"arn:[\w-]+:acm:[\w-]+:[0-9]{12}:certificate/[\w-]+")
+_UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_KEY: Final = re.compile(rf"arn:[\w-]+:kms:[\w-]+:[0-9]{{12}}:key/(mrk-[0-9a-f]{{32}}|{_UUID})")
+_CERTIFICATE: Final = re.compile(r"arn:[\w-]+:acm:[\w-]+:[0-9]{12}:certificate/" + _UUID)
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
 _CAPACITY: Final = re.compile(r"[0-9]{1,5}-[0-9]{1,5}")
 # An access log line of INFO is what a rollout watches: no level above it writes one.

@@ -261,7 +261,9 @@ class TestAccess:
 
     def test_an_address_of_its_own_is_a_setting(self, synthesize, prod):
         """It outlives the API, whose own address changes when the stack is made anew."""
-        certificate = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b"
+        certificate = (
+            "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+        )
         made = synthesize("prod", domainName="stock.example.com", certificateArn=certificate)
         [(name, domain)] = made.of_type("AWS::ApiGateway::DomainName").items()
         [mapping] = made.of_type("AWS::ApiGateway::BasePathMapping").values()

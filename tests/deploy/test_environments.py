@@ -116,7 +116,7 @@ def test_a_rollout_without_the_log_lines_that_it_watches_is_refused(level):
     assert settings(logLevel=level).log_level == level
 
 
-CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
 
 
@@ -184,7 +184,7 @@ def test_keys_of_the_cdk_are_not_settings():
     )
 
 
-KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b-2c3d"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,7 @@ def test_a_small_account_reserves_no_concurrency():
         ("logRetention", "8"),
         ("logRetention", "forever"),
         ("logKey", "alias/logs"),
+        ("logKey", "arn:aws:kms:us-east-1:123456789012:key/0a1b"),
         ("monthlyRequests", "0"),
         ("monthlyRequests", "-1"),
         ("monthlyRequests", "1e6"),

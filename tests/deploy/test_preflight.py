@@ -254,7 +254,7 @@ def test_a_stack_that_failed_is_told_and_owns_nothing(planned, monkeypatch):
     ("setting", "value"),
     [
         ("alarmTopic", "arn:aws:sns:us-east-1:123456789012:ops"),
-        ("logKey", "arn:aws:kms:us-east-1:123456789012:key/0a1b"),
+        ("logKey", "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"),
     ],
 )
 def test_what_a_setting_names_must_exist(setting, value):

@@ -322,7 +322,7 @@ class TestLogs:
 
     def test_they_can_be_encrypted_with_a_key_of_the_account(self, synthesize, prod):
         """All of them."""
-        key = "arn:aws:kms:us-east-1:123456789012:key/0a1b"
+        key = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
         made = synthesize("prod", logKey=key, logRetention="400")
 
         for group in made.of_type(LOG_GROUP).values():
