@@ -129,6 +129,18 @@ def synth(session: nox.Session) -> None:
         "dev": {},
         "prod": {"allowedOrigins": "https://shop.example.com,https://admin.example.com"},
         "feature-42": {"billing": "provisioned", "canary": "true", "cmk": "true", "waf": "true"},
+        "staging": {
+            "kind": "prod",
+            "allowedOrigins": "https://shop.example.com",
+            "alarmEmail": "ops@example.com",
+            "canary": "true",
+            "certificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
+            "concurrency": "create-item=40,get-item=none",
+            "domainName": "stock.example.com",
+            "logKey": "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
+            "monthlyRequests": "none",
+            "tableName": "restored",
+        },
     }.items():
         out = f"{session.create_tmp()}/{suffix}"
         context = {"environmentSuffix": suffix, "stubBundle": "true", **said}

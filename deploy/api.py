@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 import aws_cdk as cdk
 from attrs import frozen
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_certificatemanager as acm
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -18,7 +19,7 @@ from deploy.models import model_name, model_of
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
 
-__all__ = ["GATEWAY_ANSWERS", "Access", "Api", "GatewayAnswer"]
+__all__ = ["GATEWAY_ANSWERS", "Access", "Api", "Domain", "GatewayAnswer", "api_name"]
 
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 _PREFLIGHT_SECONDS: Final = 300
@@ -27,19 +28,20 @@ _INTEGRATION_SECONDS: Final = 29
 # Best effort, as API Gateway says: they keep a flood away, they are no exact fence.
 _REQUESTS_PER_SECOND: Final = 10_000
 _BURST: Final = 5_000
-_REQUESTS_PER_MONTH: Final = 1_000_000
 
 
 @frozen
 class GatewayAnswer:
     """
-    What the gateway says where no function is asked.
+    A response that the gateway makes itself.
 
     Attributes:
         kind: The gateway's name for the case.
         code: Ours, for programs; published with those of the handlers.
         error: One sentence for people.
-        status: Ours, where the gateway's own does not agree with what the local server answers.
+        status: Ours, where the gateway's own does not agree with the local server's.
+        headers: Beside those of every response, in the gateway's notation.
+        invalid: The part of the request that was invalid (`body`, `query`), for `details`; None where none was.
     """
 
     kind: str
@@ -47,6 +49,15 @@ class GatewayAnswer:
     error: str
     status: int | None = None
     headers: Mapping[str, str] = {}
+    invalid: str | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The envelope that every error has."""
+        body: dict[str, Any] = {"error": self.error, "code": self.code}
+        if self.invalid:
+            body["details"] = [{"field": self.invalid, "message": self.error}]
+        return body
 
 
 _NO_COGNITO: Final = "Callers prove who they are in another way: the setting `auth` says which."
@@ -56,7 +67,7 @@ _UNAUTHORIZED: Final[dict[Auth, dict[str, str]]] = {
         "Open on purpose, by the setting `auth`: an environment for trying things out, with nothing to protect.",
     ),
     "key": {
-        "AwsSolutions-APIG4": "An API key meters clients and turns strangers away, which is what this API promises its clients;"
+        "AwsSolutions-APIG4": "API keys provide metering and basic access control for this API;"
         " `auth=iam` and `auth=cognito` make callers prove who they are.",
         "AwsSolutions-COG4": "As for AwsSolutions-APIG4.",
     },
@@ -64,18 +75,34 @@ _UNAUTHORIZED: Final[dict[Auth, dict[str, str]]] = {
     "cognito": {},
 }
 
+_SOON: Final = {"Retry-After": "'1'"}
+
 # Source: "Gateway response types for API Gateway" in the developer guide. The two defaults stand for all that is not named.
 GATEWAY_ANSWERS: Final = (
     GatewayAnswer("DEFAULT_4XX", "request_refused", "The request was refused"),
-    GatewayAnswer("DEFAULT_5XX", "internal_error", "Internal server error"),
+    # Mostly a function that Lambda throttled, which the gateway does not tell from a function that crashed: for both, clients
+    # should retry, and a write may have been applied. That is what 503 means in this API.
+    GatewayAnswer(
+        "DEFAULT_5XX",
+        "service_unavailable",
+        "The service is unavailable, try again shortly",
+        503,
+        headers=_SOON,
+    ),
+    # The gateway's own words about the fault contain quotes, which a template cannot escape: so `details` names the part only.
     GatewayAnswer(
         "BAD_REQUEST_BODY",
         "validation_failed",
-        "The body is not what this request takes: it must be a JSON object with every required field, each of its type",
+        "The body must be a JSON object with every required field, each of its type",
         400,
+        invalid="body",
     ),
     GatewayAnswer(
-        "BAD_REQUEST_PARAMETERS", "validation_failed", "A required query parameter is missing", 400
+        "BAD_REQUEST_PARAMETERS",
+        "validation_failed",
+        "A required query parameter is missing",
+        400,
+        invalid="query",
     ),
     # What the gateway calls a missing token is a path or a method that it does not know.
     GatewayAnswer(
@@ -92,9 +119,9 @@ GATEWAY_ANSWERS: Final = (
     GatewayAnswer(
         "THROTTLED",
         "too_many_requests",
-        "Too many requests; try again shortly",
+        "Too many requests, try again shortly",
         429,
-        {"Retry-After": "'1'"},
+        headers=_SOON,
     ),
     GatewayAnswer(
         "QUOTA_EXCEEDED", "quota_exceeded", "The requests of this API key are used up", 429
@@ -112,11 +139,27 @@ class Access:
         auth: How a caller shows who it is.
         user_pool_arn: The Cognito pool whose users may call, where `auth` says so.
         origins: Origins whose pages may read the answers; `*` for all.
+        monthly_requests: Requests that an API key may send in a calendar month; None for no limit.
     """
 
     auth: Auth
     user_pool_arn: str | None
     origins: Sequence[str]
+    monthly_requests: int | None
+
+
+@frozen(kw_only=True)
+class Domain:
+    """
+    An address of the API's own.
+
+    Attributes:
+        name: The domain: ``stock.example.com``.
+        certificate_arn: Its certificate, in the region of the API.
+    """
+
+    name: str
+    certificate_arn: str
 
 
 class Api(Construct):
@@ -131,10 +174,13 @@ class Api(Construct):
         logs_kept: What becomes of the logs.
         data_trace: Whether whole requests and answers are logged.
         gateway_log_role: Whether to give API Gateway, in this account and region, the role to write logs with.
+        domain: The API's own domain; None for the address that API Gateway makes.
 
     Attributes:
         rest_api: The API.
         stage: Its stage.
+        access_log: The log with one line for each request.
+        url: The address that clients use.
     """
 
     def __init__(
@@ -149,13 +195,16 @@ class Api(Construct):
         logs_kept: LogKeeping,
         data_trace: bool,
         gateway_log_role: bool,
+        domain: Domain | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        access_log = logs_kept.group(self, "AccessLog", f"/aws/apigateway/inventory-{stage_name}")
+        self.access_log = logs_kept.group(
+            self, "AccessLog", f"/aws/apigateway/inventory-{stage_name}"
+        )
         self.rest_api = apigateway.RestApi(
             self,
             "RestApi",
-            rest_api_name=f"inventory-api-{stage_name}",
+            rest_api_name=api_name(stage_name),
             description=f"The inventory's API ({stage_name})",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=gateway_log_role,
@@ -176,7 +225,7 @@ class Api(Construct):
                 data_trace_enabled=data_trace,
                 metrics_enabled=True,
                 tracing_enabled=True,
-                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
                 access_log_format=apigateway.AccessLogFormat.json_with_standard_fields(
                     caller=True,
                     http_method=True,
@@ -204,9 +253,13 @@ class Api(Construct):
         self._add_validator()
         self._add_gateway_answers(access.origins)
         if access.auth == "key":
-            self._sell_by_key(stage_name)
+            self._require_key(stage_name, access.monthly_requests)
         if gateway_log_role:
             self._acknowledge_log_role()
+        self.url = self.rest_api.url
+        if domain:
+            self._add_domain(domain)
+            self.url = f"https://{domain.name}/"
 
     def _add_methods(
         self,
@@ -289,21 +342,31 @@ class Api(Construct):
                 type=apigateway.ResponseType.of(answer.kind),
                 status_code=str(answer.status) if answer.status else None,
                 response_headers={**headers, **answer.headers},
-                templates={
-                    "application/json": json.dumps({"error": answer.error, "code": answer.code})
-                },
+                templates={"application/json": json.dumps(answer.body)},
             )
 
-    def _sell_by_key(self, stage_name: str) -> None:
+    def _add_domain(self, domain: Domain) -> None:
+        certificate = acm.Certificate.from_certificate_arn(
+            self, "Certificate", domain.certificate_arn
+        )
+        self.rest_api.add_domain_name(
+            "Domain",
+            domain_name=domain.name,
+            certificate=certificate,
+            endpoint_type=apigateway.EndpointType.REGIONAL,
+            security_policy=apigateway.SecurityPolicy.TLS_1_2,
+        )
+
+    def _require_key(self, stage_name: str, monthly_requests: int | None) -> None:
         key = self.rest_api.add_api_key("Key", api_key_name=f"inventory-api-key-{stage_name}")
         throttle = apigateway.ThrottleSettings(rate_limit=_REQUESTS_PER_SECOND, burst_limit=_BURST)
         plan = self.rest_api.add_usage_plan(
             "UsagePlan",
             name=f"inventory-usage-plan-{stage_name}",
             throttle=throttle,
-            quota=apigateway.QuotaSettings(
-                limit=_REQUESTS_PER_MONTH, period=apigateway.Period.MONTH
-            ),
+            quota=apigateway.QuotaSettings(limit=monthly_requests, period=apigateway.Period.MONTH)
+            if monthly_requests is not None
+            else None,
             api_stages=[apigateway.UsagePlanPerApiStage(api=self.rest_api, stage=self.stage)],
         )
         plan.add_api_key(key)
@@ -314,6 +377,11 @@ class Api(Construct):
             "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]",
             "API Gateway tries the role out when it is given it, and accepts none that may do less than this policy.",
         )
+
+
+def api_name(stage_name: str) -> str:
+    """Return the name of an API, by which CloudWatch knows it too."""
+    return f"inventory-api-{stage_name}"
 
 
 def _parameters(route: Route[Any, Any]) -> dict[str, bool]:

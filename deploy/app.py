@@ -28,7 +28,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from deploy.bundle import DEFAULT_OUTPUT, Bundle, BundleError
-from deploy.environments import SettingsError
+from deploy.environments import SettingsError, require_known
 from deploy.grants import UnknownNeedsError
 from deploy.stack import STUB_BUNDLE, TapStack, TapStackProps
 
@@ -65,7 +65,7 @@ def make_app(
         check_templates: Whether the CDK checks the template too, which takes seconds; None for what CDK_VALIDATION says.
 
     Raises:
-        BundleError: There is no code to deploy.
+        BundleError: There is no code to deploy, or it is stale.
         SettingsError: The context asks for what cannot be.
     """
     app = cdk.App(
@@ -73,6 +73,7 @@ def make_app(
         outdir=outdir or os.environ.get("CDK_OUTDIR", "cdk.out"),
         builtin_cloud_formation_validation=check_templates,
     )
+    require_known(app.node.get_all_context())
     said = app.node.try_get_context
     suffix = said("environmentSuffix")
     is_stub = str(said("stubBundle")).lower() == "true"
@@ -96,6 +97,8 @@ def make_app(
             f"The bundle in {folder} is compiled for Python {python}, and the functions are to run on {wanted}:"
             f" `nox -s bundle -- --python {wanted}` makes one that fits."
         )
+    if not is_stub:
+        Bundle(folder).require_current()
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     return app
 

@@ -35,7 +35,7 @@ from deploy.environments import Settings
 from deploy.reach import Reach, reach_of
 from deploy.sdk_data import DataError, sdk_data, used_operations
 
-__all__ = ["Bundle", "BundleError", "Sdk", "build", "main"]
+__all__ = ["Bundle", "BundleError", "Sdk", "build", "main", "sources_digest"]
 
 Sdk = Literal["bundled", "runtime"]
 
@@ -52,6 +52,9 @@ _NEEDED: Final = frozenset({PurePosixPath("botocore/cacert.pem")})
 _PLACE: Final = "/var/task"
 # Tells for which Python the folder is: what is compiled for another one does not load.
 _MARKER: Final = ".python-version"
+# Holds the `sources_digest` of what the folder was made of.
+_SOURCES: Final = ".sources"
+_PINS: Final = ROOT / "deploy" / "bundle-requirements.txt"
 # Zip files know no time before 1980, whatever the time zone.
 _TIME: Final = 946_684_800
 _ZIP_TIME: Final = (2000, 1, 1, 0, 0, 0)
@@ -79,6 +82,20 @@ class Bundle:
         if not marker.is_file():
             raise BundleError(f"There is no bundle in {self.folder}: `nox -s bundle` makes one.")
         return marker.read_text(encoding="ascii").strip()
+
+    def require_current(self) -> None:
+        """
+        Check that it was made of the sources and pins that are here now.
+
+        Raises:
+            BundleError: It was made of others, or the folder holds no bundle.
+        """
+        python, made_of = self.python, self.folder / _SOURCES
+        if not made_of.is_file() or made_of.read_text(encoding="ascii").strip() != sources_digest():
+            raise BundleError(
+                f"The bundle in {self.folder} is stale, because the sources or the pinned packages have changed:"
+                f" run `nox -s bundle -- --python {python} --output {self.folder}`."
+            )
 
     @property
     def files(self) -> list[Path]:
@@ -157,11 +174,24 @@ def build(output: Path, *, python: str = DEFAULT_PYTHON, sdk: Sdk = "bundled") -
         compile_methods(made, reach.modules, interpreter=interpreter, elsewhere=[site])
         _compile(made, interpreter)
         (made / _MARKER).write_text(f"{python}\n", encoding="ascii")
+        (made / _SOURCES).write_text(f"{sources_digest()}\n", encoding="ascii")
         _make_uniform(made)
         if output.exists():
             shutil.rmtree(output)
         made.rename(output)
     return Bundle(output)
+
+
+def sources_digest() -> str:
+    """Return a hash over the modules that the functions are made of, and over the pins of the packages that they need."""
+    modules = reach_of(ENTRY, source=SOURCE).modules.values()
+    contents = {path.relative_to(SOURCE).as_posix(): path.read_bytes() for path in modules}
+    contents[_PINS.name] = _PINS.read_bytes()
+    digest = sha256()
+    for name, content in sorted(contents.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def _require_replaceable(output: Path) -> None:
@@ -253,18 +283,25 @@ def _interpreter(python: str) -> str:
         return sys.executable
     for folder in os.get_exec_path():
         program = shutil.which(f"python{python}", path=folder)
-        # Version managers put programs on the path that only say what is not installed.
-        if program and _version(program) == python:
-            return program
+        found = program and _executable(program, python)
+        if found:
+            return found
     raise BundleError(
         f"There is no python{python} on the PATH to compile for it, and this is Python {ours}."
     )
 
 
-def _version(program: str) -> str | None:
-    script = "import sys; print('%d.%d' % sys.version_info[:2])"
-    done = subprocess.run([program, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
-    return done.stdout.strip() if done.returncode == 0 else None
+def _executable(program: str, python: str) -> str | None:
+    """Return the interpreter that *program* runs if it is Python *python*, else None."""
+    script = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+    # A version manager's program starts what its settings say: without this, pyenv's fails unless *python* is selected.
+    environment = {**os.environ, "PYENV_VERSION": python}
+    done = subprocess.run(  # noqa: S603
+        [program, "-I", "-c", script], capture_output=True, text=True, check=False, env=environment
+    )
+    version, _, executable = done.stdout.strip().partition(" ")
+    # The interpreter itself, because the build runs it in another environment.
+    return executable if done.returncode == 0 and version == python else None
 
 
 def _compile(folder: Path, interpreter: str) -> None:

@@ -7,11 +7,13 @@ import aws_cdk as cdk
 from attrs import frozen
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from deploy.acknowledgements import acknowledge
+from deploy.environments import LOG_RETENTION_DAYS
 from deploy.grants import needs_of
 from deploy.tables import Tables
 
@@ -41,6 +43,8 @@ _LIMITS: Final = {
     "update_item": Limits(reserved_concurrency=10),
     "delete_item": Limits(timeout_seconds=5, reserved_concurrency=5),
     "list_items": Limits(memory_mb=512, reserved_concurrency=15),
+    # A second run may start while one is still busy; more would only get into each other's way.
+    "expire_reservations": Limits(timeout_seconds=55, memory_mb=512, reserved_concurrency=2),
 }
 
 
@@ -52,10 +56,12 @@ class LogKeeping:
     Attributes:
         retention_days: How long a line is kept.
         removal: What becomes of the log group with the stack.
+        key: The key that lines are encrypted with; None for CloudWatch's own.
     """
 
     retention_days: int
     removal: cdk.RemovalPolicy
+    key: kms.IKey | None = None
 
     def group(self, scope: Construct, construct_id: str, name: str) -> logs.LogGroup:
         """Make a log group. Ours, because one that AWS makes is kept for ever and belongs to nobody."""
@@ -65,10 +71,12 @@ class LogKeeping:
             log_group_name=name,
             retention=_RETENTION[self.retention_days],
             removal_policy=self.removal,
+            encryption_key=self.key,
         )
 
 
-_RETENTION: Final = {7: logs.RetentionDays.ONE_WEEK, 30: logs.RetentionDays.ONE_MONTH}
+# The CDK lists its words for them from the shortest on; "for ever", which is none of ours, comes last.
+_RETENTION: Final = dict(zip(LOG_RETENTION_DAYS, logs.RetentionDays, strict=False))
 
 
 def hyphenated(operation: str) -> str:
@@ -91,9 +99,11 @@ class Functions(Construct):
         logs_kept: What becomes of their logs.
         memory_mb: For each function; None for what each needs.
         reserved_concurrency: Whether functions reserve their share of the account's concurrent executions.
+        concurrency: The reserved concurrency of single operations, whatever `reserved_concurrency` says; None for none.
 
     Attributes:
         by_operation: The functions.
+        logs: Their log groups, by operation.
     """
 
     def __init__(
@@ -111,14 +121,18 @@ class Functions(Construct):
         logs_kept: LogKeeping,
         memory_mb: int | None,
         reserved_concurrency: bool,
+        concurrency: Mapping[str, int | None],
     ) -> None:
         super().__init__(scope, construct_id)
         self.by_operation: dict[str, lambda_.Function] = {}
+        self.logs: dict[str, logs.LogGroup] = {}
         for operation in operations:
             name = f"{prefix}-{hyphenated(operation)}"
             limits = _LIMITS.get(operation, _USUAL)
             place = Construct(self, hyphenated(operation))
             log_group = logs_kept.group(place, "Logs", f"/aws/lambda/{name}")
+            self.logs[operation] = log_group
+            usual_concurrency = limits.reserved_concurrency if reserved_concurrency else None
             role = iam.Role(
                 place,
                 "Role",
@@ -140,9 +154,7 @@ class Functions(Construct):
                 role=role,
                 timeout=cdk.Duration.seconds(limits.timeout_seconds),
                 memory_size=memory_mb or limits.memory_mb,
-                reserved_concurrent_executions=limits.reserved_concurrency
-                if reserved_concurrency
-                else None,
+                reserved_concurrent_executions=concurrency.get(operation, usual_concurrency),
                 environment=dict(environment),
                 tracing=lambda_.Tracing.ACTIVE,
                 # No application log level: it would be the root logger's, and have the SDK log every header at DEBUG.

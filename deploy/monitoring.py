@@ -8,6 +8,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -15,6 +16,7 @@ from constructs import Construct
 
 from deploy.acknowledgements import acknowledge
 from deploy.functions import hyphenated
+from deploy.log_metrics import LogMetrics
 from deploy.sweeper import Sweeper
 from deploy.tables import Tables
 from inventory_adapters.storage.dynamodb.schema import TableSchema
@@ -38,13 +40,15 @@ class Monitoring(Construct):
         stage: The stage of the API.
         tables: The tables.
         sweeper: What runs by the clock.
+        log_metrics: What is counted from log lines.
         prefix: What every name begins with: ``inventory-dev``.
-        alarm_email: Who is told of alarms; None for nobody.
+        alarm_email: The address that alarms are sent to; None for none.
+        alarm_topic_arn: An existing topic that they are published to; None for none.
 
     Attributes:
         alarms: The alarms, by name without the prefix.
         dashboard: The dashboard.
-        topic: Where alarms are published, if somebody is told.
+        topic: Where alarms are published, if anywhere.
     """
 
     def __init__(
@@ -56,18 +60,24 @@ class Monitoring(Construct):
         stage: apigateway.Stage,
         tables: Tables,
         sweeper: Sweeper,
+        log_metrics: LogMetrics,
         prefix: str,
         alarm_email: str | None,
+        alarm_topic_arn: str | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._prefix = prefix
         self.alarms: dict[str, cloudwatch.Alarm] = {}
-        self.topic = self._make_topic(alarm_email) if alarm_email else None
+        self.topic: sns.ITopic | None = None
+        if alarm_topic_arn:
+            self.topic = sns.Topic.from_topic_arn(self, "Topic", alarm_topic_arn)
+        elif alarm_email:
+            self.topic = self._make_topic(alarm_email)
         self._watch_functions(functions)
-        self._watch_api(stage)
+        self._watch_api(stage, log_metrics)
         self._watch_tables(tables)
         self._watch_sweeper(sweeper, functions)
-        self.dashboard = self._make_dashboard(functions, stage, tables)
+        self.dashboard = self._make_dashboard(functions, stage, tables, log_metrics)
 
     def _make_topic(self, alarm_email: str) -> sns.Topic:
         topic = sns.Topic(self, "Topic", topic_name=f"{self._prefix}-alarms", enforce_ssl=True)
@@ -77,6 +87,26 @@ class Monitoring(Construct):
             "Serverless-SNSRedrivePolicy",
             "SNS tries an e-mail again for hours, and the alarm stays in its state: there is nothing to put aside for later.",
         )
+        # A policy replaces the one that a topic has by default, with which the account's own alarms may publish.
+        for service, source in (
+            ("cloudwatch", f"alarm:{self._prefix}-*"),
+            ("events", f"rule/{self._prefix}-*"),
+        ):
+            topic.add_to_resource_policy(
+                iam.PolicyStatement(
+                    sid=f"PublishFrom{service.capitalize()}",
+                    principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
+                    actions=["sns:Publish"],
+                    resources=[topic.topic_arn],
+                    conditions={
+                        "StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID},
+                        "ArnLike": {
+                            "aws:SourceArn": f"arn:{cdk.Aws.PARTITION}:{service}:{cdk.Aws.REGION}:"
+                            f"{cdk.Aws.ACCOUNT_ID}:{source}"
+                        },
+                    },
+                )
+            )
         return topic
 
     def _alarm(self, name: str, says: str, metric: cloudwatch.IMetric, **how: Any) -> None:
@@ -115,7 +145,7 @@ class Monitoring(Construct):
                 function.metric_throttles(period=_PERIOD),
             )
 
-    def _watch_api(self, stage: apigateway.Stage) -> None:
+    def _watch_api(self, stage: apigateway.Stage, log_metrics: LogMetrics) -> None:
         self._alarm(
             "api-5xx",
             "More than one request in a hundred failed through our fault",
@@ -132,6 +162,12 @@ class Monitoring(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         )
 
+        self._alarm(
+            "api-429",
+            "Requests were answered 429: clients are throttled, or the month's requests of an API key are used up",
+            log_metrics.too_many_requests(_PERIOD),
+        )
+
     def _watch_tables(self, tables: Tables) -> None:
         for schema, table in tables.by_schema.items():
             name = table.node.id.lower()
@@ -145,9 +181,8 @@ class Monitoring(Construct):
         self._alarm(
             "dead-letters",
             "A run by the clock failed: the queue says which, and why",
-            sweeper.dead_letters.metric_approximate_number_of_messages_visible(
-                statistic="Maximum", period=_PERIOD
-            ),
+            # What arrives, not what is there: a message stays for two weeks, and would hide the next one as long.
+            sweeper.dead_letters.metric_number_of_messages_sent(period=_PERIOD),
         )
         for operation, rule in sweeper.rules.items():
             name = hyphenated(operation)
@@ -176,6 +211,7 @@ class Monitoring(Construct):
         functions: Mapping[str, lambda_.Function],
         stage: apigateway.Stage,
         tables: Tables,
+        log_metrics: LogMetrics,
     ) -> cloudwatch.Dashboard:
         every = functions.values()
         return cloudwatch.Dashboard(
@@ -190,6 +226,8 @@ class Monitoring(Construct):
                         stage.metric_count(period=_PERIOD),
                         stage.metric_client_error(period=_PERIOD),
                         stage.metric_server_error(period=_PERIOD),
+                        log_metrics.failed_requests(_PERIOD),
+                        log_metrics.too_many_requests(_PERIOD),
                     ),
                     _graph(
                         "Time to answer",

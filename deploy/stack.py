@@ -6,15 +6,17 @@ from typing import Any, Final
 
 import aws_cdk as cdk
 from attrs import frozen
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from deploy.acknowledgements import acknowledge
-from deploy.api import Access, Api
+from deploy.api import Access, Api, Domain, api_name
 from deploy.environments import Settings, settings_for
 from deploy.firewall import Firewall
 from deploy.functions import Functions, LogKeeping
+from deploy.log_metrics import LogMetrics
 from deploy.monitoring import Monitoring
 from deploy.rollout import Rollout
 from deploy.sweeper import SCHEDULED, Sweeper
@@ -101,17 +103,22 @@ class TapStack(cdk.Stack):
             removal=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
             if settings.protected
             else cdk.RemovalPolicy.DESTROY,
+            key=kms.Key.from_key_arn(self, "LogKey", settings.log_key_arn)
+            if settings.log_key_arn
+            else None,
         )
         tables = Tables(
             self,
             "Tables",
-            name=prefix,
-            provisioned=settings.billing == "provisioned",
+            prefix=prefix,
+            items_name=settings.items_table,
+            ledger_name=settings.ledger_table,
+            capacity=settings.capacity if settings.billing == "provisioned" else None,
             protected=settings.protected,
             customer_key=settings.customer_key,
         )
         limits_parameter = self._make_parameters(tables)
-        functions = Functions(
+        made = Functions(
             self,
             "Functions",
             operations=[it.name for it in (*ROUTES, *SCHEDULED)],
@@ -124,10 +131,14 @@ class TapStack(cdk.Stack):
             logs_kept=logs_kept,
             memory_mb=settings.memory_mb,
             reserved_concurrency=settings.reserved_concurrency,
-        ).by_operation
+            concurrency=settings.concurrency,
+        )
+        functions = made.by_operation
         handlers: dict[str, lambda_.IFunction] = {**functions}
+        rollout = None
         if settings.canary:
-            handlers.update(Rollout(self, "Rollout", functions=functions, prefix=prefix).aliases)
+            rollout = Rollout(self, "Rollout", functions=functions, prefix=prefix)
+            handlers.update(rollout.aliases)
         api = Api(
             self,
             "Api",
@@ -138,11 +149,29 @@ class TapStack(cdk.Stack):
                 auth=settings.auth,
                 user_pool_arn=settings.user_pool_arn,
                 origins=settings.allowed_origins,
+                monthly_requests=settings.monthly_requests,
             ),
             logs_kept=logs_kept,
             data_trace=settings.data_trace,
             gateway_log_role=settings.gateway_log_role,
+            domain=_domain(settings),
         )
+        answering = {route.name: made.logs[route.name] for route in ROUTES}
+        log_metrics = LogMetrics(
+            self,
+            "LogMetrics",
+            environment=settings.suffix,
+            function_logs=answering,
+            access_log=api.access_log,
+            by_version=settings.canary,
+        )
+        if rollout:
+            rollout.watch(
+                log_metrics,
+                answering=answering,
+                api=api_name(settings.suffix),
+                stage=settings.suffix,
+            )
         if settings.firewall:
             Firewall(
                 self,
@@ -166,11 +195,13 @@ class TapStack(cdk.Stack):
             stage=api.stage,
             tables=tables,
             sweeper=sweeper,
+            log_metrics=log_metrics,
             prefix=prefix,
             alarm_email=settings.alarm_email,
+            alarm_topic_arn=settings.alarm_topic_arn,
         )
         self.table = tables.items
-        self.api_endpoint = api.rest_api.url
+        self.api_endpoint = api.url
         self._make_outputs()
 
     def _bundle(self, props: TapStackProps) -> str:
@@ -220,6 +251,12 @@ class TapStack(cdk.Stack):
                 description=description,
                 export_name=f"InventoryApi-{suffix}-{export}",
             )
+
+
+def _domain(settings: Settings) -> Domain | None:
+    if settings.domain_name is None or settings.certificate_arn is None:
+        return None
+    return Domain(name=settings.domain_name, certificate_arn=settings.certificate_arn)
 
 
 def _variables(

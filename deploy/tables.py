@@ -12,9 +12,7 @@ from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, IndexSchem
 
 __all__ = ["Tables"]
 
-# Units of capacity, and the share of them in use that scaling aims at, where capacity is paid for.
-_LEAST_CAPACITY: Final = 5
-_MOST_CAPACITY: Final = 100
+# The share of the paid capacity in use that scaling aims at.
 _UTILIZATION_PERCENT: Final = 70
 
 
@@ -23,8 +21,10 @@ class Tables(Construct):
     Both tables of a deployment.
 
     Args:
-        name: Of the items table; the ledger's is made from it.
-        provisioned: Whether capacity is paid for, and follows the load; else requests are.
+        prefix: What the name of their key begins with: ``inventory-dev``.
+        items_name: Name of the items table.
+        ledger_name: Name of the ledger table.
+        capacity: The least and the most units where capacity is paid for, and follows the load; None to pay for requests.
         protected: Whether the tables outlive the stack and refuse to be deleted.
         customer_key: Whether they are encrypted with a key of the account's own, rather than DynamoDB's.
 
@@ -38,20 +38,22 @@ class Tables(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        name: str,
-        provisioned: bool,
+        prefix: str,
+        items_name: str,
+        ledger_name: str,
+        capacity: tuple[int, int] | None,
         protected: bool,
         customer_key: bool,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._provisioned = provisioned
+        self._capacity = capacity
         self._removal = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self._protected = protected
-        self._key = self._make_key(name) if customer_key else None
+        self._key = self._make_key(prefix) if customer_key else None
         self.items = self._make(
-            "Items", ITEMS, name, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
+            "Items", ITEMS, items_name, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
         )
-        self.ledger = self._make("Ledger", LEDGER, f"{name}-ledger")
+        self.ledger = self._make("Ledger", LEDGER, ledger_name)
 
     @property
     def by_schema(self) -> dict[TableSchema, dynamodb.Table]:
@@ -71,7 +73,7 @@ class Tables(Construct):
         *,
         stream: dynamodb.StreamViewType | None = None,
     ) -> dynamodb.Table:
-        capacity = _LEAST_CAPACITY if self._provisioned else None
+        capacity = self._capacity[0] if self._capacity else None
         table = dynamodb.Table(
             self,
             construct_id,
@@ -81,7 +83,7 @@ class Tables(Construct):
             time_to_live_attribute=schema.time_to_live,
             stream=stream,
             billing_mode=dynamodb.BillingMode.PROVISIONED
-            if self._provisioned
+            if self._capacity
             else dynamodb.BillingMode.PAY_PER_REQUEST,
             read_capacity=capacity,
             write_capacity=capacity,
@@ -104,16 +106,16 @@ class Tables(Construct):
                 read_capacity=capacity,
                 write_capacity=capacity,
             )
-        if self._provisioned:
-            _scale(table, schema)
+        if self._capacity:
+            _scale(table, schema, *self._capacity)
         return table
 
-    def _make_key(self, name: str) -> kms.Key:
+    def _make_key(self, prefix: str) -> kms.Key:
         key = kms.Key(
             self,
             "Key",
-            alias=f"alias/{name}",
-            description=f"Encrypts the tables of {name}",
+            alias=f"alias/{prefix}",
+            description=f"Encrypts the tables of {prefix}",
             enable_key_rotation=True,
             removal_policy=self._removal,
         )
@@ -147,9 +149,9 @@ def _text(name: str) -> dynamodb.Attribute:
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
 
 
-def _scale(table: dynamodb.Table, schema: TableSchema) -> None:
+def _scale(table: dynamodb.Table, schema: TableSchema, least: int, most: int) -> None:
     """Let the capacity of the table, and of each index, follow the load: an index that lags holds up its table's writes."""
-    bounds = {"min_capacity": _LEAST_CAPACITY, "max_capacity": _MOST_CAPACITY}
+    bounds = {"min_capacity": least, "max_capacity": most}
     scaled = [table.auto_scale_read_capacity(**bounds), table.auto_scale_write_capacity(**bounds)]
     for index in schema.indexes:
         scaled += [

@@ -1,13 +1,35 @@
 import json
 
+import httpx
 import pytest
 
 from deploy.api import GATEWAY_ANSWERS
+from inventory import InventoryError, ListItems
+from inventory_adapters.client import InventoryClient
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS, Cors
 from inventory_adapters.http.errors import CODES
 from inventory_adapters.http.routes import ROUTES
 
 METHOD = "AWS::ApiGateway::Method"
+# What the gateway answers by itself: the status where it is ours, the code, the field of `details`, Retry-After.
+ANSWERS = {
+    "DEFAULT_4XX": (None, "request_refused", None, None),
+    "DEFAULT_5XX": ("503", "service_unavailable", None, "'1'"),
+    "BAD_REQUEST_BODY": ("400", "validation_failed", "body", None),
+    "BAD_REQUEST_PARAMETERS": ("400", "validation_failed", "query", None),
+    "MISSING_AUTHENTICATION_TOKEN": ("404", "route_not_found", None, None),
+    "RESOURCE_NOT_FOUND": ("404", "route_not_found", None, None),
+    "REQUEST_TOO_LARGE": ("413", "payload_too_large", None, None),
+    "UNAUTHORIZED": ("401", "unauthorized", None, None),
+    "INVALID_API_KEY": ("403", "forbidden", None, None),
+    "ACCESS_DENIED": ("403", "forbidden", None, None),
+    "EXPIRED_TOKEN": ("403", "forbidden", None, None),
+    "INVALID_SIGNATURE": ("403", "forbidden", None, None),
+    "WAF_FILTERED": ("403", "forbidden", None, None),
+    "THROTTLED": ("429", "too_many_requests", None, "'1'"),
+    "QUOTA_EXCEEDED": ("429", "quota_exceeded", None, None),
+    "INTEGRATION_TIMEOUT": ("504", "timeout", None, None),
+}
 ORIGIN = "method.response.header.Access-Control-Allow-Origin"
 
 
@@ -66,6 +88,13 @@ class TestGateway:
             "MetricsEnabled": True,
             "DataTraceEnabled": env != "prod",
         }
+
+    def test_tracing_of_data_is_a_setting(self, synthesize):
+        """Bodies hold what is personal."""
+        made = synthesize("feature-42", dataTrace="false")
+        [settings] = stage(made)["MethodSettings"]
+
+        assert settings["DataTraceEnabled"] is False
 
     def test_its_access_log(self, env, made):
         """One line of JSON for each request."""
@@ -218,6 +247,38 @@ class TestAccess:
         assert len(plan["Properties"]["ApiStages"]) == 1
         assert link["Properties"]["KeyType"] == "API_KEY"
 
+    @pytest.mark.parametrize(
+        ("said", "quota"),
+        [("3000000", {"Limit": 3_000_000, "Period": "MONTH"}), ("none", None)],
+    )
+    def test_how_much_a_month_is_a_setting(self, synthesize, said, quota):
+        """Without a quota the throttle stays."""
+        made = synthesize("prod", monthlyRequests=said)
+        [plan] = made.of_type("AWS::ApiGateway::UsagePlan").values()
+
+        assert plan["Properties"].get("Quota") == quota
+        assert plan["Properties"]["Throttle"] == {"RateLimit": 10_000, "BurstLimit": 5_000}
+
+    def test_an_address_of_its_own_is_a_setting(self, synthesize, prod):
+        """It outlives the API, whose own address changes when the stack is made anew."""
+        certificate = (
+            "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+        )
+        made = synthesize("prod", domainName="stock.example.com", certificateArn=certificate)
+        [(name, domain)] = made.of_type("AWS::ApiGateway::DomainName").items()
+        [mapping] = made.of_type("AWS::ApiGateway::BasePathMapping").values()
+        [of_stage] = made.of_type("AWS::ApiGateway::Stage")
+
+        assert domain["Properties"]["DomainName"] == "stock.example.com"
+        assert domain["Properties"]["RegionalCertificateArn"] == certificate
+        assert domain["Properties"]["SecurityPolicy"] == "TLS_1_2"
+        assert domain["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+        assert mapping["Properties"]["DomainName"] == {"Ref": name}
+        assert mapping["Properties"]["Stage"] == {"Ref": of_stage}
+        assert "BasePath" not in mapping["Properties"]
+        assert made.template["Outputs"]["ApiEndpoint"]["Value"] == "https://stock.example.com/"
+        assert not prod.of_type("AWS::ApiGateway::DomainName")
+
     def test_a_preflight_is_never_asked_for_one(self, prod):
         """A browser sends it without."""
         for method in preflights(prod).values():
@@ -323,13 +384,53 @@ class TestGatewayAnswers:
             for it in made.of_type("AWS::ApiGateway::GatewayResponse").values()
         }
 
+    def test_they_are_these(self, made):
+        """One table has each: status, code, the field of `details`, and when to retry."""
+        found = {}
+        for kind, answer in self.answers(made).items():
+            body = json.loads(answer["ResponseTemplates"]["application/json"])
+            [invalid] = [it["field"] for it in body.get("details", ())] or [None]
+            retry = answer["ResponseParameters"].get("gatewayresponse.header.Retry-After")
+            found[kind] = (answer.get("StatusCode"), body["code"], invalid, retry)
+
+        assert found == ANSWERS
+
     def test_all_have_our_envelope(self, made):
-        """A sentence for people, and a code for programs."""
+        """A sentence for people, a code for programs, and `details` wherever the code promises them."""
         for answer in self.answers(made).values():
             body = json.loads(answer["ResponseTemplates"]["application/json"])
-            assert set(body) == {"error", "code"}
+            assert set(body) - {"details"} == {"error", "code"}
+            assert ("details" in body) is (body["code"] == "validation_failed")
             assert body["code"].replace("_", "").islower()
-            assert "$" not in body["error"]
+            # A variable may hold a quote, which a template cannot escape.
+            assert "$" not in answer["ResponseTemplates"]["application/json"]
+
+    @pytest.mark.parametrize("kind", ANSWERS)
+    def test_the_client_retries_what_may_pass(self, kind):
+        """A function that Lambda throttled is a 503 here, as the gateway cannot tell it from one that crashed."""
+        [answer] = [it for it in GATEWAY_ANSWERS if it.kind == kind]
+        responses = [
+            httpx.Response(
+                answer.status or 400,
+                json=answer.body,
+                headers={name: value.strip("'") for name, value in answer.headers.items()},
+            ),
+            httpx.Response(200, json={"items": [], "count": 0}),
+        ]
+        pauses = []
+        transport = httpx.MockTransport(lambda _: responses.pop(0))
+        with httpx.Client(transport=transport) as http_client:
+            client = InventoryClient(
+                "https://api.example.com", http_client=http_client, pause=pauses.append
+            )
+            if answer.status in {429, 503, 504}:
+                assert client.list_items(ListItems()).items == ()
+            else:
+                with pytest.raises(InventoryError, match=answer.error):
+                    client.list_items(ListItems())
+
+        assert len(pauses) == (answer.status in {429, 503, 504})
+        assert all(pause >= 1 for pause in pauses) or not answer.headers
 
     def test_all_have_the_headers_of_every_answer(self, made):
         """As a handler's."""
@@ -338,11 +439,6 @@ class TestGatewayAnswers:
             assert headers["gatewayresponse.header.Cache-Control"] == "'no-store'"
             assert headers["gatewayresponse.header.X-Content-Type-Options"] == "'nosniff'"
             assert headers["gatewayresponse.header.X-Request-Id"] == "context.requestId"
-
-    @pytest.mark.parametrize("kind", ["DEFAULT_4XX", "DEFAULT_5XX"])
-    def test_what_nobody_thought_of_is_covered(self, made, kind):
-        """With the status that it has."""
-        assert "StatusCode" not in self.answers(made)[kind]
 
     def test_an_unknown_route_is_not_found(self, made):
         """The gateway would call it a missing token, and forbidden."""

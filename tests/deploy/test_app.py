@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.bundle import sources_digest
 from deploy.environments import SettingsError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -55,6 +56,8 @@ def test_it_runs_alone_from_any_folder(tmp_path, prod):
         ({"environmentSuffix": "Prod", "stubBundle": "true"}, "environmentSuffix must be"),
         ({"environmentSuffix": "prod", "stubBundle": "true"}, "allowedOrigins must name"),
         ({"environmentSuffix": "dev", "bundle": "/nowhere"}, "There is no bundle in /nowhere"),
+        ({"environmentSuffix": "staging", "stubBundle": "true"}, "staging may hold real data"),
+        ({"environmentSuffix": "dev", "stubBundle": "true", "wav": "true"}, "wav is not a setting"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(tmp_path, context, said):
@@ -95,11 +98,28 @@ def test_a_bundle_for_another_python_is_refused(tmp_path):
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / ".python-version").write_text("3.12\n")
+    (bundle / ".sources").write_text(sources_digest())
     context = {"environmentSuffix": "dev", "bundle": str(bundle)}
 
     make_app({**context, "runtime": "3.12"}, outdir=str(tmp_path / "out"))
     with pytest.raises(SettingsError, match=r"is compiled for Python 3\.12, .* run on 3\.11"):
         make_app(context, outdir=str(tmp_path / "out"))
+
+
+def test_a_stale_bundle_is_refused(tmp_path):
+    """Else it would be deployed silently."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / ".python-version").write_text("3.11\n")
+    (bundle / ".sources").write_text(sources_digest()[::-1])
+
+    done = run(tmp_path, {"environmentSuffix": "dev", "bundle": str(bundle)})
+
+    assert done.returncode != 0
+    assert re.fullmatch(
+        r"deploy/app\.py: The bundle in .* is stale, .*: run `nox -s bundle .*`\.\n", done.stderr
+    )
+    assert not list((tmp_path / "out").glob("*.template.json"))
 
 
 def test_no_finding_is_acknowledged_for_a_whole_stack(prod):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -120,9 +121,12 @@ def serving():
         with Aws() as aws:
             thread = threading.Thread(target=aws.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
-            yield aws
-            aws.shutdown()
-            thread.join()
+            try:
+                yield aws
+            finally:
+                # Also when a test fails: the interpreter would wait for the thread.
+                aws.shutdown()
+                thread.join()
 
 
 def travel(folder, *further, endpoint, table="stock", **settings):
@@ -238,6 +242,7 @@ class TestContents:
         assert not [it for it in names if re.search(at_home, it)]
         assert {it for it in names if not it.endswith((".pyc", ".json", "/METADATA"))} == {
             ".python-version",
+            ".sources",
             "attr/_methods.bin",
             "botocore/cacert.pem",
         }
@@ -249,7 +254,10 @@ class TestContents:
 
     def test_the_runtimes_sdk_is_left_to_the_runtime(self, without_sdk):
         """With all that it needs."""
-        assert {it.split("/")[0] for it in names_in(without_sdk)} - {".python-version"} == {
+        assert {it.split("/")[0] for it in names_in(without_sdk)} - {
+            ".python-version",
+            ".sources",
+        } == {
             "attr",
             "attrs",
             *(it.name for it in without_sdk.folder.glob("attrs-*.dist-info")),
@@ -270,6 +278,73 @@ class TestContents:
         found = {path.name.split("-")[0] for path in bundle.folder.glob("*.dist-info")}
 
         assert found == {it.replace("-", "_") for it in pinned}
+
+
+class TestStale:
+    @pytest.fixture
+    def source(self, tmp_path, monkeypatch):
+        """A copy of the sources and pins, for a test to change."""
+        source = tmp_path / "src"
+        shutil.copytree(bundling.SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+        pins = tmp_path / "bundle-requirements.txt"
+        shutil.copy(bundling._PINS, pins)
+        monkeypatch.setattr(bundling, "SOURCE", source)
+        monkeypatch.setattr(bundling, "_PINS", pins)
+        return source
+
+    def test_a_bundle_of_these_sources_is_current(self, bundle, without_sdk, source):
+        """Wherever they are."""
+        bundle.require_current()
+        without_sdk.require_current()
+
+    @pytest.mark.parametrize(
+        ("file", "line"),
+        [
+            ("src/inventory/stock.py", "# another comment\n"),
+            ("src/inventory_adapters/lambda_entry.py", "NEW = 1\n"),
+            ("bundle-requirements.txt", "new==1.0\n"),
+        ],
+    )
+    def test_a_change_makes_it_stale(self, bundle, source, tmp_path, file, line):
+        """Of a module that the functions reach, or of a pin; the message says what to run."""
+        with (tmp_path / file).open("a") as changed:
+            changed.write(line)
+
+        with pytest.raises(
+            BundleError, match=rf"is stale, .*: run `nox -s bundle -- --python {THIS_PYTHON} "
+        ):
+            bundle.require_current()
+
+    def test_a_module_that_is_gone_makes_it_stale(self, bundle, source):
+        """And so would a new one."""
+        (source / "inventory" / "batch.py").unlink()
+
+        with pytest.raises(BundleError, match="is stale"):
+            bundle.require_current()
+
+    def test_what_no_function_reaches_does_not(self, bundle, source):
+        """The console page, say."""
+        (source / "inventory_adapters" / "cli" / "main.py").write_text("")
+
+        bundle.require_current()
+
+    def test_a_folder_that_does_not_tell_is_stale(self, bundle, tmp_path):
+        """Half a bundle is none."""
+        shutil.copytree(bundle.folder, tmp_path / "copy")
+        (tmp_path / "copy" / ".sources").unlink()
+
+        with pytest.raises(BundleError, match="is stale"):
+            Bundle(tmp_path / "copy").require_current()
+
+
+def test_a_failing_test_does_not_hang():
+    """What it has started ends with it."""
+    before = threading.active_count()
+
+    with pytest.raises(ZeroDivisionError), serving():
+        raise ZeroDivisionError
+
+    assert threading.active_count() == before
 
 
 class TestImports:
@@ -496,11 +571,27 @@ class TestWhatStandsInTheWay:
     def test_another_python_is_found_on_the_path(self, tmp_path, monkeypatch):
         """By what it says it is."""
         other = tmp_path / "python3.99"
-        other.write_text("#!/bin/sh\necho 3.99\n")
+        other.write_text(f"#!/bin/sh\necho 3.99 {other}\n")
         other.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
         assert bundling._interpreter("3.99") == str(other)
+
+    def test_a_python_of_a_version_manager_is_found_though_another_is_selected(
+        self, tmp_path, monkeypatch
+    ):
+        """As pyenv's program does: it runs what PYENV_VERSION names. What is returned is the interpreter itself."""
+        shim = tmp_path / "python3.99"
+        shim.write_text(
+            "#!/bin/sh\n"
+            'if [ "$PYENV_VERSION" = 3.99 ]; then echo 3.99 /opt/pyenv/versions/3.99.1/bin/python; exit; fi\n'
+            "echo 'pyenv: python3.99: command not found' >&2\nexit 127\n"
+        )
+        shim.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        monkeypatch.setenv("PYENV_VERSION", "3.11")
+
+        assert bundling._interpreter("3.99") == "/opt/pyenv/versions/3.99.1/bin/python"
 
     def test_a_package_that_is_not_here_is_told(self, monkeypatch, tmp_path):
         """By the name that the functions import."""

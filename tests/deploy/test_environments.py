@@ -1,7 +1,7 @@
 import attrs
 import pytest
 
-from deploy.environments import SettingsError, settings_for
+from deploy.environments import LOG_RETENTION_DAYS, SettingsError, require_known, settings_for
 
 PROD = {"allowedOrigins": "https://shop.example.com"}
 
@@ -38,6 +38,51 @@ def test_prod_is_careful():
     assert (prod.log_level, prod.log_retention_days, prod.data_trace) == ("INFO", 30, False)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        ("dev", "dev"),
+        ("prod", "prod"),
+        *((suffix, "preview") for suffix in ("feature-42", "product", "devel", "livestock")),
+    ],
+)
+def test_a_suffix_has_a_kind_by_default(suffix, kind):
+    """Names that only begin like one of production are previews like others."""
+    assert settings(suffix, **PROD).kind == kind
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        *("production", "live", "staging", "prod-", "prod-eu", "prod2", "production-1"),
+        *("live-eu", "staging3"),
+    ],
+)
+def test_a_name_of_production_needs_a_kind(suffix):
+    """Real data must not end up in an open environment because of a default."""
+    with pytest.raises(SettingsError, match=r"kind.*dev, preview or prod\.$"):
+        settings(suffix, **PROD)
+
+    for kind in ("dev", "preview", "prod"):
+        assert settings(suffix, kind=kind, **PROD).kind == kind
+
+
+@pytest.mark.parametrize("suffix", ["dev", "prod", "feature-42", "production"])
+def test_the_kind_decides_and_the_suffix_only_names(suffix):
+    """Every kind can be given to every suffix."""
+    expected = settings("prod", **PROD)
+
+    assert settings(suffix, kind="prod", **PROD) == attrs.evolve(expected, suffix=suffix)
+    assert settings("prod", kind="dev") == attrs.evolve(settings("dev"), suffix="prod")
+
+
+@pytest.mark.parametrize("kind", ["production", "", "Prod", 1])
+def test_a_kind_that_does_not_exist_is_refused(kind):
+    """The message names those that do."""
+    with pytest.raises(SettingsError, match=r"^kind must be dev, preview or prod, not .*\.$"):
+        settings("dev", kind=kind)
+
+
 def test_any_other_environment_is_open_and_talkative():
     """A preview differs from dev in how long its logs are kept, and in nothing else."""
     dev, preview = settings("dev"), settings("feature-42")
@@ -45,7 +90,7 @@ def test_any_other_environment_is_open_and_talkative():
     assert (dev.protected, dev.firewall, dev.auth) == (False, False, "none")
     assert (dev.log_level, dev.log_retention_days, dev.data_trace) == ("DEBUG", 7, True)
     assert dev.allowed_origins == ("*",)
-    assert preview == attrs.evolve(dev, suffix="feature-42", log_retention_days=30)
+    assert preview == attrs.evolve(dev, kind="preview", suffix="feature-42", log_retention_days=30)
 
 
 @pytest.mark.parametrize("context", [{}, {"allowedOrigins": None}])
@@ -59,6 +104,87 @@ def test_cognito_without_a_pool_is_refused_with_a_sentence():
     """There is no pool to fall back on."""
     with pytest.raises(SettingsError, match=r"^userPoolArn must .*\.$"):
         settings(auth="cognito")
+
+
+@pytest.mark.parametrize("level", ["WARNING", "ERROR"])
+def test_a_rollout_without_the_log_lines_that_it_watches_is_refused(level):
+    """A request is logged at INFO: above it, a failing version would never be noticed."""
+    with pytest.raises(SettingsError, match=rf"^logLevel must be DEBUG or INFO .* '{level}'.*\.$"):
+        settings(canary="true", logLevel=level)
+
+    assert settings(canary="true", logLevel="INFO").canary
+    assert settings(logLevel=level).log_level == level
+
+
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"alarmEmail": "ops@example.com", "alarmTopic": TOPIC}, "alarmEmail and alarmTopic must"),
+        ({"domainName": "stock.example.com"}, "domainName and certificateArn must"),
+        ({"certificateArn": CERTIFICATE}, "domainName and certificateArn must"),
+        ({"tableName": "stock", "ledgerTableName": "stock"}, "ledgerTableName must not be"),
+        ({"ledgerTableName": "inventory-dev"}, "ledgerTableName must not be"),
+        ({"tableName": "a" * 249}, "ledgerTableName must be given"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(context, message):
+    """Each is valid by itself."""
+    with pytest.raises(SettingsError, match=rf"^{message}.*\.$"):
+        settings(**context)
+
+
+def test_tables_are_named_after_the_environment_unless_a_setting_does():
+    """The ledger follows the items table."""
+    usual, renamed = settings(), settings(tableName="restored")
+    both = settings(tableName="restored", ledgerTableName="restored.moves")
+
+    assert (usual.items_table, usual.ledger_table) == ("inventory-dev", "inventory-dev-ledger")
+    assert (renamed.items_table, renamed.ledger_table) == ("restored", "restored-ledger")
+    assert (both.items_table, both.ledger_table) == ("restored", "restored.moves")
+
+
+@pytest.mark.parametrize("days", LOG_RETENTION_DAYS)
+def test_logs_are_kept_as_long_as_cloudwatch_can(days):
+    """As text from the command line, or as a number from a file."""
+    assert settings(logRetention=str(days)).log_retention_days == days
+    assert settings(logRetention=days).log_retention_days == days
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("montlyRequests", "did you mean monthlyRequests"),
+        ("alarmemail", "did you mean alarmEmail"),
+        ("Kind", "did you mean kind"),
+        ("enviromentSuffix", "did you mean environmentSuffix"),
+        ("stubbundle", "did you mean stubBundle"),
+        ("colour", "docs/deploy.md lists them"),
+    ],
+)
+def test_a_setting_with_a_typo_is_refused(key, hint):
+    """It would be ignored, and the default deployed."""
+    with pytest.raises(SettingsError, match=rf"^{key} is not a setting: {hint}\.$"):
+        require_known(["waf", key])
+
+
+def test_keys_of_the_cdk_are_not_settings():
+    """It puts its own beside ours."""
+    require_known(
+        [
+            "@aws-cdk/core:checkSecretUsage",
+            "aws:cdk:enable-path-metadata",
+            "acknowledged-issue-numbers",
+            "availability-zones:account=1:region=eu-west-1",
+            *("kind", "environmentSuffix", "bundle", "stubBundle", "allowedOrigins", "capacity"),
+        ]
+    )
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +213,22 @@ def test_cognito_without_a_pool_is_refused_with_a_sentence():
         ("gatewayLogRole", "true", "gateway_log_role", True),
         ("reservedConcurrency", "default", "reserved_concurrency", True),
         ("auth", "iam", "auth", "iam"),
+        ("protected", "true", "protected", True),
+        ("dataTrace", "false", "data_trace", False),
+        ("logKey", KEY, "log_key_arn", KEY),
+        ("monthlyRequests", "3000000", "monthly_requests", 3_000_000),
+        ("monthlyRequests", 3_000_000, "monthly_requests", 3_000_000),
+        ("monthlyRequests", "none", "monthly_requests", None),
+        ("capacity", "1-40000", "capacity", (1, 40_000)),
+        ("capacity", "7-7", "capacity", (7, 7)),
+        (
+            "concurrency",
+            "create-item=20, get-item=none",
+            "concurrency",
+            {"create_item": 20, "get_item": None},
+        ),
+        ("concurrency", {"list-items": 1}, "concurrency", {"list_items": 1}),
+        ("alarmTopic", TOPIC, "alarm_topic_arn", TOPIC),
     ],
 )
 def test_the_context_overrides_a_setting(key, value, attribute, expected):
@@ -121,6 +263,37 @@ def test_a_small_account_reserves_no_concurrency():
         ("reservedConcurrency", "10"),
         ("auth", "basic"),
         ("userPoolArn", "us-east-1_abc"),
+        ("protected", "yes"),
+        ("dataTrace", "on"),
+        ("logRetention", "8"),
+        ("logRetention", "forever"),
+        ("logKey", "alias/logs"),
+        ("logKey", "arn:aws:kms:us-east-1:123456789012:key/0a1b"),
+        ("monthlyRequests", "0"),
+        ("monthlyRequests", "-1"),
+        ("monthlyRequests", "1e6"),
+        ("monthlyRequests", "1_000_000"),
+        ("monthlyRequests", "2147483648"),
+        ("monthlyRequests", "unlimited"),
+        ("memory", "1_024"),
+        ("requestsPerIp", "2000000001"),
+        ("capacity", "100-5"),
+        ("capacity", "0-5"),
+        ("capacity", "5-40001"),
+        ("capacity", "5"),
+        ("capacity", 5),
+        ("concurrency", "create-item"),
+        ("concurrency", "create-item=0"),
+        ("concurrency", "create-item=many"),
+        ("concurrency", "crate-item=5"),
+        ("concurrency", ""),
+        ("tableName", "no"),
+        ("tableName", "a/b"),
+        ("ledgerTableName", "a" * 256),
+        ("alarmTopic", "ops"),
+        ("domainName", "https://stock.example.com"),
+        ("domainName", "localhost"),
+        ("certificateArn", "0a1b"),
     ],
 )
 def test_an_override_that_makes_no_sense_is_refused_with_a_sentence(key, value):

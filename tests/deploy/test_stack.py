@@ -5,9 +5,11 @@ import re
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk.assertions import Template
 
 from deploy import stack as stack_module
-from deploy.environments import SettingsError
+from deploy.environments import LOG_RETENTION_DAYS, SettingsError
+from deploy.functions import LogKeeping
 from deploy.grants import NEEDS, Needs
 from deploy.stack import TapStack, TapStackProps
 from deploy.sweeper import SCHEDULED
@@ -25,6 +27,7 @@ SIZES = {
     "update_item": (10, 256, 10),
     "delete_item": (5, 256, 5),
     "list_items": (10, 512, 15),
+    "expire_reservations": (55, 512, 2),
 }
 TABLE, FUNCTION = "AWS::DynamoDB::Table", "AWS::Lambda::Function"
 LOG_GROUP, STATEMENTS = "AWS::Logs::LogGroup", "AWS::IAM::Policy"
@@ -101,6 +104,55 @@ class TestTables:
             policy = "Retain" if env == "prod" else "Delete"
             assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == (policy, policy)
             assert table["Properties"].get("DeletionProtectionEnabled", False) is (env == "prod")
+
+    def test_protection_is_a_setting(self, synthesize):
+        """Of the tables, of the logs, and of the stack."""
+        kept, open_ = (
+            synthesize("feature-42", protected="true"),
+            synthesize("prod", protected="false"),
+        )
+
+        for made, is_kept in ((kept, True), (open_, False)):
+            assert made.stack.termination_protection is is_kept
+            for table in made.of_type(TABLE).values():
+                assert table["DeletionPolicy"] == ("Retain" if is_kept else "Delete")
+                assert table["Properties"].get("DeletionProtectionEnabled", False) is is_kept
+
+    def test_a_kind_makes_any_name_like_prod(self, synthesize, prod):
+        """But for the names, the templates are one."""
+        made = synthesize("staging", kind="prod", allowedOrigins="https://shop.example.com")
+
+        def plain(it):
+            text = json.dumps(it.template).replace(it.stack.environment_suffix, "ENV")
+            return re.sub(r"[0-9A-F]{8}|[0-9a-f]{32,}", "ID", text)
+
+        assert plain(made) == plain(prod)
+
+    def test_tables_can_have_names_of_their_own(self, synthesize):
+        """As those that a restore has made; functions, roles and outputs follow."""
+        made = synthesize("prod", tableName="restored", ledgerTableName="restored-moves")
+        items = made.named(TABLE, "TableName", "restored")
+        ledger = made.named(TABLE, "TableName", "restored-moves")
+        variables = function_of(made, "get_item")["Environment"]["Variables"]
+
+        assert len(made.of_type(TABLE)) == 2
+        assert variables["TABLE_NAME"] == {"Ref": items}
+        assert variables["LEDGER_TABLE_NAME"] == {"Ref": ledger}
+        assert made.template["Outputs"]["TableName"]["Value"] == {"Ref": items}
+
+    def test_capacity_has_bounds_of_its_own(self, synthesize):
+        """It starts at the least."""
+        made = synthesize("feature-42", billing="provisioned", capacity="20-400")
+        targets = made.of_type("AWS::ApplicationAutoScaling::ScalableTarget").values()
+
+        assert {
+            (it["Properties"]["MinCapacity"], it["Properties"]["MaxCapacity"]) for it in targets
+        } == {(20, 400)}
+        for table in made.of_type(TABLE).values():
+            assert table["Properties"]["ProvisionedThroughput"] == {
+                "ReadCapacityUnits": 20,
+                "WriteCapacityUnits": 20,
+            }
 
     def test_the_ledger_forgets_by_its_time_to_live(self, env, made):
         """The items table has none."""
@@ -229,6 +281,19 @@ class TestFunctions:
             assert function["Properties"]["Runtime"] == "python3.13"
             assert function["Properties"]["MemorySize"] == 1024
 
+    def test_a_function_can_have_a_concurrency_of_its_own(self, synthesize):
+        """Also where the others reserve none."""
+        made = synthesize("prod", concurrency="create-item=40,get-item=none")
+        small = synthesize("prod", reservedConcurrency="none", concurrency="create-item=40")
+
+        def reserved(of, operation):
+            return function_of(of, operation).get("ReservedConcurrentExecutions")
+
+        assert [reserved(made, it) for it in ("create_item", "get_item", "list_items")] == [
+            *(40, None, 15)
+        ]
+        assert [reserved(small, it) for it in ("create_item", "get_item")] == [40, None]
+
     def test_a_small_account_can_do_without_reserved_concurrency(self, synthesize):
         """Its quota may be 10."""
         made = synthesize("prod", reservedConcurrency="none")
@@ -242,6 +307,28 @@ class TestLogs:
         """None for ever."""
         for group in made.of_type(LOG_GROUP).values():
             assert group["Properties"]["RetentionInDays"] == (7 if env == "dev" else 30)
+
+    def test_how_long_they_are_kept_is_a_setting(self):
+        """Whatever CloudWatch knows, in days."""
+        stack = cdk.Stack(cdk.App(), "Stack")
+        for days in LOG_RETENTION_DAYS:
+            kept = LogKeeping(retention_days=days, removal=cdk.RemovalPolicy.DESTROY)
+            kept.group(stack, f"for-{days}", f"for-{days}")
+
+        groups = Template.from_stack(stack).find_resources(LOG_GROUP).values()
+        assert {
+            it["Properties"]["LogGroupName"]: it["Properties"]["RetentionInDays"] for it in groups
+        } == {f"for-{days}": days for days in LOG_RETENTION_DAYS}
+
+    def test_they_can_be_encrypted_with_a_key_of_the_account(self, synthesize, prod):
+        """All of them."""
+        key = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+        made = synthesize("prod", logKey=key, logRetention="400")
+
+        for group in made.of_type(LOG_GROUP).values():
+            assert group["Properties"]["KmsKeyId"] == key
+            assert group["Properties"]["RetentionInDays"] == 400
+        assert not any("KmsKeyId" in it["Properties"] for it in prod.of_type(LOG_GROUP).values())
 
     def test_only_prod_keeps_its_logs_and_none_survives_a_failed_creation(self, env, made):
         """A group left behind has the name that the next deployment needs."""

@@ -1,10 +1,13 @@
 """What docs/deploy.md says of a table that an earlier version made, as far as an emulator can tell."""
 
+import json
+
 import botocore.session
 import pytest
 from attrs import evolve
 from moto import mock_aws
 
+from deploy.preflight import Account, check, plan
 from inventory.paging import PageRequest
 from inventory.ports import ItemFilter
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
@@ -59,3 +62,42 @@ def test_one_index_in_one_update_makes_an_earlier_table_ours(client):
     assert {it["IndexName"] for it in table["GlobalSecondaryIndexes"]} == {
         it.name for it in ITEMS.indexes
     }
+
+
+def test_what_an_earlier_stack_leaves_behind_is_named_until_it_is_out_of_the_way(
+    client, monkeypatch
+):
+    """The table until it is imported, and the log groups until they are deleted; the table's rows stay."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    session = botocore.session.Session()
+    logs, cloudformation = map(session.create_client, ("logs", "cloudformation"))
+    planned = plan({"environmentSuffix": "prod", "allowedOrigins": "https://shop.example.com"})
+    [(table, resource)] = [
+        (name, it)
+        for name, it in planned.resources.items()
+        if it["Properties"].get("TableName") == "inventory-prod"
+    ]
+    groups = ["/aws/apigateway/inventory-prod", "/aws/lambda/inventory-prod-create-item"]
+
+    def taken():
+        found = [it.text for it in check(Account(session), planned) if it.result == "problem"]
+        return [it.rpartition("are taken: ")[2] for it in found if "are taken: " in it]
+
+    # The earlier stack keeps its table, and leaves the logs that AWS has made for it.
+    earlier = {"Resources": {"Table": {**resource, "DeletionPolicy": "Retain"}}}
+    cloudformation.create_stack(StackName="Earlier", TemplateBody=json.dumps(earlier))
+    client.put_item(TableName="inventory-prod", Item=ROW)
+    for group in groups:
+        logs.create_log_group(logGroupName=group)
+    assert taken() == ["DynamoDB inventory-prod", ", ".join(groups)]
+
+    for group in groups:
+        logs.delete_log_group(logGroupName=group)
+    assert taken() == ["DynamoDB inventory-prod"]
+
+    # The emulator knows no import: this is a stack that has the table, as after one.
+    client.update_table(TableName="inventory-prod", DeletionProtectionEnabled=False)
+    client.delete_table(TableName="inventory-prod")
+    imported = {"Resources": {table: resource}}
+    cloudformation.create_stack(StackName="TapStackprod", TemplateBody=json.dumps(imported))
+    assert taken() == []

@@ -31,7 +31,7 @@ def test_prod_turns_away_who_has_no_api_key(deployments, route, key):
         refused = client.request(route.method, path, headers=headers)
 
     assert refused.status_code == 403
-    assert refused.json() == {"error": answer.error, "code": answer.code}
+    assert refused.json() == answer.body
 
 
 def test_dev_is_open(deployments):

@@ -9,7 +9,7 @@ from tests.e2e.journey import JOURNEY, OPERATIONS
 
 pytestmark = pytest.mark.e2e
 
-GATEWAY = {it.kind: json.dumps({"error": it.error, "code": it.code}) for it in GATEWAY_ANSWERS}
+GATEWAY = {it.kind: json.dumps(it.body) for it in GATEWAY_ANSWERS}
 
 
 @pytest.fixture(params=JOURNEY, ids=str)

@@ -96,7 +96,12 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
                 response = answer(inventory, route, request)
         except Exception as error:  # noqa: BLE001 - the promise of this module
             response = refusal(error, request_id=request_id)
-        log_request(response, request_id, started, route=route.name)
+        about = {"route": route.name}
+        if version := getattr(context, "function_version", None):
+            about["function_version"] = (
+                version  # By which a rollout tells the new version's failures from the old one's.
+            )
+        log_request(response, request_id, started, **about)
         return to_result(response, request_id, cors_headers)
 
     return handler

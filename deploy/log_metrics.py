@@ -1,0 +1,109 @@
+"""Metrics counted from log lines, for what AWS's own metrics do not show."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from deploy.functions import hyphenated
+
+__all__ = ["LogMetrics"]
+
+_FAILED: Final = "FailedRequests"
+_FAILED_BY_VERSION: Final = "FailedRequestsByVersion"
+_REFUSED: Final = "TooManyRequests"
+
+# The line that `inventory_adapters.http.api_gateway` writes for each request. A handler answers whatever happens, so Lambda's
+# own `Errors` stays at 0 while all requests fail.
+_FAILED_REQUEST: Final = '{ $.message = "request" && $.status >= 500 }'
+# The access log of the gateway holds the status as text.
+_REFUSED_REQUEST: Final = '{ $.status = "429" }'
+
+
+class LogMetrics(Construct):
+    """
+    The metric filters of a deployment.
+
+    Args:
+        environment: The suffix of the environment; its metrics are in the namespace ``Inventory/<environment>``.
+        function_logs: The log groups of the functions that answer requests, by operation.
+        access_log: The access log of the gateway.
+        by_version: Whether to count failed requests for each version of a function, too.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        environment: str,
+        function_logs: Mapping[str, logs.LogGroup],
+        access_log: logs.LogGroup,
+        by_version: bool,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._namespace = f"Inventory/{environment}"
+        self._count("TooManyRequests", access_log, _REFUSED_REQUEST, _REFUSED)
+        for operation, log_group in function_logs.items():
+            place = Construct(self, hyphenated(operation))
+            self._count("Failed", log_group, _FAILED_REQUEST, _FAILED, place=place)
+            if by_version:
+                self._count(
+                    "FailedByVersion",
+                    log_group,
+                    _FAILED_REQUEST,
+                    _FAILED_BY_VERSION,
+                    place=place,
+                    dimensions={"Operation": "$.route", "Version": "$.function_version"},
+                )
+
+    def too_many_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return the number of requests that were answered 429, by a function or by the gateway."""
+        return self._metric(_REFUSED, period)
+
+    def failed_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return the number of requests that the functions answered with 500 or above."""
+        return self._metric(_FAILED, period)
+
+    def failed_requests_of(
+        self, operation: str, version: str, period: cdk.Duration
+    ) -> cloudwatch.Metric:
+        """Return the number of requests that one version of a function answered with 500 or above."""
+        return self._metric(
+            _FAILED_BY_VERSION, period, dimensions={"Operation": operation, "Version": version}
+        )
+
+    def _count(
+        self,
+        construct_id: str,
+        log_group: logs.LogGroup,
+        pattern: str,
+        metric: str,
+        *,
+        place: Construct | None = None,
+        dimensions: Mapping[str, str] | None = None,
+    ) -> None:
+        logs.MetricFilter(
+            place or self,
+            construct_id,
+            log_group=log_group,
+            filter_pattern=logs.FilterPattern.literal(pattern),
+            metric_namespace=self._namespace,
+            metric_name=metric,
+            metric_value="1",
+            dimensions=dimensions,
+        )
+
+    def _metric(
+        self, name: str, period: cdk.Duration, dimensions: Mapping[str, str] | None = None
+    ) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace=self._namespace,
+            metric_name=name,
+            dimensions_map=dimensions,
+            statistic="Sum",
+            period=period,
+        )
