@@ -190,6 +190,7 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
             "reserved": _whole("Reserved units afterwards."),
             "reason": _or_null(_text("Why the stock changed, in the caller's words.")),
             "reference": _or_null(_text("What it was for, such as an order.")),
+            "reservation_id": _or_null(_text("The reservation whose units moved.")),
             "recorded_at": _time("When it was recorded."),
         },
     ),
