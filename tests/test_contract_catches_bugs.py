@@ -830,6 +830,22 @@ class DueWhenItSaidFirst(Correct):
         return evolve(found, items=tuple(due))
 
 
+@caught_by("test_those_that_end_after_a_time_are_found")
+class EndsAtTheVeryTimeIsAfterIt(Correct):
+    def held_reservations(self, page, *, due_by=None, ends_after=None):
+        if ends_after is not None:
+            ends_after = Timestamp.of(ends_after.as_datetime() - timedelta(microseconds=1))
+        return super().held_reservations(page, due_by=due_by, ends_after=ends_after)
+
+
+@caught_by("test_discontinued_items_are_not_listed_as_low")
+class ListsDiscontinuedAsLow(Correct):
+    def list_items(self, wanted, page):
+        found = super().list_items(evolve(wanted, low_stock=False), page)
+        low = tuple(item for item in found.items if item.is_low or not wanted.low_stock)
+        return evolve(found, items=low)
+
+
 # Served records
 
 
