@@ -1,14 +1,19 @@
 """The Lambda handlers on DynamoDB as moto has it, wired by the environment alone."""
 
 import json
+import logging
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import attrs
 import boto3
 import pytest
 from moto import mock_aws
 
+from inventory import CreateItem, CreateReservation, LineRequest
 from inventory_adapters import lambda_entry
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments

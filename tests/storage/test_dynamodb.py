@@ -30,7 +30,8 @@ from inventory.ports import Change, ItemFilter, ItemWrite
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 from inventory.timeouts import deadline
-from inventory_adapters.storage import cursors, unreadable
+from inventory_adapters.storage import cursors
+from inventory_adapters.storage import unreadable as unreadable_rows
 from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
 from inventory_adapters.storage.dynamodb import repository as dynamodb
 from inventory_adapters.storage.dynamodb.rows import (
@@ -380,10 +381,10 @@ class EarlierRows:
 
         assert [item.item_id for item in page.items] == ["z"]
         assert page.next_cursor is None
-        [record] = [it for it in caplog.records if it.name == unreadable.__name__]
+        [record] = [it for it in caplog.records if it.name == unreadable_rows.__name__]
         assert record.levelno == logging.WARNING
-        assert "4 rows" in record.getMessage()
-        assert "item_id='foreign-0'" in record.getMessage()
+        assert "rows that cannot be read: 4" in record.getMessage()
+        assert "'item_id': 'foreign-0'" in record.getMessage()
         assert "Hammer" not in record.getMessage()
 
 
