@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -39,9 +40,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Types of everything that ships, and of what deploys it."""
+    """Types of everything that ships, of what deploys it, and of what users write: the examples of all pages."""
     session.install("-e", ".[dev]")
     session.run("mypy")
+    with TemporaryDirectory() as examples:
+        session.run("python", "tests/docs/typed_examples.py", examples)
+        with session.chdir(
+            examples
+        ):  # Checked as a user's own folder: by defaults, not by our settings.
+            session.run("mypy", "--strict", ".")
+            session.run("python", "-m", "pyright")
 
 
 @nox.session(python=PYTHONS)

@@ -50,7 +50,7 @@ from inventory import (
 from inventory.paging import walk
 from inventory_adapters.storage.memory import MemoryRepository
 from tests import strategies
-from tests.model import DAY, LIMIT, Model, RefusedError, available, is_low
+from tests.model import DAY, LIMIT, Model, RefusedError, available, needs_reorder
 
 NOWHERE = ("nowhere", "SKU-1")
 AS_IT_IS = (bool, int, str, Timestamp)
@@ -485,7 +485,7 @@ class InventoryMachine(RuleBasedStateMachine):
         items = by_key(walked(inventory, "list_items", EVERYTHING))
         assert items == by_key(self.model.items.values())
         low = by_key(walked(inventory, "list_items", ListItems(page_size=50, low_stock=True)))
-        assert low == [row for row in items if is_low(row)]
+        assert low == [row for row in items if needs_reorder(row)]
         held = {row["reservation_id"]: row for row in open_reservations(inventory)}
         promised = self.model.reservations.items()
         assert held == {name: row for name, row in promised if row["state"] == "held"}

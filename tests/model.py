@@ -111,7 +111,7 @@ class Model:
             and wanted.status in (None, row["status"])
             and wanted.sku in (None, row["sku"])
             and wanted.location in (None, row["location"])
-            and (not wanted.low_stock or is_low(row))
+            and (not wanted.low_stock or needs_reorder(row))
         ]
 
     def batch_items(self, command):
@@ -174,6 +174,7 @@ class Model:
         self.items[key] = {
             **named(key),
             **{name: getattr(command, name) for name in DETAILS},
+            "status": initial_status(command),
             "price": str(command.price),
             "version": 1,
             "created_at": self.now(),
@@ -496,6 +497,16 @@ def named(key):
 
 def available(row):
     return row["on_hand"] - row["reserved"]
+
+
+def needs_reorder(row):
+    return is_low(row) and row["status"] != "discontinued"
+
+
+def initial_status(command):
+    if command.status is not UNSET:
+        return command.status
+    return "available" if command.quantity else "out_of_stock"
 
 
 def is_low(row):

@@ -4,22 +4,25 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from inventory import CreateItem, IfMatch, Item, ItemKey, StockLevel
+from inventory import UNSET, CreateItem, IfMatch, Item, ItemKey, StockLevel
 from inventory.commands import MAX_PRICE
 from inventory.items import STATUSES
 from inventory.ports import ItemFilter
 from inventory.stock import MAX_QUANTITY
-from inventory.validation import canonical
+from inventory.validation import canonical, normalized
 from inventory_adapters.testing import a_time
 
 # What a caller may write: no control characters but tabs and line breaks, no lone surrogates.
 CHARACTERS = st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\t\n\r")
 
+# Of one line: no invisible characters either.
+LINE_CHARACTERS = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
+
 
 def texts(max_size, *common):
-    """Text that is not blank: mostly one of *common*, so that values meet again."""
-    anything = st.text(CHARACTERS, min_size=1, max_size=max_size)
-    unusual = anything.filter(lambda text: not text.isspace())
+    """One line as it is stored, normalized and not blank: mostly one of *common*, so that values meet again."""
+    anything = st.text(LINE_CHARACTERS, min_size=1, max_size=max_size).map(normalized)
+    unusual = anything.filter(lambda text: 0 < len(text.strip("\ufe0f")) <= max_size)
     usual = st.sampled_from(common)
     return st.one_of(usual, usual, usual, unusual)
 
@@ -48,7 +51,7 @@ creations = st.builds(
     sku=skus,
     quantity=quantities,
     reorder_point=reorder_points,
-    **details,
+    **(details | {"status": statuses | st.just(UNSET)}),
 )
 
 updates = st.fixed_dictionaries(

@@ -1,9 +1,12 @@
 """deploy → inventory_adapters → inventory: nothing points back, and each module imports what it may and no more."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -66,6 +69,29 @@ def test_a_module_imports_only_what_its_layer_may(path):
 
     assert found & OURS <= MAY_IMPORT[package_of(path)]
     assert found - OURS <= allowed
+
+
+PACKAGES = sorted(
+    path.parent.relative_to(ROOT / "src" if "src" in path.parts else ROOT)
+    .as_posix()
+    .replace("/", ".")
+    for folder in ("src", "deploy")
+    for path in (ROOT / folder).rglob("__init__.py")
+)
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_name_of_a_package_hides_one_of_its_modules(name):
+    """`import inventory.stock as stock` is the module, whatever else was imported before."""
+    package = import_module(name)
+    names = {*vars(package), *getattr(package, "__all__", ())}
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+
+    hidden = {
+        shared for shared in names & modules if not isinstance(getattr(package, shared), ModuleType)
+    }
+
+    assert not hidden
 
 
 def loaded_by(statement):

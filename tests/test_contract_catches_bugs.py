@@ -672,7 +672,7 @@ class LedgerCursorIsInclusive(Correct):
     def list_movements(self, key, page):
         found = super().list_movements(key, page)
         if page.size > 1 and found.next_cursor:
-            return evolve(found, next_cursor=cursors.encode_movement(found.items[-2]))
+            return evolve(found, next_cursor=cursors.encode_movement(key, found.items[-2].seq))
         return found
 
 
@@ -693,7 +693,7 @@ class LedgerTakesAnyCursor(Correct):
             with suppress(InvalidCursorError):
                 seq = page.cursor and cursors.decode_movement(other, page.cursor)
                 movement = seq and evolve(self._movements[other][seq], key=key)
-                cursor = movement and cursors.encode_movement(movement)
+                cursor = movement and cursors.encode_movement(key, movement.seq)
                 return super().list_movements(key, evolve(page, cursor=cursor))
         return super().list_movements(key, page)
 
@@ -785,7 +785,7 @@ class NeverUpdatesReservations(Correct):
 def held_by(*, passes=lambda _: True, order=lambda found: found, due_by=lambda time: time):
     """Return a list of held reservations that goes wrong in one way."""
 
-    def held_reservations(self, page, *, due_by):
+    def held_reservations(self, page, *, due_by=None):
         found = sorted(
             (
                 reservation
@@ -861,13 +861,13 @@ class HeldCursorCountsRows(Correct):
 
 @caught_by("test_a_walk_yields_each_held_reservation_once")
 class EqualExpiriesAreSkipped(Correct):
-    def held_reservations(self, page, *, due_by):
+    def held_reservations(self, page, *, due_by=None):
         if page.cursor is None:
             return super().held_reservations(page, due_by=due_by)
         [after, _] = cursors.decode_reservation(page.cursor)
         alike = [found for found in self._reservations.values() if found.expires_at == after]
         last = max(alike, key=lambda found: found.position)
-        cursor = cursors.encode_reservation(last)
+        cursor = cursors.encode_reservation(last.position)
         return super().held_reservations(evolve(page, cursor=cursor), due_by=due_by)
 
 
@@ -883,7 +883,7 @@ class DueWhenItSaidFirst(Correct):
         if after:
             self.said.setdefault(after.reservation_id, after.expires_at)
 
-    def held_reservations(self, page, *, due_by):
+    def held_reservations(self, page, *, due_by=None):
         found = super().held_reservations(page, due_by=None)
         due = [
             each
@@ -891,6 +891,22 @@ class DueWhenItSaidFirst(Correct):
             if due_by is None or self.said[each.reservation_id] <= due_by
         ]
         return evolve(found, items=tuple(due))
+
+
+@caught_by("test_those_that_end_after_a_time_are_found")
+class EndsAtTheVeryTimeIsAfterIt(Correct):
+    def held_reservations(self, page, *, due_by=None, ends_after=None):
+        if ends_after is not None:
+            ends_after = Timestamp.of(ends_after.as_datetime() - timedelta(microseconds=1))
+        return super().held_reservations(page, due_by=due_by, ends_after=ends_after)
+
+
+@caught_by("test_discontinued_items_are_not_listed_as_low")
+class ListsDiscontinuedAsLow(Correct):
+    def list_items(self, wanted, page):
+        found = super().list_items(evolve(wanted, low_stock=False), page)
+        low = tuple(item for item in found.items if item.is_low or not wanted.low_stock)
+        return evolve(found, items=low)
 
 
 # Served records

@@ -1,14 +1,19 @@
 """The Lambda handlers on DynamoDB as moto has it, wired by the environment alone."""
 
 import json
+import logging
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import attrs
 import boto3
 import pytest
 from moto import mock_aws
 
+from inventory import CreateItem, CreateReservation, LineRequest
 from inventory_adapters import lambda_entry
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
@@ -177,3 +182,21 @@ def test_log_lines_outside_lambda_are_json(client):
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[-1]["request_id"] == "r-1"
+
+
+def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkeypatch):
+    """Once a day; it expires none of them."""
+    lambda_entry._far_reservations_watch.cache_clear()
+    inventory, _ = lambda_entry._wired(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
+    ahead = attrs.evolve(inventory, clock=lambda: datetime(2056, 1, 1, tzinfo=UTC))
+    item = inventory.create_item(CreateItem(**TENT))
+    line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=1)
+    far = ahead.create_reservation(CreateReservation(lines=[line]))
+
+    with caplog.at_level(logging.WARNING):
+        swept = [lambda_entry.expire_reservations({}, None) for _ in range(2)]
+
+    assert swept == [{"expired": 0, "failed": 0}] * 2
+    [record] = [it for it in caplog.records if hasattr(it, "reservation_ids")]
+    assert record.reservation_ids == [far.reservation_id]
+    lambda_entry._far_reservations_watch.cache_clear()

@@ -56,6 +56,9 @@ from inventory.errors import (
     StorageThrottledError,
     StorageUnavailableError,
     UnreadableItemError,
+    UnreadableMovementError,
+    UnreadableReservationError,
+    UnreadableRowError,
     ValidationError,
 )
 from inventory.idempotency import IdempotencyKey
@@ -71,7 +74,7 @@ from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
-    from inventory.reconcile import Drift
+    from inventory.reconcile import Drift, FarReservation, Finding, UnreadableRow
 
 __all__ = [
     "UNSET",
@@ -91,7 +94,9 @@ __all__ = [
     "DuplicateRowError",
     "ExpireReservations",
     "ExtendReservation",
+    "FarReservation",
     "Fault",
+    "Finding",
     "GetItem",
     "GetReservation",
     "HeldBackError",
@@ -141,13 +146,20 @@ __all__ = [
     "Transfer",
     "TransferStock",
     "UnreadableItemError",
+    "UnreadableMovementError",
+    "UnreadableReservationError",
+    "UnreadableRow",
+    "UnreadableRowError",
     "UpdateItem",
     "ValidationError",
     "deadline",
 ]
 
 # Loaded when they are asked for, because nearly every request does without: a cold start shows it.
-_LATER: Final = {"Drift": "inventory.reconcile", "RowResult": "inventory.batch"}
+_LATER: Final = {
+    **dict.fromkeys(("Drift", "FarReservation", "Finding", "UnreadableRow"), "inventory.reconcile"),
+    "RowResult": "inventory.batch",
+}
 
 
 def __getattr__(name: str) -> Any:

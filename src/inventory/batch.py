@@ -61,19 +61,26 @@ class RowResult:
         )
 
 
-def check_unique(rows: Sequence[Any]) -> None:
+def check_unique(rows: Sequence[Any], stored_keys: Mapping[ItemKey, ItemKey] | None = None) -> None:
     """
     Make sure that no two rows are the same item.
+
+    Args:
+        rows: The rows of the batch.
+        stored_keys: The keys of the items that rows find under other keys than their own.
 
     Raises:
         DuplicateRowError: Two are.
     """
+    stored_keys = stored_keys or {}
     seen: dict[ItemKey, int] = {}
     for index, row in enumerate(rows):
-        if isinstance(row, UpdateItem) and seen.setdefault(row.key, index) != index:
-            raise DuplicateRowError(
-                item_id=row.item_id, sku=row.sku, first_row=seen[row.key], second_row=index
-            )
+        if isinstance(row, UpdateItem):
+            key = stored_keys.get(row.key, row.key)
+            if seen.setdefault(key, index) != index:
+                raise DuplicateRowError(
+                    item_id=key.item_id, sku=key.sku, first_row=seen[key], second_row=index
+                )
 
 
 def check_valid(rows: Sequence[Any]) -> None:

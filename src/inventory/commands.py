@@ -2,24 +2,27 @@
 Every command and query that a caller may send, with its bounds and units.
 
 Bounds apply to what a caller newly writes. What only finds a thing (ids, filters, the SKU of an existing item) is limited by
-what DynamoDB can look up, so that rows of an earlier version stay within reach.
+what DynamoDB can look up, so that rows of an earlier version stay within reach; `inventory.lookup` finds them.
 """
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from inventory.errors import BatchTooLargeError, Fault, ValidationError
 from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
-from inventory.items import AVAILABLE, STATUSES, ItemKey
+from inventory.items import STATUSES, ItemKey
 from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
 from inventory.reservations import LONGEST_SECONDS
 from inventory.stock import MAX_QUANTITY
 from inventory.validation import (
     UNSET,
     Choice,
+    Converted,
     Flag,
     JsonSchema,
     Key,
+    Line,
     Money,
     Nullable,
     PageSize,
@@ -72,16 +75,16 @@ ITEM_ID: Final = Key(2048, doc="The id that the system gave the item.")
 EXISTING_SKU: Final = Key(1024, doc="The SKU of the item.")
 PAGE_TOKEN: Final = Key(1 << 14, doc="The `next_page_token` of the page before.")
 
-SKU: Final = Text(128, doc="The code that people use for the item.")
-NAME: Final = Text(256, doc="What the item is called.")
+SKU: Final = Line(128, doc="The code that people use for the item.")
+NAME: Final = Line(256, may_have_joiners=True, doc="What the item is called.")
 DESCRIPTION: Final = Text(
     4096, min_length=0, may_be_blank=True, doc="More about the item, for people."
 )
 QUANTITY: Final = Whole(0, MAX_QUANTITY, doc="Units on hand.")
 PRICE: Final = Money(MAX_PRICE, places=4, doc="Price of one unit, exact.")
-CATEGORY: Final = Text(128, doc="What the item is listed under.")
+CATEGORY: Final = Line(128, doc="What the item is listed under.")
 STATUS: Final = Choice(STATUSES, doc="Availability status of the item.")
-LOCATION: Final = Text(128, doc="Where the item is kept.")
+LOCATION: Final = Line(128, doc="Where the item is kept.")
 REORDER_POINT: Final = Nullable(
     Whole(
         0,
@@ -109,24 +112,34 @@ TTL_SECONDS: Final = Whole(60, LONGEST_SECONDS, doc="How long to hold the units,
 MAX_LINES: Final = 25
 MAX_ROWS: Final = 25
 
+# What callers may pass, and what the attribute holds.
+_Price = Converted[Decimal | int | str, Decimal]
+_IfMatch = Converted[IfMatch | str, IfMatch]
+_Key = Converted[IdempotencyKey | str | None, IdempotencyKey | None]
+_Fields = Mapping[str, Any]
+
 ALL_OR_NOTHING: Final = "all_or_nothing"
 PER_ROW: Final = "per_row"
 
 
 @command
 class CreateItem:
-    """Create an item."""
+    """
+    Create an item.
+
+    Without a status it is available, or out of stock where it has no units.
+    """
 
     sku: str = field(SKU)
     name: str = field(NAME)
     description: str = field(DESCRIPTION, default="")
     quantity: int = field(QUANTITY)
-    price: Decimal = field(PRICE, default=Decimal(0))
+    price: _Price = field(PRICE, default=Decimal(0))
     category: str = field(CATEGORY)
-    status: str = field(STATUS, default=AVAILABLE)
+    status: str | Unset = field(STATUS, default=UNSET)
     location: str = field(LOCATION, default="default")
     reorder_point: int | None = field(REORDER_POINT, default=None)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -154,13 +167,13 @@ class UpdateItem:
     name: str | Unset = field(NAME, default=UNSET)
     description: str | Unset = field(DESCRIPTION, default=UNSET)
     quantity: int | Unset = field(QUANTITY, default=UNSET)
-    price: Decimal | Unset = field(PRICE, default=UNSET)
+    price: Converted[Decimal | int | str | Unset, Decimal | Unset] = field(PRICE, default=UNSET)
     category: str | Unset = field(CATEGORY, default=UNSET)
     status: str | Unset = field(STATUS, default=UNSET)
     location: str | Unset = field(LOCATION, default=UNSET)
     reorder_point: int | Unset | None = field(REORDER_POINT, default=UNSET)
-    if_match: IfMatch = field(IF_MATCH, default=ANY_STATE)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    if_match: _IfMatch = field(IF_MATCH, default=ANY_STATE)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
     @property
     def key(self) -> ItemKey:
@@ -179,8 +192,8 @@ class DeleteItem:
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
-    if_match: IfMatch = field(IF_MATCH, default=ANY_STATE)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    if_match: _IfMatch = field(IF_MATCH, default=ANY_STATE)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
     @property
     def key(self) -> ItemKey:
@@ -208,7 +221,10 @@ class ListItems:
     location: str | None = field(
         Nullable(Key(2048, doc="Only items at this location.")), default=None
     )
-    low_stock: bool = field(Flag(doc="Only items at or below their reorder point."), default=False)
+    low_stock: bool = field(
+        Flag(doc="Only items at or below their reorder point that are not discontinued."),
+        default=False,
+    )
     page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
     page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
 
@@ -222,7 +238,7 @@ class AdjustStock:
     delta: int = field(DELTA)
     reason: str = field(REASON)
     reference: str | None = field(REFERENCE, default=None)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
     @property
     def key(self) -> ItemKey:
@@ -239,7 +255,7 @@ class CountStock:
     quantity: int = field(QUANTITY)
     expected_quantity: int | None = field(EXPECTED_QUANTITY, default=None)
     reason: str | None = field(Nullable(REASON), default=None)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
     @property
     def key(self) -> ItemKey:
@@ -283,11 +299,15 @@ class ItemRef:
 class TransferStock:
     """Move units of one SKU from one item to another."""
 
-    source: ItemRef = field(Record(ItemRef, doc="The item to take the units from."), wire="from")
-    destination: ItemRef = field(Record(ItemRef, doc="The item to add the units to."), wire="to")
+    source: Converted[ItemRef | _Fields, ItemRef] = field(
+        Record(ItemRef, doc="The item to take the units from."), wire="from"
+    )
+    destination: Converted[ItemRef | _Fields, ItemRef] = field(
+        Record(ItemRef, doc="The item to add the units to."), wire="to"
+    )
     quantity: int = field(UNITS)
     reference: str | None = field(REFERENCE, default=None)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -308,7 +328,7 @@ class LineRequest:
 class CreateReservation:
     """Reserve units of one or more items: all lines or none."""
 
-    lines: tuple[LineRequest, ...] = field(
+    lines: Converted[Sequence[LineRequest | _Fields], tuple[LineRequest, ...]] = field(
         Rows(
             Record(LineRequest),
             MAX_LINES,
@@ -317,7 +337,7 @@ class CreateReservation:
     )
     ttl_seconds: int = field(TTL_SECONDS, default=900)
     reference: str | None = field(REFERENCE, default=None)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -332,7 +352,7 @@ class CommitReservation:
     """Commit the reservation: remove its units from stock."""
 
     reservation_id: str = field(RESERVATION_ID)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -340,7 +360,7 @@ class ReleaseReservation:
     """Release the reservation: make its units available again."""
 
     reservation_id: str = field(RESERVATION_ID)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -353,7 +373,7 @@ class ExtendReservation:
 
     reservation_id: str = field(RESERVATION_ID)
     ttl_seconds: int = field(TTL_SECONDS)
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
 @command
@@ -362,6 +382,13 @@ class ExpireReservations:
 
     limit: int = field(
         Whole(1, 10_000, doc="Maximum number of reservations to expire."), default=1000
+    )
+    far: bool = field(
+        Flag(
+            doc="Also expire reservations that end more than 32 days from now: made while a clock was ahead. "
+            "Check the clock first."
+        ),
+        default=False,
     )
 
 
@@ -387,7 +414,7 @@ class _BatchRows:
                     faults=(Fault("idempotency_key", "belongs on the batch, not on a row"),)
                 )
             return value
-        if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
             return ValidationError(faults=(Fault("", "must be an object"),))
         try:
             if "item_id" in value:
@@ -412,9 +439,12 @@ class BatchItems:
         mode: `ALL_OR_NOTHING`: one write, or none; `PER_ROW`: each row by itself.
     """
 
-    items: tuple[CreateItem | UpdateItem | ValidationError, ...] = field(_BatchRows())
+    items: Converted[
+        Sequence[CreateItem | UpdateItem | _Fields],
+        tuple[CreateItem | UpdateItem | ValidationError, ...],
+    ] = field(_BatchRows())
     mode: str = field(
         Choice((ALL_OR_NOTHING, PER_ROW), doc="Whether the batch is atomic."),
         default=ALL_OR_NOTHING,
     )
-    idempotency_key: IdempotencyKey | None = field(IDEMPOTENCY_KEY, default=None)
+    idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)

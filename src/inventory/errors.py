@@ -26,7 +26,10 @@ InventoryError
 ├── PreconditionFailedError         the item was modified since the caller read it
 ├── KeyReusedError                  the idempotency key belongs to another request
 └── StorageError
-    ├── UnreadableItemError         the stored row could not be read as an item
+    ├── UnreadableRowError          a stored row has not the shape that it should have
+    │   ├── UnreadableItemError
+    │   ├── UnreadableMovementError
+    │   └── UnreadableReservationError
     ├── StorageThrottledError       storage asks for a slower pace
     └── StorageUnavailableError     storage did not answer in time; a write may or may not have been applied
 
@@ -73,6 +76,9 @@ __all__ = [
     "StorageThrottledError",
     "StorageUnavailableError",
     "UnreadableItemError",
+    "UnreadableMovementError",
+    "UnreadableReservationError",
+    "UnreadableRowError",
     "ValidationError",
 ]
 
@@ -357,21 +363,65 @@ class StorageError(InventoryError):
     """The storage behind the repository failed."""
 
 
-class UnreadableItemError(StorageError):
+class UnreadableRowError(StorageError):
     """
-    The stored row could not be read as an item; nothing was changed.
+    A stored row could not be read; nothing was changed.
+
+    Attributes:
+        why: What is wrong with the row; for the log.
+    """
+
+    why: str = ""
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What names the row: ``{"item_id": ..., "sku": ..., "seq": 3}``."""
+        return {name: fact for name, fact in self.facts.items() if name != "why"}
+
+
+class UnreadableItemError(UnreadableRowError):
+    """
+    The stored row could not be read as an item.
 
     Attributes:
         item_id: The item.
         sku: The item.
-        why: What is wrong with the row; for the log.
     """
 
     code = "unreadable_item"
     sentence = "The stored row could not be read as an item"
     item_id: str
     sku: str
-    why: str = ""
+
+
+class UnreadableMovementError(UnreadableRowError):
+    """
+    The stored row could not be read as a movement.
+
+    Attributes:
+        item_id: The item.
+        sku: The item.
+        seq: The place of the movement in the item's ledger.
+    """
+
+    code = "unreadable_movement"
+    sentence = "The stored row could not be read as a movement"
+    item_id: str
+    sku: str
+    seq: int
+
+
+class UnreadableReservationError(UnreadableRowError):
+    """
+    The stored row could not be read as a reservation.
+
+    Attributes:
+        reservation_id: The reservation.
+    """
+
+    code = "unreadable_reservation"
+    sentence = "The stored row could not be read as a reservation"
+    reservation_id: str
 
 
 class StorageThrottledError(StorageError):

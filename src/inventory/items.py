@@ -7,6 +7,8 @@ from typing import Any, Final, Self
 import attrs
 from attrs import frozen
 
+from inventory.validation import normalized
+
 __all__ = [
     "AVAILABLE",
     "DISCONTINUED",
@@ -65,6 +67,12 @@ class ItemKey:
 
     item_id: str
     sku: str
+
+    @property
+    def normalized(self) -> Self:
+        """The key with the SKU in the form that new items have; the key itself where it has that already."""
+        sku = normalized(self.sku)
+        return self if sku == self.sku else attrs.evolve(self, sku=sku)
 
 
 @frozen(kw_only=True)
@@ -138,8 +146,13 @@ class Item:
 
     @property
     def is_low(self) -> bool:
-        """Whether it is time to reorder: `available <= reorder_point`."""
+        """Whether the numbers are low: `available <= reorder_point`, whatever the status."""
         return self.reorder_point is not None and self.level.available <= self.reorder_point
+
+    @property
+    def needs_reorder(self) -> bool:
+        """Whether the item belongs in the list of low stock: low, and not discontinued."""
+        return self.is_low and self.status != DISCONTINUED
 
     @property
     def etag(self) -> str:

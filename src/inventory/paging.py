@@ -6,6 +6,8 @@ from typing import Final, Generic, TypeVar
 from attrs import field, frozen
 from attrs.validators import ge
 
+from inventory.errors import UnreadableRowError
+
 __all__ = ["Cursor", "Limits", "Page", "PageRequest", "walk"]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -38,10 +40,12 @@ class Page(Generic[T_co]):
     Attributes:
         items: The rows, in the order of the query. May be short or empty before the end is reached.
         next_cursor: Where the next page starts; None, and only None, means that this was the last one.
+        unreadable: One error for each row that was skipped because it could not be read.
     """
 
     items: tuple[T_co, ...]
     next_cursor: Cursor | None = None
+    unreadable: tuple[UnreadableRowError, ...] = ()
 
 
 @frozen(kw_only=True)

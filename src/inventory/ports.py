@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
+import attrs
 from attrs import field, frozen
 
 from inventory.idempotency import ServedRecord
@@ -17,6 +18,7 @@ from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Limits, Page, PageRequest
 from inventory.reservations import Reservation
 from inventory.stock import Movement
+from inventory.validation import normalized
 
 __all__ = [
     "Change",
@@ -54,7 +56,7 @@ class ItemFilter:
 
     Attributes:
         category, status, sku, location: The value that an item must have; None for any.
-        low_stock: Whether only items at or below their reorder point pass.
+        low_stock: Whether only items at or below their reorder point pass, and of these none that is discontinued.
     """
 
     category: str | None = None
@@ -68,11 +70,21 @@ class ItemFilter:
         """The one index that the list walks; the other filters are applied to what it yields."""
         return next((name for name in _PRECEDENCE if getattr(self, name)), "item_id")
 
+    @property
+    def normalized(self) -> "ItemFilter":
+        """The filter with its values in the form that new items have."""
+        return attrs.evolve(
+            self,
+            sku=self.sku and normalized(self.sku),
+            category=self.category and normalized(self.category),
+            location=self.location and normalized(self.location),
+        )
+
     def passes(self, item: Item) -> bool:
         """Tell whether *item* belongs in the list."""
         return (
             (self.sku is None or item.sku == self.sku)
-            and (not self.low_stock or item.is_low)
+            and (not self.low_stock or item.needs_reorder)
             and (self.category is None or item.category == self.category)
             and (self.status is None or item.status == self.status)
             and (self.location is None or item.location == self.location)
@@ -190,9 +202,10 @@ class InventoryRepository(Protocol):
     """
     Where items are kept.
 
-    Every method may raise `StorageThrottledError` or `StorageUnavailableError`; reads that name items raise
-    `UnreadableItemError` for a row of foreign shape. Reads see every write that was acknowledged before they began, but for
-    `list_items`, which may lag behind.
+    Every method may raise `StorageThrottledError` or `StorageUnavailableError`. A read that names a row raises
+    `UnreadableItemError`, `UnreadableMovementError` or `UnreadableReservationError` for one that cannot be read; a page skips
+    it, logs one warning, and lists it in `Page.unreadable`. Reads see every write that was acknowledged before they began, but
+    for `list_items`, which may lag behind.
     """
 
     def get_item(self, key: ItemKey) -> Item | None:
@@ -210,8 +223,7 @@ class InventoryRepository(Protocol):
 
         A walk over all items may come in any order that a store has, as DynamoDB's `Scan` does. A walk from the first page to
         the one without a cursor yields every item that passed all along, and once, unless it was edited meanwhile and so
-        stands elsewhere. A cursor outlives the item that it names. Rows of foreign shape are left out, with a warning in
-        the log.
+        stands elsewhere. A cursor outlives the item that it names.
 
         Raises:
             InvalidCursorError: The cursor is malformed, was edited, or is of another filter.
@@ -235,7 +247,11 @@ class InventoryRepository(Protocol):
         """Return the reservation as it is stored, or None where there is none."""
 
     def held_reservations(
-        self, page: PageRequest, *, due_by: Timestamp | None
+        self,
+        page: PageRequest,
+        *,
+        due_by: Timestamp | None = None,
+        ends_after: Timestamp | None = None,
     ) -> Page[Reservation]:
         """
         Return a page of the reservations whose stored state is held, the one that expires first at the head.
@@ -243,8 +259,9 @@ class InventoryRepository(Protocol):
         Args:
             page: Which page.
             due_by: Only those that expire at this time or before, as of a moment ago: it finds work for a sweeper that looks
-                at each again. With None all of them, with every write acknowledged before the call, however long it takes,
-                and in any order.
+                at each again.
+            ends_after: Only those that expire after this time, as of a moment ago; not together with *due_by*. With neither,
+                all of them, with every write acknowledged before the call, however long it takes, and in any order.
 
         Raises:
             InvalidCursorError: The cursor is malformed or was edited.

@@ -1,15 +1,28 @@
 """Reconcile: hold an item's level against its ledger and against the reservations that are open."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import frozen
 
+from inventory.errors import UnreadableRowError
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import walk
 from inventory.ports import InventoryRepository
+from inventory.reservations import Reservation
 from inventory.stock import Movement, MovementKind, StockChange
 
-__all__ = ["Drift", "correct", "examine", "newest_first", "promised_units"]
+__all__ = [
+    "Drift",
+    "Examined",
+    "FarReservation",
+    "Finding",
+    "OpenReservations",
+    "UnreadableRow",
+    "correct",
+    "examine",
+    "examine_item",
+    "open_reservations",
+]
 
 
 @frozen(kw_only=True)
@@ -47,19 +60,116 @@ class Drift:
         ) or self.reserved != min(self.promised, self.on_hand)
 
 
-def promised_units(repository: InventoryRepository) -> dict[ItemKey, int]:
-    """Return how many units of each item the open reservations hold."""
+@frozen
+class UnreadableRow:
+    """
+    A stored row that could not be read. It stays as it is: somebody has to look at it.
+
+    Attributes:
+        error: Names the row and what is wrong with it.
+    """
+
+    error: UnreadableRowError
+
+
+@frozen
+class FarReservation:
+    """
+    A reservation that was made while a clock was ahead, and holds its units for as long.
+
+    Attributes:
+        reservation: Ends later than any reservation can; see `ExpireReservations.far`.
+    """
+
+    reservation: Reservation
+
+
+Finding = Drift | FarReservation | UnreadableRow
+"""Something that `Inventory.reconcile` reports."""
+
+
+@frozen(kw_only=True)
+class OpenReservations:
+    """
+    What the open reservations hold.
+
+    Attributes:
+        promised: Units of each item.
+        far: Those that end later than any can.
+        unreadable: Those that could not be read, whose units are not in *promised*.
+    """
+
+    promised: dict[ItemKey, int]
+    far: tuple[Reservation, ...]
+    unreadable: tuple[UnreadableRowError, ...]
+
+
+def open_reservations(repository: InventoryRepository, at: Timestamp) -> OpenReservations:
+    """Read all open reservations."""
     promised: dict[ItemKey, int] = {}
-    for page in walk(lambda page: repository.held_reservations(page, due_by=None)):
+    far: list[Reservation] = []
+    unreadable: list[UnreadableRowError] = []
+    for page in walk(repository.held_reservations):
+        unreadable += page.unreadable
         for reservation in page.items:
+            if reservation.is_far(at):
+                far.append(reservation)
             for line in reservation.lines:
                 promised[line.key] = promised.get(line.key, 0) + line.quantity
-    return promised
+    return OpenReservations(promised=promised, far=tuple(far), unreadable=tuple(unreadable))
 
 
-def newest_first(repository: InventoryRepository, key: ItemKey) -> Iterator[Movement]:
-    """Yield all movements of an item."""
+@frozen(kw_only=True)
+class Examined:
+    """
+    An item, held against its ledger and the open reservations.
+
+    Attributes:
+        item: As it was read; None where it is gone.
+        drift: Where they disagree; None where they agree.
+        unreadable: Movements of the item that could not be read.
+        can_be_corrected: Whether all that a correction is computed from could be read, and it would change something.
+    """
+
+    item: Item | None
+    drift: Drift | None = None
+    unreadable: tuple[UnreadableRowError, ...] = ()
+    can_be_corrected: bool = False
+
+
+def examine_item(
+    repository: InventoryRepository, key: ItemKey, reservations: Callable[[], OpenReservations]
+) -> Examined:
+    """
+    Read an item and its ledger, and compare them with the open reservations.
+
+    Args:
+        repository: Where they are.
+        key: The item.
+        reservations: Returns the open reservations. Called after the item was read: what is reserved from then on moves the
+            item's seq, so that a correction is refused.
+    """
+    item = repository.get_item(key)
+    if item is None:
+        return Examined(item=None)
+    open_ = reservations()
+    unreadable: list[UnreadableRowError] = []
+    drift = examine(item, _newest_first(repository, key, unreadable), open_.promised.get(key, 0))
+    return Examined(
+        item=item,
+        drift=drift,
+        unreadable=tuple(unreadable),
+        can_be_corrected=drift is not None
+        and drift.can_be_corrected
+        and not (unreadable or open_.unreadable),
+    )
+
+
+def _newest_first(
+    repository: InventoryRepository, key: ItemKey, unreadable: list[UnreadableRowError]
+) -> Iterator[Movement]:
     for page in walk(lambda page: repository.list_movements(key, page)):
+        unreadable += page.unreadable
         yield from page.items
 
 

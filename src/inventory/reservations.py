@@ -13,16 +13,26 @@ from inventory.items import Item, ItemKey, Timestamp
 from inventory.stock import StockChange, expire, issue, release, reserve
 
 __all__ = [
+    "FAR_SECONDS",
     "KEPT_SECONDS",
     "LONGEST_SECONDS",
     "Reservation",
     "ReservationLine",
     "ReservationState",
+    "far_from",
     "forgotten_before",
 ]
 
 LONGEST_SECONDS: Final = 31 * 24 * 60 * 60
 """How long after it was made a reservation may still be held, however often it is extended."""
+
+FAR_SECONDS: Final = LONGEST_SECONDS + 24 * 60 * 60
+"""
+How far ahead a held reservation cannot end, with a day for clocks that differ.
+
+One that does was made while a clock was ahead. It is never expired by itself: a machine whose clock is behind would otherwise
+expire every open reservation.
+"""
 
 KEPT_SECONDS: Final = 30 * 24 * 60 * 60
 """How long the record of a reservation is kept once it is closed."""
@@ -39,10 +49,16 @@ class ReservationState(StrEnum):
 
 @frozen(kw_only=True, order=True)
 class ReservationLine:
-    """Units of one item."""
+    """Units of one item, at least 1."""
 
     key: ItemKey
-    quantity: int
+    quantity: int = attrs.field(
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)]
+    )
+
+
+def _is_time(_reservation: object, _attribute: object, value: Timestamp) -> None:
+    value.as_datetime()
 
 
 @frozen(kw_only=True)
@@ -65,8 +81,8 @@ class Reservation:
     lines: tuple[ReservationLine, ...]
     state: ReservationState = ReservationState.HELD
     reference: str | None = None
-    created_at: Timestamp
-    expires_at: Timestamp
+    created_at: Timestamp = attrs.field(validator=_is_time)
+    expires_at: Timestamp = attrs.field(validator=_is_time)
     closed_at: Timestamp | None = None
 
     @classmethod
@@ -104,6 +120,10 @@ class Reservation:
     def is_due(self, at: Timestamp) -> bool:
         """Tell whether the reservation is still open although its time is over."""
         return self.state is ReservationState.HELD and at >= self.expires_at
+
+    def is_far(self, at: Timestamp) -> bool:
+        """Tell whether the reservation is open and ends later than it can, as seen *at* a time."""
+        return self.state is ReservationState.HELD and self.expires_at > far_from(at)
 
     def state_at(self, at: Timestamp) -> ReservationState:
         """Return what the reservation is at a time, swept or not."""
@@ -182,6 +202,11 @@ class Reservation:
                 )
             )
         return tuple(changes)
+
+
+def far_from(at: Timestamp) -> Timestamp:
+    """Return the time after which no reservation ends whose clock was right."""
+    return _later(at, FAR_SECONDS)
 
 
 def forgotten_before(at: Timestamp) -> Timestamp:

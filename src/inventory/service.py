@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
+from functools import partial
 from os import urandom
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 from attrs import frozen
 
-from inventory import stock
+from inventory import lookup, stock
 from inventory.commands import (
     ALL_OR_NOTHING,
     AdjustStock,
@@ -40,9 +40,10 @@ from inventory.errors import (
     StaleQuantityError,
     StaleReadError,
     StorageError,
+    UnreadableRowError,
 )
 from inventory.idempotency import IdempotencyKey
-from inventory.items import Item, ItemKey, StockLevel, Timestamp
+from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Limits, Page, PageRequest, walk
 from inventory.ports import (
     Change,
@@ -56,7 +57,7 @@ from inventory.ports import (
     ReservationWrite,
 )
 from inventory.preconditions import IfMatch
-from inventory.reservations import Reservation, ReservationState
+from inventory.reservations import Reservation, ReservationState, far_from
 from inventory.retry import Decision, execute
 from inventory.stock import Movement, MovementKind, StockChange
 from inventory.timeouts import time_left
@@ -64,7 +65,7 @@ from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
-    from inventory.reconcile import Drift
+    from inventory.reconcile import Examined, Finding, OpenReservations
 
 __all__ = ["Inventory", "Swept", "Transfer"]
 
@@ -98,7 +99,7 @@ class Swept:
 
     Attributes:
         expired: Reservations that were expired.
-        failed: Reservations that could not be: they stay due, and the next sweep tries again.
+        failed: Reservations that could not be, or could not be read: they stay due, and the next sweep tries again.
     """
 
     expired: int = 0
@@ -165,7 +166,7 @@ class Inventory:
         if query.sku is None:
             item = self.repository.find_item(query.item_id)
         else:
-            item = self.repository.get_item(ItemKey(item_id=query.item_id, sku=query.sku))
+            item = lookup.get_item(self.repository, ItemKey(item_id=query.item_id, sku=query.sku))
         if item is None:
             raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
         return item
@@ -186,19 +187,20 @@ class Inventory:
             item = self._require(command.key)
             _check(command.if_match, item, stock_too=False)
             return item
-        edit = ItemEdit(
-            write_id=self.new_id(),
-            key=command.key,
-            fields=fields,
-            at=self._now(),
-            versions=command.if_match.versions,
-        )
-        try:
-            return self.repository.edit_item(edit)
-        except StaleReadError as stale:
-            if stale.current is None:
-                raise ItemNotFoundError(item_id=command.item_id, sku=command.sku) from None
-            raise _moved_on(stale.current) from None
+        for key in lookup.candidates(command.key):
+            edit = ItemEdit(
+                write_id=self.new_id(),
+                key=key,
+                fields=fields,
+                at=self._now(),
+                versions=command.if_match.versions,
+            )
+            try:
+                return self.repository.edit_item(edit)
+            except StaleReadError as stale:
+                if stale.current is not None:
+                    raise _moved_on(stale.current) from None
+        raise ItemNotFoundError(item_id=command.item_id, sku=command.sku)
 
     def delete_item(self, command: DeleteItem) -> Item:
         """
@@ -232,7 +234,7 @@ class Inventory:
             location=query.location,
             low_stock=query.low_stock,
         )
-        return self.repository.list_items(wanted, self._page(query))
+        return lookup.list_items(self.repository, wanted, self._page(query))
 
     def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
         """
@@ -245,7 +247,7 @@ class Inventory:
         """
         from inventory import batch  # noqa: PLC0415 - no other request needs it
 
-        batch.check_unique(command.items)
+        batch.check_unique(command.items, self._loose_keys(command))
         if command.mode != ALL_OR_NOTHING:
             return tuple(self._batch_row(command, index) for index in range(len(command.items)))
         batch.check_valid(command.items)
@@ -314,11 +316,13 @@ class Inventory:
         source, destination = command.source.key, command.destination.key
         if source == destination:
             raise SameItemError
-        if source.sku != destination.sku:
+        if source.normalized.sku != destination.normalized.sku:
             raise SkuMismatchError(source=source.sku, destination=destination.sku)
 
         def decide() -> Decision[Transfer]:
             items = self._require_all((source, destination))
+            if items[source].key == items[destination].key:
+                raise SameItemError
             out, into = stock.transfer(
                 items[source],
                 items[destination],
@@ -338,11 +342,12 @@ class Inventory:
             ItemNotFoundError: There is no such item, and there never was a movement of one.
             InvalidCursorError: The page token is not one that this query gave out.
         """
-        page = self.repository.list_movements(query.key, self._page(query))
+        key = lookup.history_key(self.repository, query.key)
+        page = self.repository.list_movements(key, self._page(query))
         if page.next_cursor is not None:
             return page
-        first = page.items[-1] if page.items else self.repository.first_movement(query.key)
-        opening = self._opening(query.key, first)
+        first = page.items[-1] if page.items else self.repository.first_movement(key)
+        opening = self._opening(key, first)
         if opening is None:
             raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
         return Page(items=(*page.items, opening))
@@ -359,14 +364,16 @@ class Inventory:
         """
 
         def decide() -> Decision[Reservation]:
+            items = lookup.get_items(self.repository, (line.key for line in command.lines))
+            stored = {asked: item.key for asked, item in items.items()}
             reservation = Reservation.open(
                 self.new_id(),
-                [(line.key, line.quantity) for line in command.lines],
+                [(stored.get(line.key, line.key), line.quantity) for line in command.lines],
                 ttl_seconds=command.ttl_seconds,
                 reference=command.reference,
                 at=self._now(),
             )
-            changes = reservation.hold(self._items(reservation.keys))
+            changes = reservation.hold({item.key: item for item in items.values()})
             write = ReservationWrite(before=None, after=reservation)
             return self._moving(*changes, reservation=write), reservation
 
@@ -426,45 +433,60 @@ class Inventory:
 
     def expire_reservations(self, command: ExpireReservations) -> Swept:
         """
-        Free the units of reservations whose time is over, the oldest first.
+        Free the units of reservations whose time is over, the oldest first; with `far`, also of those that end too late.
 
-        One that cannot be freed now does not keep the others from it. Stops early when the deadline is near.
+        One that cannot be freed now, or cannot be read, does not keep the others from it. Stops early when the deadline is
+        near.
         """
         expired = failed = 0
-        for due in self._due(command.limit):
+        for found in self._to_expire(command):
             if time_left() < _SWEEP_RESERVE_SECONDS:
                 break
             try:
-                expired += self._expire(due.reservation_id)
+                if isinstance(found, UnreadableRowError):
+                    raise found
+                expired += self._expire(found.reservation_id, far=command.far)
             except InventoryError:
                 failed += 1
         return Swept(expired=expired, failed=failed)
 
     # Upkeep
 
+    def far_reservations(self) -> Iterator[Reservation]:
+        """
+        Yield the open reservations that end more than 32 days from now, which none can whose clock was right.
+
+        They hold their units until `expire_reservations` is called with `far`, by a person who has looked at the clock.
+        """
+        after = far_from(self._now())
+        pages = walk(lambda page: self.repository.held_reservations(page, ends_after=after))
+        return (reservation for page in pages for reservation in page.items)
+
     def reconcile(
         self, *, fix: bool = False, progress: Callable[[int], None] | None = None
-    ) -> "Iterator[Drift]":
+    ) -> "Iterator[Finding]":
         """
-        Hold every item's level against its ledger and against the open reservations, and yield where they disagree.
+        Check every item's stock against its ledger and the open reservations, and yield what is wrong.
 
-        Meant to run beside the normal business: what moves while it is being looked at is looked at again.
+        That is a `Drift` where they disagree, an `UnreadableRow` for what could not be read, and a `FarReservation` for a
+        reservation that ends too late. Meant to run beside the normal business: what moves while it is being looked at is
+        looked at again.
 
         Args:
             fix: Write a `correction` for what can be corrected: of on-hand the level is right, of reserved the reservations.
+                An item whose movements cannot all be read is not corrected, and none is while a reservation cannot be read.
             progress: Called with the number of items looked at so far, after each page of them.
         """
         from inventory import reconcile  # noqa: PLC0415 - no request needs it
 
-        promised = reconcile.promised_units(self.repository)
+        open_ = reconcile.open_reservations(self.repository, self._now())
+        yield from map(reconcile.UnreadableRow, open_.unreadable)
+        yield from map(reconcile.FarReservation, open_.far)
         seen = 0
         for page in walk(lambda page: self.repository.list_items(ItemFilter(), page)):
+            yield from map(reconcile.UnreadableRow, page.unreadable)
             for listed in page.items:
-                # A first look that may be overtaken costs no walk over all reservations; whom it suspects gets a second.
-                if self._examine(listed.key, promised)[1] is not None:
-                    drift = self._correct(listed.key) if fix else self._examine(listed.key)[1]
-                    if drift is not None:
-                        yield drift
+                yield from self._reconcile_item(listed.key, open_, fix=fix)
             seen += len(page.items)
             if progress is not None:
                 progress(seen)
@@ -531,7 +553,7 @@ class Inventory:
             description=command.description,
             category=command.category,
             price=command.price,
-            status=command.status,
+            status=_status_of(command),
             location=command.location,
             reorder_point=command.reorder_point,
             created_at=now,
@@ -558,10 +580,18 @@ class Inventory:
             after = after.edited(command.details, at=now)
         return after, movements
 
+    def _loose_keys(self, command: BatchItems) -> dict[ItemKey, ItemKey]:
+        """Return the keys of the items that rows find by a SKU that is not normalized; reads only those."""
+        keys = [row.key for row in command.items if isinstance(row, UpdateItem)]
+        loose = [key for key in keys if key.normalized != key]
+        return {key: item.key for key, item in lookup.get_items(self.repository, loose).items()}
+
     def _batch(self, command: BatchItems) -> "Decision[tuple[RowResult, ...]]":
         from inventory import batch  # noqa: PLC0415
 
-        existing = self._items(row.key for row in command.items if isinstance(row, UpdateItem))
+        existing = lookup.get_items(
+            self.repository, (row.key for row in command.items if isinstance(row, UpdateItem))
+        )
         writes: list[ItemWrite] = []
         movements: list[Movement] = []
         results: list[RowResult] = []
@@ -623,11 +653,11 @@ class Inventory:
 
         return self._execute(command, decide)
 
-    def _expire(self, reservation_id: str) -> bool:
+    def _expire(self, reservation_id: str, *, far: bool) -> bool:
         def decide() -> Decision[bool]:
             before = self.repository.get_reservation(reservation_id)
             now = self._now()
-            if before is None or not before.is_due(now):
+            if before is None or not (before.is_due(now) or (far and before.is_far(now))):
                 return self._change(), False
             items = self._items(before.keys)
             after = before.closed(ReservationState.EXPIRED, at=now)
@@ -637,36 +667,62 @@ class Inventory:
 
         return self._execute(None, decide)
 
-    def _due(self, limit: int) -> Iterator[Reservation]:
+    def _to_expire(self, command: ExpireReservations) -> Iterator[Reservation | UnreadableRowError]:
+        """Yield up to the limit of reservations to expire; rows that cannot be read do not count."""
         now = self._now()
-        pages = walk(
-            lambda page: self.repository.held_reservations(page, due_by=now),
-            size=min(limit, _DUE_AT_ONCE),
+        held = self.repository.held_reservations
+        searches = [partial(held, due_by=now)]
+        if command.far:
+            searches.append(partial(held, ends_after=far_from(now)))
+        left = command.limit
+        size = min(command.limit, _DUE_AT_ONCE)
+        for search in searches:
+            for page in walk(search, size=size):
+                yield from page.unreadable
+                for reservation in page.items[:left]:
+                    left -= 1
+                    yield reservation
+                if not left:
+                    return
+
+    def _reconcile_item(
+        self, key: ItemKey, open_: "OpenReservations", *, fix: bool
+    ) -> "Iterator[Finding]":
+        from inventory import reconcile  # noqa: PLC0415
+
+        try:
+            # A first look that may be overtaken costs no walk over all reservations; an item that it suspects gets a second.
+            examined = reconcile.examine_item(self.repository, key, lambda: open_)
+            if examined.drift is None and not examined.unreadable:
+                return
+            examined = self._correct(key) if fix else self._examine(key)
+        except UnreadableRowError as error:
+            yield reconcile.UnreadableRow(error)
+            return
+        yield from map(reconcile.UnreadableRow, examined.unreadable)
+        if examined.drift is not None:
+            yield examined.drift
+
+    def _examine(self, key: ItemKey) -> "Examined":
+        from inventory import reconcile  # noqa: PLC0415
+
+        return reconcile.examine_item(
+            self.repository,
+            key,
+            lambda: reconcile.open_reservations(self.repository, self._now()),
         )
-        return islice((due for page in pages for due in page.items), limit)
 
-    def _examine(
-        self, key: ItemKey, promised: dict[ItemKey, int] | None = None
-    ) -> "tuple[Item | None, Drift | None]":
+    def _correct(self, key: ItemKey) -> "Examined":
         from inventory import reconcile  # noqa: PLC0415
 
-        item = self.repository.get_item(key)
-        if item is None:
-            return None, None
-        # After the item was read: what is promised from now on moves the item's seq, and a correction is refused.
-        promised = reconcile.promised_units(self.repository) if promised is None else promised
-        movements = reconcile.newest_first(self.repository, key)
-        return item, reconcile.examine(item, movements, promised.get(key, 0))
-
-    def _correct(self, key: ItemKey) -> "Drift | None":
-        from inventory import reconcile  # noqa: PLC0415
-
-        def decide() -> "Decision[Drift | None]":
-            before, drift = self._examine(key)
-            if before is None or drift is None or not drift.can_be_corrected:
-                return self._change(), drift
+        def decide() -> "Decision[Examined]":
+            examined = self._examine(key)
+            before, drift = examined.item, examined.drift
+            if before is None or drift is None or not examined.can_be_corrected:
+                return self._change(), examined
             change = reconcile.correct(before, drift, at=self._now())
-            return self._moving(change), attrs.evolve(drift, corrected=True)
+            corrected = attrs.evolve(examined, drift=attrs.evolve(drift, corrected=True))
+            return self._moving(change), corrected
 
         return self._execute(None, decide)
 
@@ -678,14 +734,14 @@ class Inventory:
         return {item.key: item for item in self.repository.get_items(wanted)} if wanted else {}
 
     def _require_all(self, keys: tuple[ItemKey, ...]) -> dict[ItemKey, Item]:
-        items = self._items(keys)
+        items = lookup.get_items(self.repository, keys)
         for key in keys:
             if key not in items:
                 raise ItemNotFoundError(item_id=key.item_id, sku=key.sku)
         return items
 
     def _require(self, key: ItemKey) -> Item:
-        item = self.repository.get_item(key)
+        item = lookup.get_item(self.repository, key)
         if item is None:
             raise ItemNotFoundError(item_id=key.item_id, sku=key.sku)
         return item
@@ -706,6 +762,12 @@ class _Keyed:
 
     command: CreateItem | UpdateItem
     idempotency_key: IdempotencyKey | None
+
+
+def _status_of(command: CreateItem) -> str:
+    if command.status is not UNSET:
+        return command.status
+    return AVAILABLE if command.quantity else OUT_OF_STOCK
 
 
 def _touches_stock(command: UpdateItem) -> bool:

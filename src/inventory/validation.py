@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any, Final, Protocol, TypeVar, cast, dataclass_transform
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, dataclass_transform, overload
+from unicodedata import normalize
 
 import attrs
 from attrs import frozen
@@ -20,8 +21,10 @@ __all__ = [
     "UNSET",
     "Bound",
     "Choice",
+    "Converted",
     "Flag",
     "Key",
+    "Line",
     "Money",
     "Nullable",
     "PageSize",
@@ -36,11 +39,14 @@ __all__ = [
     "command",
     "field",
     "given",
+    "normalized",
     "object_schema",
     "specs",
 ]
 
 C = TypeVar("C")
+Accepted_contra = TypeVar("Accepted_contra", contravariant=True)
+Held_co = TypeVar("Held_co", covariant=True)
 JsonSchema = dict[str, Any]
 
 
@@ -125,6 +131,80 @@ class Text:
             "minLength": self.min_length,
             "maxLength": self.max_length,
             "pattern": f"^[^{_CONTROLS}]*{visible}$",
+        }
+
+
+# White space as Unicode has it. Python's `str.strip` adds four controls, which must be rejected, not removed.
+_WHITE_SPACE: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+# In regular expressions, here and in JSON Schema: the same white space, in a class.
+_SPACES: Final = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_JOINERS: Final = r"\u200c\u200d"
+_VARIATION: Final = r"\ufe0f"
+# What two people cannot tell apart on a label, or what breaks it: Cc, soft hyphen, bidi controls, characters of no width, line
+# and paragraph separators. The block from U+2060 on has word joiner, invisible operators, bidi isolates, and nothing to see.
+_NO_LINE: Final = (
+    r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+)
+# NFC makes one character of four at most. Source: Unicode Standard Annex 15, table of maximum expansion factors.
+_MOST_COMPOSED: Final = 4
+
+
+def normalized(text: str) -> str:
+    """Return one-line *text* as it is stored: in Unicode's form NFC, without white space at its ends."""
+    text = text.strip(_WHITE_SPACE)
+    return text if text.isascii() else normalize("NFC", text)
+
+
+@frozen
+class Line:
+    """
+    One line of text, normalized: what looks the same is the same.
+
+    The length is that of the normalized text. Joiners (U+200C, U+200D) shape words and emoji, so names may have them.
+    """
+
+    max_length: int
+    may_have_joiners: bool = attrs.field(default=False, kw_only=True)
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise _refused("must be text")
+        text = value.strip(_WHITE_SPACE)
+        # Sorting the marks of a long text takes quadratic time, so one that cannot become short enough is not normalized.
+        if len(text) <= _MOST_COMPOSED * self.max_length:
+            text = normalized(text)
+        if not text:
+            raise _refused("must not be blank")
+        if len(text) > self.max_length:
+            raise _refused(f"must be 1 to {self.max_length} characters long, not {len(text)}")
+        # What is printable has none of them, but joiners are not printable.
+        if not text.isprintable() and re.search(self._forbidden, text):
+            raise _refused(
+                "must be one line, without control characters, lone surrogates, or invisible characters"
+            )
+        if not re.search(self._visible, text):
+            raise _refused("must not be blank")
+        return text
+
+    @property
+    def _forbidden(self) -> str:
+        return rf"[{_NO_LINE}{'' if self.may_have_joiners else _JOINERS}\ud800-\udfff]"
+
+    @property
+    def _visible(self) -> str:
+        return rf"[^{_NO_LINE}{_SPACES}{_JOINERS}{_VARIATION}]"
+
+    def schema(self) -> JsonSchema:
+        inner = rf"[^{_NO_LINE}{'' if self.may_have_joiners else _JOINERS}]*"
+        return {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": self.max_length,
+            "pattern": f"^[{_SPACES}]*{inner}{self._visible}{inner}[{_SPACES}]*$",
         }
 
 
@@ -288,7 +368,8 @@ class Nullable:
     def schema(self) -> JsonSchema:
         described = self.bound.schema()
         if isinstance(described.get("type"), str):
-            return {**described, "type": [described["type"], "null"]}
+            options = {"enum": [*described["enum"], None]} if "enum" in described else {}
+            return {**described, "type": [described["type"], "null"], **options}
         return {"anyOf": [described, {"type": "null"}]}
 
 
@@ -366,6 +447,25 @@ class Spec:
     bound: Bound
     required: bool
     default: Any
+
+
+class Converted(Generic[Accepted_contra, Held_co]):
+    """
+    How a type checker sees a field whose bound converts: callers pass the first type, the attribute has the second.
+
+    For annotations alone: the attribute is an ordinary one. Source: "Dataclass semantics" of the typing specification, on
+    fields whose type is a descriptor.
+    """
+
+    @overload
+    def __get__(self, instance: None, owner: Any) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: Any) -> Held_co: ...
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        raise NotImplementedError
+
+    def __set__(self, instance: object, value: Accepted_contra) -> None:
+        raise NotImplementedError
 
 
 def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None) -> Any:

@@ -7,7 +7,7 @@ A Lambda function names its handler as ``inventory_adapters.lambda_entry.create_
 import logging
 import os
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from inventory.commands import ExpireReservations
 from inventory.service import Inventory
@@ -16,6 +16,9 @@ from inventory_adapters import bootstrap
 from inventory_adapters.config import Config
 from inventory_adapters.http.api_gateway import Cors, Handler, make_handler, seconds_left
 from inventory_adapters.http.routes import route_named
+
+if TYPE_CHECKING:
+    from inventory_adapters.far_reservations import FarReservationsWatch
 
 __all__ = [
     "adjust_stock",
@@ -79,6 +82,15 @@ class SweepError(Exception):
     """Reservations that are due could not be expired; the next sweep tries again."""
 
 
+@lru_cache(maxsize=1)
+def _far_reservations_watch() -> "FarReservationsWatch":
+    from inventory_adapters.far_reservations import (  # noqa: PLC0415 - no request needs it
+        FarReservationsWatch,
+    )
+
+    return FarReservationsWatch()
+
+
 def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, int]:
     """
     Free the units of reservations whose time is over; called by a schedule.
@@ -92,8 +104,9 @@ def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, in
     inventory, _ = _present()
     with deadline(seconds_left(context)):
         swept = inventory.expire_reservations(ExpireReservations())
-    counts = {"expired": swept.expired, "failed": swept.failed}
-    logger.info("swept", extra=counts)
+        counts = {"expired": swept.expired, "failed": swept.failed}
+        logger.info("swept", extra=counts)
+        _far_reservations_watch().look(inventory)
     if swept.failed:
         raise SweepError(f"{swept.failed} reservations stay due")
     return counts

@@ -319,7 +319,7 @@ class TestFiles:
         assert first.result == "created"
         assert (price.line, price.column, price.value) == (3, "price", "x")
         assert (empty.line, empty.column, empty.value) == (4, "name", "")
-        assert empty.also[0].startswith("category: must be")
+        assert empty.also[0].startswith("category: must not be blank")
         assert (negative.line, negative.column, negative.value) == (5, "quantity", "-3")
         assert (short.line, short.reason) == (6, "has 2 cells, but the header has 6")
 

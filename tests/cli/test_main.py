@@ -339,16 +339,17 @@ class TestStock:
         assert [it["seq"] for it in json.loads(walked.stdout)["movements"]] == [2, 1, 0]
 
 
+@pytest.fixture
+def reserved(run, mug):
+    def reservation(*quantities):
+        lines = (("--line", f"{mug['item_id']}:MUG-1:{it}") for it in quantities)
+        done = run("reservations", "create", *(it for line in lines for it in line), "--json")
+        return json.loads(done.stdout)["reservation"]
+
+    return reservation
+
+
 class TestReservations:
-    @pytest.fixture
-    def reserved(self, run, mug):
-        def reservation(*quantities):
-            lines = (("--line", f"{mug['item_id']}:MUG-1:{it}") for it in quantities)
-            done = run("reservations", "create", *(it for line in lines for it in line), "--json")
-            return json.loads(done.stdout)["reservation"]
-
-        return reservation
-
     def test_held_units_are_committed_released_and_extended(self, run, reserved, mug):
         """Lines of one item are summed; each verb takes the id."""
         first, second = reserved(1, 2), reserved(1)
@@ -384,15 +385,15 @@ class TestReservations:
         assert done.exit_code == 1
         assert done.stderr.splitlines()[1].startswith("  --line (number 2, quantity) must be")
 
-    def test_expire_frees_what_is_due(self, run, reserved, mug, tmp_path):
+    def test_sweep_frees_what_is_due(self, run, reserved, mug, tmp_path):
         """The sweep of the server, once and by hand."""
         reserved(2)
         with sqlite3.connect(tmp_path / "test.sqlite3") as db:
             db.execute("UPDATE reservations SET expires_at = created_at")
         db.close()
 
-        done, again = (run("reservations", "expire", "--json") for _ in range(2))
-        told = run("reservations", "expire", "--limit", 7)
+        done, again = (run("sweep", "--json") for _ in range(2))
+        told = run("sweep", "--limit", 7)
 
         assert json.loads(done.stdout) == {"expired": 1, "failed": 0, "purged": 0}
         assert json.loads(again.stdout) == {"expired": 0, "failed": 0, "purged": 0}
@@ -516,7 +517,13 @@ class TestReconcile:
 
         assert (done.exit_code, done.stdout) == (0, "")
         assert done.stderr == "1 item looked at: 0 with drift, 0 corrected.\n"
-        assert json.loads(as_json.stdout) == {"drifts": [], "count": 0, "items_looked_at": 1}
+        assert json.loads(as_json.stdout) == {
+            "drifts": [],
+            "count": 0,
+            "items_looked_at": 1,
+            "unreadable": [],
+            "far_reservations": [],
+        }
 
     def test_drift_is_told_and_with_fix_corrected(self, run, mug, tamper):
         """Looking changes nothing and exits with 1; `--fix` corrects, and then all is well."""
@@ -549,6 +556,54 @@ class TestReconcile:
 
         [drift] = json.loads(done.stdout)["drifts"]
         assert (done.exit_code, drift["gaps"], drift["corrected"]) == (1, [2], False)
+
+    def test_rows_that_cannot_be_read_are_reported_and_the_rest_is_checked(self, run, mug, tamper):
+        """An item, a movement and a reservation: each is named, the exit code is 1, and nothing ends in a traceback."""
+        items = [
+            json.loads(run("items", "create", *MUG, "--sku", sku, "--json").stdout)["item"]
+            for sku in ("BAD", "MOVED", "DRIFT")
+        ]
+        moved, drifting = items[1:]
+        for _ in range(2):
+            run(
+                *("stock", "adjust", moved["item_id"], "--sku", "MOVED"),
+                *("--delta", 1, "--reason", "test"),
+            )
+        run("reservations", "create", "--line", f"{mug['item_id']}:MUG-1:1")
+        tamper("UPDATE items SET price = 'NaN' WHERE sku = 'BAD'")
+        tamper("UPDATE movements SET kind = 'odd' WHERE sku = 'MOVED' AND seq = 1")
+        tamper("UPDATE reservations SET lines = '[[1]]'")
+        tamper("UPDATE items SET reserved = 1 WHERE sku = 'DRIFT'")
+
+        told, fixed = run("reconcile"), run("reconcile", "--fix", "--json")
+
+        document = json.loads(fixed.stdout)
+        codes = [row["code"] for row in document["unreadable"]]
+        assert (told.exit_code, fixed.exit_code) == (1, 1)
+        assert sorted(codes) == ["unreadable_item", "unreadable_movement", "unreadable_reservation"]
+        assert document["items_looked_at"] == 3
+        drifts = {drift["sku"]: drift["corrected"] for drift in document["drifts"]}
+        # The reservation that cannot be read may hold units of any item.
+        assert drifts == {"MUG-1": False, "MOVED": False, "DRIFT": False}
+        assert f"item_id {moved['item_id']}, sku MOVED, seq 1" in told.stdout
+        assert "3 rows could not be read" in told.stderr
+        assert drifting["sku"] in told.stdout
+
+    def test_a_reservation_that_ends_too_late_is_reported_until_a_person_expires_it(
+        self, run, reserved, mug, tamper
+    ):
+        """Made while a clock was ahead: a sweep leaves it alone, `sweep --far` does not."""
+        reserved(2)
+        tamper("UPDATE reservations SET expires_at = '2056-01-01T00:00:00.000000+00:00'")
+
+        looked = run("reconcile")
+        swept, far = run("sweep", "--json"), run("sweep", "--far", "--json")
+
+        assert looked.exit_code == 1
+        assert "ends too late, at 2056-01-01" in looked.stdout
+        assert "inventory sweep --far" in looked.stdout
+        assert [json.loads(done.stdout)["expired"] for done in (swept, far)] == [0, 1]
+        assert run("reconcile").exit_code == 0
 
 
 class TestRefusals:
@@ -679,7 +734,7 @@ class TestMissingFile:
             ("stock", "adjust", ID, "--sku", "x", "--delta", "1", "--reason", "y"),
             ("stock", "history", ID, "--sku", "x"),
             ("reservations", "get", ID),
-            ("reservations", "expire"),
+            ("sweep",),
             ("reconcile",),
             ("reconcile", "--fix"),
             ("export", "items.csv"),
@@ -805,7 +860,7 @@ class TestDemo:
         assert {it.location for it in shop} == {"store", "warehouse"}
         assert len({it.category for it in shop}) >= 5
         assert len({it.sku for it in shop}) < len(shop)
-        assert any(it.quantity == 0 and it.status == "out_of_stock" for it in shop)
+        assert any(it.quantity == 0 for it in shop)
         assert any(0 < it.quantity <= it.reorder_point for it in shop)
 
 

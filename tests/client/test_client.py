@@ -138,8 +138,12 @@ class TestTheSameMethods:
 
     def test_only_upkeep_is_missing(self):
         """What a server's operator does is not on the wire."""
-        assert public(Inventory) - public(InventoryClient) == {"expire_reservations", "reconcile"}
-        assert public(InventoryClient) - public(Inventory) == {"close"}
+        assert public(Inventory) - public(InventoryClient) == {
+            "expire_reservations",
+            "far_reservations",
+            "reconcile",
+        }
+        assert public(InventoryClient) - public(Inventory) == {"close", "iter_items"}
 
 
 class TestWhatIsSent:
@@ -208,7 +212,10 @@ class TestWhatIsSent:
             (Inventory.get_item, GetItem(item_id="i")),
             (Inventory.list_items, ListItems()),
             (Inventory.list_items, ListItems(low_stock=True, page_size=7, page_token="t-_~")),
-            (Inventory.list_items, ListItems(category="ä & ö", status="available", sku="%", location="+")),
+            (
+                Inventory.list_items,
+                ListItems(category="ä & ö", status="discontinued", sku="%", location=" "),
+            ),
             (
                 Inventory.delete_item,
                 DeleteItem(
@@ -362,7 +369,7 @@ reservations = st.builds(
         st.builds(
             ReservationLine,
             key=st.builds(ItemKey, item_id=values.skus, sku=values.skus),
-            quantity=values.quantities,
+            quantity=st.integers(1, 9),
         ),
         max_size=3,
     ).map(tuple),
@@ -489,6 +496,8 @@ EXAMPLES = [
     errors.StorageThrottledError(),
     errors.StorageUnavailableError("Down for a minute"),
     errors.UnreadableItemError(**ITEM),
+    errors.UnreadableMovementError(**ITEM, seq=3),
+    errors.UnreadableReservationError(reservation_id="r"),
     errors.BatchRefusedError(
         refused={
             0: errors.ItemInUseError(**ITEM, reserved=2),

@@ -207,11 +207,26 @@ class ItemUseCases(UseCases):
         assert tent.created_at == tent.updated_at
         assert tent.etag == '"1-0"'
 
-    def test_a_new_item_keeps_the_status_that_was_sent(self, inventory):
-        """Status follows movements; creating is none."""
-        item = inventory.create_item(CreateItem(sku="X", name="X", quantity=0, category="c"))
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [
+            ({"quantity": 0}, "out_of_stock"),
+            ({"quantity": 1}, "available"),
+            ({"quantity": 0, "status": "available"}, "available"),
+            ({"quantity": 0, "status": "discontinued"}, "discontinued"),
+            ({"quantity": 3, "status": "out_of_stock"}, "out_of_stock"),
+        ],
+    )
+    def test_the_status_of_a_new_item_follows_its_units_unless_it_was_sent(
+        self, inventory, fields, status
+    ):
+        """By itself and in a batch."""
+        row = {"sku": "X", "name": "X", "category": "c", **fields}
+        alone = inventory.create_item(CreateItem(**row))
+        [result] = inventory.batch_items(BatchItems(items=[row]))
 
-        assert item.status == "available"
+        assert alone.status == status
+        assert inventory.get_item(GetItem(item_id=result.item_id)).status == status
 
     def test_an_item_is_found_by_id_alone(self, inventory, tent):
         """The SKU is optional when reading."""

@@ -23,9 +23,10 @@ BEYOND_A_SCHEMA = {
     "sku_mismatch",
 }
 
-# A schema counts decimal places in binary, and characters rather than bytes.
+# A schema counts decimal places in binary, and characters rather than bytes; it sees each parameter alone.
 MEASURED_OTHERWISE = re.compile(
     r"must have at most \d decimal places|must be 1 to \d+ bytes long in UTF-8, not \d+"
+    r"|is another name of last_evaluated_key, which has another value"
 )
 NOT_WHOLE = "must be a whole number from"
 

@@ -173,9 +173,52 @@ def test_a_body_holds_no_field_that_is_not_its_own(ask, tent, field):
     assert (status, [detail["field"] for detail in body["details"]]) == (400, [field])
 
 
-def test_unknown_query_parameters_are_ignored(ask, tent):
-    """Trackers add their own; an If-Match in the query is none."""
-    assert ask("list_items", utm_source="mail", if_match="x", item_id="y")[1]["count"] == 1
+@pytest.mark.parametrize("operation", [route.name for route in ROUTES])
+def test_an_unknown_query_parameter_is_rejected_by_name(ask, operation):
+    """On every route: a mistyped filter must not return the whole list."""
+    status, body, _ = ask(operation, {}, path={"item_id": "i", "reservation_id": "r"}, catgory="x")
+
+    assert (status, body["code"]) == (400, "validation_failed")
+    assert {"field": "catgory", "message": "is not a query parameter of this request"} in body[
+        "details"
+    ]
+
+
+def test_query_parameters_that_begin_with_an_underscore_are_ignored(ask, tent):
+    """Caches and trackers add their own."""
+    path = {"item_id": tent["item_id"]}
+
+    assert ask("list_items", _="1", _ga="2")[1]["count"] == 1
+    assert ask("update_item", {"sku": "TENT-2"}, path=path, _="1")[0] == 200
+
+
+def test_what_is_wrong_with_query_and_body_is_reported_at_once(ask):
+    """A body's own fields are no query parameters of a POST."""
+    status, body, _ = ask("create_item", {**TENT, "quantity": -1}, sku="TENT-2", if_match="*")
+
+    fields = [detail["field"] for detail in body["details"]]
+    assert (status, fields) == (400, ["sku", "if_match", "quantity"])
+
+
+@pytest.mark.parametrize("status_filter", ["Available", "", "sold"])
+def test_a_status_filter_that_no_item_can_have_is_rejected(ask, tent, status_filter):
+    """An empty list would look like an answer."""
+    status, body, _ = ask("list_items", status=status_filter)
+
+    assert (status, body["details"][0]["field"]) == (400, "status")
+
+
+def test_a_token_under_both_names_has_one_value(ask):
+    """Equal values are no contradiction."""
+    for number in range(2):
+        ask("create_item", {**TENT, "sku": f"S{number}"})
+    token = ask("list_items", page_size="1")[1]["next_page_token"]
+
+    same = ask("list_items", page_size="1", page_token=token, last_evaluated_key=token)
+    status, body, _ = ask("list_items", last_evaluated_key=token, page_token="x")
+
+    assert (same[0], same[1]["count"]) == (200, 1)
+    assert (status, [detail["field"] for detail in body["details"]]) == (400, ["page_token"])
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "", "+1", "1.0", "\uff11"])

@@ -13,6 +13,7 @@ from inventory.commands import (
 )
 from inventory.errors import StaleReadError
 from inventory.service import Inventory
+from inventory_adapters.far_reservations import FarReservationsWatch
 from inventory_adapters.server.sweeper import Done, Sweeper, sweep
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -178,3 +179,35 @@ def test_sweeper_ends_without_waiting_for_its_next_turn(clock):
         assert repository.swept.wait(SECONDS)
 
     assert not sweeper._thread.is_alive()
+
+
+def test_reservations_that_end_too_late_are_named_once_a_day(clock, log):
+    """A person has to look at the clocks; the sweep leaves the reservations alone."""
+    inventory = Inventory(MemoryRepository(), clock=clock)
+    clock.pass_by(days=365 * 30)
+    far = reserve(inventory)
+    clock.pass_by(days=-365 * 30)
+    watch = FarReservationsWatch()
+
+    for _ in range(3):
+        watch.look(inventory)
+        clock.pass_by(hours=8)
+    watch.look(inventory)
+
+    warnings = [record for record in log.records if record.levelno == logging.WARNING]
+    assert [record.reservation_ids for record in warnings] == [[far.reservation_id]] * 2
+    assert stored_state(inventory, far) == "held"
+
+
+def test_the_sweeper_looks_for_reservations_that_end_too_late(clock, log):
+    """After its first sweep."""
+    repository = Watched()
+    inventory = Inventory(repository, clock=clock)
+    clock.pass_by(days=365 * 30)
+    reserve(inventory)
+    clock.pass_by(days=-365 * 30)
+
+    with Sweeper(inventory, seconds=0.01):
+        repository.wait_for_sweep()
+
+    assert [record.levelname for record in log.records] == ["WARNING"]

@@ -25,14 +25,22 @@ from inventory.errors import (
     StorageUnavailableError,
     UnreadableItemError,
 )
-from inventory.items import ItemKey, Timestamp
+from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import PageRequest
 from inventory.ports import Change, ItemFilter, ItemWrite
+from inventory.reservations import Reservation
+from inventory.stock import Movement
 from inventory.timeouts import deadline
 from inventory_adapters.storage import cursors
+from inventory_adapters.storage import unreadable as unreadable_rows
 from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
 from inventory_adapters.storage.dynamodb import repository as dynamodb
-from inventory_adapters.storage.dynamodb.rows import item_to_row, key_to_row
+from inventory_adapters.storage.dynamodb.rows import (
+    item_to_row,
+    key_to_row,
+    movement_key,
+    reservation_key,
+)
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 from inventory_adapters.testing import (
     RepositoryContract,
@@ -233,6 +241,29 @@ class TestContract(RepositoryContract):
         """The one that all tests of this module use."""
         return repository
 
+    @pytest.fixture(autouse=True)
+    def another_client(self, client):
+        self.client = client
+
+    def spoil(self, repository, record):
+        """With another client."""
+        table, key, attribute = {
+            Item: lambda: (repository._table, key_to_row(record.key), "quantity"),
+            Movement: lambda: (repository._ledger_table, movement_key(record), "kind"),
+            Reservation: lambda: (
+                repository._ledger_table,
+                reservation_key(record.reservation_id),
+                "lines",
+            ),
+        }[type(record)]()
+        self.client.update_item(
+            TableName=table,
+            Key=key,
+            UpdateExpression="SET #spoiled = :spoiled",
+            ExpressionAttributeNames={"#spoiled": attribute},
+            ExpressionAttributeValues={":spoiled": {"S": "spoiled"}},
+        )
+
 
 class EarlierRows:
     """Rows of an earlier version, and of other programs."""
@@ -371,10 +402,10 @@ class EarlierRows:
 
         assert [item.item_id for item in page.items] == ["z"]
         assert page.next_cursor is None
-        [record] = [it for it in caplog.records if it.name == dynamodb.__name__]
+        [record] = [it for it in caplog.records if it.name == unreadable_rows.__name__]
         assert record.levelno == logging.WARNING
-        assert "4 rows" in record.getMessage()
-        assert "item_id='foreign-0'" in record.getMessage()
+        assert "rows that cannot be read: 4" in record.getMessage()
+        assert "'item_id': 'foreign-0'" in record.getMessage()
         assert "Hammer" not in record.getMessage()
 
 

@@ -27,7 +27,10 @@ from inventory import (
     deadline,
 )
 from inventory.errors import StaleReadError
+from inventory.items import Item
 from inventory.ports import ItemFilter, ReservationWrite
+from inventory.reservations import Reservation
+from inventory.stock import Movement
 from inventory_adapters.storage.sqlite import SqliteRepository, lists, schema
 from inventory_adapters.storage.sqlite import repository as sqlite
 from inventory_adapters.testing import (
@@ -103,6 +106,23 @@ class TestSqliteRepository(RepositoryContract):
     def repository(self, repository):
         """The one that all tests of this module use."""
         return repository
+
+    def spoil(self, repository, record):
+        """With another program, in the file."""
+        table, column, where = {
+            Item: ("items", "version", "item_id = :item_id AND sku = :sku"),
+            Movement: ("movements", "kind", "item_id = :item_id AND sku = :sku AND seq = :seq"),
+            Reservation: ("reservations", "lines", "reservation_id = :reservation_id"),
+        }[type(record)]
+        key = getattr(record, "key", None)
+        values = {
+            "item_id": key and key.item_id,
+            "sku": key and key.sku,
+            "seq": getattr(record, "seq", None),
+            "reservation_id": getattr(record, "reservation_id", None),
+        }
+        with closing(sqlite3.connect(repository._path)) as db, db:
+            db.execute(f"UPDATE {table} SET {column} = 'spoiled' WHERE {where}", values)  # noqa: S608 - of constants
 
 
 class TestSqliteRepositoryInSmallWindows(ListsContract):

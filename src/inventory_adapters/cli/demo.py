@@ -17,7 +17,7 @@ from inventory.commands import (
     ListItems,
     TransferStock,
 )
-from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
+from inventory.items import Item, ItemKey
 from inventory.service import Inventory
 
 __all__ = ["Shop", "demo_items", "open_shop"]
@@ -81,7 +81,6 @@ def demo_items() -> Iterator[CreateItem]:
                         category=category,
                         price=Decimal(price),
                         quantity=quantity,
-                        status=AVAILABLE if quantity else OUT_OF_STOCK,
                         location=location,
                         reorder_point=reorder_point,
                     )

@@ -33,6 +33,7 @@ try:
     from inventory_adapters.cli.serve import serve
     from inventory_adapters.cli.stock import stock
     from inventory_adapters.cli.storage import Storage, storage_options
+    from inventory_adapters.cli.sweep import sweep
     from inventory_adapters.cli.tables import tables
     from inventory_adapters.config import ConfigError
 except ModuleNotFoundError as missing:
@@ -146,6 +147,7 @@ for _command in (
     import_command,
     export_command,
     reconcile,
+    sweep,
     serve,
     tables,
 ):

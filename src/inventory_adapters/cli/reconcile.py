@@ -5,12 +5,12 @@ from typing import Any
 import attrs
 import click
 
-from inventory.reconcile import Drift
+from inventory.reconcile import Drift, FarReservation, UnreadableRow
 from inventory_adapters.cli.errors import REFUSED
 from inventory_adapters.cli.options import JSON
-from inventory_adapters.cli.output import counted, show_list, show_progress
+from inventory_adapters.cli.output import counted, printable, show_list, show_progress
 from inventory_adapters.cli.storage import Storage, storage_options
-from inventory_adapters.wire import to_json
+from inventory_adapters.wire import reservation_to_wire, to_json
 
 __all__ = ["reconcile"]
 
@@ -25,8 +25,9 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
     """
     Check every item's stock against its ledger and open reservations.
 
-    With --fix, units on hand stay as they are, and reserved units become what the open reservations hold. Exits with 1 if
-    drift is left.
+    With --fix, units on hand stay as they are, and reserved units become what the open reservations hold. Rows that cannot be
+    read, and reservations that end more than 32 days from now, are reported too; nothing is corrected from a row that cannot be
+    read. Exits with 1 if anything is left.
     """
     looked_at = 0
 
@@ -37,21 +38,43 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
 
     with storage.opened() as inventory:
         try:
-            drifts = list(inventory.reconcile(fix=fix, progress=progress))
+            findings = list(inventory.reconcile(fix=fix, progress=progress))
         finally:
             show_progress("")
+    drifts = [finding for finding in findings if isinstance(finding, Drift)]
+    unreadable = [found.error for found in findings if isinstance(found, UnreadableRow)]
+    far = [found.reservation for found in findings if isinstance(found, FarReservation)]
     rows = [_drift_to_json(drift) for drift in drifts]
-    left = sum(not drift.corrected for drift in drifts)
+    corrected = sum(drift.corrected for drift in drifts)
     if as_json:
-        click.echo(to_json({"drifts": rows, "count": len(rows), "items_looked_at": looked_at}))
+        document = {
+            "drifts": rows,
+            "count": len(rows),
+            "items_looked_at": looked_at,
+            "unreadable": [
+                {"code": error.code, **error.row, "error": error.why} for error in unreadable
+            ],
+            "far_reservations": [reservation_to_wire(reservation) for reservation in far],
+        }
+        click.echo(to_json(document))
     else:
         if rows:
             show_list("drifts", rows)
+        for error in unreadable:
+            named = ", ".join(f"{name} {value}" for name, value in error.row.items())
+            click.echo(printable(f"{error.message}: {named}: {error.why}"))
+        for reservation in far:
+            click.echo(
+                f"Reservation {reservation.reservation_id} ends too late, at {reservation.expires_at}. "
+                "Check the clock, then run: inventory sweep --far"
+            )
         click.echo(
-            f"{counted(looked_at, 'items')} looked at: {len(rows)} with drift, {len(rows) - left} corrected.",
+            f"{counted(looked_at, 'items')} looked at: {len(rows)} with drift, {corrected} corrected.",
             err=True,
         )
-    click.get_current_context().exit(REFUSED if left else 0)
+        if unreadable:
+            click.echo(f"{counted(len(unreadable), 'rows')} could not be read.", err=True)
+    click.get_current_context().exit(REFUSED if len(findings) > corrected else 0)
 
 
 def _drift_to_json(drift: Drift) -> dict[str, Any]:

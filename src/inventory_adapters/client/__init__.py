@@ -7,7 +7,7 @@ Needs the extra `client`: ``tap-inventory[client]``.
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 
@@ -47,12 +47,13 @@ from inventory.errors import (
     ValidationError,
 )
 from inventory.idempotency import IdempotencyKey
-from inventory.items import Item
+from inventory.items import Item, ItemKey
 from inventory.paging import Page
 from inventory.reservations import Reservation
 from inventory.service import Inventory, Transfer
 from inventory.stock import Movement, StockChange
 from inventory.timeouts import time_left
+from inventory.validation import given
 from inventory_adapters.client.wire import Reply, Sent, UnexpectedAnswerError
 
 __all__ = ["InventoryClient", "UnexpectedAnswerError"]
@@ -177,6 +178,26 @@ class InventoryClient:
     def list_items(self, query: ListItems) -> Page[Item]:
         """As `Inventory.list_items`."""
         return self._ask(Inventory.list_items, query)
+
+    def iter_items(self, query: ListItems) -> Iterator[Item]:
+        """
+        Yield every item that passes the filters of *query*, from its page on, each once.
+
+        An item that is edited during the walk may stand on two pages: it is yielded as it was on the first. The keys of all
+        items that were yielded are kept for that.
+        """
+        seen: set[ItemKey] = set()
+        filters = given(query, but=("page_token",))
+        token = query.page_token
+        while True:
+            page = self.list_items(ListItems(**filters, page_token=token))
+            for item in page.items:
+                if item.key not in seen:
+                    seen.add(item.key)
+                    yield item
+            token = page.next_cursor
+            if token is None:
+                return
 
     def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
         """As `Inventory.batch_items`."""

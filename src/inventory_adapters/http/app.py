@@ -22,6 +22,9 @@ MAX_BODY_BYTES: Final = 1 << 20
 
 logger = logging.getLogger("inventory_adapters.http")
 
+# The response repeats what the caller sent, so it is cut.
+_MOST_FAULTS: Final = 100
+
 _RETRY_AFTER_SECONDS: Final = {429: "1", 503: "2"}
 
 
@@ -100,7 +103,8 @@ def refusal(error: Exception, *, request_id: str) -> Response:
 
 
 def _command(route: Route[Any, Any], request: Request) -> Any:
-    sent = _body(route, request) if route.has_body else _query(route, request)
+    query, faults = _query(route, request)
+    sent = _body(route, request) if route.has_body else query
     elsewhere: dict[str, Any] = {
         name: request.headers[header]
         for header, name in route.header_fields.items()
@@ -124,18 +128,35 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
             except UnicodeDecodeError:
                 undecodable.append(Fault(name, "must be percent-encoded UTF-8"))
     if undecodable:
-        raise ValidationError(faults=tuple(undecodable))
-    return build(route.command, sent, elsewhere, allowed=route.sent_fields)
+        raise ValidationError(faults=(*faults, *undecodable))
+    if not faults:
+        return build(route.command, sent, elsewhere, allowed=route.sent_fields)
+    try:
+        build(route.command, sent, elsewhere, allowed=route.sent_fields)
+    except ValidationError as error:
+        faults += error.faults
+    raise ValidationError(faults=tuple(faults))
 
 
-def _query(route: Route[Any, Any], request: Request) -> dict[str, Any]:
-    given = {
-        QUERY_ALIASES.get(name, name): value
-        for name, value in request.query.items()
-        if name in QUERY_ALIASES
-    }
-    given.update(request.query)
-    return {name: given[name] for name in route.sent_fields if name in given}
+def _query(route: Route[Any, Any], request: Request) -> tuple[dict[str, str], list[Fault]]:
+    """
+    Return the query parameters by field, and what is wrong with their names.
+
+    A mistyped filter would otherwise return the whole list. Names that begin with ``_`` are left to caches and trackers.
+    """
+    known = () if route.has_body else route.sent_fields
+    sent: dict[str, str] = {}
+    faults: list[Fault] = []
+    for name, value in request.query.items():
+        field_name = QUERY_ALIASES.get(name, name)
+        if field_name in known:
+            if sent.setdefault(field_name, value) != value:
+                faults.append(
+                    Fault(name, f"is another name of {field_name}, which has another value")
+                )
+        elif not name.startswith("_") and len(faults) < _MOST_FAULTS:
+            faults.append(Fault(name[:128], "is not a query parameter of this request"))
+    return sent, faults
 
 
 def _body(route: Route[Any, Any], request: Request) -> dict[str, Any]:

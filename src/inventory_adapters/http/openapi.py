@@ -44,7 +44,9 @@ An inventory that never oversells. The same locally (`inventory serve`) and depl
 
 Bodies are JSON objects of at most 1 MiB; unknown fields and duplicate keys are refused. Every error has a `code` for programs
 and a sentence for people. `ETag` and `If-Match` keep one edit from overwriting another; with an `Idempotency-Key`, a
-request that writes can be sent again without a second effect. Unknown query parameters are ignored."""
+request that writes can be sent again without a second effect. Unknown query parameters are rejected by name; those that begin
+with `_` are ignored. `sku`, `name`, `category` and `location` are one line each: stored in Unicode's form NFC, without white
+space at the ends, and as long as the stored text is."""
 
 _SERVERS: Final = (
     {"url": "/", "description": "Where this document was read, such as `inventory serve`."},
@@ -177,7 +179,7 @@ def _parameters(route: Route[Any, Any], told: list[Exchange]) -> Iterator[Json]:
         for name, spec in route.sent_fields.items():
             yield _parameter("query", name, spec, told)
             for alias in (other for other, same in QUERY_ALIASES.items() if same == name):
-                described = f"The same as `{name}`, which wins where both are sent."
+                described = f"Another name of `{name}`; send one of them."
                 yield {**_parameter("query", alias, spec), "description": described}
     for header, name in route.header_fields.items():
         yield _parameter("header", header.title(), fields[name])

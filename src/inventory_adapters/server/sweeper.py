@@ -11,6 +11,7 @@ from inventory.commands import ExpireReservations
 from inventory.items import Timestamp
 from inventory.service import Inventory
 from inventory.timeouts import deadline
+from inventory_adapters.far_reservations import FarReservationsWatch
 
 __all__ = ["Done", "Sweeper", "sweep"]
 
@@ -27,7 +28,7 @@ class Done:
 
     Attributes:
         expired: Reservations that were expired.
-        failed: Reservations that could not be; they stay due.
+        failed: Reservations that could not be, or could not be read; they stay due.
         purged: Records that were deleted: of idempotency keys, and of reservations closed long ago.
     """
 
@@ -55,6 +56,7 @@ class Sweeper:
     def __init__(self, inventory: Inventory, *, seconds: float) -> None:
         self._inventory = inventory
         self._seconds = seconds
+        self._far = FarReservationsWatch()
         self._ended = Event()
         self._thread = Thread(target=self._run, name="sweeper")
 
@@ -80,6 +82,7 @@ class Sweeper:
         try:
             with deadline(_SWEEP_SECONDS):
                 done = asdict(sweep(self._inventory))
+                self._far.look(self._inventory)
         except Exception:
             # Whatever it was, the next sweep may fare better; without the thread, reservations would leak.
             logger.exception("sweep failed")

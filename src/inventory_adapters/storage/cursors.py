@@ -15,8 +15,6 @@ from inventory.errors import InvalidCursorError
 from inventory.items import Item, ItemKey
 from inventory.paging import Cursor
 from inventory.ports import ItemFilter
-from inventory.reservations import Reservation
-from inventory.stock import Movement
 
 __all__ = [
     "decode",
@@ -53,9 +51,9 @@ def decode_item(wanted: ItemFilter, token: Cursor) -> tuple[str, ...]:
     return decode(token, fingerprint(wanted), _BY_EDIT if wanted.index == "category" else _BY_ID)
 
 
-def encode_movement(movement: Movement) -> Cursor:
-    """Return the token for the place of *movement* in its item's ledger."""
-    return encode(fingerprint("movements", movement.key), (f"{movement.seq:012}",))
+def encode_movement(key: ItemKey, seq: int) -> Cursor:
+    """Return the token for the place of a movement in the ledger of *key*."""
+    return encode(fingerprint("movements", key), (f"{seq:012}",))
 
 
 def decode_movement(key: ItemKey, token: Cursor) -> int:
@@ -71,14 +69,14 @@ def decode_movement(key: ItemKey, token: Cursor) -> int:
     return int(seq)
 
 
-def encode_reservation(reservation: Reservation) -> Cursor:
-    """Return the token for the place of *reservation* among those that are held."""
-    return encode(fingerprint("held"), reservation.position)
+def encode_reservation(position: tuple[str, str]) -> Cursor:
+    """Return the token for the *position* of a reservation among those that are held, as `Reservation.position` gives it."""
+    return encode(fingerprint("held"), position)
 
 
 def decode_reservation(token: Cursor) -> tuple[str, ...]:
     """
-    Return the place among held reservations that *token* names, as `Reservation.position` gives it.
+    Return the position among held reservations that *token* names.
 
     Raises:
         InvalidCursorError: As `decode`.

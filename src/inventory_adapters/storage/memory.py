@@ -67,7 +67,7 @@ class MemoryRepository:
         full = len(movements) == page.size
         return Page(
             items=movements,
-            next_cursor=cursors.encode_movement(movements[-1]) if full else None,
+            next_cursor=cursors.encode_movement(key, movements[-1].seq) if full else None,
         )
 
     def first_movement(self, key: ItemKey) -> Movement | None:
@@ -80,7 +80,11 @@ class MemoryRepository:
             return self._reservations.get(reservation_id)
 
     def held_reservations(
-        self, page: PageRequest, *, due_by: Timestamp | None
+        self,
+        page: PageRequest,
+        *,
+        due_by: Timestamp | None = None,
+        ends_after: Timestamp | None = None,
     ) -> Page[Reservation]:
         after = () if page.cursor is None else cursors.decode_reservation(page.cursor)
         with self._lock:
@@ -89,6 +93,7 @@ class MemoryRepository:
                 for reservation in self._reservations.values()
                 if reservation.state is ReservationState.HELD
                 and (due_by is None or reservation.expires_at <= due_by)
+                and (ends_after is None or reservation.expires_at > ends_after)
                 and reservation.position > after
             ]
         held.sort(key=lambda reservation: reservation.position)
@@ -96,7 +101,7 @@ class MemoryRepository:
         more = len(held) > page.size
         return Page(
             items=reservations,
-            next_cursor=cursors.encode_reservation(reservations[-1]) if more else None,
+            next_cursor=cursors.encode_reservation(reservations[-1].position) if more else None,
         )
 
     def get_served(self, record_id: str) -> ServedRecord | None:

@@ -43,6 +43,7 @@ from inventory_adapters.testing.movements import MovementsContract
 from inventory_adapters.testing.purges import PurgeContract
 from inventory_adapters.testing.reads import ReadsContract
 from inventory_adapters.testing.reservations import ReservationsContract
+from inventory_adapters.testing.unreadable import UnreadableRowsContract
 from inventory_adapters.testing.walks import held, ledger, pages, walk
 
 __all__ = [
@@ -78,6 +79,7 @@ class RepositoryContract(
     ServedContract,
     AllOrNothingContract,
     PurgeContract,
+    UnreadableRowsContract,
     ConcurrencyContract,
 ):
     """

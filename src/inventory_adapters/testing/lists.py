@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 import pytest
 
 from inventory.errors import InvalidCursorError, StaleReadError
-from inventory.items import AVAILABLE, DISCONTINUED, Item
+from inventory.items import AVAILABLE, DISCONTINUED, OUT_OF_STOCK, Item
 from inventory.paging import PageRequest
 from inventory.ports import InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import (
@@ -415,10 +415,27 @@ class ListsContract:
         low, fine = an_item("low", reorder_point=10), an_item("fine", reorder_point=9)
         repository.commit(creation(low, fine))
 
-        edited = repository.edit_item(an_edit(low, name="new", status=DISCONTINUED))
+        edited = repository.edit_item(an_edit(low, name="new", status=OUT_OF_STOCK))
         repository.edit_item(an_edit(fine, name="new"))
 
         assert walk(repository, ItemFilter(low_stock=True)) == [edited]
+
+    def test_discontinued_items_are_not_listed_as_low(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Nobody reorders them. The list follows the status, whatever the numbers did before."""
+        gone = an_item("gone", reorder_point=10, status=DISCONTINUED)
+        low = an_item("low", reorder_point=10)
+        repository.commit(creation(gone, low))
+        low_stock = ItemFilter(low_stock=True)
+        assert walk(repository, low_stock) == [low]
+
+        back = repository.edit_item(an_edit(gone, status=AVAILABLE))
+        assert by_key(walk(repository, low_stock)) == by_key([back, low])
+
+        repository.edit_item(an_edit(low, status=DISCONTINUED))
+        assert walk(repository, low_stock) == [back]
+        assert walk(repository, ItemFilter(low_stock=True, status=DISCONTINUED)) == []
 
     def test_a_refused_commit_leaves_the_low_stock_list_alone(
         self, repository: InventoryRepository

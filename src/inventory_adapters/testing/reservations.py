@@ -8,6 +8,7 @@ from attrs import evolve
 
 from inventory.errors import StaleReadError
 from inventory.items import ItemKey, Timestamp
+from inventory.paging import PageRequest
 from inventory.ports import InventoryRepository
 from inventory.reservations import Reservation, ReservationState
 from inventory_adapters.testing.examples import (
@@ -198,6 +199,26 @@ class ReservationsContract:
         if due_by is None:
             reservations.append(a_reservation("later", expires_at=901))
         assert _by_expiry(found) == _by_expiry(reservations)
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 100])
+    def test_those_that_end_after_a_time_are_found(
+        self, repository: InventoryRepository, size: int
+    ) -> None:
+        """Of the open ones, each once, and none that ends at the very time."""
+        for number in range(6):
+            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
+        repository.commit(reserving(None, closed(a_reservation("closed", expires_at=9))))
+
+        found: list[Reservation] = []
+        page = PageRequest(size=size)
+        while True:
+            part = repository.held_reservations(page, ends_after=a_time(2))
+            found += part.items
+            if part.next_cursor is None:
+                break
+            page = PageRequest(size=size, cursor=part.next_cursor)
+
+        assert [reservation.reservation_id for reservation in found] == ["r3", "r4", "r5"]
 
     def test_a_sweep_along_the_list_misses_none(self, repository: InventoryRepository) -> None:
         """What is closed while the walk goes on does not displace what has yet to come."""

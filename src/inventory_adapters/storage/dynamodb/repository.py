@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from attrs import define, evolve, field, frozen
 
@@ -25,7 +25,7 @@ from inventory.errors import (
     InvalidCursorError,
     StaleReadError,
     StorageThrottledError,
-    UnreadableItemError,
+    UnreadableRowError,
 )
 from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
@@ -51,6 +51,7 @@ from inventory_adapters.storage.dynamodb.rows import (
     row_to_movement,
     row_to_reservation,
     row_to_served,
+    seq_of,
     served_key,
     text,
     value_of,
@@ -65,6 +66,7 @@ from inventory_adapters.storage.dynamodb.schema import (
     movement_sk,
     movements_pk,
 )
+from inventory_adapters.storage.unreadable import read_rows, skipped
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -209,7 +211,7 @@ class DynamoDBRepository:
         if place and wanted.index == "sku" and place[-1] != wanted.sku:
             raise InvalidCursorError
         found: list[Item] = []
-        unreadable: list[UnreadableItemError] = []
+        unreadable: list[tuple[int, UnreadableRowError]] = []
         budget = _Budget()
         while True:
             # One more than asked for tells the last page from the others.
@@ -217,8 +219,8 @@ class DynamoDBRepository:
             for row in chunk.rows:
                 try:
                     item = row_to_item(row)
-                except UnreadableItemError as error:
-                    unreadable.append(error)
+                except UnreadableRowError as error:
+                    unreadable.append((len(found), error))
                 else:
                     if wanted.passes(item):
                         found.append(item)
@@ -226,29 +228,33 @@ class DynamoDBRepository:
             budget.spend(chunk)
             if place is None or len(found) > page.size or budget.is_spent:
                 break
-        _warn_of(unreadable)
         if len(found) > page.size:
             del found[page.size :]
             place = wanted.position(found[-1])
+            # The next page reads again what comes after the last item of this one.
+            unreadable = [(after, error) for after, error in unreadable if after < page.size]
         return Page(
             items=tuple(found),
             next_cursor=_cursor(wanted, place),
+            unreadable=skipped([error for _, error in unreadable]),
         )
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
         before = cursors.decode_movement(key, page.cursor) if page.cursor is not None else None
-        found: list[Movement] = []
-        while len(found) < page.size:
-            rows, has_more = self._movements(key, before, limit=page.size - len(found))
-            found += map(row_to_movement, rows)
+        rows: list[Row] = []
+        while len(rows) < page.size:
+            more, has_more = self._movements(key, before, limit=page.size - len(rows))
+            rows += more
             if not has_more:
                 break
             # A read ends after 1 MB, however few rows that was.
-            before = found[-1].seq
-        is_full = len(found) == page.size
+            before = seq_of(rows[-1])
+        is_full = len(rows) == page.size
+        unreadable: list[UnreadableRowError] = []
         return Page(
-            items=tuple(found),
-            next_cursor=cursors.encode_movement(found[-1]) if is_full else None,
+            items=tuple(read_rows(rows, row_to_movement, unreadable)),
+            next_cursor=cursors.encode_movement(key, seq_of(rows[-1])) if is_full else None,
+            unreadable=skipped(unreadable),
         )
 
     def first_movement(self, key: ItemKey) -> Movement | None:
@@ -268,9 +274,17 @@ class DynamoDBRepository:
         return None if row is None else row_to_reservation(row)
 
     def held_reservations(
-        self, page: PageRequest, *, due_by: Timestamp | None
+        self,
+        page: PageRequest,
+        *,
+        due_by: Timestamp | None = None,
+        ends_after: Timestamp | None = None,
     ) -> Page[Reservation]:
-        return self._all_held(page) if due_by is None else self._due(page, due_by)
+        if due_by is not None:
+            return self._by_expiry(page, "<=", due_by)
+        return (
+            self._all_held(page) if ends_after is None else self._by_expiry(page, ">", ends_after)
+        )
 
     def get_served(self, record_id: str) -> ServedRecord | None:
         row = self._row(self._ledger_table, served_key(record_id))
@@ -412,32 +426,40 @@ class DynamoDBRepository:
         )
         return found["Items"], "LastEvaluatedKey" in found
 
-    def _due(self, page: PageRequest, due_by: Timestamp) -> Page[Reservation]:
+    def _by_expiry(
+        self, page: PageRequest, comparison: Literal["<=", ">"], at: Timestamp
+    ) -> Page[Reservation]:
         place = (
             cursors.decode(page.cursor, _DUE, _BY_EXPIRY_BYTES) if page.cursor is not None else None
         )
-        if place is not None and place[0] > due_by:
+        if place is not None and not _compares(place[0], comparison, at):
             # DynamoDB refuses a place that its query does not come to.
             return Page(items=())
-        found = self._call("query", **self._due_query(place, due_by, min(page.size, _MAX_BATCH)))
+        limit = min(page.size, _MAX_BATCH)
+        found = self._call("query", **self._expiry_query(place, comparison, at, limit))
         # The index may lag behind, so what it finds is looked at again.
         keys = [{name: row[name] for name in _LEDGER_KEY} for row in found["Items"]]
-        reservations = map(row_to_reservation, self._rows(self._ledger_table, keys))
-        due = [
-            it
-            for it in reservations
-            if it.state is ReservationState.HELD and it.expires_at <= due_by
+        unreadable: list[UnreadableRowError] = []
+        rows = self._rows(self._ledger_table, keys)
+        reservations = [
+            reservation
+            for reservation in read_rows(rows, row_to_reservation, unreadable)
+            if reservation.state is ReservationState.HELD
+            and _compares(reservation.expires_at, comparison, at)
         ]
-        due.sort(key=lambda reservation: reservation.position)
+        reservations.sort(key=lambda reservation: reservation.position)
         end = found.get("LastEvaluatedKey")
         return Page(
-            items=tuple(due),
+            items=tuple(reservations),
             next_cursor=None if end is None else cursors.encode(_DUE, _place(end, _BY_EXPIRY)),
+            unreadable=skipped(unreadable),
         )
 
-    def _due_query(self, place: _Place | None, due_by: Timestamp, limit: int) -> dict[str, Any]:
+    def _expiry_query(
+        self, place: _Place | None, comparison: Literal["<=", ">"], at: Timestamp, limit: int
+    ) -> dict[str, Any]:
         expression = Expression()
-        until = f"{expression.name('expires_at')} <= {expression.value(text(due_by))}"
+        until = f"{expression.name('expires_at')} {comparison} {expression.value(text(at))}"
         shard = expression.equals("due_shard", text(DUE_SHARD))
         request = {
             "TableName": self._ledger_table,
@@ -470,9 +492,11 @@ class DynamoDBRepository:
         if len(rows) > page.size:
             del rows[page.size :]
             place = _place(rows[-1], _LEDGER_KEY)
+        unreadable: list[UnreadableRowError] = []
         return Page(
-            items=tuple(map(row_to_reservation, rows)),
+            items=tuple(read_rows(rows, row_to_reservation, unreadable)),
             next_cursor=None if place is None else cursors.encode(_ALL_HELD, place),
+            unreadable=skipped(unreadable),
         )
 
     def _held(self, place: _Place | None, *, limit: int) -> dict[str, Any]:
@@ -596,6 +620,10 @@ def _start_key(wanted: ItemFilter, place: _Place) -> Row:
     return key
 
 
+def _compares(left: str, comparison: Literal["<=", ">"], right: str) -> bool:
+    return left <= right if comparison == "<=" else left > right
+
+
 def _place(row: Row, attributes: Iterable[str]) -> _Place:
     return tuple(row[attribute]["S"] for attribute in attributes)
 
@@ -614,16 +642,5 @@ def _why(refused: RefusedError) -> Exception:
         return StorageThrottledError()
     try:
         return StaleReadError(None if refused.row is None else row_to_item(refused.row))
-    except UnreadableItemError as error:
+    except UnreadableRowError as error:
         return error
-
-
-def _warn_of(unreadable: list[UnreadableItemError]) -> None:
-    if unreadable:
-        first = unreadable[0]
-        _LOGGER.warning(
-            "left %d rows that cannot be read as items out of a list; the first is item_id=%r sku=%r",
-            len(unreadable),
-            first.item_id,
-            first.sku,
-        )

@@ -23,7 +23,11 @@ from typing import Any, Final
 
 import attrs
 
-from inventory.errors import UnreadableItemError
+from inventory.errors import (
+    UnreadableItemError,
+    UnreadableMovementError,
+    UnreadableReservationError,
+)
 from inventory.idempotency import ServedRecord
 from inventory.items import AVAILABLE, Item, ItemKey, Timestamp
 from inventory.reservations import KEPT_SECONDS, Reservation, ReservationLine, ReservationState
@@ -47,6 +51,7 @@ __all__ = [
     "row_to_movement",
     "row_to_reservation",
     "row_to_served",
+    "seq_of",
     "served_key",
     "served_to_row",
     "text",
@@ -248,18 +253,33 @@ def movement_to_row(movement: Movement) -> dict[str, Value]:
 
 
 def row_to_movement(row: Row) -> Movement:
-    """Return the movement that *row* holds."""
-    numbers: dict[str, Any] = {name: int(row[name]["N"]) for name in _MOVEMENT_NUMBERS}
-    return Movement(
-        key=row_to_key(row),
-        kind=MovementKind(row["kind"]["S"]),
-        reason=_text_or_none(row, "reason"),
-        reference=_text_or_none(row, "reference"),
-        reservation_id=_text_or_none(row, "reservation_id"),
-        recorded_at=_time(row, "recorded_at"),
-        item_created_at=_time(row, "item_created_at") if "item_created_at" in row else None,
-        **numbers,
-    )
+    """
+    Return the movement that *row* holds.
+
+    Raises:
+        UnreadableMovementError: It holds something else.
+    """
+    try:
+        return Movement(
+            key=row_to_key(row),
+            kind=MovementKind(row["kind"]["S"]),
+            reason=_text_or_none(row, "reason"),
+            reference=_text_or_none(row, "reference"),
+            reservation_id=_text_or_none(row, "reservation_id"),
+            recorded_at=_time(row, "recorded_at"),
+            item_created_at=_time(row, "item_created_at") if "item_created_at" in row else None,
+            **{name: int(row[name]["N"]) for name in _MOVEMENT_NUMBERS},
+        )
+    except (KeyError, ValueError) as error:
+        item_id, sku = (row.get(name, _MISSING).get("S", "") for name in ("item_id", "sku"))
+        raise UnreadableMovementError(
+            item_id=item_id, sku=sku, seq=seq_of(row), why=_why(error)
+        ) from error
+
+
+def seq_of(row: Row) -> int:
+    """Return the seq of a movement, whether or not it can be read."""
+    return schema.seq_of(row["sk"]["S"])
 
 
 def reservation_key(reservation_id: str) -> dict[str, Value]:
@@ -288,16 +308,30 @@ def reservation_to_row(reservation: Reservation) -> dict[str, Value]:
 
 
 def row_to_reservation(row: Row) -> Reservation:
-    """Return the reservation that *row* holds."""
-    return Reservation(
-        reservation_id=row["reservation_id"]["S"],
-        lines=tuple(_row_to_line(line["M"]) for line in row["lines"]["L"]),
-        state=ReservationState(row["state"]["S"]),
-        reference=_text_or_none(row, "reference"),
-        created_at=_time(row, "created_at"),
-        expires_at=_time(row, "expires_at"),
-        closed_at=_time(row, "closed_at") if "closed_at" in row else None,
-    )
+    """
+    Return the reservation that *row* holds.
+
+    Raises:
+        UnreadableReservationError: It holds something else.
+    """
+    try:
+        return Reservation(
+            reservation_id=row["reservation_id"]["S"],
+            lines=tuple(_row_to_line(line["M"]) for line in row["lines"]["L"]),
+            state=ReservationState(row["state"]["S"]),
+            reference=_text_or_none(row, "reference"),
+            created_at=_time(row, "created_at"),
+            expires_at=_time(row, "expires_at"),
+            closed_at=_time(row, "closed_at") if "closed_at" in row else None,
+        )
+    except (KeyError, ValueError) as error:
+        # The partition has the id, too, unless it was too long for that.
+        named: str = row.get("reservation_id", _MISSING).get("S") or row["pk"]["S"]
+        raise UnreadableReservationError(reservation_id=named, why=_why(error)) from error
+
+
+def _why(error: KeyError | ValueError) -> str:
+    return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def served_key(record_id: str) -> dict[str, Value]:

@@ -30,6 +30,7 @@ __all__ = [
     "movement_sk",
     "movements_pk",
     "reservation_pk",
+    "seq_of",
     "served_pk",
     "time_to_live_arguments",
 ]
@@ -130,6 +131,11 @@ def movements_pk(key: ItemKey) -> str:
 def movement_sk(seq: int) -> str:
     """Return the place of a movement in its partition: ``movement#<seq, 12 digits>``."""
     return f"movement#{seq:012}"
+
+
+def seq_of(sk: str) -> int:
+    """Return the seq of the movement at a place that `movement_sk` made."""
+    return int(sk.removeprefix("movement#"))
 
 
 def reservation_pk(reservation_id: str) -> str:

@@ -22,6 +22,7 @@ from inventory.errors import (
     StorageError,
     StorageThrottledError,
     StorageUnavailableError,
+    UnreadableRowError,
 )
 from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
@@ -36,12 +37,13 @@ from inventory_adapters.storage.sqlite.rows import (
     Row,
     item_to_columns,
     movement_to_row,
-    readable_items,
+    position_of,
     reservation_to_row,
     row_to_item,
     row_to_movement,
     row_to_reservation,
     row_to_served,
+    seq_of,
     served_to_row,
 )
 from inventory_adapters.storage.sqlite.schema import (
@@ -65,6 +67,7 @@ from inventory_adapters.storage.sqlite.schema import (
     UNMOVED,
     UPDATE_RESERVATION,
 )
+from inventory_adapters.storage.unreadable import read_rows, skipped
 
 __all__ = ["Durability", "SqliteRepository"]
 
@@ -140,9 +143,11 @@ class SqliteRepository:
         after = walk.start if page.cursor is None else cursors.decode_item(wanted, page.cursor)
         with self._reading() as db:
             rows, last = walk.page(db, after, page.size)
+        unreadable: list[UnreadableRowError] = []
         return Page(
-            items=tuple(readable_items(rows)),
+            items=tuple(read_rows(rows, row_to_item, unreadable)),
             next_cursor=cursors.encode(cursors.fingerprint(wanted), last) if last else None,
+            unreadable=skipped(unreadable),
         )
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
@@ -151,11 +156,12 @@ class SqliteRepository:
         )
         with self._reading() as db:
             rows = db.execute(MOVEMENTS, (key.item_id, key.sku, before, page.size)).fetchall()
-        movements = tuple(row_to_movement(row) for row in rows)
-        full = len(movements) == page.size
+        unreadable: list[UnreadableRowError] = []
+        full = len(rows) == page.size
         return Page(
-            items=movements,
-            next_cursor=cursors.encode_movement(movements[-1]) if full else None,
+            items=tuple(read_rows(rows, row_to_movement, unreadable)),
+            next_cursor=cursors.encode_movement(key, seq_of(rows[-1])) if full else None,
+            unreadable=skipped(unreadable),
         )
 
     def first_movement(self, key: ItemKey) -> Movement | None:
@@ -169,18 +175,24 @@ class SqliteRepository:
         return row_to_reservation(row) if row else None
 
     def held_reservations(
-        self, page: PageRequest, *, due_by: Timestamp | None
+        self,
+        page: PageRequest,
+        *,
+        due_by: Timestamp | None = None,
+        ends_after: Timestamp | None = None,
     ) -> Page[Reservation]:
         after = ("", "") if page.cursor is None else cursors.decode_reservation(page.cursor)
         until = BEYOND_EVERY_TIME if due_by is None else due_by
         with self._reading() as db:
             # One more than asked tells whether there is a next page.
-            rows = db.execute(HELD, (*after, until, page.size + 1)).fetchall()
-        reservations = tuple(row_to_reservation(row) for row in rows[: page.size])
+            rows = db.execute(HELD, (*after, ends_after or "", until, page.size + 1)).fetchall()
         more = len(rows) > page.size
+        del rows[page.size :]
+        unreadable: list[UnreadableRowError] = []
         return Page(
-            items=reservations,
-            next_cursor=cursors.encode_reservation(reservations[-1]) if more else None,
+            items=tuple(read_rows(rows, row_to_reservation, unreadable)),
+            next_cursor=cursors.encode_reservation(position_of(rows[-1])) if more else None,
+            unreadable=skipped(unreadable),
         )
 
     def get_served(self, record_id: str) -> ServedRecord | None:

@@ -1,13 +1,16 @@
 """Rows ↔ items, movements, reservations and served records."""
 
 import json
-import logging
-from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from itertools import product
+from typing import Any, Final
 
 from inventory import StockLevel
-from inventory.errors import UnreadableItemError
+from inventory.errors import (
+    UnreadableItemError,
+    UnreadableMovementError,
+    UnreadableReservationError,
+)
 from inventory.idempotency import ServedRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.reservations import Reservation, ReservationLine, ReservationState
@@ -18,19 +21,18 @@ __all__ = [
     "Row",
     "item_to_columns",
     "movement_to_row",
-    "readable_items",
+    "position_of",
     "reservation_to_row",
     "row_to_item",
     "row_to_movement",
     "row_to_reservation",
     "row_to_served",
+    "seq_of",
     "served_to_row",
 ]
 
 Row = tuple[Any, ...]
 """One row of a table, in the order of its columns."""
-
-_logger = logging.getLogger(__name__)
 
 
 def item_to_columns(item: Item) -> dict[str, Any]:
@@ -64,12 +66,13 @@ def row_to_item(row: Row) -> Item:
     item_id, sku, name, description, category, price, status, location = row[:8]
     reorder_point, version, created_at, updated_at, quantity, reserved, seq = row[8:]
     try:
+        _check_types(row, _ITEM)
         return Item(
             key=ItemKey(item_id=item_id, sku=sku),
             name=name,
             description=description,
             category=category,
-            price=Decimal(price),
+            price=_price(price),
             status=status,
             location=location,
             reorder_point=reorder_point,
@@ -82,15 +85,40 @@ def row_to_item(row: Row) -> Item:
         raise UnreadableItemError(item_id=item_id, sku=sku, why=str(error)) from error
 
 
-def readable_items(rows: Iterable[Row]) -> Iterator[Item]:
-    """Yield the items of *rows*; a row that cannot be read as an item is skipped with a warning."""
-    for row in rows:
-        try:
-            yield row_to_item(row)
-        except UnreadableItemError as error:
-            _logger.warning(
-                "Left out of a list: %r, SKU %r: %s", error.item_id, error.sku, error.why
-            )
+def _price(digits: str) -> Decimal:
+    price = Decimal(digits)
+    if not price.is_finite():
+        raise ValueError(f"price is {digits}")
+    return price
+
+
+def _shapes(*columns: tuple[type, ...]) -> frozenset[tuple[type, ...]]:
+    """Return the types that a row may have, from those that each column may have."""
+    return frozenset(product(*columns))
+
+
+_TEXT: Final = (str,)
+_NUMBER: Final = (int,)
+_TEXT_OR_NULL: Final = (str, type(None))
+_NUMBER_OR_NULL: Final = (int, type(None))
+_ITEM: Final = _shapes(
+    *(_TEXT,) * 8, _NUMBER_OR_NULL, _NUMBER, _TEXT, _TEXT, _NUMBER, _NUMBER, _NUMBER
+)
+_MOVEMENT: Final = _shapes(
+    *(_TEXT, _TEXT, _NUMBER, _TEXT),
+    *(_NUMBER,) * 4,
+    *(_TEXT_OR_NULL,) * 3,
+    *(_TEXT, _TEXT_OR_NULL),
+)
+_RESERVATION: Final = _shapes(_TEXT, _TEXT, _TEXT, _TEXT_OR_NULL, _TEXT, _TEXT, _TEXT_OR_NULL)
+_LINE: Final = _shapes(_TEXT, _TEXT, _NUMBER)
+
+
+def _check_types(row: Row, shapes: frozenset[tuple[type, ...]]) -> None:
+    """Make sure that the columns have the types that they were written with: SQLite stores any type in any column."""
+    types = tuple(map(type, row))
+    if types not in shapes:
+        raise TypeError(f"the columns hold {', '.join(kind.__name__ for kind in types)}")
 
 
 def movement_to_row(movement: Movement, write_id: str) -> Row:
@@ -104,23 +132,38 @@ def movement_to_row(movement: Movement, write_id: str) -> Row:
 
 
 def row_to_movement(row: Row) -> Movement:
-    """Return the movement that *row* holds."""
+    """
+    Return the movement that *row* holds.
+
+    Raises:
+        UnreadableMovementError: It holds something else.
+    """
     item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved = row[:8]
     reason, reference, reservation_id, recorded_at, item_created_at = row[8:]
-    return Movement(
-        key=ItemKey(item_id=item_id, sku=sku),
-        seq=seq,
-        kind=MovementKind(kind),
-        delta_on_hand=delta_on_hand,
-        delta_reserved=delta_reserved,
-        on_hand=on_hand,
-        reserved=reserved,
-        reason=reason,
-        reference=reference,
-        reservation_id=reservation_id,
-        recorded_at=Timestamp(recorded_at),
-        item_created_at=None if item_created_at is None else Timestamp(item_created_at),
-    )
+    try:
+        _check_types(row, _MOVEMENT)
+        return Movement(
+            key=ItemKey(item_id=item_id, sku=sku),
+            seq=seq,
+            kind=MovementKind(kind),
+            delta_on_hand=delta_on_hand,
+            delta_reserved=delta_reserved,
+            on_hand=on_hand,
+            reserved=reserved,
+            reason=reason,
+            reference=reference,
+            reservation_id=reservation_id,
+            recorded_at=Timestamp(recorded_at),
+            item_created_at=None if item_created_at is None else Timestamp(item_created_at),
+        )
+    except (TypeError, ValueError) as error:
+        raise UnreadableMovementError(item_id=item_id, sku=sku, seq=seq, why=str(error)) from error
+
+
+def seq_of(row: Row) -> int:
+    """Return the seq of a movement, whether or not it can be read."""
+    seq: int = row[2]
+    return seq
 
 
 def reservation_to_row(reservation: Reservation) -> Row:
@@ -134,20 +177,38 @@ def reservation_to_row(reservation: Reservation) -> Row:
 
 
 def row_to_reservation(row: Row) -> Reservation:
-    """Return the reservation that *row* holds."""
+    """
+    Return the reservation that *row* holds.
+
+    Raises:
+        UnreadableReservationError: It holds something else.
+    """
     reservation_id, lines, state, reference, created_at, expires_at, closed_at = row
-    return Reservation(
-        reservation_id=reservation_id,
-        lines=tuple(
-            ReservationLine(key=ItemKey(item_id=item_id, sku=sku), quantity=quantity)
-            for item_id, sku, quantity in json.loads(lines)
-        ),
-        state=ReservationState(state),
-        reference=reference,
-        created_at=Timestamp(created_at),
-        expires_at=Timestamp(expires_at),
-        closed_at=None if closed_at is None else Timestamp(closed_at),
-    )
+    try:
+        _check_types(row, _RESERVATION)
+        return Reservation(
+            reservation_id=reservation_id,
+            lines=tuple(map(_line, json.loads(lines))),
+            state=ReservationState(state),
+            reference=reference,
+            created_at=Timestamp(created_at),
+            expires_at=Timestamp(expires_at),
+            closed_at=None if closed_at is None else Timestamp(closed_at),
+        )
+    except (RecursionError, TypeError, ValueError) as error:
+        raise UnreadableReservationError(reservation_id=reservation_id, why=str(error)) from error
+
+
+def _line(line: Any) -> ReservationLine:
+    _check_types(line, _LINE)
+    item_id, sku, quantity = line
+    return ReservationLine(key=ItemKey(item_id=item_id, sku=sku), quantity=quantity)
+
+
+def position_of(row: Row) -> tuple[str, str]:
+    """Return the position of a held reservation, whether or not it can be read."""
+    reservation_id, expires_at = row[0], row[5]
+    return (expires_at, reservation_id)
 
 
 def served_to_row(served: ServedRecord) -> Row:

@@ -41,7 +41,7 @@ BEYOND_EVERY_SEQ: Final = 2**63 - 1
 BEYOND_EVERY_TIME: Final = "~"
 
 # SQLite turns `quantity - reserved <= reorder_point` around and then no longer knows it for the condition of the index.
-IS_LOW: Final = "reorder_point >= quantity - reserved"
+IS_LOW: Final = "reorder_point >= quantity - reserved AND status <> 'discontinued'"
 IS_HELD: Final = "state = 'held'"
 
 # Each is applied once, in one transaction, and counted in user_version. Never edit one that was released; append.
@@ -166,7 +166,7 @@ UPDATE_RESERVATION: Final = (
 RESERVATION: Final = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
 HELD: Final = (
     f"SELECT {RESERVATION_COLUMNS} FROM reservations INDEXED BY reservations_held"
-    f" WHERE {IS_HELD} AND (expires_at, reservation_id) > (?, ?) AND expires_at <= ?"
+    f" WHERE {IS_HELD} AND (expires_at, reservation_id) > (?, ?) AND expires_at > ? AND expires_at <= ?"
     " ORDER BY expires_at, reservation_id LIMIT ?"
 )
 

@@ -1,0 +1,119 @@
+"""Rows that cannot be read: skipped in a list, named, and an error when they are asked for."""
+
+import logging
+
+import pytest
+
+from inventory.errors import (
+    UnreadableItemError,
+    UnreadableMovementError,
+    UnreadableReservationError,
+)
+from inventory.items import Item
+from inventory.paging import PageRequest
+from inventory.ports import InventoryRepository, ItemFilter
+from inventory.reservations import Reservation
+from inventory.stock import Movement
+from inventory_adapters.testing.examples import (
+    ANY,
+    a_reservation,
+    a_time,
+    an_item,
+    by_key,
+    creation,
+    history,
+    reserving,
+)
+from inventory_adapters.testing.walks import ledger_pages, pages
+
+__all__ = ["UnreadableRowsContract"]
+
+
+class UnreadableRowsContract:
+    """One bad row, from a foreign writer or a damaged file, does not hide the others."""
+
+    def spoil(self, repository: InventoryRepository, record: Item | Movement | Reservation) -> None:  # noqa: ARG002 - for subclasses
+        """
+        Make the stored row of *record* unreadable, behind the repository's back, and leave its key as it is.
+
+        Override it, unless nothing can get at the rows but the repository itself.
+        """
+        pytest.skip("nothing can spoil a row of this repository")
+
+    @pytest.mark.parametrize("size", [1, 2, 4])
+    def test_an_unreadable_item_is_skipped_and_named(
+        self, repository: InventoryRepository, size: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """In every list, with one warning; asked for by its key, it is an error."""
+        items = [an_item(f"item-{number}", reorder_point=50) for number in range(4)]
+        repository.commit(creation(*items))
+        self.spoil(repository, items[1])
+
+        for wanted in (ANY, ItemFilter(category="tools"), ItemFilter(sku="SKU-1")):
+            caplog.clear()
+            with caplog.at_level(logging.WARNING):
+                found = list(pages(repository, wanted, size=size))
+
+            assert by_key(item for page in found for item in page.items) == [items[0], *items[2:]]
+            [error] = (error for page in found for error in page.unreadable)
+            assert isinstance(error, UnreadableItemError)
+            assert (error.item_id, error.sku) == ("item-1", "SKU-1")
+            assert len(caplog.records) == 1
+        with pytest.raises(UnreadableItemError):
+            repository.get_item(items[1].key)
+        with pytest.raises(UnreadableItemError):
+            repository.find_item(items[1].item_id)
+        with pytest.raises(UnreadableItemError):
+            repository.get_items([item.key for item in items])
+
+    @pytest.mark.parametrize("size", [1, 2, 4])
+    @pytest.mark.parametrize(
+        "search", [{}, {"due_by": a_time(900)}, {"ends_after": a_time(0)}], ids=repr
+    )
+    def test_an_unreadable_reservation_is_skipped_and_named(
+        self, repository: InventoryRepository, search: dict[str, object], size: int
+    ) -> None:
+        """A sweep and a reconciliation get past it; asked for by its id, it is an error."""
+        reservations = [a_reservation(f"r{number}", expires_at=number + 1) for number in range(4)]
+        for reservation in reservations:
+            repository.commit(reserving(None, reservation))
+        self.spoil(repository, reservations[0])
+        self.spoil(repository, reservations[2])
+
+        found = []
+        page = PageRequest(size=size)
+        while True:
+            found.append(repository.held_reservations(page, **search))  # type: ignore[arg-type]
+            if found[-1].next_cursor is None:
+                break
+            page = PageRequest(size=size, cursor=found[-1].next_cursor)
+
+        read = {reservation.reservation_id for page in found for reservation in page.items}
+        unreadable = [error for page in found for error in page.unreadable]
+        assert read == {"r1", "r3"}
+        assert {error.row["reservation_id"] for error in unreadable} == {"r0", "r2"}
+        assert {type(error) for error in unreadable} == {UnreadableReservationError}
+        with pytest.raises(UnreadableReservationError):
+            repository.get_reservation("r0")
+        assert repository.get_reservation("r1") == reservations[1]
+
+    @pytest.mark.parametrize("size", [1, 2, 3, 5])
+    @pytest.mark.parametrize("spoiled", [0, 2, 3])
+    def test_an_unreadable_movement_is_skipped_and_named(
+        self, repository: InventoryRepository, size: int, spoiled: int
+    ) -> None:
+        """Wherever it stands on its page; alone at the start of a ledger, it is an error."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 4)
+        self.spoil(repository, movements[spoiled])
+
+        found = list(ledger_pages(repository, an_item().key, size))
+
+        read = [movement for page in found for movement in page.items]
+        assert read == [movement for movement in movements if movement != movements[spoiled]]
+        [error] = (error for page in found for error in page.unreadable)
+        assert isinstance(error, UnreadableMovementError)
+        assert error.row == {"item_id": "item-1", "sku": "SKU-1", "seq": movements[spoiled].seq}
+        if movements[spoiled].seq == 1:
+            with pytest.raises(UnreadableMovementError):
+                repository.first_movement(an_item().key)
