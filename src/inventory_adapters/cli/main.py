@@ -115,7 +115,8 @@ def _show_traceback(ctx: click.Context) -> None:
 
 def _tell(error: InventoryError, *, as_json: bool) -> None:
     if as_json:
-        click.echo(to_json(describe(error)))
+        # To whoever sits at this machine a file or a table may be named.
+        click.echo(to_json(describe(error) | {"error": error.message}))
     elif isinstance(error, ValidationError):
         told = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
         # Once, also where both sides of a transfer have the same fault.

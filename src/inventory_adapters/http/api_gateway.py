@@ -68,6 +68,10 @@ class Cors:
 
     origins: Collection[str] = ()
 
+    def allows(self, origin: str) -> bool:
+        """Return whether *origin* is one of the origins."""
+        return "*" in self.origins or origin in self.origins
+
     def headers(self, origin: str | None) -> dict[str, str]:
         """Return the headers for an answer to a page of *origin*."""
         headers = {"Access-Control-Expose-Headers": _EXPOSED}
@@ -75,7 +79,7 @@ class Cors:
             return {**headers, "Access-Control-Allow-Origin": "*"}
         # Also where there is no origin: a cache must not give one page's answer to another's.
         headers["Vary"] = "Origin"
-        if origin is not None and origin in self.origins:
+        if origin is not None and self.allows(origin):
             headers["Access-Control-Allow-Origin"] = origin
         return headers
 
