@@ -28,7 +28,7 @@ class OpenFiles:
         self._main_identity = _identity(self._main)
         self._identities = self._present()
 
-    def check(self) -> None:
+    def check_all(self) -> None:
         """
         Check all the files.
 

@@ -8,7 +8,7 @@ page before ended, so that a page costs the same at any depth.
 # ruff: noqa: S608 - the SQL is put together from constants; every value is a parameter.
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
@@ -316,25 +316,25 @@ class SqliteRepository:
                 raise StorageThrottledError
             if self._closed.is_set():
                 raise StorageUnavailableError("The repository is closed")
-            self._check_files()
+            self._check_file(self._files.check_main)
             with _translated(), _transaction(self._writer):
                 yield
-            self._check_files()
+            self._check_file(self._files.check_all)
         finally:
             try:  # noqa: SIM105 - any call before the release could be interrupted
                 self._write_lock.release()
             except RuntimeError:
                 pass  # This thread did not acquire it.
 
-    def _check_files(self) -> None:
+    def _check_file(self, check: Callable[[], None]) -> None:
         """
-        Refuse to write, or to acknowledge what was written, if the path leads elsewhere.
+        Refuse to write, or to acknowledge what was written, if *check* says that a file is not in its place.
 
         Raises:
-            StorageUnavailableError: The file was replaced or deleted.
+            StorageUnavailableError: It was replaced or deleted.
         """
         try:
-            self._files.check()
+            check()
         except StorageUnavailableError:
             with suppress(sqlite3.Error):
                 self._empty_write_ahead_log()
@@ -427,9 +427,8 @@ def _serve(db: sqlite3.Connection, served: ServedRecord) -> None:
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     try:
         if db.in_transaction:
-            db.execute(
-                "ROLLBACK"
-            )  # An exception from outside, such as a signal's, has left it open.
+            # An exception from outside, such as a signal's, has left it open.
+            db.execute("ROLLBACK")
         # Immediate, because a read that turns into a write cannot wait: SQLite refuses it when another has written since.
         with _shorter_wait(db):
             db.execute("BEGIN IMMEDIATE")
