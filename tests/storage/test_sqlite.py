@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import random
 import shutil
 import signal
@@ -14,6 +13,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import ClassVar
 
 import pytest
 from attrs import evolve
@@ -778,7 +778,7 @@ class TestFileInItsPlace:
             repository.commit(creation(an_item("mine")))
             yield repository
 
-    READS = {
+    READS: ClassVar = {
         "get_item": lambda it: it.get_item(an_item("mine").key),
         "find_item": lambda it: it.find_item("mine"),
         "get_items": lambda it: it.get_items([an_item("mine").key]),
@@ -788,7 +788,7 @@ class TestFileInItsPlace:
         "get_reservation": lambda it: it.get_reservation("none"),
         "get_served": lambda it: it.get_served("none"),
     }
-    WRITES = {
+    WRITES: ClassVar = {
         "commit": lambda it: it.commit(creation(an_item("new"))),
         "edit_item": lambda it: it.edit_item(an_edit(an_item("mine"), name="new")),
         "purge": lambda it: it.purge(a_time()),
@@ -801,7 +801,7 @@ class TestFileInItsPlace:
         """With storage trouble, for readers that are open already too; never with an answer."""
         repository.get_item(an_item("mine").key)
         if how == "replaced":
-            os.replace(backup, path)
+            backup.replace(path)
         elif how == "deleted":
             path.unlink()
         else:
@@ -814,7 +814,7 @@ class TestFileInItsPlace:
     def test_the_file_in_its_place_is_left_alone(self, repository, path, backup, use):
         """The restored backup is served by the next one to open it, without a trace of the old file."""
         content = backup.read_bytes()
-        os.replace(backup, path)
+        backup.replace(path)
 
         if use != "nothing":
             with pytest.raises(StorageUnavailableError):
@@ -830,13 +830,13 @@ class TestFileInItsPlace:
         """What was acknowledged goes with the file, also what was not yet in it."""
         moved = path.with_name("moved.db")
         path.rename(moved)
-        os.replace(backup, path)
+        backup.replace(path)
         with pytest.raises(StorageUnavailableError):
             repository.purge(a_time())
         repository.close()
 
-        with SqliteRepository(moved) as repository:
-            assert walk(repository, ItemFilter()) == [an_item("mine")]
+        with SqliteRepository(moved) as again:
+            assert walk(again, ItemFilter()) == [an_item("mine")]
 
     def test_a_file_that_comes_back_is_used_again(self, repository, path):
         """It is the file that is open, so nothing was lost."""
@@ -849,8 +849,8 @@ class TestFileInItsPlace:
         repository.commit(creation(an_item("new")))
 
         repository.close()
-        with SqliteRepository(path) as repository:
-            assert walk(repository, ItemFilter()) == [an_item("mine"), an_item("new")]
+        with SqliteRepository(path) as again:
+            assert walk(again, ItemFilter()) == [an_item("mine"), an_item("new")]
 
     @pytest.mark.parametrize("end", ["-wal", "-shm"])
     def test_a_file_beside_it_that_is_deleted_ends_writes(self, repository, path, end):
@@ -861,8 +861,8 @@ class TestFileInItsPlace:
             repository.commit(creation(an_item("new")))
 
         repository.close()
-        with SqliteRepository(path) as repository:
-            assert walk(repository, ItemFilter()) == [an_item("mine")]
+        with SqliteRepository(path) as again:
+            assert walk(again, ItemFilter()) == [an_item("mine")]
 
     def test_a_write_into_a_file_that_is_replaced_meanwhile_is_not_acknowledged(
         self, repository, path, backup
@@ -873,7 +873,7 @@ class TestFileInItsPlace:
         def replace_and_write():
             with repository.alone():
                 repository.commit(creation(an_item("new")))
-                os.replace(backup, path)
+                backup.replace(path)
 
         with pytest.raises(StorageUnavailableError):
             replace_and_write()
@@ -889,7 +889,7 @@ def _committed_alone(repository, change):
         repository.commit(change)
 
 
-class Interrupted(BaseException):  # noqa: N818 - as KeyboardInterrupt
+class Interrupted(BaseException):
     """What a signal's handler raises."""
 
 
@@ -923,7 +923,7 @@ class Interruption:
 class TestInterruption:
     """An exception from outside (Ctrl-C, a time limit by a signal) in the middle of a write."""
 
-    WRITES = {
+    WRITES: ClassVar = {
         "commit": lambda it, name: it.commit(creation(an_item(name))),
         "alone": lambda it, name: _committed_alone(it, creation(an_item(name))),
         "edit": lambda it, name: it.edit_item(an_edit(an_item("here"), name=name)),

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, Final, cast
@@ -24,8 +25,8 @@ from uuid import uuid4
 import uvicorn
 from attrs import evolve, field, frozen
 
-from inventory.errors import StorageUnavailableError
-from inventory.items import ItemKey
+from inventory.errors import StorageThrottledError, StorageUnavailableError
+from inventory.items import ItemKey, Timestamp
 from inventory.ports import ExclusiveRepository
 from inventory.service import Inventory
 from inventory.timeouts import deadline
@@ -51,7 +52,15 @@ from inventory_adapters.server.pages import CONSOLE
 from inventory_adapters.server.sweeper import Sweeper
 from inventory_adapters.server.viewer import PAGES as VIEWER
 
-__all__ = ["CannotListenError", "LocalGateway", "Site", "check_health", "listen", "serve"]
+__all__ = [
+    "CannotListenError",
+    "LocalGateway",
+    "Site",
+    "check_health",
+    "check_writable",
+    "listen",
+    "serve",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -112,6 +121,19 @@ def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> Non
         raise
     except Exception as error:
         raise StorageUnavailableError from error
+
+
+def check_writable(inventory: Inventory) -> None:
+    """
+    Check that storage may be written to, by a purge that finds nothing: it is from before any record.
+
+    Raises:
+        StorageUnavailableError: It may not be written to.
+    """
+    with suppress(
+        StorageThrottledError
+    ):  # Another process that is writing is no reason not to start.
+        inventory.repository.purge(Timestamp.of(datetime.fromtimestamp(0, UTC)))
 
 
 HEALTH: Final = Route(

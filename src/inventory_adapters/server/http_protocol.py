@@ -190,7 +190,7 @@ class _Parser(httptools.HttpRequestParser):
         # As uvicorn's: a client that announces the end of the connection may have sent more.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
-    def feed_data(self, data: bytes | bytearray | memoryview | array[int]) -> None:
+    def feed_data(self, data: "bytes | bytearray | memoryview | array[int]") -> None:
         """Parse *data*."""
         rest = bytes(data)
         while True:

@@ -316,10 +316,10 @@ class SqliteRepository:
                 raise StorageThrottledError
             if self._closed.is_set():
                 raise StorageUnavailableError("The repository is closed")
-            self._check_file(self._files.check_main)
+            self._check_file(self._files.check_all)
             with _translated(), _transaction(self._writer):
                 yield
-            self._check_file(self._files.check_all)
+            self._check_file(self._files.check_main)
         finally:
             try:  # noqa: SIM105 - any call before the release could be interrupted
                 self._write_lock.release()
