@@ -11,7 +11,7 @@ from inventory.commands import (
     GetReservation,
     LineRequest,
 )
-from inventory.errors import StaleReadError
+from inventory.errors import StaleReadError, StorageThrottledError
 from inventory.service import Inventory
 from inventory_adapters.server.sweeper import Done, Sweeper, sweep
 from inventory_adapters.storage.memory import MemoryRepository
@@ -178,3 +178,19 @@ def test_sweeper_ends_without_waiting_for_its_next_turn(clock):
         assert repository.swept.wait(SECONDS)
 
     assert not sweeper._thread.is_alive()
+
+
+def test_a_sweep_that_others_keep_from_writing_is_no_error(clock, log):
+    """They write, and the next sweep does what this one could not."""
+
+    class Busy(Watched):
+        def purge(self, at):
+            super().purge(at)
+            raise StorageThrottledError
+
+    repository = Busy()
+    with Sweeper(Inventory(repository, clock=clock), seconds=3600):
+        assert repository.swept.wait(SECONDS)
+
+    [record] = log.records
+    assert (record.levelname, record.message) == ("INFO", "sweep postponed")
