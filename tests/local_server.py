@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 INVENTORY = Path(sys.executable).with_name("inventory")
+SERVE = (INVENTORY, "serve", "--port", "0")
 START_SECONDS = 20
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
 
@@ -40,12 +41,12 @@ class Server:
 
 
 @contextmanager
-def serving(log: Path, *options, **environ) -> Iterator[Server]:
-    """Serve with *options*, and with *environ* added to the environment."""
+def serving(log: Path, *options, program=SERVE, **environ) -> Iterator[Server]:
+    """Serve by *program* with *options*, and with *environ* added to the environment."""
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            [INVENTORY, "serve", "--port", "0", *options],
+            [*program, *options],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -1,5 +1,8 @@
 import json
 import logging
+import os
+import subprocess
+import sys
 from datetime import datetime
 
 import pytest
@@ -53,3 +56,28 @@ def test_value_without_a_word_in_json_is_text():
     line = JsonFormatter().format(record("sold", extra={"keys": {1}}))
 
     assert json.loads(line)["keys"] == "{1}"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "from inventory_adapters import logs; logs.to_stderr()",
+        "from inventory_adapters import lambda_entry; lambda_entry.get_item({}, None)",
+        "from inventory_adapters.bootstrap import in_memory; in_memory()",
+    ],
+)
+@pytest.mark.parametrize("level", ["DEBUG", "WARNING", "ERROR"])
+def test_the_level_of_the_root_logger_is_left_alone(script, level):
+    """At DEBUG it would have an SDK log every header; so it is the program's to set."""
+    program = (
+        f"import logging; logging.getLogger().setLevel('{level}')\n{script}\n"
+        "print(logging.getLevelName(logging.getLogger().level))"
+    )
+    environ = {**os.environ, "TABLE_NAME": "t", "LOG_LEVEL": "DEBUG", "AWS_MAX_ATTEMPTS": "1"}
+    environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environ
+    )
+
+    assert done.stdout.splitlines()[-1] == level

@@ -3,8 +3,11 @@
 import re
 from urllib.parse import quote
 
+import httpx
 import pytest
 from playwright.sync_api import expect
+
+from tests.local_server import serving
 
 pytestmark = pytest.mark.browser
 
@@ -92,3 +95,42 @@ def test_the_policy_stops_what_should_ever_get_in(chromium, server):
     assert stopped == ["TypeError", "TypeError", False, "", "blocked"]
     assert broken == ["connect-src", "require-trusted-types-for", "style-src-attr"]
     page.context.close()
+
+
+ATTEMPTS = """async (url) => {
+    const body = JSON.stringify({sku: "EVIL", name: "Evil", category: "evil", quantity: 1});
+    const fetched = fetch(`${url}/items`, {method: "POST", mode: "no-cors", body}).catch(() => null);
+    const form = document.createElement("form");
+    Object.assign(form, {method: "POST", enctype: "text/plain", action: `${url}/items`, target: "there"});
+    const field = document.createElement("input");
+    // The "=" between name and value is part of the description.
+    const start = body.slice(0, -1);
+    Object.assign(field, {name: `${start}, "description": "`, value: '"}'});
+    form.append(field);
+    const frame = Object.assign(document.createElement("iframe"), {name: "there"});
+    document.body.append(form, frame);
+    const loaded = new Promise((resolve) => { frame.onload = resolve; });
+    form.submit();
+    const sent = navigator.sendBeacon(`${url}/items`, body);
+    await Promise.all([fetched, loaded]);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return sent;
+}"""
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_page_of_another_site_writes_nothing(chromium, tmp_path, allowed):
+    """By none of the requests that a browser sends without asking first; unless its origin is allowed."""
+    # Another port is another origin. This page has no policy of its own that would stop it.
+    with serving(tmp_path / "other", "--memory") as other:
+        options = ["--allowed-origin", other.url] if allowed else []
+        with serving(tmp_path / "log", "--memory", *options) as server:
+            page = chromium.new_page()
+            page.goto(f"{other.url}/openapi.json")
+
+            assert page.evaluate(ATTEMPTS, server.url)
+            page.context.close()
+            listed = httpx.get(f"{server.url}/items", trust_env=False).json()
+
+    assert listed["count"] == (3 if allowed else 0)
+    assert server.log.read_text().count("forbidden_origin") == (0 if allowed else 3)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory import Inventory
-from inventory_adapters.http.api_gateway import Cors, make_handler
+from inventory_adapters.http.api_gateway import Cors, caller_of, make_handler, to_request
 from inventory_adapters.http.routes import ROUTES, route_named
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -96,13 +97,43 @@ def test_a_body_that_is_no_text_is_refused(handlers, body):
 @pytest.mark.parametrize("name", ["If-Match", "if-match", "IF-MATCH"])
 @pytest.mark.parametrize("where", ["headers", "multiValueHeaders"])
 def test_header_names_have_no_case(handlers, item_id, name, where):
-    """RFC 9110, section 5.1; with a list of values, the last."""
+    """RFC 9110, section 5.1."""
     value = ['"9-9"'] if where == "multiValueHeaders" else '"9-9"'
     sent = event(
         pathParameters={"item_id": item_id}, body='{"sku": "TENT-2"}', **{where: {name: value}}
     )
 
     assert handlers["update_item"](sent, None)["statusCode"] == 412
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        (['"9-9"', '"1-0"'], 200),
+        (['"1-0"', '"9-9"'], 200),
+        (['"9-9", "8-8"', '"7-7"'], 412),
+        (["*", '"1-0"'], 400),
+    ],
+)
+def test_repeated_if_match_lines_are_one_list(handlers, item_id, tags, status):
+    """RFC 9110, section 5.3: any of the tags may match, in whichever line it came."""
+    sent = event(
+        pathParameters={"item_id": item_id},
+        body='{"sku": "TENT-2", "name": "New"}',
+        headers={"If-Match": tags[-1]},
+        multiValueHeaders={"If-Match": tags},
+    )
+
+    assert handlers["update_item"](sent, None)["statusCode"] == status
+
+
+def test_a_repeated_idempotency_key_is_rejected(handlers):
+    """Which of the two is meant cannot be known."""
+    lines = {"Idempotency-Key": ["order-1", "order-1"]}
+
+    result = handlers["create_item"](event(body=json.dumps(TENT), multiValueHeaders=lines), None)
+
+    assert json.loads(result["body"])["details"][0]["field"] == "idempotency_key"
 
 
 @pytest.mark.parametrize(
@@ -216,6 +247,108 @@ def test_every_answer_names_its_request(handlers, about, context, expected):
     named = handlers["list_items"](event(requestContext=about), context)["headers"]["X-Request-Id"]
 
     assert named == expected if expected else named.isprintable()
+
+
+COGNITO = {"claims": {"sub": "7d1e", "email": "anna@example.com"}}
+LAMBDA_AUTHORIZER = {"principalId": "anna"}
+ROLE = "arn:aws:sts::123456789012:assumed-role/Till"
+KEY = {"apiKeyId": "k1", "apiKey": "s3cret-value"}
+ALL_KINDS = {**KEY, "userArn": f"{ROLE}/one"}
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "identity", "caller"),
+    [
+        (COGNITO, {}, "cognito:7d1e"),
+        (LAMBDA_AUTHORIZER, {}, "authorizer:anna"),
+        (None, {"userArn": f"{ROLE}/one"}, f"iam:{ROLE}"),
+        (None, {"userArn": "arn:aws-cn:sts::1:assumed-role/Till/a@b.c"}, "iam:arn:aws-cn:sts::1:assumed-role/Till"),
+        (None, {"userArn": "arn:aws:iam::1:user/staff/anna"}, "iam:arn:aws:iam::1:user/staff/anna"),
+        (
+            None,
+            {"userArn": "arn:aws:iam::1:user/assumed-role/Till/anna"},
+            "iam:arn:aws:iam::1:user/assumed-role/Till/anna",
+        ),
+        (None, {"userArn": "arn:aws:sts::1:federated-user/anna"}, "iam:arn:aws:sts::1:federated-user/anna"),
+        (None, {"userArn": "arn:aws:iam::1:root"}, "iam:arn:aws:iam::1:root"),
+        (None, {"userArn": "A" * 5000}, "iam:" + "A" * 5000),
+        (None, KEY, "api-key:k1"),
+        (None, {"apiKey": "s3cret-value"}, ""),
+        (None, {"sourceIp": "192.0.2.1"}, ""),
+        # The first row of the table that applies.
+        ({**COGNITO, **LAMBDA_AUTHORIZER}, ALL_KINDS, "cognito:7d1e"),
+        (LAMBDA_AUTHORIZER, ALL_KINDS, "authorizer:anna"),
+        ({}, ALL_KINDS, f"iam:{ROLE}"),
+        # What is no name is passed over.
+        ({"claims": {"sub": ""}, "principalId": "anna"}, {}, "authorizer:anna"),
+        ({"claims": {"sub": 7}, "principalId": ["anna"]}, KEY, "api-key:k1"),
+        ({"claims": "sub", "principalId": None}, {"userArn": 5, "apiKeyId": ""}, ""),
+        ("anna", "anna", ""),
+        (["principalId"], None, ""),
+    ],
+)  # fmt: skip
+def test_the_caller_is_who_the_gateway_authenticated(authorizer, identity, caller):
+    """The first of user, principal, IAM identity without its session, and API key that the event names."""
+    about = {"requestId": "r", "authorizer": authorizer, "identity": identity}
+
+    request = to_request(event(requestContext=about), route_named("create_item"), "r")
+
+    assert request.caller == caller
+
+
+@pytest.mark.parametrize("about", [None, [], "x", 5])
+def test_a_context_that_is_none_names_no_caller(about):
+    """Whatever stands in the place of an object."""
+    assert caller_of(about) == ""
+
+
+SAME_NAME = (
+    {"authorizer": {"claims": {"sub": "x"}}},
+    {"authorizer": {"claims": {"sub": "y"}}},
+    {"authorizer": {"principalId": "x"}},
+    {"authorizer": {"principalId": "cognito:x"}},
+    {"identity": {"userArn": "x"}},
+    {"identity": {"userArn": "arn:aws:sts::1:assumed-role/x/one"}},
+    {"identity": {"userArn": "arn:aws:sts::1:assumed-role/y/one"}},
+    {"identity": {"apiKeyId": "x"}},
+    {},
+)
+
+
+def test_callers_do_not_share_idempotency_keys(handlers, inventory):
+    """Each has an effect of its own under the same key; the same caller has one, also from another session of its role."""
+    headers = {"Idempotency-Key": "order-1"}
+
+    def create(about):
+        sent = event(body=json.dumps(TENT), headers=headers, requestContext=about)
+        return json.loads(handlers["create_item"](sent, None)["body"])["item"]["item_id"]
+
+    ids = [create(about) for about in SAME_NAME]
+
+    assert len(set(ids)) == len(SAME_NAME)
+    assert [create(about) for about in SAME_NAME] == ids
+    assert create({"identity": {"userArn": "arn:aws:sts::1:assumed-role/x/two"}}) == ids[5]
+
+
+@pytest.mark.parametrize("body", [json.dumps(TENT), "{"])
+def test_the_value_of_an_api_key_is_kept_nowhere(handlers, inventory, caplog, body):
+    """It is in no answer, no log line and no record."""
+    caplog.set_level("DEBUG")
+    headers = {"X-Api-Key": "s3cret-value", "Idempotency-Key": "order-1"}
+
+    result = handlers["create_item"](
+        event(body=body, headers=headers, requestContext={"identity": KEY}), None
+    )
+
+    assert "s3cret" not in json.dumps(result)
+    assert "s3cret" not in str([vars(record) for record in caplog.records])
+    assert b"s3cret" not in stored(inventory.repository)
+
+
+def stored(repository):
+    """All that a repository in memory holds, as bytes."""
+    held = {name: value for name, value in vars(repository).items() if "lock" not in name}
+    return pickle.dumps({name: value for name, value in held.items() if isinstance(value, dict)})
 
 
 json_like = st.recursive(

@@ -340,6 +340,57 @@ def test_storage_trouble_says_when_to_come_back(error, status):
     assert int(response.headers["Retry-After"]) > 0
 
 
+SECRET = "table inventory-prod at https://10.0.0.7:8000, /var/lib/stock.db"
+
+
+class OtherStorageError(errors.StorageUnavailableError):
+    """One of somebody else's repository."""
+
+    def __init__(self):
+        super().__init__(SECRET)
+
+
+STORAGE_ERRORS = [
+    errors.StorageUnavailableError(SECRET),
+    errors.StorageThrottledError(SECRET),
+    errors.UnreadableItemError(item_id="i", sku="s", why=SECRET),
+    errors.StorageError(SECRET),
+    OtherStorageError(),
+    RuntimeError(SECRET),
+]
+
+
+@pytest.mark.parametrize("error", STORAGE_ERRORS, ids=lambda error: type(error).__name__)
+def test_names_of_tables_files_and_hosts_are_for_the_log(error, caplog):
+    """The client gets a sentence, the code and the id of the request, by which the log has the rest."""
+    response = refusal(error, request_id="r-1")
+
+    body = json.loads(response.body)
+    assert set(body) <= {"error", "code", "item_id", "sku"}
+    assert SECRET not in response.body
+    assert SECRET not in str(response.headers)
+    if response.status >= 500:
+        [record] = caplog.records
+        assert record.request_id == "r-1"
+        assert SECRET in caplog.text or SECRET in str(vars(error))
+
+
+def test_names_are_for_the_log_in_the_rows_of_a_batch_too(caplog):
+    """A row that storage failed is answered like a request that it failed."""
+
+    class Broken(MemoryRepository):
+        def commit(self, change):
+            raise errors.StorageUnavailableError(SECRET)
+
+    body = {"mode": "per_row", "items": [{"sku": "A", "name": "A", "category": "c", "quantity": 1}]}
+    response = answer(
+        Inventory(Broken()), route_named("batch_items"), Request(body=json.dumps(body))
+    )
+
+    assert SECRET not in response.body
+    assert SECRET in caplog.text
+
+
 def subclasses(kind):
     return {kind, *(leaf for child in kind.__subclasses__() for leaf in subclasses(child))}
 

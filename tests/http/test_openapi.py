@@ -35,7 +35,15 @@ DOCUMENT = document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
 # No operation answers with them: they come before one is found, or stand for one row of a batch.
-NO_OPERATIONS = {"bad_host", "route_not_found", "method_not_allowed", "not_applied"}
+NO_OPERATIONS = {
+    "bad_host",
+    "forbidden_origin",
+    "head_too_large",
+    "method_not_allowed",
+    "not_applied",
+    "route_not_found",
+    "too_many_connections",
+}
 
 ERROR_KINDS = [
     kind

@@ -261,13 +261,6 @@ class TestConnections:
 
         assert statuses == [(200, False), (404, False), (404, False), (200, False)]
 
-    def test_an_answer_comes_as_a_whole(self, server):
-        """Head and body in one packet: whoever waits for the answer is woken once."""
-        with closing(server.connect()) as connection:
-            for _ in range(20):
-                connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                assert connection.recv(1 << 16).endswith(b'\r\n\r\n{"status": "ok"}')
-
     def test_requests_are_served_at_the_same_time(self, server):
         """Clients that have not finished sending hold up nobody else."""
         head = b"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"

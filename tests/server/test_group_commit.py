@@ -1,22 +1,30 @@
 """Requests that write together: what is told, to whom, and when."""
 
 import asyncio
-from contextlib import contextmanager
+import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from http.client import HTTPConnection
+from math import inf
 from threading import Event
+from time import monotonic
 
 import httpx
 import pytest
 
-from inventory import CreateItem, Inventory, StorageUnavailableError
+from inventory import CreateItem, Inventory, StorageThrottledError, StorageUnavailableError
 from inventory.ports import ItemFilter
+from inventory.timeouts import time_left
 from inventory_adapters.http.api_gateway import Cors
-from inventory_adapters.server import gateway as local_server
+from inventory_adapters.server import gateway as local_gateway
 from inventory_adapters.server.gateway import LocalGateway, Site
 from inventory_adapters.server.group_commit import GroupCommit
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
 from inventory_adapters.testing import walk
-from tests.local_server import MUG
+from tests.local_server import MUG, needs_signals, serving
 
 
 class Storage:
@@ -133,7 +141,7 @@ def test_the_end_comes_after_what_was_begun():
         asyncio.run(run(writer))
         storage.free.set()
 
-    assert storage.story == ["alone", 0, "kept", "alone", "kept"]
+    assert storage.story == ["alone", 0, "kept"]
 
 
 async def asked(inventory, writer, *requests, **headers):
@@ -220,28 +228,127 @@ def test_a_request_that_is_twice_in_one_group_has_one_effect(shop):
     assert inventory.repository.get_item(key).level.seq == 1
 
 
-def test_an_answer_to_a_client_that_has_left_is_dropped():
-    """In the turn of the loop between its writing and its sending the connection may go."""
+def test_what_waited_past_its_deadline_is_not_carried_out(tmp_path):
+    """A foreign lock holds up the group before: the ones behind it are answered by their deadline, and change nothing."""
+    path = tmp_path / "stock.db"
 
-    class Transport:
-        gone = False
-        sent = b""
+    async def run():
+        with (
+            SqliteRepository(path) as repository,
+            GroupCommit(repository) as writer,
+            closing(sqlite3.connect(path, isolation_level=None)) as foreign,
+        ):
+            foreign.execute("BEGIN IMMEDIATE")
+            started = monotonic()
+            ends_at = started + 0.5
+            jobs = [
+                writer.run(partial(_in_time, ends_at, calls), ends_at) for calls in (held_up, late)
+            ]
+            first = asyncio.ensure_future(jobs[0])
+            await asyncio.sleep(0.1)
+            second = asyncio.ensure_future(jobs[1])
+            outcomes = await asyncio.gather(first, second, return_exceptions=True)
+            return outcomes, monotonic() - started
 
-        def is_closing(self):
-            return self.gone
+    held_up, late = [], []
+    outcomes, seconds = asyncio.run(run())
 
-        def write(self, data):
-            self.sent += data
+    assert isinstance(outcomes[0], StorageThrottledError)
+    assert outcomes[1] == "too late"
+    assert held_up == []
+    assert seconds < 2
 
-    async def run(*, leaves):
-        transport = Transport()
-        whole = local_server._Whole(transport)
-        whole.write(b"head ")
-        whole.write(b"body")
-        assert transport.sent == b""
-        transport.gone = leaves
-        await asyncio.sleep(0)
-        return transport.sent
 
-    assert asyncio.run(run(leaves=False)) == b"head body"
-    assert asyncio.run(run(leaves=True)) == b""
+def _in_time(ends_at, calls):
+    if monotonic() >= ends_at:
+        return "too late"
+    calls.append("carried out")
+    return "done"
+
+
+def test_one_that_is_late_takes_no_time_from_the_others(tmp_path):
+    """It is answered, and the group waits for its transaction as long as the rest has time."""
+    with SqliteRepository(tmp_path / "stock.db") as repository, GroupCommit(repository) as writer:
+
+        async def run():
+            works = [writer.run(lambda: "late", 0.0), writer.run(time_left, monotonic() + 60)]
+            return await asyncio.gather(*works)
+
+        late, left = asyncio.run(run())
+
+    assert late == "late"
+    # The deadline of a group is for its lock, not for the work, which has one of its own.
+    assert left == inf
+
+
+class Recorder(MemoryRepository):
+    """Notes the seconds that each read has left."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = []
+
+    def find_item(self, item_id):
+        self.left.append(time_left())
+        return super().find_item(item_id)
+
+
+def test_the_deadline_of_a_request_starts_when_it_arrives(monkeypatch):
+    """Not when a thread takes it up: what has waited too long is a 503, and storage is not asked."""
+    repository = Recorder()
+    free = Event()
+
+    async def ask():
+        with ThreadPoolExecutor(1) as threads:
+            gateway = LocalGateway(Inventory(repository), Site("localhost", 80), Cors(), threads)
+            transport = httpx.ASGITransport(gateway)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://localhost"
+            ) as client:
+                threads.submit(free.wait, 10)
+                waiting = asyncio.create_task(client.get("/items/x"))
+                await asyncio.sleep(0.4)
+                free.set()
+                late = await waiting
+                return late, await client.get("/items/x")
+
+    monkeypatch.setattr(local_gateway, "seconds_left", lambda _context: 0.2)
+    late, in_time = asyncio.run(ask())
+
+    assert (late.status_code, late.json()["code"]) == (503, "storage_unavailable")
+    assert late.headers["Retry-After"]
+    assert in_time.json()["code"] == "item_not_found"
+    [left] = repository.left
+    assert left <= 0.2
+
+
+@needs_signals
+def test_many_writers_behind_a_foreign_lock_are_answered_in_time(tmp_path):
+    """Each within its own few seconds, with a code that says to come again; nothing of them is kept."""
+    path = tmp_path / "stock.db"
+    with (
+        serving(tmp_path / "log", "--db", str(path), "--sweep-seconds", "0") as server,
+        closing(sqlite3.connect(path, isolation_level=None)) as foreign,
+        ThreadPoolExecutor(100) as pool,
+    ):
+        foreign.execute("BEGIN IMMEDIATE")
+
+        def create(number):
+            body = json.dumps({**MUG, "sku": f"M-{number}"})
+            with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+                started = monotonic()
+                connection.request("POST", "/items", body)
+                answer = connection.getresponse()
+                answer.read()
+                return answer, monotonic() - started
+
+        outcomes = list(pool.map(create, range(200)))
+        foreign.execute("ROLLBACK")
+
+        listed = httpx.get(f"{server.url}/items", trust_env=False).json()
+
+    assert {answer.status for answer, _ in outcomes} <= {429, 503}
+    assert all(answer.headers["Retry-After"] for answer, _ in outcomes)
+    # A deadline of 4 s, and what a busy machine adds.
+    assert max(seconds for _, seconds in outcomes) < 7
+    assert listed["count"] == 0

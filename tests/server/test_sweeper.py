@@ -11,7 +11,7 @@ from inventory.commands import (
     GetReservation,
     LineRequest,
 )
-from inventory.errors import StaleReadError
+from inventory.errors import StaleReadError, StorageThrottledError
 from inventory.service import Inventory
 from inventory_adapters.far_reservations import FarReservationsWatch
 from inventory_adapters.server.sweeper import Done, Sweeper, sweep
@@ -211,3 +211,19 @@ def test_the_sweeper_looks_for_reservations_that_end_too_late(clock, log):
         repository.wait_for_sweep()
 
     assert [record.levelname for record in log.records] == ["WARNING"]
+
+
+def test_a_sweep_that_others_keep_from_writing_is_no_error(clock, log):
+    """They write, and the next sweep does what this one could not."""
+
+    class Busy(Watched):
+        def purge(self, at):
+            super().purge(at)
+            raise StorageThrottledError
+
+    repository = Busy()
+    with Sweeper(Inventory(repository, clock=clock), seconds=3600):
+        assert repository.swept.wait(SECONDS)
+
+    [record] = log.records
+    assert (record.levelname, record.message) == ("INFO", "sweep postponed")

@@ -8,10 +8,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import ClassVar
 
 import pytest
 from attrs import evolve
@@ -514,8 +516,20 @@ class TestTrouble:
 
     def test_a_writer_waits_for_its_turn_as_long_as_the_request_has_time(self, repository):
         """A thread that holds the writer up in this process counts like another process."""
-        with repository._turn, pytest.raises(StorageThrottledError), deadline(0.05):
-            repository.commit(creation(an_item()))
+        begun, free = threading.Event(), threading.Event()
+
+        def hold():
+            with repository.alone():
+                begun.set()
+                free.wait(10)
+
+        with ThreadPoolExecutor(1) as pool:
+            holding = pool.submit(hold)
+            begun.wait(10)
+            with pytest.raises(StorageThrottledError), deadline(0.05):
+                repository.commit(creation(an_item()))
+            free.set()
+            holding.result(10)
 
         repository.commit(creation(an_item()))
 
@@ -568,7 +582,7 @@ class TestTrouble:
         repository._writer.close()
         path.unlink()
 
-        with pytest.raises(StorageUnavailableError, match="can no longer be opened"):
+        with pytest.raises(StorageUnavailableError, match="replaced or deleted"):
             repository.get_item(an_item().key)
         assert not path.exists()
 
@@ -759,3 +773,241 @@ def test_nobody_is_refused_where_many_want_one_item(repository):
 
     left = repository.get_item(item.key)
     assert (left.level.on_hand, left.level.seq) == (0, 320)
+
+
+def _files_of(path):
+    return [path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm")]
+
+
+@pytest.fixture
+def backup(tmp_path):
+    """Another database, closed, that has one item more than the one of the test: it is told by it."""
+    backup = tmp_path / "backup.db"
+    with SqliteRepository(backup) as other:
+        other.commit(creation(an_item("backup")))
+    return backup
+
+
+class TestFileInItsPlace:
+    """What happens to the file of an open repository is noticed before anything is acknowledged."""
+
+    @pytest.fixture
+    def repository(self, path, set_up):
+        """A repository with an item whose row is still in the write-ahead log."""
+        shutil.copy(set_up, path)
+        with SqliteRepository(path) as repository:
+            repository.commit(creation(an_item("mine")))
+            yield repository
+
+    READS: ClassVar = {
+        "get_item": lambda it: it.get_item(an_item("mine").key),
+        "find_item": lambda it: it.find_item("mine"),
+        "get_items": lambda it: it.get_items([an_item("mine").key]),
+        "list_items": lambda it: walk(it, ItemFilter()),
+        "list_movements": lambda it: ledger(it, an_item("mine").key),
+        "held_reservations": held,
+        "get_reservation": lambda it: it.get_reservation("none"),
+        "get_served": lambda it: it.get_served("none"),
+    }
+    WRITES: ClassVar = {
+        "commit": lambda it: it.commit(creation(an_item("new"))),
+        "edit_item": lambda it: it.edit_item(an_edit(an_item("mine"), name="new")),
+        "purge": lambda it: it.purge(a_time()),
+        "alone": lambda it: _committed_alone(it, creation(an_item("new"))),
+    }
+
+    @pytest.mark.parametrize("call", [*READS, *WRITES])
+    @pytest.mark.parametrize("how", ["replaced", "deleted", "moved"])
+    def test_a_replaced_file_ends_every_call(self, repository, path, backup, how, call):
+        """With storage trouble, for readers that are open already too; never with an answer."""
+        repository.get_item(an_item("mine").key)
+        if how == "replaced":
+            backup.replace(path)
+        elif how == "deleted":
+            path.unlink()
+        else:
+            path.rename(path.with_name("elsewhere.db"))
+
+        with pytest.raises(StorageUnavailableError, match="replaced or deleted"):
+            (self.READS | self.WRITES)[call](repository)
+
+    @pytest.mark.parametrize("use", ["write", "read", "nothing"])
+    def test_the_file_in_its_place_is_left_alone(self, repository, path, backup, use):
+        """The restored backup is served by the next one to open it, without a trace of the old file."""
+        content = backup.read_bytes()
+        backup.replace(path)
+
+        if use != "nothing":
+            with pytest.raises(StorageUnavailableError):
+                (self.READS["get_item"] if use == "read" else self.WRITES["commit"])(repository)
+        repository.close()
+
+        assert path.read_bytes() == content
+        with SqliteRepository(path) as restored:
+            assert walk(restored, ItemFilter()) == [an_item("backup")]
+            assert restored._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    def test_the_file_that_was_moved_has_everything(self, repository, path, backup):
+        """What was acknowledged goes with the file, also what was not yet in it."""
+        moved = path.with_name("moved.db")
+        path.rename(moved)
+        backup.replace(path)
+        with pytest.raises(StorageUnavailableError):
+            repository.purge(a_time())
+        repository.close()
+
+        with SqliteRepository(moved) as again:
+            assert walk(again, ItemFilter()) == [an_item("mine")]
+
+    def test_a_file_that_comes_back_is_used_again(self, repository, path):
+        """It is the file that is open, so nothing was lost."""
+        away = path.with_name("away.db")
+        path.rename(away)
+        with pytest.raises(StorageUnavailableError):
+            repository.get_item(an_item("mine").key)
+        away.rename(path)
+
+        repository.commit(creation(an_item("new")))
+
+        repository.close()
+        with SqliteRepository(path) as again:
+            assert walk(again, ItemFilter()) == [an_item("mine"), an_item("new")]
+
+    @pytest.mark.parametrize("end", ["-wal", "-shm"])
+    def test_a_file_beside_it_that_is_deleted_ends_writes(self, repository, path, end):
+        """Writes would be lost with the log, or not be seen by other processes; what was acknowledged is kept."""
+        path.with_name(path.name + end).unlink()
+
+        with pytest.raises(StorageUnavailableError, match="replaced or deleted"):
+            repository.commit(creation(an_item("new")))
+
+        repository.close()
+        with SqliteRepository(path) as again:
+            assert walk(again, ItemFilter()) == [an_item("mine")]
+
+    def test_a_write_into_a_file_that_is_replaced_meanwhile_is_not_acknowledged(
+        self, repository, path, backup
+    ):
+        """The file is looked at after the transaction as well as before."""
+        content = backup.read_bytes()
+
+        def replace_and_write():
+            with repository.alone():
+                repository.commit(creation(an_item("new")))
+                backup.replace(path)
+
+        with pytest.raises(StorageUnavailableError):
+            replace_and_write()
+        repository.close()
+
+        assert path.read_bytes() == content
+        with SqliteRepository(path) as restored:
+            assert walk(restored, ItemFilter()) == [an_item("backup")]
+
+
+def _committed_alone(repository, change):
+    with repository.alone():
+        repository.commit(change)
+
+
+class Interrupted(BaseException):
+    """What a signal's handler raises."""
+
+
+class Interruption:
+    """
+    Raises `Interrupted` once, at the *place*-th of the points where Python runs the handlers of signals.
+
+    These are where a function begins, and where a function written in C has returned. A profile function is called at the same
+    points, and what it raises is raised there.
+    """
+
+    def __init__(self, place):
+        self._left = place
+        self.has_struck = False
+
+    def __enter__(self):
+        sys.setprofile(self._look)
+
+    def __exit__(self, *_exc_info):
+        sys.setprofile(None)
+
+    def _look(self, frame, kind, _argument):
+        if kind not in ("call", "c_return") or frame.f_code.co_filename == __file__:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self.has_struck = True
+            raise Interrupted
+
+
+class TestInterruption:
+    """An exception from outside (Ctrl-C, a time limit by a signal) in the middle of a write."""
+
+    WRITES: ClassVar = {
+        "commit": lambda it, name: it.commit(creation(an_item(name))),
+        "alone": lambda it, name: _committed_alone(it, creation(an_item(name))),
+        "edit": lambda it, name: it.edit_item(an_edit(an_item("here"), name=name)),
+        "in a hurry": lambda it, name: _committed_in_a_hurry(it, creation(an_item(name))),
+    }
+
+    @pytest.mark.parametrize("write", WRITES)
+    def test_leaves_neither_lock_nor_transaction(self, repository, aside, write):
+        """Wherever it strikes: the next write of any thread, and of any process, goes on at once."""
+        repository.commit(creation(an_item("here")))
+        place = 0
+        with ThreadPoolExecutor(1) as another_thread:
+            while True:
+                place += 1
+                interruption = Interruption(place)
+                try:
+                    with interruption:
+                        self.WRITES[write](repository, f"at {place}")
+                except Interrupted:
+                    pass
+                if not interruption.has_struck:
+                    break
+
+                # Another process.
+                aside.execute("BEGIN IMMEDIATE")
+                aside.execute("ROLLBACK")
+                # Another thread.
+                new = an_item(f"after {place}")
+                another_thread.submit(repository.commit, creation(new)).result(5)
+                # This thread: acknowledged, and so kept.
+                mine = an_item(f"mine {place}")
+                repository.commit(creation(mine))
+                for item in (new, mine):
+                    [[count]] = aside.execute(
+                        "SELECT count(*) FROM items WHERE item_id = ?", [item.item_id]
+                    )
+                    assert count == 1, place
+                assert repository._writer.execute("PRAGMA busy_timeout").fetchone() == (2000,)
+
+        assert place > 20
+
+    def test_a_transaction_that_was_left_open_is_undone_by_the_next(self, repository, aside):
+        """Of all that a write can meet, it must not be this for ever."""
+        repository._writer.execute("BEGIN IMMEDIATE")
+
+        repository.commit(creation(an_item()))
+
+        assert aside.execute("SELECT count(*) FROM items").fetchone() == (1,)
+
+
+def _committed_in_a_hurry(repository, change):
+    with deadline(0.5):
+        repository.commit(change)
+
+
+def test_a_purge_ends_with_its_deadline_and_the_next_goes_on(repository, monkeypatch):
+    """Quietly: what is left is no trouble."""
+    monkeypatch.setattr(sqlite, "_PURGED_AT_ONCE", 2)
+    for number in range(5):
+        repository.commit(serving(a_record(f"record-{number}")))
+    later = a_time(10_000_000)
+
+    with deadline(0):
+        assert repository.purge(later) == 0
+
+    assert repository.purge(later) == 5

@@ -44,7 +44,8 @@ def exit_code(error: InventoryError) -> int:
 def show_error(error: InventoryError, *, as_json: bool) -> None:
     """Print *error*: as JSON on stdout, or for people on stderr."""
     if as_json:
-        click.echo(to_json(describe(error)))
+        # On this machine, a file or a table may be named.
+        click.echo(to_json(describe(error) | {"error": error.message}))
     elif isinstance(error, ValidationError):
         told = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
         # Once, also where both sides of a transfer have the same fault.

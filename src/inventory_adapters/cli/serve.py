@@ -30,6 +30,15 @@ def _origins(
     return values
 
 
+def _hosts(
+    _ctx: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    for value in values:
+        if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", value):
+            raise click.BadParameter(f"{value!r} is not a host such as inventory or inventory:8080")
+    return values
+
+
 @click.command(short_help="Serve the HTTP API and the console page.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -57,13 +66,22 @@ def _origins(
     callback=_origins,
     help="Let pages of this origin read the answers, too; * for all. May be repeated.",
 )
-def serve(
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    metavar="HOST",
+    multiple=True,
+    callback=_hosts,
+    help="Accept requests for this host, such as inventory or inventory:8080. May be repeated.",
+)
+def serve(  # noqa: PLR0913 - one parameter for each option
     storage: Storage,
     *,
     host: str,
     port: int,
     sweep_seconds: int,
     allowed_origins: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
 ) -> None:
     """
     Serve the HTTP API and the console page until Ctrl-C.
@@ -86,12 +104,14 @@ def serve(
     with listener, storage.opened(missing="create") as inventory:
         with deadline(ANSWER_SECONDS):
             local_server.check_health(inventory)
+            local_server.check_writable(inventory)
         logs.to_stderr()
         local_server.serve(
             inventory,
             listener,
             host,
             allowed_origins=allowed_origins,
+            allowed_hosts=allowed_hosts,
             sweep_seconds=sweep_seconds,
             across_a_network=storage.kind == "dynamodb",
             on_ready=ready,

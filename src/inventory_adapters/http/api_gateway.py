@@ -6,8 +6,9 @@ Source: "Input format of a Lambda function for proxy integration" in the API Gat
 """
 
 import logging
+import re
 from base64 import b64decode
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
@@ -24,6 +25,8 @@ __all__ = [
     "EXPOSED_HEADERS",
     "Cors",
     "Handler",
+    "caller_of",
+    "combine_headers",
     "log_request",
     "make_handler",
     "seconds_left",
@@ -48,6 +51,9 @@ _EXPOSED: Final = ", ".join(EXPOSED_HEADERS)
 _RESERVE_SECONDS: Final = 0.5
 _DEFAULT_SECONDS: Final = 4.0
 
+# Source: "IAM identifiers" in the IAM user guide: arn:partition:sts::account:assumed-role/role/session.
+_ASSUMED_ROLE: Final = re.compile(r"arn:[^:]*:sts:[^:]*:[^:]*:assumed-role/[^/]+")
+
 logger = logging.getLogger("inventory_adapters.http")
 
 
@@ -62,6 +68,10 @@ class Cors:
 
     origins: Collection[str] = ()
 
+    def allows(self, origin: str) -> bool:
+        """Return whether *origin* is one of the origins."""
+        return "*" in self.origins or origin in self.origins
+
     def headers(self, origin: str | None) -> dict[str, str]:
         """Return the headers for an answer to a page of *origin*."""
         headers = {"Access-Control-Expose-Headers": _EXPOSED}
@@ -69,7 +79,7 @@ class Cors:
             return {**headers, "Access-Control-Allow-Origin": "*"}
         # Also where there is no origin: a cache must not give one page's answer to another's.
         headers["Vary"] = "Origin"
-        if origin is not None and origin in self.origins:
+        if origin is not None and self.allows(origin):
             headers["Access-Control-Allow-Origin"] = origin
         return headers
 
@@ -130,15 +140,25 @@ def to_request(event: dict[str, Any], route: Route[Any, Any], request_id: str) -
     """Read what *event* says, and pass over what it says in no readable form."""
     return Request(
         path_fields=_texts(event.get("pathParameters")) or _from_path(event, route),
-        query=_last_values(event, "queryStringParameters", "multiValueQueryStringParameters"),
-        headers={
-            name.lower(): value
-            for name, value in _last_values(event, "headers", "multiValueHeaders").items()
-        },
+        query=_query(event),
+        headers=_headers(event),
         body=_body(event),
         request_id=request_id,
-        caller=_caller(event.get("requestContext")),
+        caller=caller_of(event.get("requestContext")),
     )
+
+
+def combine_headers(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """
+    Return headers by lower-case name; the values of repeated lines are joined by commas (RFC 9110, section 5.3).
+
+    A header that has one value, such as Idempotency-Key, becomes invalid when it is repeated, and is rejected as such.
+    """
+    headers: dict[str, str] = {}
+    for name, value in lines:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
 def to_result(response: Response, request_id: str, cors: dict[str, str]) -> dict[str, Any]:
@@ -168,14 +188,29 @@ def _texts(value: Any) -> dict[str, str]:
     }
 
 
-def _last_values(event: dict[str, Any], single: str, multiple: str) -> dict[str, str]:
-    values = _texts(event.get(single))
-    lists = event.get(multiple)
+def _query(event: dict[str, Any]) -> dict[str, str]:
+    values = _texts(event.get("queryStringParameters"))
+    lists = event.get("multiValueQueryStringParameters")
     # API Gateway sends each name in both fields, the last value in the single one.
     if not isinstance(lists, dict) or lists.keys() <= values.keys():
         return values
     last = {name: sent[-1] for name, sent in lists.items() if isinstance(sent, list) and sent}
     return {**_texts(last), **values}
+
+
+def _headers(event: dict[str, Any]) -> dict[str, str]:
+    singles, lists = event.get("headers"), event.get("multiValueHeaders")
+    headers = combine_headers(_texts(singles).items())
+    if isinstance(lists, dict):
+        # API Gateway sends each name in both fields, in `headers` with its last value alone.
+        headers |= combine_headers(
+            (name, value)
+            for name, values in lists.items()
+            if isinstance(name, str) and isinstance(values, list)
+            for value in values
+            if isinstance(value, str)
+        )
+    return headers
 
 
 def _from_path(event: dict[str, Any], route: Route[Any, Any]) -> dict[str, str]:
@@ -200,13 +235,29 @@ def _body(event: dict[str, Any]) -> str | bytes | None:
     return b"\xff"
 
 
-def _caller(about: Any) -> str:
-    """Return who calls, as far as the gateway knows: the principal of an authorizer, else the API key, else the IAM user."""
-    if not isinstance(about, dict):
-        return ""
-    authorizer, identity = _texts(about.get("authorizer")), _texts(about.get("identity"))
-    found = authorizer.get("principalId") or identity.get("apiKeyId") or identity.get("userArn")
-    return found or ""
+def caller_of(context: Any) -> str:
+    """
+    Return the caller that a requestContext names, the scope of its idempotency keys; empty where there is none.
+
+    The kind is part of the result, so a user and an API key of the same name are two callers. The value of an API key is a
+    secret and is never used, only its id.
+    """
+    context = context if isinstance(context, dict) else {}
+    authorizer, identity = context.get("authorizer"), _texts(context.get("identity"))
+    claims = _texts(authorizer.get("claims")) if isinstance(authorizer, dict) else {}
+    candidates = (
+        ("cognito", claims.get("sub")),
+        ("authorizer", _texts(authorizer).get("principalId")),
+        ("iam", _without_session(identity.get("userArn"))),
+        ("api-key", identity.get("apiKeyId")),
+    )
+    return next((f"{kind}:{name}" for kind, name in candidates if name), "")
+
+
+def _without_session(arn: str | None) -> str | None:
+    """Return *arn*, that of an assumed role without the session, whose name changes from one to the next."""
+    match = _ASSUMED_ROLE.match(arn or "")
+    return match[0] if match else arn
 
 
 def _request_id(event: dict[str, Any], context: Any) -> str:

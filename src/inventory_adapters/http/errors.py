@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory import errors
-from inventory.errors import BatchRefusedError, InventoryError, ValidationError
+from inventory.errors import BatchRefusedError, InventoryError, StorageError, ValidationError
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
@@ -32,11 +32,14 @@ _HTTP_STATUS: Final = {
     "malformed_body": 400,
     "if_match_not_supported": 400,
     "bad_host": 400,
+    "forbidden_origin": 403,
     "route_not_found": 404,
     "method_not_allowed": 405,
     "not_applied": 409,
     "payload_too_large": 413,
+    "head_too_large": 431,
     "internal_error": 500,
+    "too_many_connections": 503,
 }
 
 
@@ -70,9 +73,10 @@ class HttpError(Exception):
 
 def describe(error: Exception) -> dict[str, Any]:
     """Return the body of the answer to *error*: ``{"error": <sentence>, "code": <code>, ...}``; nothing of what is inside."""
-    if not isinstance(error, HttpError | InventoryError):
+    code = getattr(error, "code", None)
+    if code is None or not isinstance(error, HttpError | InventoryError):
         return {"error": "Internal server error", "code": "internal_error"}
-    body: dict[str, Any] = {"error": error.message, "code": error.code}
+    body: dict[str, Any] = {"error": _public_message(error), "code": code}
     if isinstance(error, InventoryError):
         body |= _plain_facts(error)
     if isinstance(error, ValidationError):
@@ -91,6 +95,11 @@ def _plain_facts(error: InventoryError) -> dict[str, int | str]:
         for name, fact in error.facts.items()
         if isinstance(fact, int | str) and name not in _INTERNAL_FACTS
     }
+
+
+def _public_message(error: HttpError | InventoryError) -> str:
+    # Messages of storage errors name tables, files and hosts: those are for the log.
+    return error.sentence if isinstance(error, StorageError) else error.message
 
 
 def row_to_wire(row: "RowResult") -> dict[str, Any]:

@@ -5,6 +5,7 @@ Gateway, local server, OpenAPI and deployment read it. A row's command says whic
 named in the path come from there, the others from the query of a GET or DELETE and from the JSON body of a POST or PUT.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
@@ -29,6 +30,7 @@ from inventory.commands import (
     TransferStock,
     UpdateItem,
 )
+from inventory.errors import StorageError
 from inventory.items import Item
 from inventory.paging import Page
 from inventory.reservations import Reservation
@@ -55,6 +57,8 @@ __all__ = [
     "find_route",
     "route_named",
 ]
+
+logger = logging.getLogger("inventory_adapters.http")
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -190,6 +194,10 @@ def _reservation(done: str | None = None) -> Callable[[Reservation], Answer]:
 
 
 def _rows(results: "tuple[RowResult, ...]") -> Answer:
+    for row in results:
+        if isinstance(row.error, StorageError):
+            # The answer does not name the table or the file.
+            logger.error("row %d failed", row.index, exc_info=row.error)
     return Answer({"results": [row_to_wire(row) for row in results]})
 
 

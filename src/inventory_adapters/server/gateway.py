@@ -12,21 +12,21 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import evolve, frozen
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from attrs import evolve, field, frozen
 
-from inventory.errors import StorageUnavailableError
-from inventory.items import ItemKey
+from inventory.errors import StorageThrottledError, StorageUnavailableError
+from inventory.items import ItemKey, Timestamp
 from inventory.ports import ExclusiveRepository
 from inventory.service import Inventory
 from inventory.timeouts import deadline
@@ -34,6 +34,7 @@ from inventory.validation import command
 from inventory_adapters.http.api_gateway import (
     ALLOWED_HEADERS,
     Cors,
+    combine_headers,
     log_request,
     seconds_left,
     to_result,
@@ -42,11 +43,24 @@ from inventory_adapters.http.app import MAX_BODY_BYTES, Request, Response, answe
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import Answer, Route, find_route
 from inventory_adapters.server.group_commit import GroupCommit
+from inventory_adapters.server.http_protocol import (
+    ArrivalLimits,
+    LimitedProtocol,
+    max_connections,
+)
 from inventory_adapters.server.pages import CONSOLE
 from inventory_adapters.server.sweeper import Sweeper
 from inventory_adapters.server.viewer import PAGES as VIEWER
 
-__all__ = ["CannotListenError", "LocalGateway", "Site", "check_health", "listen", "serve"]
+__all__ = [
+    "CannotListenError",
+    "LocalGateway",
+    "Site",
+    "check_health",
+    "check_writable",
+    "listen",
+    "serve",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,7 +80,13 @@ _LINGER_SECONDS: Final = 2.0
 _PREFLIGHT_SECONDS: Final = 300
 
 # RFC 9110, section 7.2: a name, or an IPv6 address in brackets; then, maybe, a port.
-_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/,\s]+)(:(?P<port>[0-9]*))?", re.IGNORECASE)
+# RFC 6454, section 6.2.
+_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[^/?#@]+)")
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_WRITING_METHODS: Final = frozenset({"POST", "PUT", "DELETE"})
+# Values of Sec-Fetch-Site. Source: "Fetch Metadata Request Headers", W3C.
+_OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 _ALL_INTERFACES: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound
 
@@ -103,10 +123,27 @@ def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> Non
         raise StorageUnavailableError from error
 
 
+def check_writable(inventory: Inventory) -> None:
+    """
+    Check that storage may be written to, by a purge that finds nothing: it is from before any record.
+
+    Raises:
+        StorageUnavailableError: It may not be written to.
+    """
+    with suppress(
+        StorageThrottledError
+    ):  # Another process that is writing is no reason not to start.
+        inventory.repository.purge(Timestamp.of(datetime.fromtimestamp(0, UTC)))
+
+
 HEALTH: Final = Route(
     "GET", "/health", CheckHealth, check_health, 200, lambda _: Answer({"status": "ok"})
 )
 """Answered like a route of the API, but not part of it: in the cloud, the gateway is watched from outside."""
+
+
+def _lowered(hosts: Iterable[str]) -> frozenset[str]:
+    return frozenset(host.lower() for host in hosts)
 
 
 @frozen
@@ -117,10 +154,12 @@ class Site:
     Attributes:
         host: The address or name that it listens on; an IPv6 address in brackets, as in a URL.
         port: The port.
+        allowed_hosts: Other hosts that requests may be for, in lower case; one with a port for that port only.
     """
 
     host: str
     port: int
+    allowed_hosts: frozenset[str] = field(default=frozenset(), converter=_lowered)
 
     @property
     def url(self) -> str:
@@ -143,6 +182,8 @@ class Site:
             return False
         name = match["name"].lower()
         if name in (*_LOOPBACK_NAMES, self.host.lower()):
+            return True
+        if not self.allowed_hosts.isdisjoint((name, host.lower())):
             return True
         return self.host in _ALL_INTERFACES and _is_ip_address(name.strip("[]"))
 
@@ -180,14 +221,16 @@ class LocalGateway:
         """Answer one request."""
         started = perf_counter()
         request_id = str(uuid4())
-        headers = {name.decode("latin-1"): it.decode("latin-1") for name, it in scope["headers"]}
+        headers = combine_headers(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
+        )
         try:
             made = await self._answer(scope, headers, receive, request_id)
         except _GoneError:
             return
         except asyncio.CancelledError:
             # The time for an orderly end is over; passed on, this would be logged with a traceback.
-            stopping = StorageUnavailableError("The server is stopping; try again")
+            stopping = HttpError("storage_unavailable", "The server is stopping. Try again later.")
             made = refusal(stopping, request_id=request_id)
         except Exception as error:  # noqa: BLE001 - a client is owed an answer in our envelope
             made = refusal(error, request_id=request_id)
@@ -199,8 +242,12 @@ class LocalGateway:
         self, scope: Scope, headers: dict[str, str], receive: Receive, request_id: str
     ) -> Response:
         """Return the answer of a route, or, to a preflight request, the gateway's own."""
-        self._check_host(scope)
+        self._check_host(headers)
+        if scope["method"] in _WRITING_METHODS:
+            self._check_origin(headers)
         body = await _body(headers, receive)
+        # From now on: how long the client takes to send the request is limited elsewhere.
+        ends_at = monotonic() + seconds_left(None)
         path = scope["raw_path"].decode("ascii")
         route, path_fields, methods = _find(scope["method"], path)
         if path in _PAGES and scope["method"] in ("GET", "HEAD"):
@@ -216,24 +263,65 @@ class LocalGateway:
             body=_text(body),
             request_id=request_id,
         )
-        work = partial(_answered, self.inventory, route, request)
+        work = partial(_answered, self.inventory, route, request, ends_at)
         if route.name in self.at_once:
             return work()
         if self.writer is None or route.method == "GET":
             return await self._in_a_thread(work)
-        return await self.writer.run(work)
+        return await self.writer.run(work, ends_at)
 
     async def _in_a_thread(self, work: Callable[[], Response]) -> Response:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
-    def _check_host(self, scope: Scope) -> None:
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or not self.site.is_called(hosts[0].decode("latin-1")):
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        # Of a Host header that is repeated, the combined value is no host.
+        if not self.site.is_called(headers.get("host", "")):
             raise HttpError("bad_host", "The Host header does not name this server")
 
+    def _check_origin(self, headers: Mapping[str, str]) -> None:
+        """
+        Reject a write that a page of another site sends.
 
-def _answered(inventory: Inventory, route: Route[Any, Any], request: Request) -> Response:
-    with deadline(seconds_left(None)):
+        Browsers send such requests without asking first, and say where they come from. Other clients say nothing.
+        """
+        origin = headers.get("origin")
+        if origin is None:
+            sites = {site.strip() for site in headers.get("sec-fetch-site", "").split(",")}
+            allowed = sites.isdisjoint(_OTHER_SITES)
+        else:
+            allowed = self.cors.allows(origin) or _is_same_host(origin, headers["host"])
+        if not allowed:
+            raise HttpError("forbidden_origin", "Pages of this origin may not change anything here")
+
+
+def _is_same_host(origin: str, host: str) -> bool:
+    """
+    Return whether *origin* has the host and the port of a Host header.
+
+    Its scheme only tells the port that is left out, because a proxy may speak TLS in front of this server.
+    """
+    match = _ORIGIN.fullmatch(origin.lower())
+    if match is None:
+        return False
+    default = _DEFAULT_PORTS.get(match["scheme"])
+    return _host_and_port(match["host"], default) == _host_and_port(host.lower(), default)
+
+
+def _host_and_port(host: str, default_port: str | None) -> tuple[str, str | None] | None:
+    match = _HOST.fullmatch(host)
+    return (match["name"], match["port"] or default_port) if match else None
+
+
+def _answered(
+    inventory: Inventory, route: Route[Any, Any], request: Request, ends_at: float
+) -> Response:
+    seconds = ends_at - monotonic()
+    if seconds <= 0:
+        late = HttpError(
+            "storage_unavailable", "The request waited too long and was not carried out"
+        )
+        return refusal(late, request_id=request.request_id)
+    with deadline(seconds):
         return answer(inventory, route, request)
 
 
@@ -397,8 +485,10 @@ def serve(  # noqa: PLR0913 - a server has that many settings
     host: str,
     *,
     allowed_origins: Iterable[str] = (),
+    allowed_hosts: Iterable[str] = (),
     sweep_seconds: float = 60,
     across_a_network: bool = False,
+    limits: ArrivalLimits | None = None,
     on_ready: Callable[[Site], None],
 ) -> None:
     """
@@ -409,13 +499,16 @@ def serve(  # noqa: PLR0913 - a server has that many settings
         listener: From `listen`. It is closed.
         host: What `listen` was given.
         allowed_origins: Origins, beside our own, whose pages may read the answers; `*` for all.
+        allowed_hosts: Hosts, beside our own, that requests may be for: a name or address, with a port or without.
         sweep_seconds: How often reservations whose time is over are expired; 0 for never.
         across_a_network: Whether storage is elsewhere, and handlers mostly wait for it.
+        limits: What may arrive; by default as many connections as the process may have open.
         on_ready: Called once connections are accepted.
     """
+    limits = limits or ArrivalLimits(connections=max_connections())
     count = _THREADS_ACROSS_A_NETWORK if across_a_network else _THREADS
     at_once = frozenset() if across_a_network else _READS_OF_ONE_ROW
-    site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1])
+    site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1], allowed_hosts)
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
@@ -428,17 +521,18 @@ def serve(  # noqa: PLR0913 - a server has that many settings
             else None
         )
         gateway = LocalGateway(inventory, site, cors, threads, at_once, writer)
-        server = _Server(_settings(gateway), on_ready=lambda: on_ready(site))
+        server = _Server(_settings(gateway, limits), on_ready=lambda: on_ready(site))
         # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
         server.run(sockets=[listener])
 
 
-def _settings(gateway: LocalGateway) -> uvicorn.Config:
+def _settings(gateway: LocalGateway, limits: ArrivalLimits) -> uvicorn.Config:
     return uvicorn.Config(
         gateway,
-        http=_Protocol,
+        # uvicorn calls it with settings, as it would the class.
+        http=cast("type[asyncio.Protocol]", partial(LimitedProtocol, limits)),
         lifespan="off",
         ws="none",
         log_config=None,  # Its warnings go where ours go.
@@ -450,44 +544,6 @@ def _settings(gateway: LocalGateway) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-
-
-class _Protocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc] # which class it is turns out at run time
-    """Sends head and body of an answer as one."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(_Whole(transport))
-
-
-class _Whole:
-    """
-    A transport that hands on as a whole what is written in one turn of the event loop.
-
-    The server writes the head of an answer before its body. As a packet by itself, it would wake the client for nothing: one
-    call and one wake-up more, a seventh of what a read of one row costs.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._written: list[bytes] = []
-
-    def write(self, data: bytes) -> None:
-        if not self._written:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._written.append(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        # The client may have left since: a transport that is closed would raise.
-        if self._written and not self._transport.is_closing():
-            self._transport.write(b"".join(self._written))
-        self._written.clear()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class _Server(uvicorn.Server):

@@ -8,6 +8,7 @@ from typing import Final, Self
 from attrs import asdict, frozen
 
 from inventory.commands import ExpireReservations
+from inventory.errors import StorageThrottledError
 from inventory.items import Timestamp
 from inventory.service import Inventory
 from inventory.timeouts import deadline
@@ -83,6 +84,10 @@ class Sweeper:
             with deadline(_SWEEP_SECONDS):
                 done = asdict(sweep(self._inventory))
                 self._far.look(self._inventory)
+        except StorageThrottledError:
+            # Others are writing, and reservations that are due count as expired meanwhile.
+            logger.info("sweep postponed")
+            return
         except Exception:
             # Whatever it was, the next sweep may fare better; without the thread, reservations would leak.
             logger.exception("sweep failed")

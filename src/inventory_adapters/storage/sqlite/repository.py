@@ -8,11 +8,11 @@ page before ended, so that a page costs the same at any depth.
 # ruff: noqa: S608 - the SQL is put together from constants; every value is a parameter.
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
-from threading import Event, Lock, local
+from threading import Event, RLock, local
 from time import monotonic, sleep
 from typing import Final, Literal, NoReturn, Self
 
@@ -33,6 +33,7 @@ from inventory.stock import Movement
 from inventory.timeouts import time_left
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.sqlite.lists import Walk
+from inventory_adapters.storage.sqlite.open_files import OpenFiles
 from inventory_adapters.storage.sqlite.rows import (
     Row,
     item_to_columns,
@@ -87,7 +88,9 @@ class SqliteRepository:
     """
     Keeps everything in one file; safe to share between threads, and the file between processes of one machine.
 
-    Close it, or use it as a context manager. Open it after a fork, not before: SQLite's locks do not survive one.
+    Close it, or use it as a context manager. Open it after a fork, not before: SQLite's locks do not survive one. Replace the
+    file only while no repository has it open. Once it is replaced, moved or deleted, every call raises
+    `StorageUnavailableError`, and nothing is written to the file in its place. If the same file comes back, work goes on.
 
     Args:
         path: The file; made if it is not there. Beside it, while it is open, lie `-wal` and `-shm` files that belong to it.
@@ -101,10 +104,12 @@ class SqliteRepository:
     def __init__(self, path: str | PathLike[str], *, durability: Durability = "full") -> None:
         # Absolute, so that neither a change of directory nor a name such as ":memory:" leads elsewhere.
         self._path = Path(path).absolute()
-        self._turn = Lock()
+        # Reentrant, because only of such a lock a thread can say whether it has it: see `_transaction`.
+        self._write_lock = RLock()
         self._idle_readers: list[sqlite3.Connection] = []
         self._closed = Event()
         self._writer = _opened(self._path, durability)
+        self._files = OpenFiles(self._path)
         self._this_thread = _Thread()
 
     def __enter__(self) -> Self:
@@ -115,9 +120,12 @@ class SqliteRepository:
 
     def close(self) -> None:
         """Let go of the file. A write under way is waited for; reads under way finish."""
-        with self._turn:
+        with self._write_lock:
             self._closed.set()
             self._close_idle_readers()
+            with suppress(sqlite3.Error):  # It was closed before.
+                if not self._files.are_in_place():
+                    self._empty_write_ahead_log()
             self._writer.close()
 
     def get_item(self, key: ItemKey) -> Item | None:
@@ -206,6 +214,8 @@ class SqliteRepository:
     def _purge(self, sql: str, until: Timestamp) -> int:
         deleted = 0
         while True:
+            if time_left() <= 0:
+                return deleted  # The next purge goes on.
             with self._writing() as db:
                 count = db.execute(sql, (until, _PURGED_AT_ONCE)).rowcount
             deleted += count
@@ -268,13 +278,14 @@ class SqliteRepository:
             self._idle_readers.append(db)
             if self._closed.is_set():
                 self._close_idle_readers()
+        self._files.check_main()
 
     def _new_reader(self) -> sqlite3.Connection:
+        # Not even to read may a file be opened beside the write-ahead log of another.
+        self._files.check_main()
         with _translated():
-            # mode=rw, or a file that was taken away would be made anew, and empty.
-            db = _connected(f"{self._path.as_uri()}?mode=rw")
-            db.execute("PRAGMA query_only = ON")
-            return db
+            # mode=ro, or a file that was taken away would be made anew, and empty.
+            return _connected(f"{self._path.as_uri()}?mode=ro")
 
     @contextmanager
     def _writing(self, *, writes: int = 1) -> Iterator[sqlite3.Connection]:
@@ -300,15 +311,39 @@ class SqliteRepository:
             StorageThrottledError: The turn did not come in time; unlike when storage is unavailable, nothing was written.
         """
         # A lock of our own, because threads that wait for SQLite's poll for it, with growing pauses.
-        if not self._turn.acquire(timeout=max(0.0, min(_BUSY_SECONDS, time_left()))):
-            raise StorageThrottledError
         try:
+            # Inside the block: a signal may raise an exception as soon as the lock is acquired.
+            if not self._write_lock.acquire(timeout=max(0.0, min(_BUSY_SECONDS, time_left()))):
+                raise StorageThrottledError
             if self._closed.is_set():
                 raise StorageUnavailableError("The repository is closed")
+            self._check_file(self._files.check_all)
             with _translated(), _transaction(self._writer):
                 yield
+            self._check_file(self._files.check_main)
         finally:
-            self._turn.release()
+            try:  # noqa: SIM105 - any call before the release could be interrupted
+                self._write_lock.release()
+            except RuntimeError:
+                pass  # This thread did not acquire it.
+
+    def _check_file(self, check: Callable[[], None]) -> None:
+        """
+        Refuse to write, or to acknowledge what was written, if *check* says that a file is not in its place.
+
+        Raises:
+            StorageUnavailableError: It was replaced or deleted.
+        """
+        try:
+            check()
+        except StorageUnavailableError:
+            with suppress(sqlite3.Error):
+                self._empty_write_ahead_log()
+            raise
+
+    def _empty_write_ahead_log(self) -> None:
+        """Move its content into its own database, or SQLite would add it to the one that is opened in its place."""
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _close_idle_readers(self) -> None:
         while self._idle_readers:
@@ -393,10 +428,13 @@ def _serve(db: sqlite3.Connection, served: ServedRecord) -> None:
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    # Immediate, because a read that turns into a write cannot wait: SQLite refuses it when another has written since.
-    with _shorter_wait(db):
-        db.execute("BEGIN IMMEDIATE")
     try:
+        if db.in_transaction:
+            # An exception from outside, such as a signal's, has left it open.
+            db.execute("ROLLBACK")
+        # Immediate, because a read that turns into a write cannot wait: SQLite refuses it when another has written since.
+        with _shorter_wait(db):
+            db.execute("BEGIN IMMEDIATE")
         yield
         db.execute("COMMIT")
     except BaseException:
@@ -455,6 +493,8 @@ def _opened(path: Path, durability: Durability) -> sqlite3.Connection:
         _check_owner(db, path)
         _migrate(db)
         _turn_on_wal(db, path)
+        # The first read makes the -wal and -shm files of a new database: `OpenFiles` notes which they are.
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
         db.execute(f"PRAGMA synchronous = {durability}")
         db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
         # Only macOS has it: there a plain fsync leaves the last writes in the drive's cache.

@@ -1,0 +1,402 @@
+"""What arrives at the server's socket: how large, how slow, and asking for what."""
+
+import contextlib
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from inventory_adapters.server.http_protocol import ArrivalLimits, max_connections
+from tests.local_server import INVENTORY, MUG, needs_signals, serving
+
+pytestmark = needs_signals
+
+BODY = json.dumps(MUG).encode()
+# In a process of its own, because a server listens to signals in the main thread.
+SMALL_LIMITS = textwrap.dedent(
+    """
+    import sys
+    from inventory import Inventory
+    from inventory_adapters import logs
+    from inventory_adapters.server import gateway
+    from inventory_adapters.server.http_protocol import ArrivalLimits
+    from inventory_adapters.storage.memory import MemoryRepository
+
+    logs.to_stderr()
+    gateway.serve(
+        Inventory(MemoryRepository()),
+        gateway.listen("127.0.0.1", 0),
+        "127.0.0.1",
+        limits=ArrivalLimits(connections=4, seconds=0.5),
+        on_ready=lambda site: print(site.url, "ready", flush=True) or print(flush=True),
+    )
+    """
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("server") / "log", "--memory") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """A server of four connections that waits half a second."""
+    log = tmp_path_factory.mktemp("hasty") / "log"
+    with serving(log, program=[sys.executable, "-c", SMALL_LIMITS]) as running:
+        yield running
+
+
+LENGTH = len(BODY)
+
+
+def head(target=b"/items", *lines, method=b"POST", length=LENGTH, host=b"localhost"):
+    lines = [b"Host: " + host, b"Content-Length: %d" % length, *lines]
+    return b"%s %s HTTP/1.1\r\n" % (method, target) + b"\r\n".join([*lines, b"", b""])
+
+
+def exchange(server, *parts, pause=0.0):
+    """Send *parts*, and return what comes until the server closes the connection, or has nothing more to say."""
+    with server.connect() as connection:
+        for part in parts:
+            try:
+                connection.sendall(part)
+            except ConnectionError:
+                break
+            time.sleep(pause)
+        return received(connection)
+
+
+def received(connection, seconds=1.0):
+    connection.settimeout(seconds)
+    data = b""
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        while part := connection.recv(65536):
+            data += part
+    return data
+
+
+def statuses(answers):
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", answers)]
+
+
+class TestUpgrade:
+    """RFC 9110, section 7.8: a server may ignore it."""
+
+    H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk")
+
+    @pytest.mark.parametrize("pause", [0, 0.05])
+    def test_a_post_that_offers_http2_is_carried_out(self, server, pause):
+        """In one packet or in several."""
+        request = head(b"/items", *self.H2C)
+
+        answers = [
+            exchange(server, request + BODY, pause=pause),
+            exchange(server, request, BODY, pause=pause),
+            exchange(server, request[:50], request[50:], BODY[:5], BODY[5:], pause=pause),
+        ]
+
+        assert [statuses(answer) for answer in answers] == [[201]] * 3
+
+    def test_a_chunked_body_is_read(self, server):
+        """Its frame is not taken for another protocol."""
+        lines = [b"POST /items HTTP/1.1", b"Host: localhost", b"Transfer-Encoding: chunked"]
+        request = b"\r\n".join([*lines, *self.H2C, b"", b""])
+
+        answer = exchange(server, request + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY))
+
+        assert statuses(answer) == [201]
+
+    def test_the_next_request_is_one_of_its_own(self, server):
+        """Nothing of the body is taken for a request, and the connection stays."""
+        hidden = b"DELETE /items/x?sku=MUG-1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        first = head(b"/items", *self.H2C, length=len(hidden)) + hidden
+
+        answers = exchange(server, first + head(b"/items", *self.H2C) + BODY)
+
+        assert statuses(answers) == [400, 201]
+        assert b"malformed_body" in answers
+
+    @pytest.mark.parametrize("protocol", [b"websocket", b"h2c, websocket", b"TLS/1.2"])
+    def test_other_protocols_are_ignored_too(self, server, protocol):
+        """Whatever it is called."""
+        lines = b"Connection: upgrade", b"upgrade: " + protocol
+
+        assert statuses(exchange(server, head(b"/items", *lines) + BODY)) == [201]
+
+    def test_nothing_is_logged_of_it(self, server):
+        """It is a request like any other."""
+        exchange(server, head(b"/items", *self.H2C) + BODY)
+
+        assert "upgrade" not in server.log.read_text().lower()
+
+    def test_curl_with_http2(self, server):
+        """As `curl --http2` sends it."""
+        if shutil.which("curl") is None:
+            pytest.skip("there is no curl on the PATH")
+
+        command = ["curl", "-s", "-w", "%{http_code}", "--http2", "-d", BODY, f"{server.url}/items"]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=20)
+
+        assert done.stdout.endswith(b"201")
+
+    def test_the_http_client_of_java(self, server, tmp_path):
+        """It offers HTTP/2 unless told otherwise."""
+        if shutil.which("java") is None:
+            pytest.skip("there is no java on the PATH")
+        program = tmp_path / "Post.java"
+        program.write_text(
+            textwrap.dedent(
+                """
+                import java.net.URI;
+                import java.net.http.*;
+
+                public class Post {
+                    public static void main(String[] args) throws Exception {
+                        HttpClient client = HttpClient.newHttpClient();
+                        HttpRequest request = HttpRequest.newBuilder(URI.create(args[0]))
+                            .POST(HttpRequest.BodyPublishers.ofString(args[1])).build();
+                        for (int i = 0; i < 2; i++) {
+                            System.out.println(
+                                client.send(request, HttpResponse.BodyHandlers.ofString()).statusCode());
+                        }
+                    }
+                }
+                """
+            )
+        )
+
+        done = subprocess.run(
+            ["java", str(program), f"{server.url}/items", BODY.decode()],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+        if "compiler" in done.stderr.lower() or "jdk.compiler" in done.stderr:
+            pytest.skip("java has no compiler")
+        assert done.stdout.split() == ["201", "201"], done.stderr
+
+
+class TestTarget:
+    """RFC 9112, section 3.2.2: the authority of an absolute target is the host, whatever the header says."""
+
+    @pytest.mark.parametrize(
+        ("target", "host", "status"),
+        [
+            (b"http://localhost/health", b"localhost", 200),
+            (b"http://localhost/health?x=1", b"evil.example", 200),
+            (b"HTTP://LOCALHOST:8080/health", b"localhost", 200),
+            (b"http://[::1]:80/health", b"localhost", 200),
+            (b"http://evil.example/health", b"localhost", 400),
+            (b"https://evil.example:443/health", b"localhost", 400),
+            (b"http://localhost.evil.example/health", b"localhost", 400),
+            (b"http://localhost", b"localhost", 200),
+            (b"//evil.example/health", b"localhost", 404),
+        ],
+    )
+    def test_the_host_is_that_of_the_target(self, server, target, host, status):
+        """A request that names another host in either way is refused."""
+        answer = exchange(server, head(target, method=b"GET", host=host, length=0))
+
+        assert statuses(answer) == [status]
+        assert (b"bad_host" in answer) is (status == 400)
+
+    def test_two_hosts_are_none(self, server):
+        """RFC 9112, section 3.2."""
+        for target in (b"/health", b"http://localhost/health"):
+            answer = exchange(server, head(target, b"Host: localhost", method=b"GET", length=0))
+
+            assert b"bad_host" in answer
+
+    @pytest.mark.parametrize("target", [b"localhost:80", b"/items", b"x"])
+    def test_connect_is_refused(self, server, target):
+        """This server is no proxy."""
+        answer = exchange(server, b"CONNECT %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target)
+
+        assert statuses(answer) == [400]
+
+
+class TestSize:
+    LIMIT = 1 << 16
+
+    def a_head(self, size):
+        shortest = head(b"/health", b"X-Filler: ", method=b"GET", length=0)
+        filler = b"X-Filler: " + b"x" * (size - len(shortest))
+        whole = head(b"/health", filler, method=b"GET", length=0)
+        assert len(whole) == size
+        return whole
+
+    def test_a_head_of_the_limit_is_read(self, server):
+        """In one packet or in many."""
+        whole = self.a_head(self.LIMIT)
+
+        assert statuses(exchange(server, whole)) == [200]
+        assert statuses(
+            exchange(server, *(whole[i : i + 9999] for i in range(0, len(whole), 9999)))
+        ) == [200]
+
+    @pytest.mark.parametrize("size", [LIMIT + 1, 2 * LIMIT, 20 * LIMIT])
+    def test_a_larger_head_is_refused(self, server, size):
+        """With an answer in our envelope, and the end of the connection."""
+        answer = exchange(server, self.a_head(size))
+
+        assert statuses(answer) == [431]
+        fields, _, body = answer.partition(b"\r\n\r\n")
+        assert json.loads(body)["code"] == "head_too_large"
+        assert b"connection: close" in fields.lower()
+        assert b"x-request-id: " in fields.lower()
+
+    @pytest.mark.parametrize(
+        "beginning",
+        [
+            b"GET /",
+            b"GET / HTTP/1.1\r\nX: ",
+            b"\r\n",
+            # Behind a body: a trailer, and what may stand behind the length of a chunk.
+            b"POST /items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+            b"POST /items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /",
+        ],
+        ids=["target", "header", "line ends", "trailer", "chunk extension", "second request"],
+    )
+    def test_what_has_no_end_is_not_kept_in_memory(self, server, beginning):
+        """300 MB: the connection ends long before, and the process is no larger than it was."""
+        filler = (b"\r\n" if beginning == b"\r\n" else b"x") * (1 << 20)
+        before = memory(server)
+        sent = 0
+
+        with server.connect() as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(beginning)
+            while sent < 300 * len(filler):
+                connection.sendall(filler)
+                sent += len(filler)
+
+        assert memory(server) - before < 30 << 20
+
+    def test_a_body_is_not_a_head(self, server):
+        """Of a megabyte, with more requests behind it on the same connection."""
+        body = json.dumps({**MUG, "description": "x" * 4000}).encode().ljust(1 << 20)
+
+        answers = exchange(server, (head(length=len(body)) + body) * 2)
+
+        assert statuses(answers) == [201, 201]
+
+
+def memory(server):
+    """The largest that the server has been, in bytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) << 10
+
+
+class TestTime:
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"",
+            b"G",
+            b"\r\n",
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\n",
+            head() + BODY[:5],
+            head(b"/items", *TestUpgrade.H2C) + BODY[:5],
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nGET /",
+        ],
+        ids=["silent", "letter", "line end", "head", "body", "upgrade", "second request"],
+    )
+    def test_what_does_not_arrive_in_time_ends_the_connection(self, hasty, sent):
+        """Silent, or stopped anywhere on the way."""
+        with hasty.connect() as connection:
+            connection.sendall(sent)
+            answers = received(connection, seconds=10)
+            # At its end, not at that of our patience.
+            assert connection.recv(1) == b""
+
+        assert statuses(answers) == ([200] if b"\r\n\r\nGET" in sent else [])
+
+    def test_a_trickle_does_not_stop_the_clock(self, hasty):
+        """The time is that of the whole request, not of the pauses in it."""
+        with hasty.connect() as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\n")
+            for sent in count():
+                try:
+                    connection.sendall(b"X: y\r\n")
+                except ConnectionError:
+                    break
+                assert sent < 200
+                time.sleep(0.05)
+
+    def test_an_idle_connection_stays_for_the_next_request(self, hasty):
+        """Longer than a request may take to arrive."""
+        with hasty.connect() as connection:
+            for _ in range(2):
+                connection.sendall(head() + BODY)
+                assert statuses(received(connection, seconds=0.8)) == [201]
+
+    def test_it_is_seconds_by_default(self):
+        """Enough for a megabyte on a slow line."""
+        assert ArrivalLimits(connections=1).seconds == 30
+
+    def test_expect_100_continue_is_answered(self, server):
+        """The body is asked for, then read."""
+        with server.connect() as connection:
+            connection.sendall(head(b"/items", b"Expect: 100-continue"))
+            assert statuses(received(connection, seconds=0.5)) == [100]
+            connection.sendall(BODY)
+            assert statuses(received(connection, seconds=0.5)) == [201]
+
+
+class TestNumber:
+    def test_connections_beyond_the_limit_are_refused_and_logged(self, hasty):
+        """With an answer; and those that are there are served."""
+        time.sleep(0.1)
+        with contextlib.ExitStack() as connections:
+            there = [connections.enter_context(hasty.connect()) for _ in range(4)]
+            there[0].sendall(head(b"/health", method=b"GET", length=0))
+            assert statuses(received(there[0], seconds=0.2)) == [200]
+
+            answer = exchange(hasty)
+
+        assert statuses(answer) == [503]
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too_many_connections"
+        assert "too_many_connections" in hasty.log.read_text()
+
+    def test_they_are_fewer_than_the_files_that_may_be_open(self):
+        """The database and the event loop need some as well."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+        assert 0 < max_connections() < soft
+
+    @pytest.mark.parametrize("files", [64, 200])
+    def test_the_server_survives_more_clients_than_files(self, tmp_path, files):
+        """It refuses them itself, and serves again as soon as they are gone."""
+        program = [
+            "bash",
+            "-c",
+            f'ulimit -n {files}; exec "$0" "$@"',
+            str(INVENTORY),
+            "serve",
+            "--port",
+            "0",
+        ]
+        db = tmp_path / "db"
+        with serving(tmp_path / "log", "--db", str(db), program=program) as server:
+            with contextlib.ExitStack() as connections:
+                for _ in range(2 * files):
+                    last = connections.enter_context(server.connect())
+                assert statuses(received(last, seconds=10)) == [503]
+            answer = httpx.post(f"{server.url}/items", json=MUG, trust_env=False)
+
+        assert answer.status_code == 201
+        assert "too_many_connections" in server.log.read_text()
