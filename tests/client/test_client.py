@@ -208,7 +208,10 @@ class TestWhatIsSent:
             (Inventory.get_item, GetItem(item_id="i")),
             (Inventory.list_items, ListItems()),
             (Inventory.list_items, ListItems(low_stock=True, page_size=7, page_token="t-_~")),
-            (Inventory.list_items, ListItems(category="ä & ö", status="available", sku="%", location="+")),
+            (
+                Inventory.list_items,
+                ListItems(category="ä & ö", status="available", sku="%", location="+"),
+            ),
             (
                 Inventory.delete_item,
                 DeleteItem(
