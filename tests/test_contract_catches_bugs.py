@@ -23,6 +23,7 @@ from inventory.stock import MovementKind
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.testing import ExclusiveContract, RepositoryContract, rewrite
+from inventory_adapters.testing.unreadable import UnreadableRowsContract
 
 PLANTED = []
 PARAM = type(pytest.param())
@@ -108,7 +109,8 @@ class Correct(MemoryRepository):
                 self._keep(write.after)
 
     def delete(self, key):
-        self._drop(key)
+        if key in self._items:  # Not so for a bug that stores before it checks.
+            self._drop(key)
 
     def store_movements(self, change):
         for movement in change.movements:
@@ -350,10 +352,6 @@ class DeleteForgetsTheVersion(Correct):
 @caught_by("test_an_item_is_deleted_once")
 class DeletesWhatIsGone(Correct):
     check_items = deletes_if(lambda current, before: current is None or still(current, before))
-
-    def delete(self, key):
-        if key in self._items:
-            super().delete(key)
 
 
 @caught_by("test_a_deleted_item_is_in_no_read_and_no_list")
@@ -1173,9 +1171,6 @@ class DeletesInARace(Correct):
     check_items = too_late("check_items")
     check_movements = too_late("check_movements")
 
-    def delete(self, key):
-        self._items.pop(key, None)
-
 
 @caught_by("test_a_reservation_is_closed_once")
 class ClosesTwiceInARace(Correct):
@@ -1216,7 +1211,12 @@ def fails(test, repository_type, contract=RepositoryContract):
     return False
 
 
-TESTS = [name for name in dir(RepositoryContract) if name.startswith("test_")]
+TESTS = [
+    name
+    for name in dir(RepositoryContract)
+    # Nothing can spoil a row in memory.
+    if name.startswith("test_") and name not in vars(UnreadableRowsContract)
+]
 
 
 @pytest.mark.parametrize("test", TESTS)

@@ -24,7 +24,9 @@ LIBRARY = """
     DuplicateRowError
     ExpireReservations
     ExtendReservation
+    FarReservation
     Fault
+    Finding
     GetItem
     GetReservation
     HeldBackError
@@ -75,6 +77,10 @@ LIBRARY = """
     TransferStock
     UNSET
     UnreadableItemError
+    UnreadableMovementError
+    UnreadableReservationError
+    UnreadableRow
+    UnreadableRowError
     UpdateItem
     ValidationError
     deadline

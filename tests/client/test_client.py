@@ -214,7 +214,7 @@ class TestWhatIsSent:
             (Inventory.list_items, ListItems(low_stock=True, page_size=7, page_token="t-_~")),
             (
                 Inventory.list_items,
-                ListItems(category="ä & ö", status="discontinued", sku="%", location=" "),
+                ListItems(category="ä & ö", status="available", sku="%", location="+"),
             ),
             (
                 Inventory.delete_item,

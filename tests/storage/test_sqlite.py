@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from typing import ClassVar
 
 import pytest
@@ -962,7 +963,8 @@ class TestInterruption:
                 interruption = Interruption(place)
                 try:
                     with interruption:
-                        self.WRITES[write](repository, f"at {place}")
+                        # A context of its own: an interruption may strike before a deadline is taken back.
+                        copy_context().run(self.WRITES[write], repository, f"at {place}")
                 except Interrupted:
                     pass
                 if not interruption.has_struck:
