@@ -162,8 +162,8 @@ def child(code: str, *arguments: str, path: Sequence[Path]) -> tuple[list[str], 
     command = [sys.executable, "-S", "-s", "-B", "-P", "-c", code, *arguments]
     # The harness comes last, so that it hides nothing.
     places = os.pathsep.join(map(str, (*path, ROOT)))
-    ours = {name: os.environ[name] for name in (*sdk.ENVIRONMENT, "AWS_ENDPOINT_URL")}
-    return command, {"PYTHONPATH": places, "PATH": os.defpath, **ours}
+    settings = {**sdk.ENVIRONMENT, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]}
+    return command, {"PYTHONPATH": places, "PATH": os.defpath, **settings}
 
 
 def cpu_of(

@@ -29,7 +29,8 @@ ALLOWED = {
     "src/inventory_adapters/client/__init__.py": {"attrs", "httpx"},
     "src/inventory_adapters/cli": {"attrs", "click"},
     "src/inventory_adapters/cli/catalogue.py": {"attrs", "click", "rich"},
-    "src/inventory_adapters/cli/storage.py": {"attrs", "boto3", "botocore", "click"},
+    "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
+    "src/inventory_adapters/cli/tables.py": {"attrs", "boto3", "botocore", "click"},
     "src/inventory_adapters/testing": {"attrs", "pytest"},
     "deploy": {
         "attrs",

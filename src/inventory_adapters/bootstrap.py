@@ -44,12 +44,20 @@ def deployed(config: Config) -> Inventory:
 
 
 def _transport(name: TransportName) -> Transport:
-    if name == "boto3":
-        import boto3
+    from inventory_adapters.aws.usage import MeteredTransport
 
-        from inventory_adapters.aws.boto_transport import BotoTransport
+    return MeteredTransport(_boto_transport() if name == "boto3" else _http_transport())
 
-        return BotoTransport(boto3.Session())
+
+def _boto_transport() -> Transport:
+    import boto3
+
+    from inventory_adapters.aws.boto_transport import BotoTransport
+
+    return BotoTransport(boto3.Session())
+
+
+def _http_transport() -> Transport:
     from inventory_adapters.aws.http_transport import HttpTransport
 
     return HttpTransport()

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import boto3
 import click
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,6 @@ from moto import mock_aws
 from inventory import CreateItem, Inventory
 from inventory.errors import StorageUnavailableError
 from inventory_adapters import bootstrap
-from inventory_adapters.aws.session import make_client
 from inventory_adapters.cli.demo import demo_items
 from inventory_adapters.cli.main import cli
 from inventory_adapters.cli.output import Table
@@ -895,7 +895,7 @@ class TestTables:
 
     def test_foreign_table_of_that_name_is_refused(self, run):
         """A table that lacks what we need is not taken for ours."""
-        client = make_client("dynamodb", connect_timeout=1, read_timeout=1, attempts=1)
+        client = boto3.client("dynamodb")
         arguments = create_table_arguments(ITEMS, "inventory-dev")
         arguments["GlobalSecondaryIndexes"].pop()
         client.create_table(**arguments)

@@ -47,12 +47,12 @@ def _ensure_tables(table: str) -> Iterator[str]:
     Raises:
         StorageUnavailableError: DynamoDB cannot be used, or has another table under one of the names.
     """
-    import boto3  # noqa: PLC0415 - takes its time
-    from botocore.config import Config  # noqa: PLC0415 - as above
-
-    from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER  # noqa: PLC0415 - as above
+    from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER  # noqa: PLC0415 - takes its time
 
     with sdk_errors_translated():
+        import boto3  # noqa: PLC0415 - as above
+        from botocore.config import Config  # noqa: PLC0415 - as above
+
         config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard"})
         client = boto3.client("dynamodb", config=config)
         for schema, name in ((ITEMS, table), (LEDGER, ledger_of(table))):
