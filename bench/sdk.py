@@ -49,7 +49,7 @@ def item_row(number: int = 0) -> dict[str, Any]:
         "name": {"S": ITEM["name"]},
         "description": {"S": ITEM["description"]},
         "quantity": {"N": "9"},
-        "reserved": {"N": "2"},
+        "reserved": {"N": "0"},
         "seq": {"N": "7"},
         "price": {"N": "249.5"},
         "category": {"S": "tents"},

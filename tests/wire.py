@@ -60,6 +60,26 @@ class Wire:
                     place.remove(hook)
 
 
+def require_consistency(operation, request):
+    """
+    Fail for a read that may lag behind where the port promises that none does.
+
+    Only lists may: those by an index, which DynamoDB reads no other way, and the scan of all items.
+    """
+    match operation:
+        case "GetItem":
+            reads = [request]
+        case "BatchGetItem":
+            reads = request["RequestItems"].values()
+        case "Query" if "IndexName" not in request:
+            reads = [request]
+        case "Scan" if request["TableName"].endswith("-ledger"):
+            reads = [request]
+        case _:
+            reads = []
+    assert all(read.get("ConsistentRead") is True for read in reads), (operation, request)
+
+
 @contextmanager
 def counted(wire):
     """How often each operation was sent."""
@@ -132,9 +152,13 @@ def _shared_transport(_endpoint):
 
 def shared_wire(name, endpoint=None):
     """Return a new wire over a transport that tests share; for `http`, the environment has to name the *endpoint*."""
-    if name == "boto3":
-        return Wire(BotoTransport(shared_client(endpoint)))
-    return Wire(_shared_transport(endpoint))
+    transport = (
+        BotoTransport(shared_client(endpoint)) if name == "boto3" else _shared_transport(endpoint)
+    )
+    wire = Wire(transport)
+    # Whatever a test is about, its reads are looked at.
+    wire.before.append(require_consistency)
+    return wire
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,7 @@ from tests.hostile_server import (
     serving,
     silence,
 )
+from tests.signatures import is_signed
 
 REQUEST = {"TableName": "stock", "Key": {"sku": {"S": "Hämmer"}}}
 # Time-outs that a test can wait for.
@@ -88,6 +89,7 @@ class TestRequests:
         assert got == Answer({"Item": {"sku": {"S": "Hämmer"}}}, "REQUEST-1")
         [(headers, body)] = server.requests
         assert json.loads(body) == REQUEST
+        assert is_signed(headers, body)
         authorization = headers.pop("authorization")
         assert (
             f"/us-east-1/{service.name}/aws4_request, SignedHeaders=content-type;host;x-amz-date;"
@@ -104,6 +106,18 @@ class TestRequests:
             "x-amz-security-token": TOKEN,
             "x-amz-target": target,
         }
+
+    def test_a_request_that_was_changed_on_its_way_is_noticed(self, transport):
+        """By what looks at signatures in these tests: a check that everything passes is none."""
+        with serving(answer()) as server:
+            send(transport, server)
+
+        [(headers, body)] = server.requests
+        assert is_signed(headers, body)
+        assert not is_signed(headers, body + b" ")
+        assert not is_signed(headers, body, secret="another")
+        assert not is_signed(headers | {"x-amz-target": "DynamoDB_20120810.DeleteItem"}, body)
+        assert not is_signed(headers | {"x-amz-other": "unsigned"}, body)
 
     def test_the_trace_of_a_function_goes_along(self, transport, monkeypatch):
         """X-Ray connects the calls of a function by it."""

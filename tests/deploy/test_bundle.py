@@ -29,6 +29,7 @@ from deploy.bundle import Bundle, BundleError, build, main
 from deploy.environments import Settings
 from deploy.trust import trust_folder
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
+from tests.signatures import is_signed
 
 ROOT = Path(__file__).parent.parent.parent
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -81,6 +82,7 @@ class Aws(HTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), AwsHandler)
         self.calls = set()
+        self.unsigned = []
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -89,9 +91,13 @@ class AwsHandler(BaseHTTPRequestHandler):
         target, operation = self.headers["X-Amz-Target"].split(".")
         service = "ssm" if target == "AmazonSSM" else "dynamodb"
         self.server.calls.add((service, operation))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): it for name, it in self.headers.items()}
+        if not is_signed(headers, body):
+            self.server.unsigned.append((service, operation))
         answer = requests.post(
             f"https://{service}.us-east-1.amazonaws.com/",
-            data=self.rfile.read(int(self.headers["Content-Length"])),
+            data=body,
             headers={name: it for name, it in self.headers.items() if name != "Host"},
             timeout=5,
         )
@@ -158,7 +164,7 @@ def journey(bundle):
     before = bundle.digest
     with serving() as aws:
         came = travel(bundle.folder, endpoint=aws.endpoint, CONFIG_PARAMETER=LIMITS)
-    return came | {"calls": aws.calls, "digests": (before, bundle.digest)}
+    return came | {"calls": aws.calls, "unsigned": aws.unsigned, "digests": (before, bundle.digest)}
 
 
 def names_in(bundle):
@@ -185,6 +191,11 @@ class TestInABareInterpreter:
         standard = Path(sysconfig.get_path("stdlib")).resolve()
         assert [it for it in files - ours if not it.resolve().is_relative_to(standard)] == []
         assert not any("site-packages" in file.parts for file in files)
+
+    def test_every_request_is_signed_as_botocore_signs_it(self, journey):
+        """To DynamoDB and to SSM."""
+        assert journey["unsigned"] == []
+        assert {service for service, _ in journey["calls"]} == {"dynamodb", "ssm"}
 
     def test_nothing_is_written(self, journey):
         """Lambda mounts the folder read-only."""

@@ -60,6 +60,7 @@ from tests.wire import (
     failing,
     forget_all,
     lost_answer,
+    require_consistency,
     shared_client,
     shared_wire,
 )
@@ -888,6 +889,100 @@ class TestFailures:
         repository.commit(change)
 
         assert repository.get_item(item.key) == item
+
+
+READS = {
+    "get_item": ("GetItem", lambda it: it.get_item(an_item().key)),
+    "find_item": ("Query", lambda it: it.find_item("item-1")),
+    "get_items": ("BatchGetItem", lambda it: it.get_items([an_item().key])),
+    "get_reservation": ("GetItem", lambda it: it.get_reservation("r")),
+    "get_served": ("GetItem", lambda it: it.get_served("r")),
+    "list_movements": (
+        "Query",
+        lambda it: it.list_movements(an_item().key, PageRequest(size=1)),
+    ),
+    "first_movement": ("Query", lambda it: it.first_movement(an_item().key)),
+    "held_reservations": (
+        "Scan",
+        lambda it: it.held_reservations(PageRequest(size=1), due_by=None),
+    ),
+    "low stock": ("BatchGetItem", lambda it: walk(it, LOW)),
+    "of a SKU": ("BatchGetItem", lambda it: walk(it, ItemFilter(sku="SKU-1"))),
+}
+
+
+class TestConsistency:
+    @pytest.mark.parametrize(("operation", "read"), READS.values(), ids=READS)
+    def test_a_read_never_lags_behind(self, wire, repository, calls, operation, read):
+        """A stale level makes every commit conflict; a stale page of the ledger misses a movement."""
+        repository.commit(creation(an_item(reorder_point=10)))
+        requests = []
+
+        with wire.hooked(before=lambda *sent: requests.append(sent)):
+            read(repository)
+
+        assert operation in [name for name, _ in requests]
+        for sent in requests:
+            require_consistency(*sent)
+
+    @pytest.mark.parametrize(
+        ("operation", "request_"),
+        [
+            ("GetItem", {}),
+            ("GetItem", {"ConsistentRead": False}),
+            ("Query", {"TableName": "t"}),
+            ("BatchGetItem", {"RequestItems": {"t": {"ConsistentRead": True}, "u": {}}}),
+            ("Scan", {"TableName": "t-ledger"}),
+        ],
+    )
+    def test_a_read_that_may_lag_behind_is_noticed(self, operation, request_):
+        """By what looks at the reads of all tests of repositories."""
+        with pytest.raises(AssertionError):
+            require_consistency(operation, request_)
+
+
+class TestTokens:
+    def tokens(self, wire, *commits):
+        """Return the tokens of the transactions that *commits* send, in order."""
+        found = []
+
+        def note(operation, request):
+            if operation == "TransactWriteItems":
+                found.append(request["ClientRequestToken"])
+
+        with wire.hooked(before=note):
+            for commit in commits:
+                commit()
+        return found
+
+    def test_attempts_at_one_change_have_one_token(self, wire, repository):
+        """So that DynamoDB carries it out once."""
+        low = creation(an_item(reorder_point=10))
+
+        with lost_answer(wire, operation="TransactWriteItems", times=2):
+            sent = self.tokens(wire, lambda: repository.commit(low))
+
+        assert len(sent) == 3
+        assert len(set(sent)) == 1
+        assert 1 <= len(sent[0]) <= 36
+
+    def test_changes_have_tokens_of_their_own(self, client, wire, repository):
+        """Also two under one write ID, on other tables; an ID of any length makes one."""
+        create_tables(client, "elsewhere", "elsewhere-ledger")
+        elsewhere = DynamoDBRepository(wire, table="elsewhere")
+        items = (an_item("a", reorder_point=10), an_item("b", reorder_point=10))
+        changes = [evolve(creation(it), write_id="x" * 500 + it.item_id) for it in items]
+
+        sent = self.tokens(
+            wire,
+            *(lambda change=change: repository.commit(change) for change in changes),
+            lambda: elsewhere.commit(changes[0]),
+        )
+
+        for name in ("elsewhere", "elsewhere-ledger"):
+            client.delete_table(TableName=name)
+        assert len(set(sent)) == 3
+        assert all(1 <= len(it) <= 36 for it in sent)
 
 
 class TestDeadline:
