@@ -818,6 +818,16 @@ class TestStorageAway:
         assert "credentials" in no_credentials.stderr
         assert "region" in no_region.stderr
 
+    def test_dynamodb_without_boto3_is_told(self, run, monkeypatch):
+        """It is an extra; the message says how to install it."""
+        monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+
+        for command in (("items", "list"), ("tables", "create")):
+            done = run(*command, "--dynamodb")
+
+            assert done.exit_code == 3
+            assert "pip install 'tap-inventory[aws]'" in done.stderr
+
     def test_debug_shows_where_an_error_came_from(self, run, tmp_path):
         """The exit code and the sentence stay what they are."""
         done = run("--debug", "items", "list", "--db", tmp_path / "no" / "such")

@@ -92,7 +92,12 @@ def ledger_of(table: str) -> str:
 @contextmanager
 def sdk_errors_translated() -> Iterator[None]:
     """Raise errors of the SDK as `StorageUnavailableError`."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes its time
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes its time
+    except ImportError as error:
+        raise StorageUnavailableError(
+            "DynamoDB needs boto3. Install it with: pip install 'tap-inventory[aws]'"
+        ) from error
 
     from inventory_adapters.aws.transport import ServiceError  # noqa: PLC0415 - as above
 
