@@ -49,7 +49,7 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 def _wired(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
     said = zip(_SETTINGS, settings, strict=True)
     config = Config.from_environ({name: value for name, value in said if value is not None})
-    # Ours alone: at DEBUG, the root logger would have the SDK log every header.
+    # Ours alone: at DEBUG, the root logger would have boto3 log every header.
     logging.getLogger("inventory_adapters").setLevel(config.log_level)
     return bootstrap.deployed(config), Cors(config.allowed_origins)
 
