@@ -9,6 +9,7 @@ runtime. `docs/decisions/0009-lambda-bundle.md` says why it is made this way.
 """
 
 import argparse
+import ast
 import io
 import os
 import re
@@ -45,6 +46,8 @@ DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 
 # With TRANSPORT=boto3 the functions import what their runtime brings along.
 _OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
+# The earlier name of cattrs.
+_UNUSED: Final = "cattr"
 # Where `inventory_adapters.aws.http_transport` looks for it.
 _TRUST: Final = PurePosixPath("inventory_adapters/aws/trust")
 # Where Lambda unpacks it; tracebacks name files there.
@@ -164,7 +167,8 @@ def build(output: Path, *, python: str = DEFAULT_PYTHON) -> Bundle:
         for place, content in _contents(reach):
             path = made / place
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            is_source = place.suffix == ".py"
+            path.write_bytes(_without_docstrings(content) if is_source else content)
         _compile(made, interpreter)
         (made / _MARKER).write_text(f"{python}\n", encoding="ascii")
         (made / _SOURCES).write_text(f"{sources_digest()}\n", encoding="ascii")
@@ -249,7 +253,7 @@ def _files_of(found: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
     for file in found.files or ():
         place = PurePosixPath(file)
         # Outside are the commands that a package installs.
-        is_inside = ".." not in place.parts
+        is_inside = place.parts[0] not in {"..", _UNUSED}
         if not (is_inside and (place.suffix == ".py" or place.name == "METADATA")):
             continue
         content = Path(str(file.locate())).read_bytes()
@@ -292,6 +296,20 @@ def _executable(program: str, python: str) -> str | None:
     version, _, executable = done.stdout.strip().partition(" ")
     # The interpreter itself, because the build runs it in another environment.
     return executable if done.returncode == 0 and version == python else None
+
+
+def _without_docstrings(source: bytes) -> bytes:
+    """Return *source* with empty docstrings, a sixth of the bundle; lines keep their numbers."""
+    lines = source.splitlines(keepends=True)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False):
+            text = node.body[0]
+            first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
+            before, after = lines[first][: text.col_offset], lines[last][text.end_col_offset :]
+            lines[first : last + 1] = [before + b'""' + b"\\\n" * (last - first) + after]
+            lines[first + 1 : first + 1] = [b""] * (last - first)
+    return b"".join(lines)
 
 
 def _compile(folder: Path, interpreter: str) -> None:

@@ -68,7 +68,7 @@ class HostileServer:
             else:
                 self.closed_by_client.set()
         except OSError:
-            pass  # The client has left, or does not trust us.
+            self.closed_by_client.set()  # Or it does not trust us.
         finally:
             connection.close()
 

@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 
 import boto3
 import pytest
+from attrs import evolve
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
@@ -145,9 +146,17 @@ def shared_client(endpoint=None):
     return boto3.client("dynamodb", endpoint_url=endpoint, config=config)
 
 
+class Patient(HttpTransport):
+    """As `HttpTransport`, for a stand-in that shares a busy machine with its tests."""
+
+    def send(self, service, operation, request, *, seconds):
+        patient = evolve(service, connect_seconds=10, read_seconds=60)
+        return super().send(patient, operation, request, seconds=seconds)
+
+
 @cache
 def _shared_transport(_endpoint):
-    return HttpTransport()
+    return Patient()
 
 
 def shared_wire(name, endpoint=None):

@@ -1,5 +1,6 @@
 """The code of the Lambda functions as it is shipped: what is in the folder, and that nothing else is needed to run it."""
 
+import ast
 import json
 import os
 import re
@@ -274,6 +275,38 @@ class TestContents:
         # certifi is the list of roots, and leaves nothing else behind.
         assert {"certifi", *(it.replace("_", "-") for it in base)} == pinned
         assert {it.replace("_", "-") for it in found} <= pinned
+
+    def test_records_can_be_read(self, bundle):
+        """With the cattrs of the folder, which no first answer imports."""
+        script = (
+            "import sys; sys.path[:0] = sys.argv[1:]; import inventory_adapters.records, cattrs;"
+            "print(cattrs.__file__)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", script, bundle.folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert Path(done.stdout.strip()).is_relative_to(bundle.folder)
+
+    def test_lines_have_the_numbers_of_the_source(self):
+        """Docstrings are emptied, so that tracebacks still point to the right line."""
+        source = (ROOT / "src" / "inventory" / "service.py").read_bytes()
+
+        emptied = bundling._without_docstrings(source)
+
+        def calls(text):
+            nodes = ast.walk(ast.parse(text))
+            return [(it.lineno, it.col_offset) for it in nodes if isinstance(it, ast.Call)]
+
+        assert calls(emptied) == calls(source)
+        assert not any(
+            ast.get_docstring(it)
+            for it in ast.walk(ast.parse(emptied))
+            if isinstance(it, ast.Module | ast.ClassDef | ast.FunctionDef)
+        )
 
 
 class TestStale:

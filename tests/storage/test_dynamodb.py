@@ -1066,7 +1066,7 @@ class TestDeadline:
                 repository.get_item(an_item().key)
 
         assert 2 < time.monotonic() - started < 4.5
-        assert len(server.requests) == 3
+        assert 2 <= len(server.requests) <= 3
 
 
 class TestSources:
