@@ -46,8 +46,8 @@ DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 
 # With TRANSPORT=boto3 the functions import what their runtime brings along.
 _OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
-# The earlier name of cattrs.
-_UNUSED: Final = "cattr"
+# Parts of cattrs that nothing here imports: its earlier name, and what is for other formats.
+_UNUSED: Final = ("cattr/", "cattrs/preconf/", "cattrs/strategies/")
 # Where `inventory_adapters.aws.http_transport` looks for it.
 _TRUST: Final = PurePosixPath("inventory_adapters/aws/trust")
 # Where Lambda unpacks it; tracebacks name files there.
@@ -253,7 +253,7 @@ def _files_of(found: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
     for file in found.files or ():
         place = PurePosixPath(file)
         # Outside are the commands that a package installs.
-        is_inside = place.parts[0] not in {"..", _UNUSED}
+        is_inside = ".." not in place.parts and not str(place).startswith(_UNUSED)
         if not (is_inside and (place.suffix == ".py" or place.name == "METADATA")):
             continue
         content = Path(str(file.locate())).read_bytes()

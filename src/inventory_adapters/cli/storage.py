@@ -96,7 +96,7 @@ def sdk_errors_translated() -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes its time
     except ImportError as error:
         raise StorageUnavailableError(
-            "DynamoDB needs boto3. Install it with: pip install 'tap-inventory[aws]'"
+            "DynamoDB needs boto3. Install it with: pip install boto3"
         ) from error
 
     from inventory_adapters.aws.transport import ServiceError  # noqa: PLC0415 - as above
