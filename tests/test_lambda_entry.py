@@ -29,9 +29,9 @@ def client(monkeypatch):
         made.create_table(**create_table_arguments(ITEMS, "stock"))
         made.create_table(**create_table_arguments(LEDGER, "stock-ledger"))
         monkeypatch.setenv("TABLE_NAME", "stock")
-        lambda_entry._wired.cache_clear()
+        lambda_entry._container.cache_clear()
         yield made
-        lambda_entry._wired.cache_clear()
+        lambda_entry._container.cache_clear()
 
 
 def ask(operation, body=None, *, path=None, query=None, headers=None):
@@ -187,7 +187,7 @@ def test_log_lines_outside_lambda_are_json(client):
 def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkeypatch):
     """Once a day; it expires none of them."""
     lambda_entry._far_reservations_watch.cache_clear()
-    inventory, _ = lambda_entry._wired(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
+    inventory, _ = lambda_entry._container(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
     ahead = attrs.evolve(inventory, clock=lambda: datetime(2056, 1, 1, tzinfo=UTC))
     item = inventory.create_item(CreateItem(**TENT))
     line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=1)

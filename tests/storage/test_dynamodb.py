@@ -730,7 +730,7 @@ class TestFailures:
         ],
     )
     def test_a_throttled_call_is_sent_again(self, client, repository, code):
-        """Twice too fast, then served."""
+        """Twice too fast, then record."""
         with failing(client, an_error(code), an_error(code)):
             repository.commit(creation(an_item()))
 

@@ -67,17 +67,17 @@ class RefusedError(Exception):
         row: From a single write that asked for it, the row as it stands; None where there is none.
         failed: For each action of a transaction, whether its condition did not hold; a single write is one action.
         was_conflict: Others were at the same rows again and again; no condition was looked at, and no attempt was kept.
-        maybe_kept: An earlier attempt went unanswered: what refuses this one may be its effect.
+        maybe_applied: An earlier attempt went unanswered: what refuses this one may be its effect.
     """
 
     def __init__(
-        self, row: Any, *, failed: tuple[bool, ...], was_conflict: bool, maybe_kept: bool
+        self, row: Any, *, failed: tuple[bool, ...], was_conflict: bool, maybe_applied: bool
     ) -> None:
         super().__init__("a condition did not hold")
         self.row = row
         self.failed = failed
         self.was_conflict = was_conflict
-        self.maybe_kept = maybe_kept
+        self.maybe_applied = maybe_applied
 
 
 class _Verdict(Enum):
@@ -124,16 +124,18 @@ class Calls:
             StorageUnavailableError: There was no table, no valid credentials, no time or no answer. A write may have been kept
                 if an attempt at it went unanswered and none after it told.
         """
-        maybe_kept = False
+        maybe_applied = False
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             try:
                 return self._once(operation, arguments)
             except ClientError as error:
-                maybe_kept = maybe_kept or _follows_silence(error)
+                maybe_applied = maybe_applied or _follows_silence(error)
                 verdict = _judge(error)
-                is_overtaken = verdict is _Verdict.OVERTAKEN and not maybe_kept
+                is_overtaken = verdict is _Verdict.OVERTAKEN and not maybe_applied
                 if attempt == _MAX_ATTEMPTS or is_overtaken or not self._paused(attempt, verdict):
-                    raise _translated(error, verdict, arguments, maybe_kept=maybe_kept) from error
+                    raise _translated(
+                        error, verdict, arguments, maybe_applied=maybe_applied
+                    ) from error
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     def _once(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -204,9 +206,9 @@ def _judge_passing(codes: set[str]) -> _Verdict:
 
 
 def _translated(
-    error: ClientError, verdict: _Verdict, arguments: Mapping[str, Any], *, maybe_kept: bool
+    error: ClientError, verdict: _Verdict, arguments: Mapping[str, Any], *, maybe_applied: bool
 ) -> Exception:
-    if maybe_kept and verdict in _PASSING:
+    if maybe_applied and verdict in _PASSING:
         # The attempt that went unanswered may even be under way still: whoever decided anew could apply it twice.
         return StorageUnavailableError()
     match verdict:
@@ -215,7 +217,7 @@ def _translated(
                 error.response.get("Item"),
                 failed=tuple(code in _CONDITION for code in _codes(error)),
                 was_conflict=verdict is not _Verdict.CONDITION,
-                maybe_kept=maybe_kept,
+                maybe_applied=maybe_applied,
             )
         case _Verdict.THROTTLED:
             return StorageThrottledError()
