@@ -83,7 +83,7 @@ def execute(  # noqa: C901, PLR0913 - one loop with every way out of it, and wha
             pass
         except (InventoryError, DuplicateRequestError) as error:
             # The first attempt with this key may have caused the error: it took the units that are now missing.
-            known = key and _record(repository, key, request, now())
+            known = None if key is None else _record(repository, key, request, now())
             if known is not None:
                 return cast("R", known.answer)
             if isinstance(error, InventoryError):
