@@ -500,7 +500,10 @@ class Inventory:
         item = self.repository.get_item(key)
         if first is None or item is not None:
             return stock.opening(item, first)
-        [last] = self.repository.list_movements(key, PageRequest(size=1)).items
+        newest = self.repository.list_movements(key, PageRequest(size=1))
+        if newest.unreadable:
+            raise newest.unreadable[0]
+        [last] = newest.items
         return stock.opening(None, first, last)
 
     def _execute(self, command: Any, decide: Callable[[], Decision[R]]) -> R:
