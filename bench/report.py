@@ -26,7 +26,7 @@ _HEAD: Final = ("metric", "result", "unit", "commitment", "")
 def circumstances() -> dict[str, str]:
     """Return what the figures belong to."""
     return {
-        "commit": _git("describe", "--always", "--dirty", "--abbrev=10"),
+        "commit": _git("error_body", "--always", "--dirty", "--abbrev=10"),
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "cores": str(os.cpu_count()),

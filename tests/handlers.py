@@ -7,7 +7,7 @@ import httpx
 
 from inventory_adapters.client import InventoryClient
 from inventory_adapters.http.api_gateway import Cors, make_handler, to_result
-from inventory_adapters.http.app import refusal
+from inventory_adapters.http.app import error_response
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import ROUTES, find_route
 
@@ -49,7 +49,7 @@ class HandlerTransport(httpx.BaseTransport):
         route, path_fields, methods, query = routed(request)
         if route is None:
             code = "method_not_allowed" if methods else "route_not_found"
-            return to_result(refusal(HttpError(code, "No route"), request_id="r"), "r", {})
+            return to_result(error_response(HttpError(code, "No route"), request_id="r"), "r", {})
         event = {
             "pathParameters": path_fields or None,
             "queryStringParameters": query or None,

@@ -222,7 +222,7 @@ class InventoryMachine(RuleBasedStateMachine):
         """The instants, still to come, at which a reservation expires or an answer is forgotten."""
         held = [row for row in self.model.reservations.values() if row["state"] == "held"]
         ends = [row["expires_at"] for row in held]
-        ends += [until for _, _, until in self.model.served.values()]
+        ends += [until for _, _, until in self.model.idempotency_record.values()]
         return sorted(end for end in ends if end > self.model.now())
 
     def agreed(self, ask):

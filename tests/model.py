@@ -63,7 +63,7 @@ class Model:
         self.births = {}  # (item_id, sku): when the item was created, also once it is gone
         self.ledgers = {}  # (item_id, sku): rows, oldest first
         self.reservations = {}  # reservation_id: row, as it is stored
-        self.served = {}  # (key, row of a batch or None): (the command, its answer, the time when it is forgotten)
+        self.idempotency_record = {}  # (key, row of a batch or None): (the command, its answer, the time when it is forgotten)
         # Ids cannot be foretold: those that the inventory under test has just given out.
         self.ids: list[str] = []
 
@@ -384,7 +384,9 @@ class Model:
 
     def forget(self):
         """Answers after a day, closed reservations after a month."""
-        self.served = {key: kept for key, kept in self.served.items() if kept[2] > self.now()}
+        self.idempotency_record = {
+            key: kept for key, kept in self.idempotency_record.items() if kept[2] > self.now()
+        }
         month_ago = self.now(later=-30 * DAY)
         self.reservations = {
             name: row
@@ -447,10 +449,10 @@ class Model:
         if key is None:
             return self.attempt(do)
         name = (key.scope, key.value, row)
-        known, answer, until = self.served.get(name, (None, None, ""))
+        known, answer, until = self.idempotency_record.get(name, (None, None, ""))
         if until <= self.now():
             answer = self.attempt(do)
-            self.served[name] = (command, answer, self.now(later=DAY))
+            self.idempotency_record[name] = (command, answer, self.now(later=DAY))
             return answer
 
         def do_and_undo():

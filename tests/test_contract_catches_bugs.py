@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from inventory.errors import (
-    AlreadyServedError,
+    DuplicateRequestError,
     InvalidCursorError,
     InventoryError,
     StaleReadError,
@@ -65,7 +65,7 @@ class Correct(MemoryRepository):
             self.store(change)
 
     def check(self, change):
-        self.check_served(change)
+        self.check_idempotency_record(change)
         self.check_items(change)
         self.check_movements(change)
         self.check_reservation(change)
@@ -74,7 +74,7 @@ class Correct(MemoryRepository):
         self.store_items(change)
         self.store_movements(change)
         self.store_reservation(change)
-        self.store_served(change)
+        self.store_idempotency_record(change)
 
     def check_items(self, change):
         for write in change.items:
@@ -93,13 +93,13 @@ class Correct(MemoryRepository):
         ):
             raise StaleReadError
 
-    def check_served(self, change):
-        known = change.served and self._served.get(change.served.record_id)
-        if known and self.counts(known, change.served):
-            raise AlreadyServedError
+    def check_idempotency_record(self, change):
+        known = change.idempotency_record and self._served.get(change.idempotency_record.record_id)
+        if known and self.counts(known, change.idempotency_record):
+            raise DuplicateRequestError
 
-    def counts(self, known, served):
-        return known.expires_at > served.served_at
+    def counts(self, known, record):
+        return known.expires_at > record.stored_at
 
     def store_items(self, change):
         for write in change.items:
@@ -121,9 +121,9 @@ class Correct(MemoryRepository):
             after = change.reservation.after
             self._reservations[after.reservation_id] = after
 
-    def store_served(self, change):
-        if change.served:
-            self._served[change.served.record_id] = change.served
+    def store_idempotency_record(self, change):
+        if change.idempotency_record:
+            self._served[change.idempotency_record.record_id] = change.idempotency_record
 
     def place(self, wanted, item):
         return wanted.position(item)
@@ -912,39 +912,39 @@ class ListsDiscontinuedAsLow(Correct):
 
 @caught_by("test_a_key_is_served_once_while_its_record_counts")
 class NeverLooksForARecord(Correct):
-    def check_served(self, change):
+    def check_idempotency_record(self, change):
         """Take every key for new."""
 
 
 @caught_by("test_a_key_is_served_once_while_its_record_counts")
 class RecordsCountASecondLess(Correct):
-    def counts(self, known, served):
-        return known.expires_at[:19] > served.served_at[:19]
+    def counts(self, known, record):
+        return known.expires_at[:19] > record.stored_at[:19]
 
 
 @caught_by("test_a_key_is_served_once_while_its_record_counts")
 class LaterClocksWin(Correct):
-    def counts(self, known, served):
-        return known.served_at >= served.served_at
+    def counts(self, known, record):
+        return known.stored_at >= record.stored_at
 
 
 @caught_by("test_a_record_that_has_expired_is_written_over")
 class RecordsCountForEver(Correct):
-    def counts(self, known, served):
+    def counts(self, known, record):
         return True
 
 
 @caught_by("test_a_record_that_has_expired_is_written_over")
 class RecordsCountAnInstantLonger(Correct):
-    def counts(self, known, served):
-        return known.expires_at >= served.served_at
+    def counts(self, known, record):
+        return known.expires_at >= record.stored_at
 
 
 @caught_by("test_a_record_that_has_expired_is_written_over")
 class KeepsTheFirstRecord(Correct):
-    def store_served(self, change):
-        if change.served:
-            self._served.setdefault(change.served.record_id, change.served)
+    def store_idempotency_record(self, change):
+        if change.idempotency_record:
+            self._served.setdefault(change.idempotency_record.record_id, change.idempotency_record)
 
 
 @caught_by("test_that_a_key_was_served_is_told_before_anything_else")
@@ -971,15 +971,15 @@ class TellsOfTakenPlacesFirst(Correct):
 @caught_by("test_an_expired_record_hides_no_other_refusal")
 class ReplacesTheRecordFirst(Correct):
     def check(self, change):
-        self.check_served(change)
-        self.store_served(change)
-        super().check(evolve(change, served=None))
+        self.check_idempotency_record(change)
+        self.store_idempotency_record(change)
+        super().check(evolve(change, idempotency_record=None))
 
 
 @caught_by("test_a_record_comes_back_exactly_as_it_was_stored")
 class CutsLongAnswers(Correct):
-    def get_served(self, record_id):
-        record = super().get_served(record_id)
+    def get_idempotency_record(self, record_id):
+        record = super().get_idempotency_record(record_id)
         if record is None or not hasattr(record.answer, "description"):
             return record
         answer = evolve(record.answer, description=record.answer.description[:65_536])
@@ -988,10 +988,10 @@ class CutsLongAnswers(Correct):
 
 @caught_by("test_each_key_has_a_record_of_its_own")
 class KeysWithoutCase(Correct):
-    def check_served(self, change):
+    def check_idempotency_record(self, change):
         known = {name.casefold() for name in self._served}
-        if change.served and change.served.record_id.casefold() in known:
-            raise AlreadyServedError
+        if change.idempotency_record and change.idempotency_record.record_id.casefold() in known:
+            raise DuplicateRequestError
 
 
 # All or nothing
@@ -1026,7 +1026,7 @@ class LooksAtTheReservationTooLate(Correct):
 
 @caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
 class LooksAtTheRecordTooLate(Correct):
-    check_served = late("check_served")
+    check_idempotency_record = late("check_idempotency_record")
 
 
 @caught_by("test_the_largest_change_is_stored_whole")
@@ -1037,9 +1037,9 @@ class WritesTwentyFourItems(Correct):
 
 @caught_by("test_a_change_of_every_part_is_stored_whole")
 class ForgetsTheRecordOfAReservation(Correct):
-    def store_served(self, change):
+    def store_idempotency_record(self, change):
         if change.reservation is None:
-            super().store_served(change)
+            super().store_idempotency_record(change)
 
 
 @caught_by("test_a_change_that_is_sent_twice_is_stored_once")
@@ -1047,7 +1047,7 @@ class StoresRepeats(Correct):
     """Applies the difference of a change again, whatever has become of its items."""
 
     def commit(self, change):
-        with suppress(StaleReadError, AlreadyServedError):
+        with suppress(StaleReadError, DuplicateRequestError):
             return super().commit(change)
         for movement in change.movements:
             item = self._items[movement.key]
@@ -1059,11 +1059,11 @@ class StoresRepeats(Correct):
 # Purging
 
 
-def purging(*, served, closed):
+def purging(*, expired, closed):
     """Return a purge that deletes what either test says, given the time."""
 
     def purge(self, at):
-        records = [name for name, record in self._served.items() if served(record, at)]
+        records = [name for name, record in self._served.items() if expired(record, at)]
         reservations = [name for name, each in self._reservations.items() if closed(each, at)]
         for name in records:
             del self._served[name]
@@ -1084,27 +1084,28 @@ def is_forgotten(reservation, at):
 
 @caught_by("test_a_purge_deletes_what_is_due")
 class PurgesRecordsTooLate(Correct):
-    purge = purging(served=lambda record, at: record.expires_at < at, closed=is_forgotten)
+    purge = purging(expired=lambda record, at: record.expires_at < at, closed=is_forgotten)
 
 
 @caught_by("test_a_purge_deletes_what_is_due")
 class PurgesRecordsByTheSecond(Correct):
     purge = purging(
-        served=lambda record, at: record.expires_at[:19] <= at[:19], closed=is_forgotten
+        expired=lambda record, at: record.expires_at[:19] <= at[:19], closed=is_forgotten
     )
 
 
 @caught_by("test_a_purge_deletes_what_is_due")
 class PurgesReservationsAtOnce(Correct):
     purge = purging(
-        served=is_old, closed=lambda each, at: each.closed_at is not None and each.closed_at <= at
+        expired=is_old,
+        closed=lambda each, at: each.closed_at is not None and each.closed_at <= at,
     )
 
 
 @caught_by("test_a_purge_deletes_what_is_due")
 class PurgesReservationsByWhenTheyExpired(Correct):
     purge = purging(
-        served=is_old,
+        expired=is_old,
         closed=lambda each, at: not is_held(each) and each.expires_at <= forgotten_before(at),
     )
 
@@ -1112,14 +1113,14 @@ class PurgesReservationsByWhenTheyExpired(Correct):
 @caught_by("test_a_purge_deletes_what_is_due")
 class PurgesReservationsOfOneState(Correct):
     purge = purging(
-        served=is_old,
+        expired=is_old,
         closed=lambda each, at: each.state is ReservationState.EXPIRED and is_forgotten(each, at),
     )
 
 
 @caught_by("test_a_purge_leaves_all_else_alone")
 class PurgesWhatIsHeld(Correct):
-    purge = purging(served=is_old, closed=lambda each, at: each.expires_at <= forgotten_before(at))
+    purge = purging(expired=is_old, closed=lambda each, at: each.expires_at <= forgotten_before(at))
 
 
 @caught_by("test_a_purge_leaves_all_else_alone")
@@ -1154,7 +1155,7 @@ def too_late(check):
 
 @caught_by("test_only_one_of_many_racing_repeats_of_a_request_has_an_effect")
 class ServesTwiceInARace(Correct):
-    check_served = too_late("check_served")
+    check_idempotency_record = too_late("check_idempotency_record")
 
 
 @caught_by("test_the_last_unit_is_promised_once")
@@ -1196,7 +1197,7 @@ def cases(test):
 
 
 # What a repository may answer with. Any other exception is a fault of the planted bug itself, and ends the test.
-PORT_ERRORS = (InventoryError, StaleReadError, AlreadyServedError)
+PORT_ERRORS = (InventoryError, StaleReadError, DuplicateRequestError)
 
 
 def fails(test, repository_type, contract=RepositoryContract):
@@ -1234,14 +1235,14 @@ def test_a_planted_bug_is_noticed(bug, test):
 class OneAtATime(Correct):
     """Had alone, it keeps the others out, and undoes nothing."""
 
-    def alone(self):
+    def exclusive(self):
         return self._lock
 
 
 class AllTogether(Correct):
     """Had alone, it does nothing about it."""
 
-    def alone(self):
+    def exclusive(self):
         return nullcontext()
 
 

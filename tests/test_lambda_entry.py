@@ -31,9 +31,9 @@ def client(request, monkeypatch, moto_server):
     monkeypatch.setenv("TABLE_NAME", "stock")
     if request.param is not None:
         monkeypatch.setenv("TRANSPORT", request.param)
-    lambda_entry._wired.cache_clear()
+    lambda_entry._container.cache_clear()
     yield made
-    lambda_entry._wired.cache_clear()
+    lambda_entry._container.cache_clear()
     forget_all(moto_server)
 
 
@@ -190,7 +190,7 @@ def test_log_lines_outside_lambda_are_json(client):
 def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkeypatch):
     """Once a day; it expires none of them."""
     lambda_entry._far_reservations_watch.cache_clear()
-    inventory, _ = lambda_entry._wired(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
+    inventory, _ = lambda_entry._container(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
     ahead = attrs.evolve(inventory, clock=lambda: datetime(2056, 1, 1, tzinfo=UTC))
     item = inventory.create_item(CreateItem(**TENT))
     line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=1)
@@ -218,11 +218,11 @@ def test_a_missing_region_is_storage_trouble(monkeypatch, caplog):
     monkeypatch.setenv("TABLE_NAME", "stock")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
-    lambda_entry._wired.cache_clear()
+    lambda_entry._container.cache_clear()
 
     status, body, _ = ask("get_item", path={"item_id": "i"}, query={"sku": "s"})
 
-    lambda_entry._wired.cache_clear()
+    lambda_entry._container.cache_clear()
     assert (status, body["code"]) == (503, "storage_unavailable")
     assert "AWS_REGION is not set" in caplog.text
 

@@ -25,11 +25,11 @@ LIBRARY = """
     ExpireReservations
     ExtendReservation
     FarReservation
-    Fault
+    FieldError
     Finding
     GetItem
     GetReservation
-    HeldBackError
+    ReservedStockError
     IdempotencyKey
     IfMatch
     InsufficientStockError
@@ -71,7 +71,7 @@ LIBRARY = """
     StorageError
     StorageThrottledError
     StorageUnavailableError
-    Swept
+    SweepResult
     Timestamp
     Transfer
     TransferStock

@@ -34,8 +34,7 @@ from inventory.errors import (
     ConflictError,
     ContentionError,
     DuplicateRowError,
-    Fault,
-    HeldBackError,
+    FieldError,
     InsufficientStockError,
     InvalidCursorError,
     InvalidRequestError,
@@ -48,6 +47,7 @@ from inventory.errors import (
     ReservationClosedError,
     ReservationExpiredError,
     ReservationNotFoundError,
+    ReservedStockError,
     SameItemError,
     SkuMismatchError,
     StaleQuantityError,
@@ -67,7 +67,7 @@ from inventory.paging import Limits, Page, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationLine, ReservationState
-from inventory.service import Inventory, Swept, Transfer
+from inventory.service import Inventory, SweepResult, Transfer
 from inventory.stock import Movement, MovementKind, StockChange
 from inventory.timeouts import deadline
 from inventory.validation import UNSET
@@ -95,11 +95,10 @@ __all__ = [
     "ExpireReservations",
     "ExtendReservation",
     "FarReservation",
-    "Fault",
+    "FieldError",
     "Finding",
     "GetItem",
     "GetReservation",
-    "HeldBackError",
     "IdempotencyKey",
     "IfMatch",
     "InsufficientStockError",
@@ -131,6 +130,7 @@ __all__ = [
     "ReservationLine",
     "ReservationNotFoundError",
     "ReservationState",
+    "ReservedStockError",
     "RowResult",
     "SameItemError",
     "SkuMismatchError",
@@ -141,7 +141,7 @@ __all__ = [
     "StorageError",
     "StorageThrottledError",
     "StorageUnavailableError",
-    "Swept",
+    "SweepResult",
     "Timestamp",
     "Transfer",
     "TransferStock",

@@ -9,7 +9,7 @@ from inventory.commands import UpdateItem
 from inventory.errors import (
     BatchRefusedError,
     DuplicateRowError,
-    Fault,
+    FieldError,
     InventoryError,
     ValidationError,
 )
@@ -91,7 +91,7 @@ def check_valid(rows: Sequence[Any]) -> None:
         ValidationError: Some are not: with the faults of all of them.
     """
     faults = [
-        Fault(f"items[{index}]{'.' if fault.field else ''}{fault.field}", fault.message)
+        FieldError(f"items[{index}]{'.' if fault.field else ''}{fault.field}", fault.message)
         for index, row in enumerate(rows)
         if isinstance(row, ValidationError)
         for fault in row.faults

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from inventory.errors import BatchTooLargeError, Fault, ValidationError
+from inventory.errors import BatchTooLargeError, FieldError, ValidationError
 from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
 from inventory.items import STATUSES, ItemKey
 from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
@@ -17,22 +17,22 @@ from inventory.reservations import LONGEST_SECONDS
 from inventory.stock import MAX_QUANTITY
 from inventory.validation import (
     UNSET,
+    Boolean,
     Choice,
     Converted,
-    Flag,
+    Integer,
     JsonSchema,
     Key,
     Line,
+    List,
     Money,
     Nullable,
     PageSize,
     Record,
     RefusedError,
-    Rows,
     Spec,
     Text,
     Unset,
-    Whole,
     build,
     command,
     field,
@@ -80,13 +80,13 @@ NAME: Final = Line(256, may_have_joiners=True, doc="What the item is called.")
 DESCRIPTION: Final = Text(
     4096, min_length=0, may_be_blank=True, doc="More about the item, for people."
 )
-QUANTITY: Final = Whole(0, MAX_QUANTITY, doc="Units on hand.")
+QUANTITY: Final = Integer(0, MAX_QUANTITY, doc="Units on hand.")
 PRICE: Final = Money(MAX_PRICE, places=4, doc="Price of one unit, exact.")
 CATEGORY: Final = Line(128, doc="What the item is listed under.")
 STATUS: Final = Choice(STATUSES, doc="Availability status of the item.")
 LOCATION: Final = Line(128, doc="Where the item is kept.")
 REORDER_POINT: Final = Nullable(
-    Whole(
+    Integer(
         0,
         MAX_QUANTITY,
         doc="Reorder threshold: the item is low when available units fall to this number.",
@@ -95,17 +95,17 @@ REORDER_POINT: Final = Nullable(
 PAGE_SIZE: Final = PageSize(
     doc="Maximum number of rows per page, up to the limit of the deployment."
 )
-DELTA: Final = Whole(
+DELTA: Final = Integer(
     -MAX_QUANTITY, MAX_QUANTITY, may_be_zero=False, doc="Units to add, or to remove if negative."
 )
-UNITS: Final = Whole(1, MAX_QUANTITY, doc="Units.")
+UNITS: Final = Integer(1, MAX_QUANTITY, doc="Units.")
 EXPECTED_QUANTITY: Final = Nullable(
-    Whole(0, MAX_QUANTITY, doc="Fail unless the current quantity equals this value.")
+    Integer(0, MAX_QUANTITY, doc="Fail unless the current quantity equals this value.")
 )
 REASON: Final = Text(256, doc="Why the stock changed, for people.")
 REFERENCE: Final = Nullable(Text(256, doc="What it is for: an order, a delivery note."))
 RESERVATION_ID: Final = Key(1024, doc="The id that the system gave the reservation.")
-TTL_SECONDS: Final = Whole(60, LONGEST_SECONDS, doc="How long to hold the units, in seconds.")
+TTL_SECONDS: Final = Integer(60, LONGEST_SECONDS, doc="How long to hold the units, in seconds.")
 
 # 25 items with a movement and a low-stock marker each, the reservation and the idempotency record: 77 of the 100 actions
 # that one TransactWriteItems may have. Source: "Amazon DynamoDB Transactions: How it works".
@@ -222,7 +222,7 @@ class ListItems:
         Nullable(Key(2048, doc="Only items at this location.")), default=None
     )
     low_stock: bool = field(
-        Flag(doc="Only items at or below their reorder point that are not discontinued."),
+        Boolean(doc="Only items at or below their reorder point that are not discontinued."),
         default=False,
     )
     page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
@@ -329,7 +329,7 @@ class CreateReservation:
     """Reserve units of one or more items: all lines or none."""
 
     lines: Converted[Sequence[LineRequest | _Fields], tuple[LineRequest, ...]] = field(
-        Rows(
+        List(
             Record(LineRequest),
             MAX_LINES,
             doc="Units to reserve; lines of the same item are added up.",
@@ -381,10 +381,10 @@ class ExpireReservations:
     """Expire the reservations that are due, the oldest first."""
 
     limit: int = field(
-        Whole(1, 10_000, doc="Maximum number of reservations to expire."), default=1000
+        Integer(1, 10_000, doc="Maximum number of reservations to expire."), default=1000
     )
     far: bool = field(
-        Flag(
+        Boolean(
             doc="Also expire reservations that end more than 32 days from now: made while a clock was ahead. "
             "Check the clock first."
         ),
@@ -401,7 +401,7 @@ class _BatchRows:
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not value:
-            raise RefusedError(Fault("", f"must be a list of 1 to {MAX_ROWS} rows"))
+            raise RefusedError(FieldError("", f"must be a list of 1 to {MAX_ROWS} rows"))
         if len(value) > MAX_ROWS:
             raise BatchTooLargeError(rows=len(value), limit=MAX_ROWS)
         return tuple(map(self._row, value))
@@ -411,11 +411,11 @@ class _BatchRows:
         if isinstance(value, CreateItem | UpdateItem):
             if value.idempotency_key is not None:
                 return ValidationError(
-                    faults=(Fault("idempotency_key", "belongs on the batch, not on a row"),)
+                    faults=(FieldError("idempotency_key", "belongs on the batch, not on a row"),)
                 )
             return value
         if not isinstance(value, Mapping):
-            return ValidationError(faults=(Fault("", "must be an object"),))
+            return ValidationError(faults=(FieldError("", "must be an object"),))
         try:
             if "item_id" in value:
                 return build(UpdateItem, value, allowed=_row_fields(UpdateItem))

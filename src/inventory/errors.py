@@ -13,7 +13,7 @@ InventoryError
 │   ├── ItemNotFoundError
 │   └── ReservationNotFoundError
 ├── ConflictError                   the request is valid, but the current state forbids it
-│   ├── HeldBackError               reserved units prevent it; expiring due reservations may help
+│   ├── ReservedStockError               reserved units prevent it; expiring due reservations may help
 │   │   ├── InsufficientStockError  fewer units are available than requested
 │   │   ├── BelowReservedError      a count would leave fewer units than are reserved
 │   │   └── ItemInUseError          units of the item are reserved
@@ -33,8 +33,8 @@ InventoryError
     ├── StorageThrottledError       storage asks for a slower pace
     └── StorageUnavailableError     storage did not answer in time; a write may or may not have been applied
 
-StaleReadError and AlreadyServedError are outside the tree: a repository raises them, `Inventory` handles them, and they never
-reach a caller.
+StaleReadError and DuplicateRequestError are outside the tree: a repository raises them, `Inventory` handles them, and they
+never reach a caller.
 """
 
 from collections.abc import Mapping
@@ -46,15 +46,14 @@ if TYPE_CHECKING:
     from inventory.items import Item
 
 __all__ = [
-    "AlreadyServedError",
     "BatchRefusedError",
     "BatchTooLargeError",
     "BelowReservedError",
     "ConflictError",
     "ContentionError",
+    "DuplicateRequestError",
     "DuplicateRowError",
-    "Fault",
-    "HeldBackError",
+    "FieldError",
     "InsufficientStockError",
     "InvalidCursorError",
     "InvalidRequestError",
@@ -67,6 +66,7 @@ __all__ = [
     "ReservationClosedError",
     "ReservationExpiredError",
     "ReservationNotFoundError",
+    "ReservedStockError",
     "SameItemError",
     "SkuMismatchError",
     "StaleQuantityError",
@@ -84,8 +84,8 @@ __all__ = [
 
 
 @frozen
-class Fault:
-    """One invalid field of a request: ``Fault("quantity", "must be a whole number from 0 to 1000000000")``."""
+class FieldError:
+    """One invalid field of a request: ``FieldError("quantity", "must be a whole number from 0 to 1000000000")``."""
 
     field: str
     message: str
@@ -145,7 +145,7 @@ class ValidationError(InvalidRequestError):
     """
 
     code = "validation_failed"
-    faults: tuple[Fault, ...]
+    faults: tuple[FieldError, ...]
 
     def _sentence(self) -> str:
         return "; ".join(f"{fault.field} {fault.message}" for fault in self.faults)
@@ -228,7 +228,7 @@ class ConflictError(InventoryError):
     """The request is valid, but the current state forbids it."""
 
 
-class HeldBackError(ConflictError):
+class ReservedStockError(ConflictError):
     """
     Reserved units prevent this operation.
 
@@ -241,7 +241,7 @@ class HeldBackError(ConflictError):
     reserved: int
 
 
-class ItemInUseError(HeldBackError):
+class ItemInUseError(ReservedStockError):
     """The item cannot be deleted while units of it are reserved."""
 
     code = "item_in_use"
@@ -250,7 +250,7 @@ class ItemInUseError(HeldBackError):
         return f"The item has {_units(self.reserved)} reserved. Release or commit the reservations first."
 
 
-class BelowReservedError(HeldBackError):
+class BelowReservedError(ReservedStockError):
     """An absolute quantity would leave fewer units on hand than are reserved."""
 
     code = "below_reserved"
@@ -258,7 +258,7 @@ class BelowReservedError(HeldBackError):
     requested: int
 
 
-class InsufficientStockError(HeldBackError):
+class InsufficientStockError(ReservedStockError):
     """Fewer units are available than requested."""
 
     code = "insufficient_stock"
@@ -457,5 +457,5 @@ class StaleReadError(Exception):
         self.current = current
 
 
-class AlreadyServedError(Exception):
+class DuplicateRequestError(Exception):
     """The idempotency key of a change was already used, and nothing was written."""

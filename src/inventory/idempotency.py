@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 import attrs
 from attrs import define, frozen
 
-from inventory.errors import Fault
+from inventory.errors import FieldError
 from inventory.items import Timestamp
 from inventory.validation import UNSET, JsonSchema, RefusedError
 
@@ -21,7 +21,7 @@ __all__ = [
     "IDEMPOTENCY_KEY",
     "KEPT_SECONDS",
     "IdempotencyKey",
-    "ServedRecord",
+    "IdempotencyRecord",
     "fingerprint",
 ]
 
@@ -71,7 +71,9 @@ class _IdempotencyKeyBound:
         try:
             return IdempotencyKey(value)
         except ValueError:
-            raise RefusedError(Fault("", "must be 1 to 255 visible ASCII characters")) from None
+            raise RefusedError(
+                FieldError("", "must be 1 to 255 visible ASCII characters")
+            ) from None
 
     def schema(self) -> JsonSchema:
         return {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
@@ -81,7 +83,7 @@ IDEMPOTENCY_KEY: Final = _IdempotencyKeyBound()
 
 
 @frozen(kw_only=True)
-class ServedRecord:
+class IdempotencyRecord:
     """
     The stored answer of an idempotency key.
 
@@ -89,14 +91,14 @@ class ServedRecord:
         record_id: `IdempotencyKey.record_id`.
         fingerprint: Of the request; the same key with another request is an error.
         answer: The result of the use case: an `Item`, `StockChange`, `Transfer`, `Reservation` or a tuple of `RowResult`.
-        served_at: When the request was executed.
+        stored_at: When the request was executed.
         expires_at: From then on the record counts as absent, deleted or not.
     """
 
     record_id: str
     fingerprint: str
     answer: Any
-    served_at: Timestamp
+    stored_at: Timestamp
     expires_at: Timestamp
 
     @classmethod
@@ -106,7 +108,7 @@ class ServedRecord:
             record_id=key.record_id,
             fingerprint=request,
             answer=answer,
-            served_at=at,
+            stored_at=at,
             expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS)),
         )
 

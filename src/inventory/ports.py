@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Protocol, runtime_checkable
 import attrs
 from attrs import field, frozen
 
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Limits, Page, PageRequest
 from inventory.reservations import Reservation
@@ -163,19 +163,19 @@ class Change:
         items: Items to create, to bring from one state to the next, or to delete, no item twice.
         movements: The ledger entries that explain every difference of level in *items*; an item that is deleted always has one.
         reservation: A reservation to open, extend or close.
-        served: The note that an idempotency key was served, with the answer.
+        idempotency_record: The answer of the command's idempotency key.
     """
 
     write_id: str
     items: tuple[ItemWrite, ...] = field(default=(), validator=_unique)
     movements: tuple[Movement, ...] = field(default=(), validator=_of_the_items)
     reservation: ReservationWrite | None = None
-    served: ServedRecord | None = None
+    idempotency_record: IdempotencyRecord | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.items or self.reservation or self.served)
+        return not (self.items or self.reservation or self.idempotency_record)
 
 
 @frozen(kw_only=True)
@@ -267,12 +267,12 @@ class InventoryRepository(Protocol):
             InvalidCursorError: The cursor is malformed or was edited.
         """
 
-    def get_served(self, record_id: str) -> ServedRecord | None:
+    def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
         """Return the record of an idempotency key, or None where there is none; one that has expired may still be there."""
 
     def purge(self, at: Timestamp) -> int:
         """
-        Delete served records that have expired at a time, and reservations that were closed 30 days before it.
+        Delete idempotency records that have expired at a time, and reservations that were closed 30 days before it.
 
         Returns:
             How many; 0 where storage sees to it by itself.
@@ -288,12 +288,12 @@ class InventoryRepository(Protocol):
 
         A movement is stored only if its place (`seq`) in the item's history is free, so an item under a key that once had a
         history cannot write over it. A reservation is stored only if its state and `expires_at` are as they were read or, for
-        a new one, if its id is free. A served record is stored only if there is none of its id, or one that had expired at the
-        new one's `served_at`.
+        a new one, if its id is free. An idempotency record is stored only if there is none of its id, or one that had expired
+        at the new one's `stored_at`.
 
         Raises:
-            AlreadyServedError: The key of `Change.served` was served before; of all refusals this one is told first.
-            StaleReadError: Something else that *change* was decided on has moved on.
+            DuplicateRequestError: The idempotency key was already used; takes precedence over all other errors.
+            StaleReadError: The stored state no longer matches the state *change* was based on.
         """
 
     def edit_item(self, edit: ItemEdit) -> Item:
@@ -309,7 +309,7 @@ class InventoryRepository(Protocol):
 class ExclusiveRepository(InventoryRepository, Protocol):
     """A repository that can be had alone: one in a single place, which writers take turns at anyway."""
 
-    def alone(self) -> AbstractContextManager[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """
         Give this thread the store to itself, inside the block that it begins.
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 from attrs import frozen
 
-from inventory.errors import Fault
+from inventory.errors import FieldError
 from inventory.items import Item
 from inventory.validation import JsonSchema, RefusedError
 
@@ -85,7 +85,9 @@ class _IfMatchBound:
             return IfMatch.parse(value)
         except (ValueError, TypeError, AttributeError):
             raise RefusedError(
-                Fault("", f'must be * or up to {_MAX_TAGS} entity tags such as "3-7", in quotes')
+                FieldError(
+                    "", f'must be * or up to {_MAX_TAGS} entity tags such as "3-7", in quotes'
+                )
             ) from None
 
     def schema(self) -> JsonSchema:

@@ -9,16 +9,16 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 
 from inventory.errors import (
-    AlreadyServedError,
     BatchRefusedError,
     ContentionError,
-    HeldBackError,
+    DuplicateRequestError,
     InventoryError,
     KeyReusedError,
+    ReservedStockError,
     StaleReadError,
     StorageError,
 )
-from inventory.idempotency import IdempotencyKey, ServedRecord, fingerprint
+from inventory.idempotency import IdempotencyKey, IdempotencyRecord, fingerprint
 from inventory.items import Timestamp
 from inventory.ports import Change, ExclusiveRepository, InventoryRepository
 from inventory.timeouts import time_left
@@ -72,8 +72,8 @@ def execute(  # noqa: C901, PLR0913 - one loop with every way out of it, and wha
             with lock():
                 change, answer = _decided(decide, expire_due)
                 if key is not None:
-                    served = ServedRecord.of(key, request, answer, at=now())
-                    change = attrs.evolve(change, served=served)
+                    record = IdempotencyRecord.of(key, request, answer, at=now())
+                    change = attrs.evolve(change, idempotency_record=record)
                 if not change.is_empty:
                     repository.commit(change)
                 return answer
@@ -81,17 +81,17 @@ def execute(  # noqa: C901, PLR0913 - one loop with every way out of it, and wha
             raise
         except StaleReadError:
             pass
-        except (InventoryError, AlreadyServedError) as error:
+        except (InventoryError, DuplicateRequestError) as error:
             # The first attempt with this key may have caused the error: it took the units that are now missing.
-            record = key and _record(repository, key, request, now())
-            if record:
-                return cast("R", record.answer)
+            known = None if key is None else _record(repository, key, request, now())
+            if known is not None:
+                return cast("R", known.answer)
             if isinstance(error, InventoryError):
                 raise
         if seconds >= time_left():
             break
         if isinstance(repository, ExclusiveRepository):
-            lock = repository.alone
+            lock = repository.exclusive
         else:
             pause(seconds)
     raise ContentionError
@@ -100,7 +100,7 @@ def execute(  # noqa: C901, PLR0913 - one loop with every way out of it, and wha
 def _decided(decide: Callable[[], Decision[R]], expire_due: Callable[[], object]) -> Decision[R]:
     try:
         return decide()
-    except (HeldBackError, BatchRefusedError) as error:
+    except (ReservedStockError, BatchRefusedError) as error:
         if not (error.reserved and expire_due()):
             raise
         return decide()
@@ -108,14 +108,14 @@ def _decided(decide: Callable[[], Decision[R]], expire_due: Callable[[], object]
 
 def _record(
     repository: InventoryRepository, key: IdempotencyKey, request: str, at: Timestamp
-) -> ServedRecord | None:
+) -> IdempotencyRecord | None:
     """
     Return the record of *key*, or None where there is none that counts.
 
     Raises:
         KeyReusedError: The key was used for another request.
     """
-    record = repository.get_served(key.record_id)
+    record = repository.get_idempotency_record(key.record_id)
     if record is None or record.expires_at <= at:
         return None
     if record.fingerprint != request:

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from inventory.batch import RowResult
     from inventory.reconcile import Examined, Finding, OpenReservations
 
-__all__ = ["Inventory", "Swept", "Transfer"]
+__all__ = ["Inventory", "SweepResult", "Transfer"]
 
 R = TypeVar("R")
 
@@ -93,7 +93,7 @@ class Transfer:
 
 
 @frozen(kw_only=True)
-class Swept:
+class SweepResult:
     """
     What a sweep did.
 
@@ -431,7 +431,7 @@ class Inventory:
 
         return self._execute(command, decide)
 
-    def expire_reservations(self, command: ExpireReservations) -> Swept:
+    def expire_reservations(self, command: ExpireReservations) -> SweepResult:
         """
         Free the units of reservations whose time is over, the oldest first; with `far`, also of those that end too late.
 
@@ -448,7 +448,7 @@ class Inventory:
                 expired += self._expire(found.reservation_id, far=command.far)
             except InventoryError:
                 failed += 1
-        return Swept(expired=expired, failed=failed)
+        return SweepResult(expired=expired, failed=failed)
 
     # Upkeep
 
@@ -500,7 +500,10 @@ class Inventory:
         item = self.repository.get_item(key)
         if first is None or item is not None:
             return stock.opening(item, first)
-        [last] = self.repository.list_movements(key, PageRequest(size=1)).items
+        newest = self.repository.list_movements(key, PageRequest(size=1))
+        if newest.unreadable:
+            raise newest.unreadable[0]
+        [last] = newest.items
         return stock.opening(None, first, last)
 
     def _execute(self, command: Any, decide: Callable[[], Decision[R]]) -> R:

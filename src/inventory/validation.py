@@ -15,26 +15,26 @@ from unicodedata import normalize
 import attrs
 from attrs import frozen
 
-from inventory.errors import Fault, ValidationError
+from inventory.errors import FieldError, ValidationError
 
 __all__ = [
     "UNSET",
+    "Boolean",
     "Bound",
     "Choice",
     "Converted",
-    "Flag",
+    "Integer",
     "Key",
     "Line",
+    "List",
     "Money",
     "Nullable",
     "PageSize",
     "Record",
     "RefusedError",
-    "Rows",
     "Spec",
     "Text",
     "Unset",
-    "Whole",
     "build",
     "command",
     "field",
@@ -66,13 +66,13 @@ UNSET: Final = Unset.UNSET
 class RefusedError(Exception):
     """A value is out of its bound. Each fault names the place inside the value: `""` for the value itself."""
 
-    def __init__(self, *faults: Fault) -> None:
+    def __init__(self, *faults: FieldError) -> None:
         super().__init__(faults)
         self.faults = faults
 
 
 def _refused(message: str) -> RefusedError:
-    return RefusedError(Fault("", message))
+    return RefusedError(FieldError("", message))
 
 
 class Bound(Protocol):
@@ -231,7 +231,7 @@ class Key:
 
 
 @frozen
-class Whole:
+class Integer:
     """A whole number; `true`, `"3"`, `2.9`, `5.0` and `1e3` are none."""
 
     minimum: int
@@ -318,7 +318,7 @@ class Choice:
 
 
 @frozen
-class Flag:
+class Boolean:
     """A yes or a no; also as the words that a query string has."""
 
     doc: str = attrs.field(default="", kw_only=True)
@@ -389,7 +389,7 @@ class Record:
             return build(self.kind, value)
         except ValidationError as error:
             raise RefusedError(
-                *(Fault(f".{fault.field}", fault.message) for fault in error.faults)
+                *(FieldError(f".{fault.field}", fault.message) for fault in error.faults)
             ) from None
 
     def schema(self) -> JsonSchema:
@@ -397,7 +397,7 @@ class Record:
 
 
 @frozen
-class Rows:
+class List:
     """A list whose every row *bound* may hold."""
 
     bound: Bound
@@ -410,7 +410,7 @@ class Rows:
         if not 1 <= len(value) <= self.max_length:
             raise _refused(f"must have 1 to {self.max_length} rows, not {len(value)}")
         rows: list[Any] = []
-        faults: list[Fault] = []
+        faults: list[FieldError] = []
         for place, row in enumerate(value):
             try:
                 rows.append(self.bound.read(row))
@@ -474,7 +474,7 @@ def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None
 
 
 def _check_all(self: Any) -> None:
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     for spec in self.__specs__.values():
         value = getattr(self, spec.name)
         if value is not UNSET and value is not spec.default:
@@ -489,8 +489,8 @@ def _check_all(self: Any) -> None:
         raise ValidationError(faults=tuple(faults))
 
 
-def _inside(wire: str, refused: RefusedError) -> list[Fault]:
-    return [Fault(wire + fault.field, fault.message) for fault in refused.faults]
+def _inside(wire: str, refused: RefusedError) -> list[FieldError]:
+    return [FieldError(wire + fault.field, fault.message) for fault in refused.faults]
 
 
 @dataclass_transform(
@@ -575,8 +575,8 @@ def build(
     unknown = [name for name in sent if name not in allowed]
     missing = [wire for wire in known if wire in required and wire not in values]
     # Cut short, because the answer repeats what the caller made up.
-    faults = [Fault(name[:128], "is not a field of this request") for name in unknown[:100]]
-    faults += [Fault(wire, "is required") for wire in missing]
+    faults = [FieldError(name[:128], "is not a field of this request") for name in unknown[:100]]
+    faults += [FieldError(wire, "is required") for wire in missing]
     for wire, spec in known.items():
         if wire in values and wire not in unknown:
             try:

@@ -46,7 +46,7 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 
 
 @lru_cache(maxsize=8)
-def _wired(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
+def _container(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
     said = zip(_SETTINGS, settings, strict=True)
     config = Config.from_environ({name: value for name, value in said if value is not None})
     # Ours alone: at DEBUG, the root logger would have boto3 log every header.
@@ -54,12 +54,12 @@ def _wired(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
     return bootstrap.deployed(config), Cors(config.allowed_origins)
 
 
-def _present() -> tuple[Inventory, Cors]:
-    return _wired(tuple(map(os.environ.get, _SETTINGS)))
+def _current_app() -> tuple[Inventory, Cors]:
+    return _container(tuple(map(os.environ.get, _SETTINGS)))
 
 
 def _entry(operation: str) -> Handler:
-    return make_handler(route_named(operation), _present)
+    return make_handler(route_named(operation), _current_app)
 
 
 create_item = _entry("create_item")
@@ -102,7 +102,7 @@ def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, in
     Raises:
         SweepError: Some could not be expired. Lambda counts the error, an alarm tells of it.
     """
-    inventory, _ = _present()
+    inventory, _ = _current_app()
     with deadline(seconds_left(context)), Usage() as usage:
         swept = inventory.expire_reservations(ExpireReservations())
         counts = {"expired": swept.expired, "failed": swept.failed}

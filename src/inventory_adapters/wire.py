@@ -6,14 +6,14 @@ from decimal import Decimal
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Final, TypeVar
 
-from inventory.errors import Fault, ValidationError
+from inventory.errors import FieldError, ValidationError
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Page
 from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.stock import Movement, MovementKind
 
 __all__ = [
-    "UNTOLD_SEQ",
+    "UNKNOWN_SEQ",
     "MalformedJsonError",
     "from_json",
     "item_from_wire",
@@ -29,7 +29,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-UNTOLD_SEQ: Final = 0
+UNKNOWN_SEQ: Final = 0
 """
 The `seq` of an item that came in an answer which does not tell it.
 
@@ -114,7 +114,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
         raise ValidationError(
             faults=tuple(
-                Fault(key[:128], "is given more than once") for key in dict.fromkeys(twice)
+                FieldError(key[:128], "is given more than once") for key in dict.fromkeys(twice)
             )
         )
     return made
@@ -167,7 +167,7 @@ def item_to_wire(item: Item) -> dict[str, Any]:
     }
 
 
-def item_from_wire(wire: dict[str, Any], *, seq: int = UNTOLD_SEQ) -> Item:
+def item_from_wire(wire: dict[str, Any], *, seq: int = UNKNOWN_SEQ) -> Item:
     """Return the item that `item_to_wire` described; with *seq* where *wire* has none."""
     return Item(
         key=_key(wire),

@@ -56,8 +56,8 @@ from inventory import (
     errors,
 )
 from inventory_adapters.client import InventoryClient, UnexpectedAnswerError
-from inventory_adapters.client.wire import Reply
-from inventory_adapters.http.app import Request, _command, refusal
+from inventory_adapters.client.wire import WireResponse
+from inventory_adapters.http.app import Request, _command, error_response
 from inventory_adapters.http.errors import CODES, HttpError, row_to_wire
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.memory import MemoryRepository
@@ -471,7 +471,7 @@ def read_tag(item):
 ITEM = {"item_id": "i", "sku": "s"}
 EXAMPLES = [
     errors.ValidationError(
-        faults=(errors.Fault("a.b[0]", "is bad"), errors.Fault("c", "is worse"))
+        faults=(errors.FieldError("a.b[0]", "is bad"), errors.FieldError("c", "is worse"))
     ),
     errors.InvalidCursorError(),
     errors.SameItemError(),
@@ -517,7 +517,7 @@ def raised(response, **settings):
 
 
 def refused(error):
-    made = refusal(error, request_id="r")
+    made = error_response(error, request_id="r")
     return httpx.Response(made.status, headers=made.headers, content=made.body)
 
 
@@ -658,7 +658,7 @@ class TestErrors:
         row = RowResult(index=0, item_id="i", sku="s", error=error)
         content = to_json({"results": [row_to_wire(row)]}).encode()
 
-        [read] = Reply(status=200, headers={}, content=content).value(Inventory.batch_items)
+        [read] = WireResponse(status=200, headers={}, content=content).value(Inventory.batch_items)
 
         assert attrs.evolve(read, error=error) == row
         assert (type(read.error), str(read.error)) == (type(error), str(error))

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from inventory import GetItem, Inventory, errors
-from inventory.errors import Fault, InsufficientStockError, InventoryError, ItemNotFoundError
+from inventory.errors import FieldError, InsufficientStockError, InventoryError, ItemNotFoundError
 from inventory_adapters.storage.memory import MemoryRepository
 
 ITEM = {"item_id": "i", "sku": "s"}
@@ -21,7 +21,7 @@ def kinds(base=InventoryError):
 
 def example(kind):
     """Return an error of *kind* with a value for each of its facts."""
-    values = {"faults": (Fault("a", "is bad"),), "refused": {0: ItemNotFoundError(**ITEM)}}
+    values = {"faults": (FieldError("a", "is bad"),), "refused": {0: ItemNotFoundError(**ITEM)}}
     names = [
         name
         for parent in kind.__mro__
@@ -71,7 +71,7 @@ def test_an_error_survives_being_copied(kind, way):
     )
 
 
-@pytest.mark.parametrize("kind", [errors.StaleReadError, errors.AlreadyServedError])
+@pytest.mark.parametrize("kind", [errors.StaleReadError, errors.DuplicateRequestError])
 def test_an_internal_error_survives_being_pickled(kind):
     """A repository may live in another process."""
     error = kind()

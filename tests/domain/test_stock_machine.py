@@ -97,7 +97,7 @@ def the_newest_are_swept_first(patch):
 
 @bug
 def no_answer_is_noted(patch):
-    patch(MemoryRepository, "get_served", lambda *_: None)
+    patch(MemoryRepository, "get_idempotency_record", lambda *_: None)
 
 
 @bug

@@ -93,7 +93,7 @@ class ExclusiveRepository(BusyRepository):
         self.story = []
 
     @contextmanager
-    def alone(self):
+    def exclusive(self):
         misses, self.misses = self.misses, 0
         self.story.append("alone")
         yield
@@ -780,7 +780,7 @@ class StockUseCases(UseCases):
 
         time.pass_by(hours=25)
         assert repository.purge(behind._now()) > 0
-        assert repository.get_served(IdempotencyKey("k").record_id) is None
+        assert repository.get_idempotency_record(IdempotencyKey("k").record_id) is None
         inventory.adjust_stock(adjusting(tent))
         assert now(inventory, tent).on_hand == 2
 

@@ -9,7 +9,7 @@ import pytest
 
 from inventory import Inventory, errors
 from inventory.errors import InventoryError
-from inventory_adapters.http.app import Request, answer, refusal
+from inventory_adapters.http.app import Request, answer, error_response
 from inventory_adapters.http.errors import CODES, HttpError
 from inventory_adapters.http.routes import ROUTES, find_route, route_named
 from inventory_adapters.storage.memory import MemoryRepository
@@ -334,7 +334,7 @@ def test_an_unforeseen_error_says_nothing_of_what_is_inside(caplog):
 )
 def test_storage_trouble_says_when_to_come_back(error, status):
     """Retry-After in seconds."""
-    response = refusal(error, request_id="r")
+    response = error_response(error, request_id="r")
 
     assert response.status == status
     assert int(response.headers["Retry-After"]) > 0
@@ -363,7 +363,7 @@ STORAGE_ERRORS = [
 @pytest.mark.parametrize("error", STORAGE_ERRORS, ids=lambda error: type(error).__name__)
 def test_names_of_tables_files_and_hosts_are_for_the_log(error, caplog):
     """The client gets a sentence, the code and the id of the request, by which the log has the rest."""
-    response = refusal(error, request_id="r-1")
+    response = error_response(error, request_id="r-1")
 
     body = json.loads(response.body)
     assert set(body) <= {"error", "code", "item_id", "sku"}
@@ -410,7 +410,7 @@ def test_every_error_has_a_code_and_a_status_of_its_own():
 def test_a_code_that_is_not_published_cannot_be_answered():
     """A typo in a code fails here and not at a client."""
     with pytest.raises(KeyError):
-        refusal(HttpError("no_such_code", "text"), request_id="r")
+        error_response(HttpError("no_such_code", "text"), request_id="r")
 
 
 def test_every_route_is_found_by_its_method_and_path():

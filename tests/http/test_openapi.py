@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from openapi_spec_validator import validate
 
 from inventory import errors
-from inventory.errors import Fault, InventoryError
+from inventory.errors import FieldError, InventoryError
 from inventory.service import Inventory
 from inventory.validation import Money, Nullable, Record, specs
 from inventory_adapters.cli.main import cli
 from inventory_adapters.http.api_gateway import Cors
-from inventory_adapters.http.errors import CODES, describe
+from inventory_adapters.http.errors import CODES, error_body
 from inventory_adapters.http.examples import exchanges
 from inventory_adapters.http.openapi import as_text, document
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES
@@ -302,7 +302,7 @@ class TestAnswers:
     @pytest.mark.parametrize("kind", ERROR_KINDS)
     def test_facts_of_every_error_are_documented(self, kind):
         """Also of those that the examples do not meet."""
-        assert set(describe(an_error(kind))) <= set(SCHEMAS["Error"]["properties"])
+        assert set(error_body(an_error(kind))) <= set(SCHEMAS["Error"]["properties"])
 
 
 def undocumented(value, schema, path=""):
@@ -347,7 +347,7 @@ def note_members(value, schema, seen):
 
 def an_error(kind):
     """Make an error of a kind, with a value for each of its facts."""
-    values = {"faults": (Fault("sku", "is required"),), "refused": {}, "rows": 2}
+    values = {"faults": (FieldError("sku", "is required"),), "refused": {}, "rows": 2}
     names = [
         name
         for parent in kind.__mro__

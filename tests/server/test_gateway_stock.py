@@ -238,7 +238,7 @@ class TestConcurrency:
         """Ten units make ten sales; everybody else is told that there is none left, and the ledger explains all of it."""
         item = created(client, quantity=UNITS)
 
-        answers = at_once(server, [(purchase(item), {}) for _ in range(BUYERS)])
+        answers = inline_operations(server, [(purchase(item), {}) for _ in range(BUYERS)])
 
         sold = [body for status, _, body in answers if status == 201]
         refused = [json.loads(body) for status, _, body in answers if status == 409]
@@ -252,7 +252,9 @@ class TestConcurrency:
         item = created(client, quantity=UNITS)
         keys = [f"{item['item_id']}-{number}" for number in range(BUYERS)]
 
-        answers = at_once(server, [(purchase(item), keyed(key)) for key in keys for _ in range(2)])
+        answers = inline_operations(
+            server, [(purchase(item), keyed(key)) for key in keys for _ in range(2)]
+        )
 
         sold = 0
         for first, second in zip(answers[::2], answers[1::2], strict=True):
@@ -282,7 +284,7 @@ class TestConcurrency:
         assert (left["available"], left["status"]) == (0, "out_of_stock")
 
 
-def at_once(server, requests):
+def inline_operations(server, requests):
     """Send all *requests*, ((path, body), headers) each, at the same moment; return (status, headers, body) of each."""
     ready = Barrier(len(requests))
 
@@ -323,7 +325,7 @@ class TestSweeper:
 
     def test_server_sweeps_at_once(self, db):
         """What came due while nobody was there is freed when the server starts, and told in one line."""
-        reserved, log = self.served(db)
+        reserved, log = self.idempotency_record(db)
 
         assert reserved == 0
         [line] = log
@@ -332,4 +334,4 @@ class TestSweeper:
 
     def test_server_does_not_sweep_if_told_so(self, db):
         """With an interval of 0, somebody else sweeps."""
-        assert self.served(db, "--sweep-seconds", "0") == (2, [])
+        assert self.idempotency_record(db, "--sweep-seconds", "0") == (2, [])

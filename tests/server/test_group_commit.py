@@ -37,7 +37,7 @@ class Storage:
         self.failure = None
 
     @contextmanager
-    def alone(self):
+    def exclusive(self):
         self.story.append("alone")
         self.begun.set()
         yield
@@ -183,7 +183,7 @@ def test_an_answer_is_taken_back_where_its_change_is_not_kept(failure, status, c
 
     class Failing(MemoryRepository):
         @contextmanager
-        def alone(self):
+        def exclusive(self):
             yield
             raise failure
 

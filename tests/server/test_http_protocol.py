@@ -359,7 +359,7 @@ class TestTime:
 
 class TestNumber:
     def test_connections_beyond_the_limit_are_refused_and_logged(self, hasty):
-        """With an answer; and those that are there are served."""
+        """With an answer; and those that are there are record."""
         time.sleep(0.1)
         with contextlib.ExitStack() as connections:
             there = [connections.enter_context(hasty.connect()) for _ in range(4)]

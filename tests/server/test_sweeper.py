@@ -14,7 +14,7 @@ from inventory.commands import (
 from inventory.errors import StaleReadError, StorageThrottledError
 from inventory.service import Inventory
 from inventory_adapters.far_reservations import FarReservationsWatch
-from inventory_adapters.server.sweeper import Done, Sweeper, sweep
+from inventory_adapters.server.sweeper import Sweeper, SweepSummary, sweep
 from inventory_adapters.storage.memory import MemoryRepository
 
 SECONDS = 10  # How long a test waits for what should happen at once.
@@ -91,10 +91,10 @@ def test_sweep_frees_what_is_due_and_forgets_what_is_old(clock):
     clock.pass_by(days=30)
     old = sweep(inventory)
 
-    assert before == Done(expired=0, failed=0, purged=0)
-    assert due == Done(expired=1, failed=0, purged=0)
+    assert before == SweepSummary(expired=0, failed=0, purged=0)
+    assert due == SweepSummary(expired=1, failed=0, purged=0)
     assert state == "expired"
-    assert old == Done(expired=0, failed=0, purged=2)
+    assert old == SweepSummary(expired=0, failed=0, purged=2)
     assert inventory.repository.get_reservation(reservation.reservation_id) is None
 
 

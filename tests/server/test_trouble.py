@@ -182,7 +182,7 @@ def test_a_file_of_many_old_records_is_purged_without_an_error(tmp_path, db):
     with SqliteRepository(db) as repository:
         repository._writer.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"
-            " INSERT INTO served SELECT 'record-' || i, 'f', '{}', '2020-01-01T00:00:00.000000+00:00',"
+            " INSERT INTO idempotency_records SELECT 'record-' || i, 'f', '{}', '2020-01-01T00:00:00.000000+00:00',"
             " '2020-01-02T00:00:00.000000+00:00' FROM n"
         )
 

@@ -1,4 +1,4 @@
-"""Movements, reservations and served records in DynamoDB, and that no fault doubles an effect or leaks a unit."""
+"""Movements, reservations and idempotency records in DynamoDB, and that no fault doubles an effect or leaks a unit."""
 
 from collections import Counter
 from contextlib import ExitStack, contextmanager
@@ -31,19 +31,19 @@ from inventory import (
     UpdateItem,
 )
 from inventory.errors import (
-    AlreadyServedError,
+    DuplicateRequestError,
     StaleReadError,
     StorageThrottledError,
     StorageUnavailableError,
 )
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.ports import Change, ItemFilter, ReservationWrite
 from inventory.reservations import KEPT_SECONDS, Reservation, ReservationState
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
 from inventory_adapters.storage.dynamodb.rows import (
+    idempotency_record_key,
     movement_to_row,
     reservation_key,
-    served_key,
 )
 from inventory_adapters.storage.dynamodb.schema import DUE_INDEX, DUE_SHARD
 from inventory_adapters.testing import a_time, an_item, creation, rewrite, walk
@@ -312,11 +312,11 @@ class Rows:
         """The second after it expires: never before."""
         world.adjust(a_key())
 
-        key = served_key(a_key().record_id)
+        key = idempotency_record_key(a_key().record_id)
         row = client.get_item(TableName=world.repository._ledger_table, Key=key)["Item"]
-        served = world.repository.get_served(a_key().record_id)
-        assert row["delete_after"] == {"N": str(ceil(served.expires_at.as_datetime().timestamp()))}
-        assert served.expires_at.as_datetime() == world.now + timedelta(hours=24)
+        record = world.repository.get_idempotency_record(a_key().record_id)
+        assert row["delete_after"] == {"N": str(ceil(record.expires_at.as_datetime().timestamp()))}
+        assert record.expires_at.as_datetime() == world.now + timedelta(hours=24)
 
     def test_movements_are_never_marked_for_ttl(self, client, world):
         """A ledger keeps everything."""
@@ -712,18 +712,18 @@ class TestRefusals:
     @pytest.fixture
     def change(self):
         """A movement of one item, a reservation, and the record of a key: four actions, the record first."""
-        served = ServedRecord(
+        record = IdempotencyRecord(
             record_id="r",
             fingerprint="f",
             answer=an_item(),
-            served_at=a_time(),
+            stored_at=a_time(),
             expires_at=a_time(9),
         )
         reservation = Reservation.open(
             "r", [(an_item().key, 1)], ttl_seconds=60, reference=None, at=a_time()
         )
         write = ReservationWrite(before=None, after=reservation)
-        return evolve(rewrite(an_item(), reserved=1), reservation=write, served=served)
+        return evolve(rewrite(an_item(), reserved=1), reservation=write, idempotency_record=record)
 
     @pytest.fixture
     def repository(self, repository):
@@ -733,9 +733,9 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("codes", "error"),
         [
-            (["ConditionalCheckFailed", "None", "None", "None"], AlreadyServedError),
-            (["ConditionalCheckFailed", "ConditionalCheckFailed"], AlreadyServedError),
-            (["ConditionalCheckFailed", "TransactionConflict"], AlreadyServedError),
+            (["ConditionalCheckFailed", "None", "None", "None"], DuplicateRequestError),
+            (["ConditionalCheckFailed", "ConditionalCheckFailed"], DuplicateRequestError),
+            (["ConditionalCheckFailed", "TransactionConflict"], DuplicateRequestError),
             (["None", "ConditionalCheckFailed"], StaleReadError),
             (["TransactionConflict", "ConditionalCheckFailed"], StaleReadError),
             (["ThrottlingError", "None", "None", "ConditionalCheckFailed"], StaleReadError),
@@ -754,7 +754,7 @@ class TestRefusals:
             repository.commit(change)
 
         assert repository.get_reservation("r") == change.reservation.after
-        assert repository.get_served("r") == change.served
+        assert repository.get_idempotency_record("r") == change.idempotency_record
 
     def test_a_store_that_stays_busy_has_kept_nothing(self, wire, repository, change):
         """Every attempt was answered, so nobody needs to wonder."""
@@ -777,10 +777,10 @@ class TestRefusals:
 
     def test_a_lone_record_is_refused_as_one_of_many(self, repository, change):
         """A key may be served by doing nothing: that takes no transaction."""
-        lone = Change(write_id="first", served=change.served)
+        lone = Change(write_id="first", idempotency_record=change.idempotency_record)
         repository.commit(lone)
 
-        with pytest.raises(AlreadyServedError):
+        with pytest.raises(DuplicateRequestError):
             repository.commit(evolve(lone, write_id="second"))
 
     def test_nothing_is_written_for_an_empty_change(self, repository, calls):

@@ -9,11 +9,11 @@ from inventory_adapters.storage.dynamodb.schema import (
     ITEMS,
     LEDGER,
     create_table_arguments,
+    idempotency_pk,
     low_stock_sk,
     movement_sk,
     movements_pk,
     reservation_pk,
-    served_pk,
     time_to_live_arguments,
 )
 
@@ -115,14 +115,14 @@ def test_movements_sort_by_their_number():
 def test_a_usual_name_is_written_as_documented():
     """The shapes that people see in the console."""
     assert reservation_pk("8c4f#1") == "reservation#8c4f#1"
-    assert served_pk("00ff") == "served#00ff"
+    assert idempotency_pk("00ff") == "served#00ff"
 
 
 @pytest.mark.parametrize("letter", ["r", "\N{GREEK SMALL LETTER ALPHA}", "\N{GRINNING FACE}"])
 def test_names_of_any_length_fit_and_stay_apart(letter):
     """A name that does not fit is hashed, and no other name is written like its hash."""
     names = [letter * size for size in (1, 500, 2000, 2001, 3000)]
-    places = [place(name) for name in names for place in (reservation_pk, served_pk)]
+    places = [place(name) for name in names for place in (reservation_pk, idempotency_pk)]
     longest = reservation_pk(names[-1])
 
     assert all(len(place.encode()) <= 2048 for place in places)

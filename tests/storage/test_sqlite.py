@@ -145,7 +145,9 @@ class TestFile:
         reservation = ReservationWrite(before=None, after=a_reservation(reference="nul \0 too"))
         with SqliteRepository(path) as repository:
             repository.commit(creation(item, an_item("moved")))
-            repository.commit(together(moved, reservation=reservation, served=a_record()))
+            repository.commit(
+                together(moved, reservation=reservation, idempotency_record=a_record())
+            )
         with SqliteRepository(str(path)) as repository:
             edited = repository.edit_item(an_edit(item, name="new"))
 
@@ -154,7 +156,7 @@ class TestFile:
             assert walk(repository, ItemFilter()) == [edited, moved.items[0].after]
             assert ledger(repository, an_item("moved").key) == [*moved.movements]
             assert held(repository) == [reservation.after]
-            assert repository.get_served("record-1") == a_record()
+            assert repository.get_idempotency_record("record-1") == a_record()
 
     def test_nul_characters_are_part_of_a_key(self, repository):
         """Text is not cut at a NUL, neither when it is stored nor when it is compared."""
@@ -391,12 +393,15 @@ class TestStatements:
                     "reservations USING INDEX reservations_held ((expires_at,reservation_id)>(?,?) AND expires_at<?)"
                 ],
             ),
-            (schema.SERVED, ["served USING INDEX served_by_id (record_id=?)"]),
             (
-                schema.PURGE_SERVED,
+                schema.IDEMPOTENCY_RECORD,
+                ["idempotency_records USING INDEX idempotency_by_id (record_id=?)"],
+            ),
+            (
+                schema.PURGE_IDEMPOTENCY_RECORDS,
                 [
-                    "served USING INTEGER PRIMARY KEY (rowid=?)",
-                    "served USING COVERING INDEX served_by_expiry (expires_at<?)",
+                    "idempotency_records USING INTEGER PRIMARY KEY (rowid=?)",
+                    "idempotency_records USING COVERING INDEX idempotency_by_expiry (expires_at<?)",
                 ],
             ),
             (
@@ -461,7 +466,7 @@ class TestPurge:
 
         assert repository.purge(a_time(10_000_000)) == 2 * count
 
-        left = "SELECT (SELECT count(*) FROM served) + (SELECT count(*) FROM reservations)"
+        left = "SELECT (SELECT count(*) FROM idempotency_records) + (SELECT count(*) FROM reservations)"
         assert aside.execute(left).fetchone() == (0,)
 
     def test_each_portion_is_a_transaction(self, repository):
@@ -520,7 +525,7 @@ class TestTrouble:
         begun, free = threading.Event(), threading.Event()
 
         def hold():
-            with repository.alone():
+            with repository.exclusive():
                 begun.set()
                 free.wait(10)
 
@@ -742,7 +747,7 @@ class TestAlone(ExclusiveContract):
         """On some errors it rolls back the whole: the rest must not be kept where its beginning was not."""
 
         def go_on():
-            with repository.alone():
+            with repository.exclusive():
                 repository.commit(creation(an_item("first")))
                 repository._writer.execute("ROLLBACK")
                 with pytest.raises(StorageUnavailableError, match="has undone"):
@@ -758,7 +763,7 @@ class TestAlone(ExclusiveContract):
         """It says so, as to every other call."""
         repository.close()
 
-        with pytest.raises(StorageUnavailableError, match="closed"), repository.alone():
+        with pytest.raises(StorageUnavailableError, match="closed"), repository.exclusive():
             pytest.fail("was not closed")
 
 
@@ -808,7 +813,7 @@ class TestFileInItsPlace:
         "list_movements": lambda it: ledger(it, an_item("mine").key),
         "held_reservations": held,
         "get_reservation": lambda it: it.get_reservation("none"),
-        "get_served": lambda it: it.get_served("none"),
+        "get_idempotency_record": lambda it: it.get_idempotency_record("none"),
     }
     WRITES: ClassVar = {
         "commit": lambda it: it.commit(creation(an_item("new"))),
@@ -893,7 +898,7 @@ class TestFileInItsPlace:
         content = backup.read_bytes()
 
         def replace_and_write():
-            with repository.alone():
+            with repository.exclusive():
                 repository.commit(creation(an_item("new")))
                 backup.replace(path)
 
@@ -907,7 +912,7 @@ class TestFileInItsPlace:
 
 
 def _committed_alone(repository, change):
-    with repository.alone():
+    with repository.exclusive():
         repository.commit(change)
 
 

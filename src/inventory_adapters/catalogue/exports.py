@@ -13,20 +13,20 @@ from inventory.paging import Page
 from inventory_adapters.catalogue.csv_file import guarded
 from inventory_adapters.catalogue.native import COLUMNS
 
-__all__ = ["Shelves", "export_items"]
+__all__ = ["ItemReader", "export_items"]
 
 # With the mark at its start that tells Excel the encoding.
 _ENCODING: Final = "utf-8-sig"
 
 
-class Shelves(Protocol):
+class ItemReader(Protocol):
     """What of `Inventory` an export needs."""
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """See `Inventory.list_items`."""
 
 
-def export_items(inventory: Shelves, file: str | PathLike[str] | IO[bytes]) -> int:
+def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -> int:
     """
     Write all items, and return how many.
 
@@ -43,7 +43,7 @@ def export_items(inventory: Shelves, file: str | PathLike[str] | IO[bytes]) -> i
     return count
 
 
-def _all(inventory: Shelves) -> Iterator[Item]:
+def _all(inventory: ItemReader) -> Iterator[Item]:
     token = None
     while True:
         page = inventory.list_items(ListItems(page_size=100, page_token=token))

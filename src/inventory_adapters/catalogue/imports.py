@@ -60,8 +60,8 @@ from inventory_adapters.catalogue.square import SquareFormat
 
 __all__ = [
     "FORMATS",
-    "Books",
     "Import",
+    "InventoryWriter",
     "RowOutcome",
     "UnreadableFileError",
     "import_items",
@@ -85,7 +85,7 @@ _LAG_SECONDS: Final = 0.25
 _STALE: Final = "stale"
 
 
-class Books(Protocol):
+class InventoryWriter(Protocol):
     """What of `Inventory` an import needs: anything with these methods will do."""
 
     def get_item(self, query: GetItem) -> Item:
@@ -130,7 +130,7 @@ class Import:
 
 @contextmanager
 def import_items(  # noqa: PLR0913 - each is a choice of the person who imports
-    inventory: Books,
+    inventory: InventoryWriter,
     file: str | PathLike[str] | IO[bytes],
     *,
     format: str = "auto",  # noqa: A002 - what people call it
@@ -310,7 +310,7 @@ _Planned = dict[int, tuple[_Open, RowOutcome, _Command]]
 
 @frozen(kw_only=True)
 class _Importer:
-    books: Books
+    books: InventoryWriter
     dry_run: bool
     stops: bool
     update_stock: bool

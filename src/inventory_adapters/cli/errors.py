@@ -8,7 +8,7 @@ import click
 from inventory.errors import BatchRefusedError, InventoryError, StorageError, ValidationError
 from inventory_adapters.cli.options import typed_as
 from inventory_adapters.cli.output import printable
-from inventory_adapters.http.errors import describe
+from inventory_adapters.http.errors import error_body
 from inventory_adapters.wire import to_json
 
 __all__ = [
@@ -45,7 +45,7 @@ def show_error(error: InventoryError, *, as_json: bool) -> None:
     """Print *error*: as JSON on stdout, or for people on stderr."""
     if as_json:
         # On this machine, a file or a table may be named.
-        click.echo(to_json(describe(error) | {"error": error.message}))
+        click.echo(to_json(error_body(error) | {"error": error.message}))
     elif isinstance(error, ValidationError):
         told = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
         # Once, also where both sides of a transfer have the same fault.

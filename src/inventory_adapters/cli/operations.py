@@ -23,7 +23,7 @@ from inventory_adapters.cli.errors import exit_code
 from inventory_adapters.cli.options import JSON, NONE, parameter
 from inventory_adapters.cli.output import show_answer, show_pages
 from inventory_adapters.cli.storage import Storage, storage_options
-from inventory_adapters.http.errors import describe
+from inventory_adapters.http.errors import error_body
 from inventory_adapters.http.routes import Answer, Route, route_named
 from inventory_adapters.wire import to_json
 
@@ -128,7 +128,7 @@ def _show_json_pages(pages: Iterator[dict[str, Any]]) -> None:
             click.echo(f"{', ' if count and rows else ''}{rows}", nl=False)
             count += page["count"]
     except InventoryError as error:
-        click.echo(f"], {to_json(describe(error))[1:]}")
+        click.echo(f"], {to_json(error_body(error))[1:]}")
         click.get_current_context().exit(exit_code(error))
     rest = {key: value for key, value in page.items() if key != name} | {"count": count}
     click.echo(f"], {to_json(rest)[1:]}")

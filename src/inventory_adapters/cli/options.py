@@ -9,15 +9,15 @@ import click
 
 from inventory.validation import (
     UNSET,
+    Boolean,
     Choice,
-    Flag,
+    Integer,
+    List,
     Money,
     Nullable,
     PageSize,
     Record,
-    Rows,
     Spec,
-    Whole,
 )
 
 __all__ = ["AS_JSON", "JSON", "NONE", "parameter", "typed_as"]
@@ -42,7 +42,7 @@ NONE: Final = "\0none"
 
 
 def typed_as(wire: str) -> str:
-    """Return the option or argument of a field, by its name in a `Fault`."""
+    """Return the option or argument of a field, by its name in a `FieldError`."""
     if wire in _ARGUMENTS:
         return wire.upper()
     if re.match(r"items\b", wire):
@@ -58,7 +58,7 @@ def parameter(spec: Spec) -> click.Parameter:
     if spec.wire in _ARGUMENTS:
         return click.Argument([spec.name])
     names = [typed_as(spec.wire), spec.name]
-    if isinstance(spec.bound, Flag):
+    if isinstance(spec.bound, Boolean):
         return click.Option(names, is_flag=True, help=spec.bound.doc)
     kind, metavar = _kind(spec)
     # Shown only: left out, it would come to the same. To click, a default of None is a default, too.
@@ -69,7 +69,7 @@ def parameter(spec: Spec) -> click.Parameter:
         type=kind,
         metavar=metavar,
         required=spec.required,
-        multiple=isinstance(spec.bound, Rows),
+        multiple=isinstance(spec.bound, List),
         help=_help(spec),
         **default,
     )
@@ -80,9 +80,9 @@ def _kind(  # noqa: PLR0911 - one for each kind of bound
 ) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str | None]":
     """Return how a value is read, and what help calls it; what else text may be is for its bound to say."""
     match spec.bound:
-        case Whole():
+        case Integer():
             return _whole_number, "N"
-        case Nullable(Whole()):
+        case Nullable(Integer()):
             return _number_or_none, "N|none"
         case Nullable(PageSize()):
             return click.STRING, "N"
@@ -92,7 +92,7 @@ def _kind(  # noqa: PLR0911 - one for each kind of bound
             return click.Choice(options), None
         case Record():
             return click.STRING, "ITEM_ID"
-        case Rows():
+        case List():
             return _line, "ITEM_ID:SKU:QUANTITY"
         case _:
             return click.STRING, None
@@ -102,11 +102,11 @@ def _help(spec: Spec) -> str:
     match spec.bound:
         case _ if spec.name == "page_token":
             return "Continue after the page that printed this token."
-        case Nullable(Whole()) if spec.default is UNSET:
+        case Nullable(Integer()) if spec.default is UNSET:
             return f"{spec.bound.doc} `none` clears it."
-        case Nullable(Whole()):
+        case Nullable(Integer()):
             return f"{spec.bound.doc} Default: `none`."
-        case Rows():
+        case List():
             return f"{spec.bound.doc} Can be repeated."
         case _:
             return spec.bound.doc

@@ -113,6 +113,6 @@ def serve(  # noqa: PLR0913 - one parameter for each option
             allowed_origins=allowed_origins,
             allowed_hosts=allowed_hosts,
             sweep_seconds=sweep_seconds,
-            across_a_network=storage.kind == "dynamodb",
+            remote_storage=storage.kind == "dynamodb",
             on_ready=ready,
         )

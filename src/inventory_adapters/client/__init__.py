@@ -54,7 +54,7 @@ from inventory.service import Inventory, Transfer
 from inventory.stock import Movement, StockChange
 from inventory.timeouts import time_left
 from inventory.validation import given
-from inventory_adapters.client.wire import Reply, Sent, UnexpectedAnswerError
+from inventory_adapters.client.wire import PreparedRequest, UnexpectedAnswerError, WireResponse
 
 __all__ = ["InventoryClient", "UnexpectedAnswerError"]
 
@@ -88,7 +88,7 @@ class InventoryClient:
     Two things do not travel:
 
     - `level.seq`, in lists, transfers and deletions, from a server that does not send it with the item: it is
-      `inventory_adapters.wire.UNTOLD_SEQ` then. Read the item by itself before an `if_match` that is about its stock.
+      `inventory_adapters.wire.UNKNOWN_SEQ` then. Read the item by itself before an `if_match` that is about its stock.
     - `expire_reservations` and `reconcile`: upkeep, which a server does by itself, or its operator beside it.
 
     **Repeats.** What may pass (no connection, no answer in time, 429, 502, 503, 504) is waited out, with full jitter and as
@@ -106,8 +106,8 @@ class InventoryClient:
 
     Args:
         base_url: Where the API is: ``http://localhost:8080``, ``https://api.example.com/prod``.
-        api_key: Sent as ``X-Api-Key``.
-        headers: Sent with each request: ``{"Authorization": ...}``.
+        api_key: PreparedRequest as ``X-Api-Key``.
+        headers: PreparedRequest with each request: ``{"Authorization": ...}``.
         timeout: Seconds that connecting, sending, and waiting for the next part of an answer may take, each.
         retries: How often a request is repeated at most.
         http_client: Makes the connections: with its proxies, certificates and authentication. Closed by whoever made it.
@@ -161,23 +161,23 @@ class InventoryClient:
 
     def create_item(self, command: CreateItem) -> Item:
         """As `Inventory.create_item`."""
-        return self._ask(Inventory.create_item, command)
+        return self._call(Inventory.create_item, command)
 
     def get_item(self, query: GetItem) -> Item:
         """As `Inventory.get_item`."""
-        return self._ask(Inventory.get_item, query)
+        return self._call(Inventory.get_item, query)
 
     def update_item(self, command: UpdateItem) -> Item:
         """As `Inventory.update_item`."""
-        return self._ask(Inventory.update_item, command)
+        return self._call(Inventory.update_item, command)
 
     def delete_item(self, command: DeleteItem) -> Item:
         """As `Inventory.delete_item`."""
-        return self._ask(Inventory.delete_item, command)
+        return self._call(Inventory.delete_item, command)
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """As `Inventory.list_items`."""
-        return self._ask(Inventory.list_items, query)
+        return self._call(Inventory.list_items, query)
 
     def iter_items(self, query: ListItems) -> Iterator[Item]:
         """
@@ -204,7 +204,7 @@ class InventoryClient:
         batch.check_unique(command.items)
         if command.mode == ALL_OR_NOTHING:
             batch.check_valid(command.items)
-        results = self._ask(Inventory.batch_items, command)
+        results = self._call(Inventory.batch_items, command)
         # The server was sent a blank where a row is no command, and does not know why.
         invalid = {
             index: RowResult.refused(index, row, row)
@@ -217,73 +217,73 @@ class InventoryClient:
 
     def adjust_stock(self, command: AdjustStock) -> StockChange:
         """As `Inventory.adjust_stock`."""
-        return self._ask(Inventory.adjust_stock, command)
+        return self._call(Inventory.adjust_stock, command)
 
     def count_stock(self, command: CountStock) -> StockChange:
         """As `Inventory.count_stock`."""
-        return self._ask(Inventory.count_stock, command)
+        return self._call(Inventory.count_stock, command)
 
     def transfer_stock(self, command: TransferStock) -> Transfer:
         """As `Inventory.transfer_stock`."""
-        return self._ask(Inventory.transfer_stock, command)
+        return self._call(Inventory.transfer_stock, command)
 
     def list_movements(self, query: ListMovements) -> Page[Movement]:
         """As `Inventory.list_movements`."""
-        return self._ask(Inventory.list_movements, query)
+        return self._call(Inventory.list_movements, query)
 
     # Reservations
 
     def create_reservation(self, command: CreateReservation) -> Reservation:
         """As `Inventory.create_reservation`."""
-        return self._ask(Inventory.create_reservation, command)
+        return self._call(Inventory.create_reservation, command)
 
     def get_reservation(self, query: GetReservation) -> Reservation:
         """As `Inventory.get_reservation`."""
-        return self._ask(Inventory.get_reservation, query)
+        return self._call(Inventory.get_reservation, query)
 
     def commit_reservation(self, command: CommitReservation) -> Reservation:
         """As `Inventory.commit_reservation`."""
-        return self._ask(Inventory.commit_reservation, command)
+        return self._call(Inventory.commit_reservation, command)
 
     def release_reservation(self, command: ReleaseReservation) -> Reservation:
         """As `Inventory.release_reservation`."""
-        return self._ask(Inventory.release_reservation, command)
+        return self._call(Inventory.release_reservation, command)
 
     def extend_reservation(self, command: ExtendReservation) -> Reservation:
         """As `Inventory.extend_reservation`."""
-        return self._ask(Inventory.extend_reservation, command)
+        return self._call(Inventory.extend_reservation, command)
 
     # How a use case is asked for
 
-    def _ask(self, use_case: Callable[[Inventory, C], R], command: C) -> R:
+    def _call(self, use_case: Callable[[Inventory, C], R], command: C) -> R:
         """Return what *use_case* returns at the server, or raise what it raises there."""
-        reply = self._exchange(Sent.of(use_case, command))
+        reply = self._exchange(PreparedRequest.of(use_case, command))
         key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
         if key is not None and reply.is_replay:
             key.replayed = True
         return cast("R", reply.value(use_case))
 
-    def _exchange(self, sent: Sent) -> Reply:
+    def _exchange(self, sent: PreparedRequest) -> WireResponse:
         """Send a request, again where that may help and does no harm, and return the answer if it is a success."""
-        in_doubt = False
+        outcome_unknown = False
         attempt = 0
         while True:
             outcome = self._attempt(sent)
-            if isinstance(outcome, Reply):
+            if isinstance(outcome, WireResponse):
                 return outcome
             pause = outcome.retry_after + _jitter(attempt)
             if (
-                not outcome.may_pass
-                or not (outcome.nothing_done or sent.is_repeatable)
+                not outcome.retryable
+                or not (outcome.not_sent or sent.is_repeatable)
                 or attempt >= self._retries
                 or pause >= time_left()
             ):
-                if in_doubt and sent.may_have_caused(outcome.error):
+                if outcome_unknown and sent.is_ambiguous(outcome.error):
                     raise StorageUnavailableError(
                         "The answer to an attempt was lost; what was sent may or may not have been kept"
                     ) from outcome.error
                 raise outcome.error
-            in_doubt = in_doubt or not outcome.nothing_done
+            outcome_unknown = outcome_unknown or not outcome.not_sent
             attempt += 1
             logger.info(
                 "request repeated",
@@ -295,7 +295,7 @@ class InventoryClient:
             )
             self._pause(pause)
 
-    def _attempt(self, sent: Sent) -> "Reply | _Failure":
+    def _attempt(self, sent: PreparedRequest) -> "WireResponse | _Failure":
         try:
             reply = self._send(sent)
         except httpx.RequestError as failure:
@@ -303,14 +303,14 @@ class InventoryClient:
                 f"The server did not answer: {str(failure) or type(failure).__name__}"
             )
             unanswered.__cause__ = failure
-            return _Failure(unanswered, nothing_done=isinstance(failure, _NOT_SENT))
+            return _Failure(unanswered, not_sent=isinstance(failure, _NOT_SENT))
         if reply.is_success:
             return reply
         error = reply.error()
         throttled = isinstance(error, StorageThrottledError)
-        return _Failure(error, nothing_done=throttled, retry_after=reply.retry_after)
+        return _Failure(error, not_sent=throttled, retry_after=reply.retry_after)
 
-    def _send(self, sent: Sent) -> Reply:
+    def _send(self, sent: PreparedRequest) -> WireResponse:
         seconds = min(self._timeout, time_left())
         if seconds <= 0:
             raise httpx.ConnectTimeout("no time is left for this request")
@@ -322,7 +322,7 @@ class InventoryClient:
             timeout=seconds,
             follow_redirects=False,  # What we send, keys among it, is for this server alone.
         )
-        return Reply(
+        return WireResponse(
             status=response.status_code, headers=response.headers, content=response.content
         )
 
@@ -334,16 +334,16 @@ class _Failure:
 
     Attributes:
         error: What the caller is told if it is the last one.
-        nothing_done: Whether it is certain to have had no effect.
+        not_sent: Whether it is certain to have had no effect.
         retry_after: The seconds that the server wants to be left alone.
     """
 
     error: InventoryError
-    nothing_done: bool
+    not_sent: bool
     retry_after: float = 0.0
 
     @property
-    def may_pass(self) -> bool:
+    def retryable(self) -> bool:
         """Whether another attempt may fare better."""
         return (
             isinstance(self.error, StorageThrottledError | StorageUnavailableError)

@@ -18,7 +18,7 @@ from inventory import errors
 from inventory.batch import RowResult
 from inventory.errors import (
     BatchRefusedError,
-    Fault,
+    FieldError,
     InventoryError,
     PreconditionFailedError,
     StorageThrottledError,
@@ -35,7 +35,7 @@ from inventory.stock import Movement, StockChange
 from inventory.validation import UNSET, Spec, specs
 from inventory_adapters.http.routes import ROUTES, Answer, Route
 from inventory_adapters.wire import (
-    UNTOLD_SEQ,
+    UNKNOWN_SEQ,
     from_json,
     item_from_wire,
     movement_from_wire,
@@ -44,7 +44,7 @@ from inventory_adapters.wire import (
     to_json,
 )
 
-__all__ = ["Reply", "Sent", "UnexpectedAnswerError"]
+__all__ = ["PreparedRequest", "UnexpectedAnswerError", "WireResponse"]
 
 
 class UnexpectedAnswerError(InventoryError):
@@ -67,7 +67,7 @@ class UnexpectedAnswerError(InventoryError):
 
 
 @frozen(kw_only=True)
-class Sent:
+class PreparedRequest:
     """
     A request, however often it is sent.
 
@@ -122,7 +122,7 @@ class Sent:
             ),
         )
 
-    def may_have_caused(self, error: InventoryError) -> bool:
+    def is_ambiguous(self, error: InventoryError) -> bool:
         """Tell whether *error* may be owed to an attempt of our own, or leaves open what became of it."""
         if isinstance(error, PreconditionFailedError):
             return "idempotency-key" not in self.headers
@@ -185,7 +185,7 @@ def _plain(value: Any) -> Any:
 
 
 @frozen(kw_only=True)
-class Reply:
+class WireResponse:
     """
     What came back.
 
@@ -269,7 +269,7 @@ _ETAG = re.compile(r'(?:W/)?"[0-9]{1,18}-(?P<seq>[0-9]{1,18})"')
 def _item(answer: Answer) -> Item:
     # A proxy that compresses makes the tag a weak one; it still says the same.
     tag = _ETAG.fullmatch(answer.etag or "")
-    seq = int(tag["seq"]) if tag else UNTOLD_SEQ
+    seq = int(tag["seq"]) if tag else UNKNOWN_SEQ
     name = "deleted_item" if "deleted_item" in answer.body else "item"
     return item_from_wire(answer.body[name], seq=seq)
 
@@ -351,7 +351,7 @@ def _error_in_row(row: dict[str, Any]) -> InventoryError:
 
 
 def _error(status: int, body: dict[str, Any]) -> InventoryError:
-    """Return the error that `inventory_adapters.http.errors.describe` described."""
+    """Return the error that `inventory_adapters.http.errors.error_body` described."""
     said = dict(body)
     kind = _KINDS.get(str(said.get("code")))
     if kind is None:
@@ -360,7 +360,7 @@ def _error(status: int, body: dict[str, Any]) -> InventoryError:
     message = str(said.pop("error"))
     if kind is ValidationError:
         details = said.pop("details")
-        said["faults"] = tuple(Fault(fault["field"], fault["message"]) for fault in details)
+        said["faults"] = tuple(FieldError(fault["field"], fault["message"]) for fault in details)
     elif kind is BatchRefusedError:
         results = said.pop("results")
         said |= {"refused": _refused_rows(results), "rows": len(results)}

@@ -18,7 +18,7 @@ from attrs import frozen
 from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters.aws.usage import Usage
-from inventory_adapters.http.app import Request, Response, answer, refusal
+from inventory_adapters.http.app import Request, Response, answer, error_response
 from inventory_adapters.http.routes import Route
 
 __all__ = [
@@ -108,7 +108,7 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
             with deadline(seconds_left(context)), usage:
                 response = answer(inventory, route, request)
         except Exception as error:  # noqa: BLE001 - the promise of this module
-            response = refusal(error, request_id=request_id)
+            response = error_response(error, request_id=request_id)
         about = {"route": route.name, "cold": cold, **usage.fields}
         if version := getattr(context, "function_version", None):
             # By which a rollout tells the new version's failures from the old one's.

@@ -8,15 +8,15 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
-from inventory.errors import Fault, ValidationError
+from inventory.errors import FieldError, ValidationError
 from inventory.idempotency import IdempotencyKey
 from inventory.service import Inventory
 from inventory.validation import build
-from inventory_adapters.http.errors import CODES, HttpError, describe
+from inventory_adapters.http.errors import CODES, HttpError, error_body
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
 from inventory_adapters.wire import MalformedJsonError, from_json, to_json
 
-__all__ = ["MAX_BODY_BYTES", "Request", "Response", "answer", "refusal"]
+__all__ = ["MAX_BODY_BYTES", "Request", "Response", "answer", "error_response"]
 
 MAX_BODY_BYTES: Final = 1 << 20
 
@@ -83,12 +83,12 @@ def answer(inventory: Inventory, route: Route[Any, Any], request: Request) -> Re
             headers["Idempotent-Replayed"] = "true"
         return Response(status=route.status, body=to_json(made.body), headers=headers)
     except Exception as error:  # noqa: BLE001 - the last line before the client
-        return refusal(error, request_id=request.request_id)
+        return error_response(error, request_id=request.request_id)
 
 
-def refusal(error: Exception, *, request_id: str) -> Response:
+def error_response(error: Exception, *, request_id: str) -> Response:
     """Return the answer that tells a client of *error*; log what the client is not told."""
-    body = describe(error)
+    body = error_body(error)
     status = CODES[body["code"]]
     if status >= 500:  # noqa: PLR2004 - RFC 9110, section 15.6: from here on it is our fault
         logger.error(
@@ -126,7 +126,7 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
             try:
                 elsewhere[name] = unquote(request.path_fields[name], errors="strict")
             except UnicodeDecodeError:
-                undecodable.append(Fault(name, "must be percent-encoded UTF-8"))
+                undecodable.append(FieldError(name, "must be percent-encoded UTF-8"))
     if undecodable:
         raise ValidationError(faults=(*faults, *undecodable))
     if not faults:
@@ -138,7 +138,7 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
     raise ValidationError(faults=tuple(faults))
 
 
-def _query(route: Route[Any, Any], request: Request) -> tuple[dict[str, str], list[Fault]]:
+def _query(route: Route[Any, Any], request: Request) -> tuple[dict[str, str], list[FieldError]]:
     """
     Return the query parameters by field, and what is wrong with their names.
 
@@ -146,16 +146,16 @@ def _query(route: Route[Any, Any], request: Request) -> tuple[dict[str, str], li
     """
     known = () if route.has_body else route.sent_fields
     sent: dict[str, str] = {}
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     for name, value in request.query.items():
         field_name = QUERY_ALIASES.get(name, name)
         if field_name in known:
             if sent.setdefault(field_name, value) != value:
                 faults.append(
-                    Fault(name, f"is another name of {field_name}, which has another value")
+                    FieldError(name, f"is another name of {field_name}, which has another value")
                 )
         elif not name.startswith("_") and len(faults) < _MOST_FAULTS:
-            faults.append(Fault(name[:128], "is not a query parameter of this request"))
+            faults.append(FieldError(name[:128], "is not a query parameter of this request"))
     return sent, faults
 
 

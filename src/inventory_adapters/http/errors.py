@@ -8,7 +8,7 @@ from inventory.errors import BatchRefusedError, InventoryError, StorageError, Va
 if TYPE_CHECKING:
     from inventory.batch import RowResult
 
-__all__ = ["CODES", "HttpError", "describe", "row_to_wire"]
+__all__ = ["CODES", "HttpError", "error_body", "row_to_wire"]
 
 # The first class of an error's own line of ancestors that stands here decides.
 _STATUS: Final[dict[type[Exception], int]] = {
@@ -71,7 +71,7 @@ class HttpError(Exception):
         self.headers = headers or {}
 
 
-def describe(error: Exception) -> dict[str, Any]:
+def error_body(error: Exception) -> dict[str, Any]:
     """Return the body of the answer to *error*: ``{"error": <sentence>, "code": <code>, ...}``; nothing of what is inside."""
     code = getattr(error, "code", None)
     if code is None or not isinstance(error, HttpError | InventoryError):
@@ -112,7 +112,7 @@ def row_to_wire(row: "RowResult") -> dict[str, Any]:
     }
     if row.error is None:
         return {"index": row.index, "status": 201 if row.created else 200, **found}
-    said = describe(row.error)
+    said = error_body(row.error)
     return {"index": row.index, "status": CODES[row.error.code], **found, **said}
 
 

@@ -21,15 +21,15 @@ from inventory.commands import BatchItems, ItemRef, LineRequest, UpdateItem
 from inventory.validation import (
     Bound,
     JsonSchema,
+    List,
     Money,
     Nullable,
     Record,
-    Rows,
     Spec,
     object_schema,
     specs,
 )
-from inventory_adapters.http.errors import CODES, describe
+from inventory_adapters.http.errors import CODES, error_body
 from inventory_adapters.http.examples import Exchange, exchanges
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES, Route, route_named
 from inventory_adapters.http.schemas import COMPONENTS, SUCCESSES, ref
@@ -274,7 +274,7 @@ def _described(bound: Bound) -> JsonSchema:
         return {**ref("Price"), "minimum": 0, "maximum": float(bound.maximum)}
     if isinstance(bound, Record):
         return ref(bound.kind.__name__)
-    if isinstance(bound, Rows):
+    if isinstance(bound, List):
         return {**bound.schema(), "items": _described(bound.bound)}
     return bound.schema()
 
@@ -329,7 +329,7 @@ def _success(route: Route[Any, Any], served: list[Exchange]) -> Json:
 def _refusal(status: int, refusals: Mapping[str, str], refused: list[Exchange]) -> Json:
     examples = {exchange.summary: {"value": exchange.received} for exchange in refused}
     met = {exchange.response.code for exchange in refused}
-    for error in map(describe, _EXAMPLES):
+    for error in map(error_body, _EXAMPLES):
         if error["code"] in refusals and error["code"] not in met:
             examples[error["code"]] = {"value": error}
     response = _response(

@@ -39,7 +39,7 @@ from inventory_adapters.http.api_gateway import (
     seconds_left,
     to_result,
 )
-from inventory_adapters.http.app import MAX_BODY_BYTES, Request, Response, answer, refusal
+from inventory_adapters.http.app import MAX_BODY_BYTES, Request, Response, answer, error_response
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import Answer, Route, find_route
 from inventory_adapters.server.group_commit import GroupCommit
@@ -99,7 +99,7 @@ class CannotListenError(Exception):
     """The address cannot be had; the message says in one sentence why."""
 
 
-class _GoneError(Exception):
+class ClientDisconnectedError(Exception):
     """The client left before its request was complete."""
 
 
@@ -206,7 +206,7 @@ class LocalGateway:
         site: Where we listen; requests for any other host are refused.
         cors: Who may read the answers.
         threads: Where requests wait for storage, which the event loop must not.
-        at_once: Operations that are over sooner than a thread could take them over, and so run in the event loop.
+        inline_operations: Operations that are over sooner than a thread could take them over, and so run in the event loop.
         writer: Where requests that write are carried out; None for *threads*.
     """
 
@@ -214,7 +214,7 @@ class LocalGateway:
     site: Site
     cors: Cors
     threads: ThreadPoolExecutor
-    at_once: frozenset[str] = frozenset()
+    inline_operations: frozenset[str] = frozenset()
     writer: GroupCommit | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -226,14 +226,14 @@ class LocalGateway:
         )
         try:
             made = await self._answer(scope, headers, receive, request_id)
-        except _GoneError:
+        except ClientDisconnectedError:
             return
         except asyncio.CancelledError:
             # The time for an orderly end is over; passed on, this would be logged with a traceback.
             stopping = HttpError("storage_unavailable", "The server is stopping. Try again later.")
-            made = refusal(stopping, request_id=request_id)
+            made = error_response(stopping, request_id=request_id)
         except Exception as error:  # noqa: BLE001 - a client is owed an answer in our envelope
-            made = refusal(error, request_id=request_id)
+            made = error_response(error, request_id=request_id)
         _log(scope, made, request_id, started)
         result = to_result(made, request_id, self.cors.headers(headers.get("origin")))
         await _send(result, scope, receive, send)
@@ -264,7 +264,7 @@ class LocalGateway:
             request_id=request_id,
         )
         work = partial(_answered, self.inventory, route, request, ends_at)
-        if route.name in self.at_once:
+        if route.name in self.inline_operations:
             return work()
         if self.writer is None or route.method == "GET":
             return await self._in_a_thread(work)
@@ -320,7 +320,7 @@ def _answered(
         late = HttpError(
             "storage_unavailable", "The request waited too long and was not carried out"
         )
-        return refusal(late, request_id=request.request_id)
+        return error_response(late, request_id=request.request_id)
     with deadline(seconds):
         return answer(inventory, route, request)
 
@@ -331,7 +331,7 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
 
     Raises:
         HttpError: It is too large; found out before it is read, where the client says how long it will be.
-        _GoneError: The client left.
+        ClientDisconnectedError: The client left.
     """
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
@@ -341,7 +341,7 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _GoneError
+            raise ClientDisconnectedError
         read += message.get("body", b"")
         if len(read) > MAX_BODY_BYTES:
             raise _too_large()
@@ -487,7 +487,7 @@ def serve(  # noqa: PLR0913 - a server has that many settings
     allowed_origins: Iterable[str] = (),
     allowed_hosts: Iterable[str] = (),
     sweep_seconds: float = 60,
-    across_a_network: bool = False,
+    remote_storage: bool = False,
     limits: ArrivalLimits | None = None,
     on_ready: Callable[[Site], None],
 ) -> None:
@@ -501,13 +501,13 @@ def serve(  # noqa: PLR0913 - a server has that many settings
         allowed_origins: Origins, beside our own, whose pages may read the answers; `*` for all.
         allowed_hosts: Hosts, beside our own, that requests may be for: a name or address, with a port or without.
         sweep_seconds: How often reservations whose time is over are expired; 0 for never.
-        across_a_network: Whether storage is elsewhere, and handlers mostly wait for it.
+        remote_storage: Whether storage is elsewhere, and handlers mostly wait for it.
         limits: What may arrive; by default as many connections as the process may have open.
         on_ready: Called once connections are accepted.
     """
     limits = limits or ArrivalLimits(connections=max_connections())
-    count = _THREADS_ACROSS_A_NETWORK if across_a_network else _THREADS
-    at_once = frozenset() if across_a_network else _READS_OF_ONE_ROW
+    count = _THREADS_ACROSS_A_NETWORK if remote_storage else _THREADS
+    inline_operations = frozenset() if remote_storage else _READS_OF_ONE_ROW
     site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1], allowed_hosts)
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
@@ -520,7 +520,7 @@ def serve(  # noqa: PLR0913 - a server has that many settings
             if hasattr(inventory.repository, "alone")
             else None
         )
-        gateway = LocalGateway(inventory, site, cors, threads, at_once, writer)
+        gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer)
         server = _Server(_settings(gateway, limits), on_ready=lambda: on_ready(site))
         # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
         for number in (signal.SIGINT, signal.SIGTERM):

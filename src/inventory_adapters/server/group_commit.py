@@ -128,7 +128,7 @@ class GroupCommit:
             return []
         with ExitStack() as transaction:
             with deadline(min(job.ends_at for job in jobs) - monotonic()):
-                transaction.enter_context(self._repository.alone())
+                transaction.enter_context(self._repository.exclusive())
             return [job.work() for job in jobs]
 
 

@@ -19,7 +19,7 @@ from attrs import frozen
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inventory_adapters.http.api_gateway import log_request, to_result
-from inventory_adapters.http.app import refusal
+from inventory_adapters.http.app import error_response
 from inventory_adapters.http.errors import HttpError
 
 __all__ = ["ArrivalLimits", "LimitedProtocol", "max_connections"]
@@ -215,7 +215,7 @@ class _Parser(httptools.HttpRequestParser):
 def _response(error: HttpError) -> bytes:
     """Return the whole answer to a request that the application does not see, and log it."""
     request_id = str(uuid4())
-    response = refusal(error, request_id=request_id)
+    response = error_response(error, request_id=request_id)
     log_request(response, request_id, perf_counter(), route=None)
     result = to_result(response, request_id, {})
     status = HTTPStatus(response.status)

@@ -14,7 +14,7 @@ from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters.far_reservations import FarReservationsWatch
 
-__all__ = ["Done", "Sweeper", "sweep"]
+__all__ = ["SweepSummary", "Sweeper", "sweep"]
 
 # What is left after this waits for the next sweep; and the end of the program for no longer than this.
 _SWEEP_SECONDS: Final = 5.0
@@ -23,7 +23,7 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 
 
 @frozen(kw_only=True)
-class Done:
+class SweepSummary:
     """
     What a sweep did.
 
@@ -38,11 +38,11 @@ class Done:
     purged: int
 
 
-def sweep(inventory: Inventory, command: ExpireReservations | None = None) -> Done:
+def sweep(inventory: Inventory, command: ExpireReservations | None = None) -> SweepSummary:
     """Expire what is due, and delete the records that are no longer kept; where storage does that itself, none."""
     swept = inventory.expire_reservations(command or ExpireReservations())
     purged = inventory.repository.purge(Timestamp.of(inventory.clock()))
-    return Done(expired=swept.expired, failed=swept.failed, purged=purged)
+    return SweepSummary(expired=swept.expired, failed=swept.failed, purged=purged)
 
 
 class Sweeper:

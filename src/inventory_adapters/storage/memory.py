@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from threading import RLock
 
-from inventory.errors import AlreadyServedError, StaleReadError
-from inventory.idempotency import ServedRecord
+from inventory.errors import DuplicateRequestError, StaleReadError
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter
@@ -28,7 +28,7 @@ class MemoryRepository:
         self._skus: dict[str, set[str]] = {}
         self._movements: dict[ItemKey, dict[int, Movement]] = {}
         self._reservations: dict[str, Reservation] = {}
-        self._served: dict[str, ServedRecord] = {}
+        self._served: dict[str, IdempotencyRecord] = {}
 
     def get_item(self, key: ItemKey) -> Item | None:
         with self._lock:
@@ -104,13 +104,13 @@ class MemoryRepository:
             next_cursor=cursors.encode_reservation(reservations[-1].position) if more else None,
         )
 
-    def get_served(self, record_id: str) -> ServedRecord | None:
+    def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
         with self._lock:
             return self._served.get(record_id)
 
     def purge(self, at: Timestamp) -> int:
         with self._lock:
-            old = [name for name, served in self._served.items() if served.expires_at <= at]
+            old = [name for name, record in self._served.items() if record.expires_at <= at]
             forgotten = forgotten_before(at)
             closed = [
                 name
@@ -136,8 +136,8 @@ class MemoryRepository:
             if change.reservation is not None:
                 after = change.reservation.after
                 self._reservations[after.reservation_id] = after
-            if change.served is not None:
-                self._served[change.served.record_id] = change.served
+            if change.idempotency_record is not None:
+                self._served[change.idempotency_record.record_id] = change.idempotency_record
 
     def _keep(self, item: Item) -> None:
         self._items[item.key] = item
@@ -151,10 +151,10 @@ class MemoryRepository:
         del self._items[key]
 
     def _check(self, change: Change) -> None:
-        if change.served is not None:
-            known = self._served.get(change.served.record_id)
-            if known is not None and known.expires_at > change.served.served_at:
-                raise AlreadyServedError
+        if change.idempotency_record is not None:
+            known = self._served.get(change.idempotency_record.record_id)
+            if known is not None and known.expires_at > change.idempotency_record.stored_at:
+                raise DuplicateRequestError
         for write in change.items:
             if not _still(self._items.get(write.key), write.before):
                 raise StaleReadError

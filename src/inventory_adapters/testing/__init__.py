@@ -37,7 +37,7 @@ from inventory_adapters.testing.examples import (
     together,
 )
 from inventory_adapters.testing.exclusive import ExclusiveContract
-from inventory_adapters.testing.idempotency import ServedContract
+from inventory_adapters.testing.idempotency import IdempotencyContract
 from inventory_adapters.testing.lists import ListsContract
 from inventory_adapters.testing.movements import MovementsContract
 from inventory_adapters.testing.purges import PurgeContract
@@ -76,7 +76,7 @@ class RepositoryContract(
     ListsContract,
     MovementsContract,
     ReservationsContract,
-    ServedContract,
+    IdempotencyContract,
     AllOrNothingContract,
     PurgeContract,
     UnreadableRowsContract,

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from inventory.errors import AlreadyServedError, StaleReadError
+from inventory.errors import DuplicateRequestError, StaleReadError
 from inventory.ports import Change, InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import (
     ANY,
@@ -29,7 +29,7 @@ __all__ = ["AllOrNothingContract"]
 
 
 class AllOrNothingContract:
-    """Items, movements, a reservation and a served record travel in one commit: every part arrives, or none."""
+    """Items, movements, a reservation and a idempotency record travel in one commit: every part arrives, or none."""
 
     def test_a_change_of_every_part_is_stored_whole(self, repository: InventoryRepository) -> None:
         """What one use case decided is all there at once."""
@@ -42,7 +42,7 @@ class AllOrNothingContract:
                 moved,
                 creation(an_item("made")),
                 reservation=reservation_write(None, a_reservation()),
-                served=a_record(),
+                idempotency_record=a_record(),
             )
         )
 
@@ -51,7 +51,7 @@ class AllOrNothingContract:
         assert ledger(repository, item.key) == [*moved.movements]
         assert repository.get_reservation("reservation-1") == a_reservation()
         assert held(repository) == [a_reservation()]
-        assert repository.get_served("record-1") == a_record()
+        assert repository.get_idempotency_record("record-1") == a_record()
 
     @pytest.mark.parametrize(
         "why",
@@ -69,11 +69,11 @@ class AllOrNothingContract:
         parts = stale_parts(repository)
         repository.commit(serving(a_record("taken")))
         bad, reservation = parts.get(why, (creation(an_item("free")), None))
-        served = a_record("taken" if why == "served" else "free")
+        record = a_record("taken" if why == "served" else "free")
         change = together(
             *(rewrite(good, on_hand=1), creation(an_item("made")), deletion(leaving), bad),
             reservation=reservation or reservation_write(None, a_reservation("made")),
-            served=served,
+            idempotency_record=record,
         )
         keys = [write.key for write in change.items]
         ids = ("there", "made")
@@ -84,11 +84,11 @@ class AllOrNothingContract:
                 [ledger(repository, key) for key in keys],
                 [repository.get_reservation(reservation_id) for reservation_id in ids],
                 held(repository),
-                [repository.get_served(record_id) for record_id in ("taken", "free")],
+                [repository.get_idempotency_record(record_id) for record_id in ("taken", "free")],
             ]
 
         before = state()
-        with pytest.raises(AlreadyServedError if why == "served" else StaleReadError):
+        with pytest.raises(DuplicateRequestError if why == "served" else StaleReadError):
             repository.commit(change)
 
         assert state() == before
@@ -98,7 +98,7 @@ class AllOrNothingContract:
                 rewrite(good, on_hand=2),
                 deletion(leaving),
                 reservation=reservation_write(None, a_reservation("made")),
-                served=a_record("free"),
+                idempotency_record=a_record("free"),
             )
         )
 
@@ -111,7 +111,9 @@ class AllOrNothingContract:
         record = a_record(answer=an_item(description="a" * 200_000))
 
         repository.commit(
-            together(*moves, reservation=reservation_write(None, reservation), served=record)
+            together(
+                *moves, reservation=reservation_write(None, reservation), idempotency_record=record
+            )
         )
 
         states = [after(move) for move in moves]
@@ -121,7 +123,7 @@ class AllOrNothingContract:
             [*move.movements] for move in moves
         ]
         assert held(repository) == [reservation]
-        assert repository.get_served("record-1") == record
+        assert repository.get_idempotency_record("record-1") == record
 
     def test_a_change_that_is_sent_twice_is_stored_once(
         self, repository: InventoryRepository
@@ -132,11 +134,11 @@ class AllOrNothingContract:
         change = together(
             rewrite(item, reserved=1),
             reservation=reservation_write(None, a_reservation()),
-            served=a_record(),
+            idempotency_record=a_record(),
         )
         repository.commit(change)
 
-        with suppress(AlreadyServedError, StaleReadError):
+        with suppress(DuplicateRequestError, StaleReadError):
             repository.commit(change)
 
         assert repository.get_item(item.key) == after(change)

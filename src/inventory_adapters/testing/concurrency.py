@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from inventory.errors import AlreadyServedError, StaleReadError
+from inventory.errors import DuplicateRequestError, StaleReadError
 from inventory.items import ItemKey
 from inventory.ports import Change, InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import (
@@ -141,15 +141,15 @@ class ConcurrencyContract:
         records = [a_record(answer=an_item(name=f"by thread {number}")) for number in range(8)]
         items = [an_item(f"item-{number}") for number in range(8)]
         changes = [
-            together(creation(item), served=record)
+            together(creation(item), idempotency_record=record)
             for item, record in zip(items, records, strict=True)
         ]
 
         outcomes = run_at_once(*(_committing(shared, change) for change in changes))
 
-        assert sum(isinstance(outcome, AlreadyServedError) for outcome in outcomes) == 7
+        assert sum(isinstance(outcome, DuplicateRequestError) for outcome in outcomes) == 7
         winner = outcomes.index(None)
-        assert shared.get_served("record-1") == records[winner]
+        assert shared.get_idempotency_record("record-1") == records[winner]
         assert walk(shared, ANY) == [items[winner]]
 
     def test_the_last_unit_is_promised_once(self, shared: InventoryRepository) -> None:

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from inventory import StockLevel
 from inventory.errors import StaleReadError
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.ports import (
     Change,
@@ -186,15 +186,15 @@ def a_record(
     *,
     fingerprint: str = "fingerprint-1",
     answer: Any = None,
-    served_at: float = 0,
+    stored_at: float = 0,
     expires_at: float = 86_400,
-) -> ServedRecord:
+) -> IdempotencyRecord:
     """Return the note that a key was served; times are as for `a_time`."""
-    return ServedRecord(
+    return IdempotencyRecord(
         record_id=record_id,
         fingerprint=fingerprint,
         answer=an_item() if answer is None else answer,
-        served_at=a_time(served_at),
+        stored_at=a_time(stored_at),
         expires_at=a_time(expires_at),
     )
 
@@ -209,15 +209,15 @@ def reserving(before: Reservation | None, after: Reservation) -> Change:
     return Change(write_id=str(uuid4()), reservation=reservation_write(before, after))
 
 
-def serving(record: ServedRecord) -> Change:
+def serving(record: IdempotencyRecord) -> Change:
     """Return the change that notes that a key was served, and does nothing else."""
-    return Change(write_id=str(uuid4()), served=record)
+    return Change(write_id=str(uuid4()), idempotency_record=record)
 
 
 def together(
     *changes: Change,
     reservation: ReservationWrite | None = None,
-    served: ServedRecord | None = None,
+    idempotency_record: IdempotencyRecord | None = None,
 ) -> Change:
     """Return one change with the items and movements of all *changes* and, beside them, a reservation and a record."""
     return Change(
@@ -225,7 +225,7 @@ def together(
         items=tuple(write for change in changes for write in change.items),
         movements=tuple(movement for change in changes for movement in change.movements),
         reservation=reservation,
-        served=served,
+        idempotency_record=idempotency_record,
     )
 
 

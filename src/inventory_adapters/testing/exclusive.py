@@ -22,7 +22,7 @@ class ExclusiveContract:
 
     def test_whoever_is_alone_reads_what_they_wrote(self, repository: ExclusiveRepository) -> None:
         """The others see it once it is kept."""
-        with ThreadPoolExecutor(1) as another, repository.alone():
+        with ThreadPoolExecutor(1) as another, repository.exclusive():
             repository.commit(creation(an_item()))
 
             assert repository.get_item(an_item().key) == an_item()
@@ -33,7 +33,7 @@ class ExclusiveContract:
     def test_a_refusal_leaves_what_else_was_written(self, repository: ExclusiveRepository) -> None:
         """Before it, and after."""
         first, second = an_item("first"), an_item("second")
-        with repository.alone():
+        with repository.exclusive():
             repository.commit(creation(first))
             with pytest.raises(StaleReadError):
                 repository.commit(creation(an_item("third"), first))
@@ -47,7 +47,7 @@ class ExclusiveContract:
         """And hinders nothing that comes after."""
 
         def fail() -> None:
-            with repository.alone():
+            with repository.exclusive():
                 repository.commit(creation(an_item()))
                 raise _DeliberateError
 
@@ -62,8 +62,8 @@ class ExclusiveContract:
         """What was written inside is kept with the whole, or not at all."""
 
         def fail() -> None:
-            with repository.alone():
-                with repository.alone():
+            with repository.exclusive():
+                with repository.exclusive():
                     repository.commit(creation(an_item()))
                 raise _DeliberateError
 
@@ -80,10 +80,10 @@ class ExclusiveContract:
                 repository.commit(creation(an_item()))
 
         def be_alone() -> None:
-            with deadline(0.05), repository.alone():
+            with deadline(0.05), repository.exclusive():
                 pytest.fail("was not")
 
-        with ThreadPoolExecutor(1) as another, repository.alone():
+        with ThreadPoolExecutor(1) as another, repository.exclusive():
             for attempt in (commit, be_alone):
                 with pytest.raises(StorageThrottledError):
                     another.submit(attempt).result()

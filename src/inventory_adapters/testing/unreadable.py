@@ -1,6 +1,8 @@
 """Rows that cannot be read: skipped in a list, named, and an error when they are asked for."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,6 +31,26 @@ from inventory_adapters.testing.walks import ledger_pages, pages
 __all__ = ["UnreadableRowsContract"]
 
 
+class _Warnings(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextmanager
+def _warnings() -> Iterator[list[logging.LogRecord]]:
+    """Collect what is logged inside the block."""
+    handler = _Warnings()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.records
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
 class UnreadableRowsContract:
     """One bad row, from a foreign writer or a damaged file, does not hide the others."""
 
@@ -42,7 +64,7 @@ class UnreadableRowsContract:
 
     @pytest.mark.parametrize("size", [1, 2, 4])
     def test_an_unreadable_item_is_skipped_and_named(
-        self, repository: InventoryRepository, size: int, caplog: pytest.LogCaptureFixture
+        self, repository: InventoryRepository, size: int
     ) -> None:
         """In every list, with one warning; asked for by its key, it is an error."""
         items = [an_item(f"item-{number}", reorder_point=50) for number in range(4)]
@@ -50,15 +72,14 @@ class UnreadableRowsContract:
         self.spoil(repository, items[1])
 
         for wanted in (ANY, ItemFilter(category="tools"), ItemFilter(sku="SKU-1")):
-            caplog.clear()
-            with caplog.at_level(logging.WARNING):
+            with _warnings() as warnings:
                 found = list(pages(repository, wanted, size=size))
 
             assert by_key(item for page in found for item in page.items) == [items[0], *items[2:]]
             [error] = (error for page in found for error in page.unreadable)
             assert isinstance(error, UnreadableItemError)
             assert (error.item_id, error.sku) == ("item-1", "SKU-1")
-            assert len(caplog.records) == 1
+            assert len(warnings) == 1
         with pytest.raises(UnreadableItemError):
             repository.get_item(items[1].key)
         with pytest.raises(UnreadableItemError):

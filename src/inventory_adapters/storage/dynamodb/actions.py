@@ -9,21 +9,21 @@ from typing import Any
 
 from attrs import frozen
 
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey
 from inventory.ports import Change, ItemWrite, ReservationWrite
 from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import (
     Row,
     Value,
+    idempotency_record_key,
+    idempotency_record_to_row,
     item_to_row,
     key_to_row,
     movement_key,
     movement_to_row,
     reservation_key,
     reservation_to_row,
-    served_key,
-    served_to_row,
     text,
 )
 from inventory_adapters.storage.dynamodb.schema import (
@@ -59,9 +59,9 @@ class Actions:
     ledger_table: str
 
     def of(self, change: Change) -> Iterator[Action]:
-        """Yield everything that *change* writes; the served record first, if there is one."""
-        if change.served is not None:
-            yield self._serve(change.served, change.write_id)
+        """Yield everything that *change* writes; the idempotency record first, if there is one."""
+        if change.idempotency_record is not None:
+            yield self._store_idempotency_record(change.idempotency_record, change.write_id)
         explained = {movement.key for movement in change.movements}
         for write in change.items:
             # Without a movement to tell our write by, the item's own row is signed.
@@ -83,8 +83,8 @@ class Actions:
         """Return the table and the key of a row that *change* signs: of a kind that nobody writes again, if there is one."""
         if change.movements:
             return self.ledger_table, movement_key(change.movements[0])
-        if change.served is not None:
-            return self.ledger_table, served_key(change.served.record_id)
+        if change.idempotency_record is not None:
+            return self.ledger_table, idempotency_record_key(change.idempotency_record.record_id)
         if change.reservation is not None:
             return self.ledger_table, reservation_key(change.reservation.after.reservation_id)
         # An item that is only looked at is not signed.
@@ -131,14 +131,14 @@ class Actions:
             }
         }
 
-    def _serve(self, served: ServedRecord, write_id: str) -> Action:
+    def _store_idempotency_record(self, record: IdempotencyRecord, write_id: str) -> Action:
         expression = Expression()
         free = f"attribute_not_exists({expression.name(LEDGER.partition_key)})"
-        expired = f"{expression.name('expires_at')} <= {expression.value(text(served.served_at))}"
+        expired = f"{expression.name('expires_at')} <= {expression.value(text(record.stored_at))}"
         return {
             "Put": {
                 "TableName": self.ledger_table,
-                "Item": served_to_row(served) | {"write_id": text(write_id)},
+                "Item": idempotency_record_to_row(record) | {"write_id": text(write_id)},
                 **expression.arguments(ConditionExpression=f"{free} OR {expired}"),
             }
         }

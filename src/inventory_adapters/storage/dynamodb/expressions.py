@@ -74,14 +74,14 @@ class Expression:
         return _any(self.means("version", version) for version in sorted(versions))
 
     def signature(self, write_id: str) -> list[str]:
-        """Return the assignments by which `carries` recognises this write, also when one other came after it."""
+        """Return the assignments by which `was_written_by` recognises this write, also when one other came after it."""
         last, none = self.name("last_write"), self.value({"NULL": True})
         return [
             f"{self.name('prior_write')} = if_not_exists({last}, {none})",
             f"{last} = {self.value(text(write_id))}",
         ]
 
-    def unsigned(self, write_id: str) -> str:
+    def not_written_by(self, write_id: str) -> str:
         """Return the condition that this write has not reached the row yet."""
         write = self.value(text(write_id))
         return f"{self.name('last_write')} <> {write} AND {self.name('prior_write')} <> {write}"

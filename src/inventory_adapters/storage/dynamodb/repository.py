@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from attrs import define, evolve, field, frozen
 
 from inventory.errors import (
-    AlreadyServedError,
+    DuplicateRequestError,
     InvalidCursorError,
     StaleReadError,
     StorageThrottledError,
     UnreadableRowError,
 )
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Cursor, Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter
@@ -39,19 +39,19 @@ from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import (
     Row,
     Value,
-    carries,
+    idempotency_record_key,
     key_to_row,
     number,
     reservation_key,
+    row_to_idempotency_record,
     row_to_item,
     row_to_key,
     row_to_movement,
     row_to_reservation,
-    row_to_served,
     seq_of,
-    served_key,
     text,
     value_of,
+    was_written_by,
 )
 from inventory_adapters.storage.dynamodb.schema import (
     CATEGORY_INDEX,
@@ -247,9 +247,9 @@ class DynamoDBRepository:
             self._all_held(page) if ends_after is None else self._by_expiry(page, ">", ends_after)
         )
 
-    def get_served(self, record_id: str) -> ServedRecord | None:
-        row = self._row(self._ledger_table, served_key(record_id))
-        return None if row is None else row_to_served(row)
+    def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
+        row = self._row(self._ledger_table, idempotency_record_key(record_id))
+        return None if row is None else row_to_idempotency_record(row)
 
     def purge(self, at: Timestamp) -> int:  # noqa: ARG002 - DynamoDB's TTL goes by its own clock
         """See `inventory.ports.InventoryRepository.purge`; DynamoDB deletes what has `delete_after`, some time later."""
@@ -264,8 +264,8 @@ class DynamoDBRepository:
             # What refuses a write that was sent before may be its own first copy.
             if refused.maybe_applied and self._was_kept(change):
                 return
-            if change.served is not None and any(refused.failed[:1]):
-                raise AlreadyServedError from refused
+            if change.idempotency_record is not None and any(refused.failed[:1]):
+                raise DuplicateRequestError from refused
             raise StaleReadError from refused
 
     def edit_item(self, edit: ItemEdit) -> Item:
@@ -280,7 +280,7 @@ class DynamoDBRepository:
             f"{version} = if_not_exists({version}, {zero}) + {one}",
             *expression.signature(edit.write_id),
         ]
-        conditions = [expression.readable(), expression.unsigned(edit.write_id)]
+        conditions = [expression.readable(), expression.not_written_by(edit.write_id)]
         if edit.versions is not None:
             conditions.append(expression.version_in(edit.versions))
         try:
@@ -296,7 +296,7 @@ class DynamoDBRepository:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except RefusedError as refused:
-            if refused.row is not None and carries(refused.row, edit.write_id):
+            if refused.row is not None and was_written_by(refused.row, edit.write_id):
                 return row_to_item(refused.row)
             raise _why(refused) from refused
         return row_to_item(answer["Attributes"])
@@ -492,7 +492,7 @@ class DynamoDBRepository:
     def _was_kept(self, change: Change) -> bool:
         """Tell whether *change* is what is stored."""
         row = self._row(*self._actions.signed(change))
-        return row is not None and carries(row, change.write_id)
+        return row is not None and was_written_by(row, change.write_id)
 
 
 @frozen(kw_only=True)

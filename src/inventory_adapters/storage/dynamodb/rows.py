@@ -1,5 +1,5 @@
 """
-Rows ↔ items, movements, reservations and served records.
+Rows ↔ items, movements, reservations and idempotency records.
 
 An item is ``{"item_id": {"S": "..."}, "quantity": {"N": "5"}, "price": {"N": "19.9"}, ...}``. Rows of an earlier version lack
 `reserved`, `seq`, `version` (read as 0), `location`, `description`, `price` and `status`; a sloppy writer may have stored the
@@ -9,9 +9,9 @@ The ledger table holds, beside the low-stock markers::
 
     {"pk": "item#<item_id>#<sku>", "sk": "movement#<seq, 12 digits>", "kind": "adjust", "delta_on_hand": -3, ...}
     {"pk": "reservation#<id>", "sk": "reservation", "state": "held", "lines": [{"item_id", "sku", "quantity"}], ...}
-    {"pk": "served#<record_id>", "sk": "served", "fingerprint": "...", "answer": "...", ...}
+    {"pk": "idempotency#<record_id>", "sk": "idempotency", "fingerprint": "...", "answer": "...", ...}
 
-Each row says which write it is of. TTL deletes what has `delete_after`: served records, and reservations once they are closed.
+Each row names the write that stored it. TTL deletes rows with `delete_after`: idempotency records, and closed reservations.
 """
 
 import re
@@ -28,7 +28,7 @@ from inventory.errors import (
     UnreadableMovementError,
     UnreadableReservationError,
 )
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import AVAILABLE, Item, ItemKey, Timestamp
 from inventory.reservations import KEPT_SECONDS, Reservation, ReservationLine, ReservationState
 from inventory.stock import Movement, MovementKind, StockLevel
@@ -38,7 +38,8 @@ __all__ = [
     "DEFAULTS",
     "Row",
     "Value",
-    "carries",
+    "idempotency_record_key",
+    "idempotency_record_to_row",
     "item_to_row",
     "key_to_row",
     "movement_key",
@@ -46,16 +47,15 @@ __all__ = [
     "number",
     "reservation_key",
     "reservation_to_row",
+    "row_to_idempotency_record",
     "row_to_item",
     "row_to_key",
     "row_to_movement",
     "row_to_reservation",
-    "row_to_served",
     "seq_of",
-    "served_key",
-    "served_to_row",
     "text",
     "value_of",
+    "was_written_by",
 ]
 
 Value = dict[str, Any]
@@ -134,12 +134,12 @@ def row_to_item(row: Row) -> Item:
         UnreadableItemError: It holds something else.
     """
     try:
-        return _usual(row)
+        return _from_current_row(row)
     except (KeyError, ValueError):
-        return _unusual(row)
+        return _from_legacy_row(row)
 
 
-def _usual(row: Row) -> Item:
+def _from_current_row(row: Row) -> Item:
     """Return the item of a row as we write it; that is nearly all of them, at half the price."""
     quantity, reserved = int(row["quantity"]["N"]), int(row["reserved"]["N"])
     seq, version = int(row["seq"]["N"]), int(row["version"]["N"])
@@ -161,7 +161,7 @@ def _usual(row: Row) -> Item:
     )
 
 
-def _unusual(row: Row) -> Item:
+def _from_legacy_row(row: Row) -> Item:
     """Return the item of a row that an earlier version wrote, or somebody else."""
     key = row_to_key(row)
     try:
@@ -229,7 +229,7 @@ def _whole(row: Row, attribute: str) -> int:
     return int(value)
 
 
-def carries(row: Row, write_id: str) -> bool:
+def was_written_by(row: Row, write_id: str) -> bool:
     """Tell whether *row* is the work of *write_id*: as it was written once, or one of the last two that signed it."""
     return text(write_id) in map(row.get, ("write_id", "last_write", "prior_write"))
 
@@ -334,31 +334,31 @@ def _why(error: KeyError | ValueError) -> str:
     return f"no {error}" if isinstance(error, KeyError) else str(error)
 
 
-def served_key(record_id: str) -> dict[str, Value]:
+def idempotency_record_key(record_id: str) -> dict[str, Value]:
     """Return the place of the record of an idempotency key."""
-    return _place(schema.served_pk(record_id), schema.SERVED_SK)
+    return _place(schema.idempotency_pk(record_id), schema.IDEMPOTENCY_SK)
 
 
-def served_to_row(served: ServedRecord) -> dict[str, Value]:
-    """Return *served* as a whole row."""
+def idempotency_record_to_row(record: IdempotencyRecord) -> dict[str, Value]:
+    """Return *record* as a whole row."""
     return {
-        **served_key(served.record_id),
-        "record_id": text(served.record_id),
-        "fingerprint": text(served.fingerprint),
-        "answer": text(_records().answer_to_text(served.answer)),
-        "served_at": text(served.served_at),
-        "expires_at": text(served.expires_at),
-        "delete_after": _second(served.expires_at),
+        **idempotency_record_key(record.record_id),
+        "record_id": text(record.record_id),
+        "fingerprint": text(record.fingerprint),
+        "answer": text(_records().answer_to_text(record.answer)),
+        "stored_at": text(record.stored_at),
+        "expires_at": text(record.expires_at),
+        "delete_after": _second(record.expires_at),
     }
 
 
-def row_to_served(row: Row) -> ServedRecord:
+def row_to_idempotency_record(row: Row) -> IdempotencyRecord:
     """Return the record that *row* holds."""
-    return ServedRecord(
+    return IdempotencyRecord(
         record_id=row["record_id"]["S"],
         fingerprint=row["fingerprint"]["S"],
         answer=_records().answer_from_text(row["answer"]["S"]),
-        served_at=_time(row, "served_at"),
+        stored_at=_time(row, "stored_at"),
         expires_at=_time(row, "expires_at"),
     )
 

@@ -16,22 +16,22 @@ __all__ = [
     "CATEGORY_INDEX",
     "DUE_INDEX",
     "DUE_SHARD",
+    "IDEMPOTENCY_SK",
     "ITEMS",
     "LEDGER",
     "LOW_STOCK_PK",
     "RESERVATION_SK",
-    "SERVED_SK",
     "SKU_INDEX",
     "STATUS_INDEX",
     "IndexSchema",
     "TableSchema",
     "create_table_arguments",
+    "idempotency_pk",
     "low_stock_sk",
     "movement_sk",
     "movements_pk",
     "reservation_pk",
     "seq_of",
-    "served_pk",
     "time_to_live_arguments",
 ]
 
@@ -119,7 +119,7 @@ Source: "Best practices for designing and using partition keys effectively".
 """
 
 RESERVATION_SK: Final = "reservation"
-SERVED_SK: Final = "served"
+IDEMPOTENCY_SK: Final = "idempotency"
 
 
 def movements_pk(key: ItemKey) -> str:
@@ -143,9 +143,9 @@ def reservation_pk(reservation_id: str) -> str:
     return _named("reservation", reservation_id)
 
 
-def served_pk(record_id: str) -> str:
-    """Return the partition of the record of an idempotency key, which is alone there: ``served#<record_id>``."""
-    return _named("served", record_id)
+def idempotency_pk(record_id: str) -> str:
+    """Return the partition of the record of an idempotency key, which is alone there: ``idempotency#<record_id>``."""
+    return _named("idempotency", record_id)
 
 
 def low_stock_sk(key: ItemKey) -> str:

@@ -26,7 +26,7 @@ class OpenFiles:
         self._main = os.fspath(path)
         self._paths = (self._main, f"{self._main}-wal", f"{self._main}-shm")
         self._main_identity = _identity(self._main)
-        self._identities = self._present()
+        self._identities = self._current_app()
 
     def check_all(self) -> None:
         """
@@ -50,9 +50,9 @@ class OpenFiles:
 
     def are_in_place(self) -> bool:
         """Return whether every path still leads to the file that is open."""
-        return self._present() == self._identities
+        return self._current_app() == self._identities
 
-    def _present(self) -> list[_Identity]:
+    def _current_app(self) -> list[_Identity]:
         return [_identity(path) for path in self._paths]
 
     def _error(self) -> StorageUnavailableError:

@@ -17,14 +17,14 @@ from time import monotonic, sleep
 from typing import Final, Literal, NoReturn, Self
 
 from inventory.errors import (
-    AlreadyServedError,
+    DuplicateRequestError,
     StaleReadError,
     StorageError,
     StorageThrottledError,
     StorageUnavailableError,
     UnreadableRowError,
 )
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
@@ -36,16 +36,16 @@ from inventory_adapters.storage.sqlite.lists import Walk
 from inventory_adapters.storage.sqlite.open_files import OpenFiles
 from inventory_adapters.storage.sqlite.rows import (
     Row,
+    idempotency_record_to_row,
     item_to_columns,
     movement_to_row,
     position_of,
     reservation_to_row,
+    row_to_idempotency_record,
     row_to_item,
     row_to_movement,
     row_to_reservation,
-    row_to_served,
     seq_of,
-    served_to_row,
 )
 from inventory_adapters.storage.sqlite.schema import (
     APPLICATION_ID,
@@ -54,17 +54,17 @@ from inventory_adapters.storage.sqlite.schema import (
     DELETE,
     FIRST_MOVEMENT,
     HELD,
+    IDEMPOTENCY_RECORD,
     INSERT,
     INSERT_MOVEMENT,
     INSERT_RESERVATION,
     MIGRATIONS,
     MOVEMENTS,
+    PURGE_IDEMPOTENCY_RECORDS,
     PURGE_RESERVATIONS,
-    PURGE_SERVED,
     RESERVATION,
     SELECT,
-    SERVE,
-    SERVED,
+    STORE_IDEMPOTENCY_RECORD,
     UNMOVED,
     UPDATE_RESERVATION,
 )
@@ -203,13 +203,15 @@ class SqliteRepository:
             unreadable=skipped(unreadable),
         )
 
-    def get_served(self, record_id: str) -> ServedRecord | None:
+    def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
         with self._reading() as db:
-            row = db.execute(SERVED, (record_id,)).fetchone()
-        return row_to_served(row) if row else None
+            row = db.execute(IDEMPOTENCY_RECORD, (record_id,)).fetchone()
+        return row_to_idempotency_record(row) if row else None
 
     def purge(self, at: Timestamp) -> int:
-        return self._purge(PURGE_SERVED, at) + self._purge(PURGE_RESERVATIONS, forgotten_before(at))
+        return self._purge(PURGE_IDEMPOTENCY_RECORDS, at) + self._purge(
+            PURGE_RESERVATIONS, forgotten_before(at)
+        )
 
     def _purge(self, sql: str, until: Timestamp) -> int:
         deleted = 0
@@ -223,12 +225,12 @@ class SqliteRepository:
                 return deleted
 
     def commit(self, change: Change) -> None:
-        parts = (change.served, change.reservation)
+        parts = (change.idempotency_record, change.reservation)
         writes = len(change.items) + len(change.movements) + sum(it is not None for it in parts)
         with self._writing(writes=writes) as db:
             # First, because of all refusals this one is told first.
-            if change.served is not None:
-                _serve(db, change.served)
+            if change.idempotency_record is not None:
+                _store_idempotency_record(db, change.idempotency_record)
             for write in change.items:
                 _store(db, write)
             _append(db, change)
@@ -245,7 +247,7 @@ class SqliteRepository:
         return edited
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """See `inventory.ports.ExclusiveRepository.alone`; it waits as long for its turn as a write does."""
         if self._this_thread.is_alone:
             yield
@@ -421,9 +423,9 @@ def _store_reservation(db: sqlite3.Connection, write: ReservationWrite) -> None:
         raise StaleReadError
 
 
-def _serve(db: sqlite3.Connection, served: ServedRecord) -> None:
-    if db.execute(SERVE, served_to_row(served)).rowcount != 1:
-        raise AlreadyServedError
+def _store_idempotency_record(db: sqlite3.Connection, record: IdempotencyRecord) -> None:
+    if db.execute(STORE_IDEMPOTENCY_RECORD, idempotency_record_to_row(record)).rowcount != 1:
+        raise DuplicateRequestError
 
 
 @contextmanager
@@ -466,8 +468,8 @@ def _shorter_wait(db: sqlite3.Connection) -> Iterator[None]:
     if left >= _BUSY_SECONDS:
         yield
         return
-    db.execute(f"PRAGMA busy_timeout = {max(0, int(left * 1000))}")
     try:
+        db.execute(f"PRAGMA busy_timeout = {max(0, int(left * 1000))}")
         yield
     finally:
         db.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")

@@ -1,4 +1,4 @@
-"""Rows ↔ items, movements, reservations and served records."""
+"""Rows ↔ items, movements, reservations and idempotency records."""
 
 import json
 from decimal import Decimal
@@ -11,7 +11,7 @@ from inventory.errors import (
     UnreadableMovementError,
     UnreadableReservationError,
 )
-from inventory.idempotency import ServedRecord
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.stock import Movement, MovementKind
@@ -19,16 +19,16 @@ from inventory_adapters.records import answer_from_text, answer_to_text
 
 __all__ = [
     "Row",
+    "idempotency_record_to_row",
     "item_to_columns",
     "movement_to_row",
     "position_of",
     "reservation_to_row",
+    "row_to_idempotency_record",
     "row_to_item",
     "row_to_movement",
     "row_to_reservation",
-    "row_to_served",
     "seq_of",
-    "served_to_row",
 ]
 
 Row = tuple[Any, ...]
@@ -211,24 +211,24 @@ def position_of(row: Row) -> tuple[str, str]:
     return (expires_at, reservation_id)
 
 
-def served_to_row(served: ServedRecord) -> Row:
-    """Return the row of *served*, in the order of `SERVED_COLUMNS`."""
+def idempotency_record_to_row(record: IdempotencyRecord) -> Row:
+    """Return the row of *record*, in the order of `IDEMPOTENCY_COLUMNS`."""
     return (
-        served.record_id,
-        served.fingerprint,
-        answer_to_text(served.answer),
-        served.served_at,
-        served.expires_at,
+        record.record_id,
+        record.fingerprint,
+        answer_to_text(record.answer),
+        record.stored_at,
+        record.expires_at,
     )
 
 
-def row_to_served(row: Row) -> ServedRecord:
+def row_to_idempotency_record(row: Row) -> IdempotencyRecord:
     """Return the record that *row* holds."""
-    record_id, fingerprint, answer, served_at, expires_at = row
-    return ServedRecord(
+    record_id, fingerprint, answer, stored_at, expires_at = row
+    return IdempotencyRecord(
         record_id=record_id,
         fingerprint=fingerprint,
         answer=answer_from_text(answer),
-        served_at=Timestamp(served_at),
+        stored_at=Timestamp(stored_at),
         expires_at=Timestamp(expires_at),
     )

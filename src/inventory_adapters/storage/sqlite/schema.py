@@ -11,6 +11,8 @@ __all__ = [
     "DELETE",
     "FIRST_MOVEMENT",
     "HELD",
+    "IDEMPOTENCY_COLUMNS",
+    "IDEMPOTENCY_RECORD",
     "INSERT",
     "INSERT_MOVEMENT",
     "INSERT_RESERVATION",
@@ -19,14 +21,12 @@ __all__ = [
     "MIGRATIONS",
     "MOVEMENTS",
     "MOVEMENT_COLUMNS",
+    "PURGE_IDEMPOTENCY_RECORDS",
     "PURGE_RESERVATIONS",
-    "PURGE_SERVED",
     "RESERVATION",
     "RESERVATION_COLUMNS",
     "SELECT",
-    "SERVE",
-    "SERVED",
-    "SERVED_COLUMNS",
+    "STORE_IDEMPOTENCY_RECORD",
     "UNMOVED",
     "UPDATE_RESERVATION",
 ]
@@ -107,16 +107,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         f"CREATE INDEX reservations_held ON reservations (expires_at, reservation_id) WHERE {IS_HELD}",
         "CREATE INDEX reservations_closed ON reservations (closed_at) WHERE closed_at IS NOT NULL",
         """
-        CREATE TABLE served (
+        CREATE TABLE idempotency_records (
             record_id TEXT NOT NULL,
             fingerprint TEXT NOT NULL,
             answer TEXT NOT NULL, -- JSON
-            served_at TEXT NOT NULL,
+            stored_at TEXT NOT NULL,
             expires_at TEXT NOT NULL
         )
         """,
-        "CREATE UNIQUE INDEX served_by_id ON served (record_id)",
-        "CREATE INDEX served_by_expiry ON served (expires_at)",
+        "CREATE UNIQUE INDEX idempotency_by_id ON idempotency_records (record_id)",
+        "CREATE INDEX idempotency_by_expiry ON idempotency_records (expires_at)",
     ),
 )
 
@@ -170,17 +170,20 @@ HELD: Final = (
     " ORDER BY expires_at, reservation_id LIMIT ?"
 )
 
-SERVED_COLUMNS: Final = "record_id, fingerprint, answer, served_at, expires_at"
+IDEMPOTENCY_COLUMNS: Final = "record_id, fingerprint, answer, stored_at, expires_at"
 # The condition and the write in one: a record that still counts is left as it is, and no row is changed.
-SERVE: Final = (
-    f"INSERT INTO served ({SERVED_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
-    " SET fingerprint = excluded.fingerprint, answer = excluded.answer, served_at = excluded.served_at,"
-    " expires_at = excluded.expires_at WHERE expires_at <= excluded.served_at"
+STORE_IDEMPOTENCY_RECORD: Final = (
+    f"INSERT INTO idempotency_records ({IDEMPOTENCY_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
+    " SET fingerprint = excluded.fingerprint, answer = excluded.answer, stored_at = excluded.stored_at,"
+    " expires_at = excluded.expires_at WHERE expires_at <= excluded.stored_at"
 )
-SERVED: Final = f"SELECT {SERVED_COLUMNS} FROM served WHERE record_id = ?"
+IDEMPOTENCY_RECORD: Final = (
+    f"SELECT {IDEMPOTENCY_COLUMNS} FROM idempotency_records WHERE record_id = ?"
+)
 
-PURGE_SERVED: Final = (
-    "DELETE FROM served WHERE rowid IN (SELECT rowid FROM served WHERE expires_at <= ? LIMIT ?)"
+PURGE_IDEMPOTENCY_RECORDS: Final = (
+    "DELETE FROM idempotency_records WHERE rowid IN"
+    " (SELECT rowid FROM idempotency_records WHERE expires_at <= ? LIMIT ?)"
 )
 PURGE_RESERVATIONS: Final = (
     "DELETE FROM reservations"
