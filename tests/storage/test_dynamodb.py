@@ -896,7 +896,7 @@ READS = {
     "find_item": ("Query", lambda it: it.find_item("item-1")),
     "get_items": ("BatchGetItem", lambda it: it.get_items([an_item().key])),
     "get_reservation": ("GetItem", lambda it: it.get_reservation("r")),
-    "get_served": ("GetItem", lambda it: it.get_served("r")),
+    "get_idempotency_record": ("GetItem", lambda it: it.get_idempotency_record("r")),
     "list_movements": (
         "Query",
         lambda it: it.list_movements(an_item().key, PageRequest(size=1)),
