@@ -25,7 +25,7 @@ from inventory import (
     StorageThrottledError,
     UpdateItem,
 )
-from inventory_adapters.catalogue.csv_file import guarded, unguarded
+from inventory_adapters.catalogue.tables import guarded, unguarded
 from inventory_adapters.catalogue.exports import export_items
 from inventory_adapters.catalogue.html_text import html_to_text
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
