@@ -52,10 +52,11 @@ def test_import_tells_what_to_look_at_and_sums_up(run, catalogue):
 
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
-        'line 3: refused: quantity "-1" must not be negative; --negative zero takes it as 0'
+        'line 3: refused MUG-2 at default: quantity "-1" must not be negative; --negative zero takes it as 0'
     ]
     assert done.stderr.splitlines() == [
-        "3 rows (native): 2 created, 0 updated, 0 unchanged, 1 refused, 0 skipped."
+        "3 rows (native): 2 created, 0 updated, 0 unchanged, 1 refused, 0 skipped.",
+        "Refused by column: quantity (1).",
     ]
     assert sorted(it["sku"] for it in items(run)) == ["=SUM(A1)", "MUG-1"]
 
@@ -77,12 +78,15 @@ def test_report_as_json_is_one_document(run, catalogue):
     dry, done = (run("import", catalogue, "--json", *it) for it in (["--dry-run"], []))
 
     said, told = (json.loads(it.stdout) for it in (dry, done))
-    assert said == {**told, "dry_run": True}
+    assert {**said, "samples": []} == {**told, "dry_run": True}
+    assert [it["sku"] for it in said["samples"]] == ["MUG-1", "=SUM(A1)"]
     assert [it["result"] for it in told["rows"]] == ["created", "refused", "created"]
     refused = told["rows"][1]
     assert refused | {"reason": ""} == {
         "line": 3,
         "result": "refused",
+        "sku": "MUG-2",
+        "location": "default",
         "column": "quantity",
         "value": "-1",
         "reason": "",

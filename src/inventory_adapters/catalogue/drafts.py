@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from attrs import field, frozen
 
+from inventory.items import AVAILABLE, OUT_OF_STOCK
 from inventory_adapters.catalogue.html_text import html_to_text
 from inventory_adapters.catalogue.numbers import Convention, Mark
 from inventory_adapters.catalogue.tables import CellError, Header, Record
@@ -121,12 +122,15 @@ class Draft:
     @property
     def new_item(self) -> dict[str, Any]:
         """The fields of the item that the row would create."""
-        fields = {"name": "", "category": "", **self.initial, **self.details}
         return {
-            **fields,
             "sku": self.sku,
-            "location": self.location,
+            "name": "",
+            "category": "",
+            "status": AVAILABLE if self.quantity else OUT_OF_STOCK,
+            **self.initial,
+            **self.details,
             "quantity": self.quantity or 0,
+            "location": self.location,
         }
 
 

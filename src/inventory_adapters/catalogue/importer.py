@@ -300,7 +300,8 @@ class _Batch:
             )
         if item is None:
             notes = (*draft.notes, *draft.initial_notes)
-            return outcome_of(draft, "created", notes=notes), _creation(draft)
+            # A missing name or category is rejected by its bound, as an empty one is.
+            return outcome_of(draft, "created", notes=notes), CreateItem(**draft.new_item)
         changes = _differences(draft, item)
         if changes:
             _check_version(draft, item)
@@ -415,12 +416,6 @@ def _check_once(draft: Draft, item: Item | None, taken: dict[ItemKey, int]) -> N
     """Reject a second row about one item: the result would depend on their order."""
     if item is not None and taken.setdefault(item.key, draft.line) != draft.line:
         raise CellError(f"duplicates the item of line {taken[item.key]}", code="duplicate_row")
-
-
-def _creation(draft: Draft) -> CreateItem:
-    # A missing name or category is rejected by its bound, as an empty one is.
-    status = AVAILABLE if draft.quantity else OUT_OF_STOCK
-    return CreateItem(**{"status": status, **draft.new_item})
 
 
 def _differences(draft: Draft, item: Item) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from inventory.errors import BelowReservedError, InventoryError, ValidationError
 from inventory_adapters.catalogue.tables import CellError
 from inventory_adapters.catalogue.drafts import Draft
 
-__all__ = ["Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
+__all__ = ["RESULTS", "Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
 
 Result = Literal["created", "updated", "unchanged", "refused", "skipped"]
+
+RESULTS: Final[tuple[Result, ...]] = ("created", "updated", "unchanged", "refused", "skipped")
 
 # Of a value that is refused, as much as a person needs to find it.
 _SHOWN: Final = 100
