@@ -6,7 +6,6 @@ import sys
 import textwrap
 from decimal import Decimal
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,21 +18,20 @@ from inventory import (
     DeleteItem,
     Inventory,
     LineRequest,
-    ListItems,
     Page,
     StockLevel,
     StorageThrottledError,
     UpdateItem,
 )
-from inventory_adapters.catalogue.tables import guarded, unguarded
-from inventory_adapters.catalogue.drafts import ONE_LINE, normalized
 from inventory_adapters.catalogue.exports import export_items
 from inventory_adapters.catalogue.html_text import html_to_text
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
+from inventory_adapters.catalogue.tables import guarded, unguarded
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
 from inventory_adapters.testing import creation
 from tests import strategies
+from tests.catalogue.tools import details, imported, items_of, results, table
 
 NATIVE = "sku,name,category,quantity,price,location"
 SHOPIFY = "Handle,Title,Body (HTML),Type,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price,Image Src"
@@ -49,43 +47,10 @@ def inventory():
     return Inventory(MemoryRepository())
 
 
-def table(header, *rows, end="\n"):
-    return end.join([header, *rows, ""]).encode()
-
-
-def imported(inventory, content, **choices):
-    with import_items(inventory, io.BytesIO(content), **choices) as run:
-        return list(run)
-
-
-def results(outcomes):
-    return [it.result for it in outcomes]
-
-
 def exported(inventory):
     file = io.BytesIO()
     export_items(inventory, file)
     return file.getvalue()
-
-
-def items_of(inventory):
-    """Every item, by SKU and location."""
-    found = {}
-    query = ListItems(page_size=50)
-    while True:
-        page = inventory.list_items(query)
-        found |= {(it.sku, it.location): it for it in page.items}
-        if page.next_cursor is None:
-            return found
-        query = attrs.evolve(query, page_token=page.next_cursor)
-
-
-def details(item):
-    """Everything that a file says of an item, as the importer compares it."""
-    found = attrs.asdict(
-        item, filter=lambda field, _: field.name not in {"key", "created_at", "updated_at"}
-    )
-    return found | {name: normalized(found[name]) for name in ONE_LINE}
 
 
 class TestRoundTrip:
@@ -336,7 +301,7 @@ class TestFiles:
         """As a whole, with the line: nothing is written of a file that cannot be read to its end."""
         content = table(NATIVE, "A,Mug,c,1,1,default", 'B,"Mug,c,1,1,default', "C,Mug,c,1,1,x")
 
-        with pytest.raises(UnreadableFileError, match="Line 3: .* nothing of it is imported"):
+        with pytest.raises(UnreadableFileError, match=r"Line 3: .* nothing of it is imported"):
             imported(inventory, content)
 
         assert items_of(inventory) == {}

@@ -297,9 +297,7 @@ class ShopTexts:
     initial_notes: tuple[str, ...]
 
 
-def shop_texts(
-    *, name: str, category: str, description: str, options: Options
-) -> ShopTexts:
+def shop_texts(*, name: str, category: str, description: str, options: Options) -> ShopTexts:
     """Return details as they fit an item; blank ones say nothing of an item that exists."""
     text, is_readable = html_to_text(description)
     notes = () if is_readable else ("description is broken HTML and kept as it is",)

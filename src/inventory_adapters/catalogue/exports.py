@@ -31,8 +31,8 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
     """
     Write all items, and return how many.
 
-    Each row carries the `version` and the `seq` of its item: imported again, it changes nothing that was changed since. No number can
-    be read in two ways. A file that is given by its path appears when it is complete.
+    Each row carries the `version` and the `seq` of its item: imported again, it changes nothing that was changed since.
+    No number can be read in two ways. A file that is given by its path appears when it is complete.
     """
     count = 0
     with _opened(file) as raw:

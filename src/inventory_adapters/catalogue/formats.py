@@ -41,7 +41,11 @@ class UnknownTableError(UnreadableFileError):
 
 
 def recognized(
-    header: Header, options: Options, *, name: str = "auto", mapping: Mapping[str, str] | None = None
+    header: Header,
+    options: Options,
+    *,
+    name: str = "auto",
+    mapping: Mapping[str, str] | None = None,
 ) -> Format:
     """
     Return the format of a file, ready to read its rows.
@@ -69,7 +73,9 @@ def _maker(
 ) -> Callable[[Header, Options], Format]:
     if mapping:
         if name not in ("auto", TableFormat.name):
-            raise UnreadableFileError(f"Columns of a {name} file are known; --column is for other tables")
+            raise UnreadableFileError(
+                f"Columns of a {name} file are known; --column is for other tables"
+            )
         return partial(TableFormat, mapping=chosen_mapping(header, mapping))
     if name != "auto":
         chosen = FORMATS[name]

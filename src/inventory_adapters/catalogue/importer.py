@@ -1,10 +1,10 @@
 """
 Drafts → items: each batch of rows is compared with the stored items, and what differs is written.
 
-Every write is guarded by the state that it was decided on. So a run that was interrupted is simply started again: rows that are
-stored are found, by id, or by SKU and location. New items are created under an idempotency key that is a digest of their rows: a
-run that cannot see yet what another one has just created (DynamoDB's indexes lag, two people import the same file) gets the stored
-answer, and nothing is created twice.
+Every write is guarded by the state that it was decided on. So a run that was interrupted is simply started again: rows that
+are stored are found, by id, or by SKU and location. New items are created under an idempotency key that is a digest of their
+rows: a run that cannot see yet what another one has just created (DynamoDB's indexes lag, two people import the same file)
+gets the stored answer, and nothing is created twice.
 """
 
 import random
@@ -160,9 +160,7 @@ def _in_order(
 class _Batch:
     """Some rows on their way to their outcomes."""
 
-    def __init__(
-        self, importer: Importer, entries: list[Entry], *, was_empty: bool
-    ) -> None:
+    def __init__(self, importer: Importer, entries: list[Entry], *, was_empty: bool) -> None:
         self._importer = importer
         self._inventory = importer.inventory
         self._was_empty = was_empty

@@ -1,8 +1,8 @@
 """
 Import a catalogue: look at the whole file first, then write it row by row, and report the result of each.
 
-Nothing is written before the file was read to its end: its format, its encoding and the convention of its numbers are known, and
-what cannot be read is rejected as a whole, in one sentence.
+Nothing is written before the file was read to its end: its format, its encoding and the convention of its numbers are known,
+and what cannot be read is rejected as a whole, in one sentence.
 """
 
 from collections import Counter
@@ -128,11 +128,11 @@ def import_items(  # noqa: PLR0913 - each is a choice of the person who imports
     """
     Prepare the import of a file: text with delimiters, possibly compressed with gzip, or a workbook.
 
-    Iterate over the value of the ``with`` block to carry it out; it yields the outcome of each row. Rows that are done stay done
-    when the iteration ends early.
+    Iterate over the value of the ``with`` block to carry it out; it yields the outcome of each row. Rows that are done stay
+    done when the iteration ends early.
 
-    A row with an `item_id` is about that item; any other is about the one item with its SKU at its location or, if there is none,
-    creates it. What the file does not say of an item is not changed.
+    A row with an `item_id` is about that item; any other is about the one item with its SKU at its location or, if there is
+    none, creates it. What the file does not say of an item is not changed.
 
     Args:
         inventory: Where the items are stored.
@@ -146,7 +146,8 @@ def import_items(  # noqa: PLR0913 - each is a choice of the person who imports
         location: The location of rows that do not have one.
         category: The category of new items in rows that do not have one.
         decimal: The decimal mark, where the file does not tell or is to be overruled.
-        encoding, delimiter: Those of the text, where they are not found out rightly.
+        encoding: The encoding of a text, where it is not found out rightly.
+        delimiter: What separates the cells of a text, where it is not found out rightly.
         accept_warnings: Import into an empty inventory although there are warnings.
         in_flight: How many batches may be under way at once; worth it where storage is remote.
         progress: Called now and then with the number of bytes read, and of all.
@@ -156,9 +157,7 @@ def import_items(  # noqa: PLR0913 - each is a choice of the person who imports
         UnknownTableError: The columns do not tell what they hold.
         UnconfirmedImportError: The inventory is empty, there are warnings, and they were not accepted.
     """
-    options = Options(
-        location=location, category=category, negative_is_zero=negative == "zero"
-    )
+    options = Options(location=location, category=category, negative_is_zero=negative == "zero")
     with open_table(file, encoding=encoding, delimiter=delimiter) as table:
 
         def new_format() -> Format:

@@ -53,8 +53,7 @@ class LightspeedFormat(ShopFormat):
             if key.startswith(_QUANTITY)
         }
         alerts = {
-            outlet: _REORDER_POINT + key[len(_QUANTITY) :]
-            for key, outlet in self._outlets.items()
+            outlet: _REORDER_POINT + key[len(_QUANTITY) :] for key, outlet in self._outlets.items()
         }
         self._alerts = {it: key for it, key in alerts.items() if key in header}
         self._names = {it: header.name(it) for it in (*self._outlets, *self._alerts.values())}

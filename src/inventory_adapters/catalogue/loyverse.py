@@ -60,12 +60,17 @@ class LoyverseFormat(ShopFormat):
             for it in ("in stock", "low stock", "price")
             if (key := f"{it} [{store}]") in header
         }
-        for_sale = {it for store in self._stores if (it := f"available for sale [{store}]") in header}
+        for_sale = {
+            it for store in self._stores if (it := f"available for sale [{store}]") in header
+        }
         self.numbers |= keys
         self.used |= keys | for_sale
         if self._stores:
             self.has_quantity = True
-            self.mapping = {**self.mapping, "quantity": header.name(f"in stock [{next(iter(self._stores))}]")}
+            self.mapping = {
+                **self.mapping,
+                "quantity": header.name(f"in stock [{next(iter(self._stores))}]"),
+            }
         self._first: dict[str, str] = {}
 
     @staticmethod

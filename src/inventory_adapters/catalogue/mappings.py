@@ -36,13 +36,17 @@ def load_mapping(path: Path) -> dict[str, Any]:
         raise UnreadableFileError(f"The mapping {path} is not one of version {_VERSION}")
     unknown = choices.keys() - set(TABLE_CHOICES)
     if unknown:
-        raise UnreadableFileError(f"The mapping {path} has unknown fields: {', '.join(sorted(unknown))}")
+        raise UnreadableFileError(
+            f"The mapping {path} has unknown fields: {', '.join(sorted(unknown))}"
+        )
     columns = choices.get("columns", {})
     are_texts = all(isinstance(it, str) for name, it in choices.items() if name != "columns")
     if not are_texts or not _is_text_to_text(columns):
         raise UnreadableFileError(f"The mapping {path} has values that are not text")
     if choices.get("decimal") not in (None, "point", "comma"):
-        raise UnreadableFileError(f"The mapping {path} has a decimal that is neither point nor comma")
+        raise UnreadableFileError(
+            f"The mapping {path} has a decimal that is neither point nor comma"
+        )
     return choices
 
 

@@ -1,7 +1,7 @@
 """
 Numbers as people and programs write them: one convention per file, found in its cells before a row is written.
 
-``1.250`` is a thousand and more in Madrid, and one and a quarter in London. A cell that can be read both ways is never guessed at:
+``1.250`` is a thousand and more in Madrid, and one and a quarter in London. A cell that can be read both ways is never guessed:
 another cell of the file settles it, or the system that wrote the file, or the person who imports it.
 """
 
@@ -29,10 +29,11 @@ _DIGITS: Final = r"[0-9]{1,40}"
 _LONGEST: Final = 60
 
 # A sign, a code of three letters, or a few that are written otherwise, before or behind the amount.
-_SIGN: Final = r"[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20cf\ufdfc\uff04\uffe5]"
-_CURRENCY: Final = (
-    rf"(?:[A-Z]{{0,3}}{_SIGN}|[A-Z]{{3}}|kr\.?|z\u0142|K\u010d|Ft|lei|Rs\.?|Fr\.?|SFr\.?|RM|Rp\.?|R|S/\.?|\u0440\u0443\u0431\.?|\u043b\u0432\.?)"
+_SIGN: Final = (
+    r"[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20cf\ufdfc\uff04\uffe5]"
 )
+_CURRENCY: Final = rf"(?:[A-Z]{{0,3}}{_SIGN}|[A-Z]{{3}}|kr\.?|z\u0142|K\u010d|Ft|lei|Rs\.?"
+    r"|Fr\.?|SFr\.?|RM|Rp\.?|R|S/\.?|\u0440\u0443\u0431\.?|\u043b\u0432\.?)"
 _AMOUNT: Final = re.compile(
     rf"(?P<minus>[{_MINUS}]?)\s*(?P<before>{_CURRENCY})?\s*(?P<minus2>[{_MINUS}]?)"
     rf"(?P<body>[0-9.,][0-9.,{_APOSTROPHES}{_SPACES}]*?)\s*(?P<behind>{_CURRENCY})?(?P<minus3>[{_MINUS}]?)"
@@ -126,14 +127,16 @@ class Evidence:
                 f"Numbers are written in two ways: {point} has a decimal point, {comma} a decimal comma. "
                 "Correct one of them, or choose with --decimal point or --decimal comma"
             )
-        for mark, cell in self.only.items():
-            return Convention(mark, f"by {cell}")
+        for mark, proof in self.only.items():
+            return Convention(mark, f"by {proof}")
         if fixed is not None:
             return Convention(fixed, f"as {system} writes it")
         if self.either is not None:
-            point, comma = _readings(self.either.text)
+            readings = " or ".join(
+                written(it) for it in _readings(self.either.text) if it is not None
+            )
             raise UnreadableFileError(
-                f"A number can be read in two ways: {self.either} is {written(point)} or {written(comma)}, "
+                f"A number can be read in two ways: {self.either} is {readings}, "
                 "and no other number tells which. Choose with --decimal point or --decimal comma"
             )
         return Convention(".", "")
@@ -214,7 +217,7 @@ def _read(text: str, decimal: Mark) -> Decimal | None:
     return -value if minuses else value
 
 
-def written(value: Decimal | None) -> str:
+def written(value: Decimal) -> str:
     """
     Return a number as text that no convention reads otherwise.
 

@@ -21,9 +21,31 @@ from inventory_adapters.catalogue.tables import Header, Record
 __all__ = ["OdooFormat"]
 
 _OF_ODOO: Final = (
-    *("sales price", "public price", "cost", "quantity on hand", "forecasted quantity", "forecasted", "product type"),
-    *("external id", "unit of measure", "list_price", "lst_price", "standard_price", "qty_available"),
-    *("virtual_available", "categ_id", "categ_id/id", "product_tmpl_id", "product category", "can be sold"),
+    *(
+        "sales price",
+        "public price",
+        "cost",
+        "quantity on hand",
+        "forecasted quantity",
+        "forecasted",
+        "product type",
+    ),
+    *(
+        "external id",
+        "unit of measure",
+        "list_price",
+        "lst_price",
+        "standard_price",
+        "qty_available",
+    ),
+    *(
+        "virtual_available",
+        "categ_id",
+        "categ_id/id",
+        "product_tmpl_id",
+        "product category",
+        "can be sold",
+    ),
 )
 
 
@@ -56,7 +78,8 @@ class OdooFormat(ShopFormat):
 
     def rows(self, record: Record) -> Iterator[ItemRow]:
         """Yield the product of a row."""
-        sku, notes = self._text(record, "sku"), ()
+        sku = self._text(record, "sku")
+        notes: tuple[str, ...] = ()
         if not sku and (sku := self._text(record, "external id")):
             notes = (f"has no internal reference: {sku}, its external ID",)
         texts = shop_texts(

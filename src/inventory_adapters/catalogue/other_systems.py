@@ -8,6 +8,7 @@ from inventory_adapters.catalogue.tables import Header
 
 __all__ = ["OTHER_SYSTEMS", "OtherFile"]
 
+
 @frozen
 class OtherFile:
     """
@@ -57,14 +58,24 @@ OTHER_SYSTEMS: Final = (
         "an Amazon inventory report",
         ("seller-sku", "asin1"),
         mapping=(
-            *(("sku", "seller-sku"), ("name", "item-name"), ("price", "price"), ("quantity", "quantity")),
+            *(
+                ("sku", "seller-sku"),
+                ("name", "item-name"),
+                ("price", "price"),
+                ("quantity", "quantity"),
+            ),
             ("description", "item-description"),
         ),
     ),
     OtherFile(
         "an Amazon inventory report",
         ("sku", "asin", "price", "quantity"),
-        mapping=(("sku", "sku"), ("name", "product-name"), ("price", "price"), ("quantity", "quantity")),
+        mapping=(
+            ("sku", "sku"),
+            ("name", "product-name"),
+            ("price", "price"),
+            ("quantity", "quantity"),
+        ),
     ),
     OtherFile(
         "an Etsy list of listings",

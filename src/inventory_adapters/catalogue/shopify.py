@@ -39,10 +39,19 @@ _OF_A_VARIANT: Final = ("sku", "price", "quantity", *OPTION_NAMES)
 _NO_OPTION: Final = "default title"
 
 _OF_PRODUCTS: Final = (
-    *("url handle", "body (html)", "body html", "vendor", "type", "tags", "published", "product category"),
-    *("variant price", "variant sku", "variant inventory qty", "inventory quantity", "image src", "product image url"),
+    *(
+        "body (html)",
+        "body html",
+        "product category",
+        "variant price",
+        "variant sku",
+        "variant inventory qty",
+    ),
+    *("inventory quantity", "image src", "product image url", "seo title", "gift card"),
 )
-_OF_INVENTORIES: Final = ("coo", "hs code", "location")
+# With a handle, or these are columns of anything.
+_WITH_HANDLE: Final = ("vendor", "type", "tags", "published", "price", "status", "description")
+_OF_INVENTORIES: Final = ("coo", "hs code", "on hand", "on hand (current)", "on hand (new)")
 
 
 def option_values(record: Record, keys: Mapping[str, str | None]) -> list[str]:
@@ -100,11 +109,16 @@ class ShopifyFormat(ShopFormat):
     @staticmethod
     def fits(header: Header) -> bool:
         """Recognise a product CSV by its title, its handle, and what only products have beside them."""
-        if "title" not in header or all(it in header for it in _OF_INVENTORIES):
+        if "title" not in header:
             return False
-        return header.first(*_OF_PRODUCTS[7:], "body (html)", "body html", "url handle") is not None or (
-            header.first("handle") is not None and header.first(*_OF_PRODUCTS, "option1 value") is not None
-        )
+        if header.first(*_OF_PRODUCTS) is not None:
+            return True
+        # Inventories have handles and options, too.
+        is_inventory = header.first(*_OF_INVENTORIES) is not None
+        has_handle = header.first(*HANDLE) is not None
+        if is_inventory or not (has_handle or "option1 value" in header):
+            return False
+        return header.first("option1 value", *_WITH_HANDLE) is not None
 
     def rows(self, record: Record) -> Iterator[ItemRow]:
         """Yield the variant of a row; an image has none."""

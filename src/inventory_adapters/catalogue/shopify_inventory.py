@@ -29,8 +29,16 @@ _KNOWN: Final = frozenset(
     {
         *HANDLE,
         *("title", "sku", "hs code", "coo", "location", "bin name", _NEW_ON_HAND, *_ON_HAND),
-        *(f"option{number} {part}" for number in (1, 2, 3) for part in ("name", "value", "linked to")),
-        *(f"{it}{kind}" for it in _STATES for kind in ("", " (not editable)", " (current)", " (new)")),
+        *(
+            f"option{number} {part}"
+            for number in (1, 2, 3)
+            for part in ("name", "value", "linked to")
+        ),
+        *(
+            f"{it}{kind}"
+            for it in _STATES
+            for kind in ("", " (not editable)", " (current)", " (new)")
+        ),
     }
 )
 
@@ -59,7 +67,9 @@ class ShopifyInventoryFormat(ShopFormat):
             self.columns = {**self.columns, "location": header.name("location")}
         self.used |= frozenset(self._places)
         self.numbers |= frozenset(self._places)
-        self.has_quantity = bool(self._places or self._keys["quantity"] or self._keys["new quantity"])
+        self.has_quantity = bool(
+            self._places or self._keys["quantity"] or self._keys["new quantity"]
+        )
         self._place_names = {it: header.name(it) for it in self._places}
 
     @staticmethod
@@ -79,14 +89,17 @@ class ShopifyInventoryFormat(ShopFormat):
                 yield self._row(record, location, quantity, column)
 
     def _quantities(self, record: Record) -> Iterator[tuple[str, str, str]]:
-        for key in self._places:
-            yield self._place_names[key], record.number(key), self._place_names[key]
-        if not self._places:
-            key = self._keys["new quantity"]
-            new = "" if key is None else record.number(key)
-            key = key if new else self._keys["quantity"] or key
-            name = self.columns["new quantity" if new else "quantity"]
-            yield self._text(record, "location"), new or record.number(key or ""), name
+        for place in self._places:
+            yield self._place_names[place], record.number(place), self._place_names[place]
+        if self._places:
+            return
+        location = self._text(record, "location")
+        for field in ("new quantity", "quantity"):
+            key = self._keys[field]
+            if key is not None and (text := record.number(key)):
+                yield location, text, self.columns[field]
+                return
+        yield location, "", self.columns["quantity"]
 
     def _row(self, record: Record, location: str, quantity: str, column: str) -> ItemRow:
         title = self._text(record, "name")

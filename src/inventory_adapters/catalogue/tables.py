@@ -41,6 +41,7 @@ _CHUNK: Final = 1 << 20
 _DELIMITERS: Final = ",;\t|"
 _DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 _NAMES_OF_DELIMITERS: Final = {it: name for name, it in _DELIMITER_NAMES.items()}
+_BETWEEN_CELLS: Final = f" \ufeff{_DELIMITERS}"
 # Enough rows to see whether they are as wide as the header.
 _PROBED_ROWS: Final = 30
 
@@ -318,9 +319,7 @@ def _check_is_text(start: bytes) -> None:
 # --- Text
 
 
-def _encoding(
-    raw: IO[bytes], start: bytes, chosen: str | None
-) -> tuple[str, str | None]:
+def _encoding(raw: IO[bytes], start: bytes, chosen: str | None) -> tuple[str, str | None]:
     """
     Return the encoding of a text, and a note where it was guessed.
 
@@ -337,12 +336,7 @@ def _encoding(
         _require_decodable(raw, "utf-16", "is damaged or was cut off: it is marked as")
         return "utf-16", "The file is UTF-16."
     if b"\0" in start:
-        # Latin letters without a byte order mark: every other byte is zero.
-        encoding = "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
-        _require_decodable(raw, encoding, "is not a table of text; it was tried as")
-        if start.count(b"\0") < len(start) // 4:
-            raise UnreadableFileError("The file is not a table of text: it has zero bytes")
-        return encoding, "The file is UTF-16."
+        return _unmarked_utf_16(raw, start), "The file is UTF-16."
     fault = _decoding_fault(raw, "utf-8")
     if fault is None:
         return "utf-8-sig", None
@@ -360,6 +354,16 @@ def _encoding(
     raise UnreadableFileError(
         "The file is neither UTF-8 nor Windows-1252 text; save it as UTF-8, or name its --encoding"
     )
+
+
+def _unmarked_utf_16(raw: IO[bytes], start: bytes) -> str:
+    """Return the byte order of a UTF-16 text without a mark: the high byte of each Latin letter is zero."""
+    zeros = {"utf-16-be": start[0::2].count(0), "utf-16-le": start[1::2].count(0)}
+    encoding = max(zeros, key=lambda it: zeros[it])
+    if zeros[encoding] < len(start) // 4 or min(zeros.values()) > zeros[encoding] // 10:
+        raise UnreadableFileError("The file is not a table of text: it has zero bytes")
+    _require_decodable(raw, encoding, "is damaged or was cut off: it seems to be")
+    return encoding
 
 
 @frozen
@@ -426,7 +430,7 @@ class _TextTable:
         self._delimiter = delimiter or declared or self._probed_delimiter()
         self.delimiter: str | None = _NAMES_OF_DELIMITERS.get(self._delimiter, self._delimiter)
         self.header = Header.of(self._read_header())
-        self.notes = () if note is None else (note,)
+        self.notes: tuple[str, ...] = () if note is None else (note,)
 
     @property
     def position(self) -> int:
@@ -480,14 +484,14 @@ class _TextTable:
     @staticmethod
     def _header(reader: Any) -> list[str]:
         for cells in reader:
-            if any(it.strip() for it in cells):
+            if any(it.strip(_BETWEEN_CELLS) for it in cells):
                 return list(cells)
         raise UnreadableFileError("The file is empty: it has no header")
 
     def _declared_delimiter(self) -> str | None:
         """Return the delimiter that a first line ``sep=;`` declares, which is Excel's habit, and skip that line."""
-        with io.TextIOWrapper(_Unclosed(self._raw), encoding=self._codec, newline="") as text:
-            self._raw.seek(0)
+        start = io.BytesIO(_start(self._raw))
+        with io.TextIOWrapper(start, encoding=self._codec, errors="ignore", newline="") as text:
             line = text.readline(16)
         match = re.fullmatch(r'"?sep=(.)"?[,;\t|]*\r?\n?', line, re.IGNORECASE)
         if match is None:
@@ -518,21 +522,6 @@ class _TextTable:
         filled = [it for it in rows if any(it)]
         alike = sum(len(it) == len(header) for it in filled)
         return len(header) > 1, alike / len(filled) if filled else 1.0, len(header)
-
-
-class _Unclosed(io.RawIOBase):
-    """A view of a file that leaves it open."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._raw.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 # --- Workbooks
@@ -569,7 +558,9 @@ def _kind_of_workbook(raw: IO[bytes]) -> str:
             if sum(it.file_size for it in archive.infolist()) > _MOST_UNPACKED_BYTES:
                 raise _too_large()
     except zipfile.BadZipFile:
-        raise UnreadableFileError("The file is a workbook or an archive that is damaged or was cut off") from None
+        raise UnreadableFileError(
+            "The file is a workbook or an archive that is damaged or was cut off"
+        ) from None
     if any(it.startswith("xl/") for it in names):
         return "an Excel workbook (xlsx)"
     if "content.xml" in names:
@@ -595,7 +586,8 @@ class _Sheet:
 
     @property
     def position(self) -> int:
-        return self.size * self._line // max(1, self._sheet.height)
+        rows: int = max(1, self._sheet.height)
+        return self.size * self._line // rows
 
     def records(self) -> Iterator[Record | CellError]:
         """See `Table.records`."""

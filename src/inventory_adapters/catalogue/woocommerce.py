@@ -20,7 +20,13 @@ from inventory_adapters.catalogue.tables import CellError, Header, Record
 
 __all__ = ["WooCommerceFormat"]
 
-_OF_WOOCOMMERCE: Final = ("is featured?", "in stock?", "visibility in catalog", "tax status", "backorders allowed?")
+_OF_WOOCOMMERCE: Final = (
+    "is featured?",
+    "in stock?",
+    "visibility in catalog",
+    "tax status",
+    "backorders allowed?",
+)
 # Products that hold others and are never in stock themselves.
 _HOLDERS: Final = ("variable", "grouped", "external")
 _AT_PARENT: Final = "parent"
@@ -79,7 +85,9 @@ class WooCommerceFormat(ShopFormat):
             name=self._text(record, "name"),
             category=category or self._categories.get(self._text(record, "parent"), ""),
             # A line break in a text is written as \n.
-            description=(self._text(record, "description") or self._text(record, "short")).replace("\\n", "\n"),
+            description=(self._text(record, "description") or self._text(record, "short")).replace(
+                "\\n", "\n"
+            ),
             options=self._options,
         )
         yield ItemRow(

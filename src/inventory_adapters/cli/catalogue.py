@@ -106,7 +106,10 @@ class _CannotImportError(click.ClickException):
     "--yes", is_flag=True, help="Import into an empty inventory although there are warnings."
 )
 @click.option(
-    "--verbose", "-v", is_flag=True, help="Show every row, not just rejected ones and ones with notes."
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Show every row, not just rejected ones and ones with notes.",
 )
 @storage_options()
 @JSON
@@ -249,7 +252,9 @@ def _print_summary(run: Import, *, dry_run: bool, is_done: bool) -> None:
     results = ", ".join(f"{run.counts[it]} {it}" for it in RESULTS)
     click.echo(f"{counted(run.counts.total(), 'rows')} ({run.format}): {results}.", err=True)
     if run.refused_columns:
-        columns = ", ".join(f"{name} ({count})" for name, count in run.refused_columns.most_common())
+        columns = ", ".join(
+            f"{name} ({count})" for name, count in run.refused_columns.most_common()
+        )
         click.echo(printable(f"Refused by column: {columns}."), err=True)
     if run.left_out:
         columns = ", ".join(f"{name} ({count})" for name, count in run.left_out.items())
