@@ -35,11 +35,13 @@ __all__ = [
     "FORMATS",
     "Import",
     "InventoryWriter",
+    "Preview",
     "RowOutcome",
     "UnconfirmedImportError",
     "UnknownTableError",
     "UnreadableFileError",
     "import_items",
+    "preview",
 ]
 
 DECIMALS: Final[Mapping[str, Literal[".", ","]]] = {"point": ".", "comma": ","}
@@ -49,6 +51,7 @@ DECIMALS: Final[Mapping[str, Literal[".", ","]]] = {"point": ".", "comma": ","}
 _MOST_OUTCOMES_AT_ONCE: Final = 1000
 
 _SAMPLES: Final = 3
+_PREVIEWED: Final = 5
 
 
 class UnconfirmedImportError(UnreadableFileError):
@@ -191,6 +194,44 @@ def import_items(  # noqa: PLR0913 - each is a choice of the person who imports
             else (),
             outcomes=_with_progress(outcomes, table, progress),
             stops=importer.stops,
+        )
+
+
+@frozen(kw_only=True)
+class Preview:
+    """
+    The beginning of a table, for a person who maps its columns.
+
+    Attributes:
+        columns: The names of its columns.
+        rows: Its first rows.
+        mapping: The columns that are known by their names: field → column.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    mapping: Mapping[str, str]
+
+
+def preview(
+    file: str | PathLike[str] | IO[bytes],
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Preview:
+    """
+    Return the beginning of a table.
+
+    Raises:
+        UnreadableFileError: The file is not a table.
+    """
+    with open_table(file, encoding=encoding, delimiter=delimiter) as table:
+        records = (it for it in table.records() if isinstance(it, Record) and it.cells)
+        known = TableFormat.mapping_of(table.header).items()
+        return Preview(
+            columns=table.header.names,
+            rows=tuple(tuple(it.cells) for it in islice(records, _PREVIEWED)),
+            mapping={field: table.header.name(key) for field, key in known},
         )
 
 

@@ -32,8 +32,10 @@ _LONGEST: Final = 60
 _SIGN: Final = (
     r"[$\u00a2-\u00a5\u058f\u060b\u09f2\u09f3\u0e3f\u17db\u20a0-\u20cf\ufdfc\uff04\uffe5]"
 )
-_CURRENCY: Final = rf"(?:[A-Z]{{0,3}}{_SIGN}|[A-Z]{{3}}|kr\.?|z\u0142|K\u010d|Ft|lei|Rs\.?"
+_CURRENCY: Final = (
+    rf"(?:[A-Z]{{0,3}}{_SIGN}|[A-Z]{{3}}|kr\.?|z\u0142|K\u010d|Ft|lei|Rs\.?"
     r"|Fr\.?|SFr\.?|RM|Rp\.?|R|S/\.?|\u0440\u0443\u0431\.?|\u043b\u0432\.?)"
+)
 _AMOUNT: Final = re.compile(
     rf"(?P<minus>[{_MINUS}]?)\s*(?P<before>{_CURRENCY})?\s*(?P<minus2>[{_MINUS}]?)"
     rf"(?P<body>[0-9.,][0-9.,{_APOSTROPHES}{_SPACES}]*?)\s*(?P<behind>{_CURRENCY})?(?P<minus3>[{_MINUS}]?)"

@@ -15,7 +15,7 @@ def about_import(run: Import) -> dict[str, Any]:
     Return how the file is read.
 
     ``{"format": "shopify", "title": "Shopify product CSV", "mapping": {"sku": "Variant SKU", ...}, "numbers": "decimal ...",
-    "encoding": "utf-8", "delimiter": "comma", "notes": [...], "warnings": [...], "left_out": {"Vendor": 12}, "samples": [...]}``
+    "encoding": "utf-8", "delimiter": "comma", "notes": [...], "warnings": [...], "left_out": {...}, "samples": [...]}``
     """
     return {
         "format": run.format,
