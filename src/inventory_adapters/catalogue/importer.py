@@ -445,7 +445,9 @@ def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
     if speaks_of_one and draft.seq != item.level.seq:
         raise _stale(draft, "seq", draft.seq, item.level.seq)
     if quantity < item.level.reserved:
-        raise BelowReservedError(item.key, requested=quantity, reserved=item.level.reserved)
+        raise BelowReservedError(
+            item_id=item.item_id, sku=item.sku, requested=quantity, reserved=item.level.reserved
+        )
 
 
 def _stale(draft: Draft, column: str, said: int | None, now: int) -> CellError:

@@ -142,7 +142,7 @@ class Imports:
             try:
                 run = await loop.run_in_executor(thread, stack.enter_context, ready)
             except UnreadableFileError as error:
-                return _rejected(error, file, choices)
+                return await loop.run_in_executor(thread, _rejected, error, file, choices)
             return ImportReport(
                 status=200,
                 body="",
@@ -186,7 +186,7 @@ def _choices(query: bytes) -> dict[str, Any]:
         elif not name.startswith("_"):
             faults.append(Fault(name[:128], "is not a parameter of imports"))
     if faults:
-        raise ValidationError(faults)
+        raise ValidationError(faults=faults)
     return {**choices, **({"columns": columns} if columns else {})}
 
 
