@@ -1,3 +1,4 @@
+import csv
 import io
 import os
 import signal
@@ -17,6 +18,7 @@ from inventory import (
     CreateReservation,
     DeleteItem,
     Inventory,
+    Limits,
     LineRequest,
     Page,
     StockLevel,
@@ -29,7 +31,7 @@ from inventory_adapters.catalogue.imports import UnreadableFileError, import_ite
 from inventory_adapters.catalogue.tables import guarded, unguarded
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
-from inventory_adapters.testing import creation
+from inventory_adapters.testing import an_item, creation
 from tests import strategies
 from tests.catalogue.tools import details, imported, items_of, results, table
 
@@ -80,6 +82,17 @@ class TestRoundTrip:
         assert outcome.result == "created"
         [copy] = items_of(there).values()
         assert details(copy) == details(made)
+
+    @given(st.text(strategies.CHARACTERS, min_size=1, max_size=20))
+    def test_every_text_of_an_item_is_protected(self, text):
+        """Ids, SKUs, names, descriptions, categories, statuses and locations."""
+        inventory = Inventory(MemoryRepository())
+        texts = ("sku", "name", "description", "category", "status", "location", "item_id")
+        inventory.repository.commit(creation(an_item(**dict.fromkeys(texts, f"={text}"))))
+
+        [_, row] = csv.reader(io.StringIO(exported(inventory).decode("utf-8-sig"), newline=""))
+
+        assert [it for it in row if "=" in it] == [f"'={text}"] * len(texts)
 
     @given(st.text() | st.text("'=+-@\t\r\n \uff1dx", max_size=5))
     def test_no_cell_is_a_formula_and_every_text_comes_back(self, text):
@@ -146,6 +159,15 @@ class TestStaleness:
 
         assert (outcome.result, outcome.code, outcome.column) == ("refused", "stale", "version")
         assert items_of(inventory)["MUG", "default"].name == "Beaker"
+
+    def test_line_ends_inside_a_description_are_no_difference(self, inventory, mug):
+        """Spreadsheets write their own."""
+        key = {"item_id": mug.item_id, "sku": "MUG"}
+        inventory.update_item(UpdateItem(**key, description="one\r\ntwo"))
+
+        [outcome] = imported(inventory, exported(inventory).replace(b"one\r\ntwo", b"one\ntwo"))
+
+        assert outcome.result == "unchanged"
 
     def test_a_differing_quantity_is_told_and_not_written(self, inventory, edited):
         """Without being asked to, an import never moves stock."""
@@ -235,6 +257,45 @@ class TestMatching:
         [outcome] = imported(inventory, table(NATIVE, "M,Cup,c,1,1,default"))
 
         assert (outcome.result, outcome.code, outcome.column) == ("refused", "ambiguous", "sku")
+
+    def test_every_page_of_the_items_of_a_sku_is_looked_at(self):
+        """Also where pages are small: the item of the last location is found, not created again."""
+        inventory = Inventory(MemoryRepository(), limits=lambda: Limits(default_page_size=2, max_items_per_page=2))
+        rows = [f"M,Mug,kitchen,5,9,shop {number}" for number in range(7)]
+        imported(inventory, table(NATIVE, *rows))
+
+        outcomes = imported(inventory, table(NATIVE, *reversed(rows)))
+
+        assert results(outcomes) == ["unchanged"] * 7
+
+    @pytest.mark.parametrize(
+        ("sku", "location", "row"),
+        [
+            ("M", "shop", " M ,Mug,c,1,1, shop "),
+            ("Caf\u00e9", "default", "Cafe\u0301,Mug,c,1,1,"),
+            ("Cafe\u0301", "default", "Caf\u00e9,Mug,c,1,1,"),
+            ("M ", "default", "M ,Mug,c,1,1,"),
+            ("M", "shop ", "M,Mug,c,1,1,shop"),
+            ("M", "Cafe\u0301", "M,Mug,c,1,1,Caf\u00e9"),
+        ],
+    )
+    def test_skus_and_locations_are_compared_as_they_look(self, inventory, sku, location, row):
+        """Outer blanks and the composition of letters make no other item, in the file or in rows of an earlier version."""
+        stored = an_item(sku=sku, location=location, name="Mug", category="c", price=Decimal(1))
+        inventory.repository.commit(creation(stored))
+
+        [outcome] = imported(inventory, table(NATIVE, row))
+
+        assert outcome.result == "unchanged"
+
+    def test_two_stored_forms_of_a_sku_refuse_the_row(self, inventory):
+        """Which one is meant cannot be told."""
+        for number, sku in enumerate(("M ", "M")):
+            inventory.repository.commit(creation(an_item(item_id=str(number), sku=sku)))
+
+        [outcome] = imported(inventory, table(NATIVE, "M ,Cup,c,1,1,"))
+
+        assert (outcome.result, outcome.code) == ("refused", "ambiguous")
 
     def test_the_same_item_twice_in_a_file_is_refused(self, inventory):
         """The second row, wherever it stands, with the line of the first."""
@@ -428,11 +489,14 @@ class TestWriting:
             assert exported(inventory) == before
             assert imported(inventory, content, in_flight=in_flight) == said
 
-    def test_stopping_leaves_out_all_behind_the_refused_row(self, inventory):
-        """The rows before it are written, also those of its batch."""
+    @pytest.mark.parametrize("in_flight", [1, 4])
+    def test_stopping_leaves_out_all_behind_the_refused_row(self, inventory, in_flight):
+        """The rows before it are written, also those of its batch; none behind it is under way."""
         rows = [*self.ROWS[:30], "X,,c,1,1,default", *self.ROWS[30:]]
 
-        with import_items(inventory, io.BytesIO(table(NATIVE, *rows)), on_error="stop") as run:
+        with import_items(
+            inventory, io.BytesIO(table(NATIVE, *rows)), on_error="stop", in_flight=in_flight
+        ) as run:
             outcomes = list(run)
 
         assert results(outcomes) == ["created"] * 30 + ["refused"]

@@ -95,6 +95,16 @@ def test_cells_behind_the_last_column_may_be_empty():
         assert isinstance(next(iter(opened.records())), CellError)
 
 
+def test_a_header_may_end_in_columns_without_names():
+    """Rows have them or not."""
+    assert rows_of(b"a,b,,\n1,2\n1,2,\n1,2,,\n")[1:] == [["1", "2", "", ""]] * 3
+
+
+def test_a_chosen_utf_8_may_have_its_mark():
+    """It is no part of the first name."""
+    assert rows_of(b"\xef\xbb\xbfsku,name\n", encoding="utf8")[0] == ["sku", "name"]
+
+
 def test_encoding_and_delimiter_can_be_chosen():
     """By name, or as the character itself."""
     content = "sku~name\nA~Größe\n".encode("mac_roman")

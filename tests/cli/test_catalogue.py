@@ -241,3 +241,88 @@ def test_interrupted_import_says_how_to_go_on(tmp_path):
 
     assert process.returncode == 130
     assert "run it again" in told
+
+
+TABLE = "Artikelnummer;Was es ist;Zahl\nA-1;Tasse;1.000\nA-2;Krug;2\n"
+
+
+def test_a_mapping_is_saved_and_used_again(run, tmp_path):
+    """The first run says which column is which; the next one needs only the file that it left."""
+    file = tmp_path / "list.csv"
+    file.write_text(TABLE)
+    chosen = ("--column", "name=Was es ist", "--column", "quantity=Zahl", "--decimal", "comma")
+
+    first = run("import", file, *chosen, "--category", "cups", "--mapping", "supplier.json")
+    file.write_text(TABLE.replace("A-", "B-"))
+    second = run("import", file, "--mapping", "supplier.json", "--location", "barn")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr + second.stderr
+    assert json.loads((tmp_path / "supplier.json").read_text()) == {
+        "version": 1,
+        "columns": {"name": "Was es ist", "quantity": "Zahl", "sku": "Artikelnummer"},
+        "category": "cups",
+        "decimal": "comma",
+    }
+    found = {
+        it["sku"]: (it["name"], it["quantity"], it["category"], it["location"]) for it in items(run)
+    }
+    assert found["A-1"] == ("Tasse", 1000, "cups", "default")
+    assert found["B-2"] == ("Krug", 2, "cups", "barn")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"version": 2}',
+        '{"version": 1, "colour": "x"}',
+        '{"version": 1, "decimal": "dot"}',
+        '{"version": 1, "columns": {"sku": 1}}',
+    ],
+)
+def test_a_file_that_is_no_mapping_is_wrong_usage(run, catalogue, tmp_path, text):
+    """In one sentence, and it is left alone."""
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(text)
+
+    done = run("import", catalogue, "--mapping", mapping)
+
+    assert done.exit_code == 2
+    assert "mapping.json" in done.stderr
+    assert mapping.read_text() == text
+
+
+def test_a_dry_run_shows_how_the_file_is_read(run, tmp_path):
+    """The format, the numbers, the columns, and three rows as they would be stored."""
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "SKU;Name;Kategorie;Bestand;Preis\n"
+        + "".join(f"A-{it};Tasse;c;1.000;1,5\n" for it in range(5))
+    )
+
+    done = run("import", file, "--dry-run")
+
+    lines = done.stderr.splitlines()
+    assert lines[:3] == [
+        "Format: table (table); utf-8, semicolon-delimited",
+        'Numbers: decimal comma, by line 2, Preis "1,5"',
+        "Columns: sku = SKU, name = Name, category = Kategorie, quantity = Bestand, price = Preis",
+    ]
+    assert [it[:9] for it in lines[3:6]] == ["Sample 1:", "Sample 2:", "Sample 3:"]
+    assert "sku A-0, name Tasse, category c, status available, price 1.5, quantity 1000" in lines[3]
+    assert items(run) == []
+
+
+def test_a_warning_stops_a_first_import_until_it_is_accepted(run, tmp_path):
+    """It names the column and the two ways on."""
+    file = tmp_path / "list.csv"
+    file.write_text("sku,name,category,Stock in Rome\nA,Mug,c,7\n")
+
+    stopped, accepted = (run("import", file, *it) for it in ((), ("--yes",)))
+
+    assert stopped.exit_code == 2
+    assert all(it in stopped.stderr for it in ("Stock in Rome", "--column", "--yes"))
+    assert accepted.exit_code == 0
+    assert "Warning: The file has no column of quantities" in accepted.stderr
+    assert "Not imported, by column (filled cells): Stock in Rome (1)." in accepted.stderr

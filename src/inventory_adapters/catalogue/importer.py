@@ -422,13 +422,20 @@ def _differences(draft: Draft, item: Item) -> dict[str, Any]:
         name: value
         for name, value in draft.details.items()
         if value != (stored := getattr(item, name))
-        and not (isinstance(stored, str) and name in ONE_LINE and value == normalized(stored))
+        and not (isinstance(stored, str) and isinstance(value, str) and _is_same(name, value, stored))
     }
     follows_stock = {found.get("status"), item.status} == {AVAILABLE, OUT_OF_STOCK}
     if follows_stock and draft.seq != item.level.seq:
         # Units came or left since, and the status followed them.
         del found["status"]
     return found
+
+
+def _is_same(name: str, value: str, stored: str) -> bool:
+    """Return whether two texts differ only in what spreadsheets change: outer blanks of one line, the line ends of several."""
+    if name in ONE_LINE:
+        return value == normalized(stored)
+    return name == "description" and value.splitlines() == stored.splitlines()
 
 
 def _check_version(draft: Draft, item: Item) -> None:

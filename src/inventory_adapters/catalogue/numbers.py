@@ -135,7 +135,7 @@ class Evidence:
             return Convention(fixed, f"as {system} writes it")
         if self.either is not None:
             readings = " or ".join(
-                written(it) for it in _readings(self.either.text) if it is not None
+                written(it.normalize()) for it in _readings(self.either.text) if it is not None
             )
             raise UnreadableFileError(
                 f"A number can be read in two ways: {self.either} is {readings}, "

@@ -331,7 +331,8 @@ def _encoding(raw: IO[bytes], start: bytes, chosen: str | None) -> tuple[str, st
         except LookupError:
             raise UnreadableFileError(f"Unknown encoding: {chosen}") from None
         _require_decodable(raw, chosen, "is not text in")
-        return chosen, None
+        # With or without its mark.
+        return ("utf-8-sig" if codecs.lookup(chosen).name == "utf-8" else chosen), None
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         _require_decodable(raw, "utf-16", "is damaged or was cut off: it is marked as")
         return "utf-16", "The file is UTF-16."
@@ -447,6 +448,8 @@ class _TextTable:
         reader = self._reader()
         header = self.header
         width = len(header.names)
+        # Rows may be shorter than a header that ends in columns without names, as spreadsheets leave them.
+        shortest = max(header.places.values(), default=0) + 1
         skipped = self._skipped_lines
         try:
             self._header(reader)
@@ -454,8 +457,8 @@ class _TextTable:
             for cells in reader:
                 if len(cells) == width or not cells:
                     yield Record(line, cells, header)
-                elif len(cells) > width and not any(cells[width:]):
-                    yield Record(line, cells[:width], header)
+                elif len(cells) >= shortest and not any(cells[width:]):
+                    yield Record(line, [*cells, *[""] * width][:width], header)
                 else:
                     yield CellError(
                         f"has {len(cells)} cells, but the header has {width}", line=line

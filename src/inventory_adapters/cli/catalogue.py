@@ -20,7 +20,7 @@ from inventory_adapters.catalogue.imports import (
 from inventory_adapters.catalogue.mappings import TABLE_CHOICES, load_mapping, save_mapping
 from inventory_adapters.catalogue.outcomes import RESULTS, RowOutcome
 from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
-from inventory_adapters.cli.operations import AS_JSON, JSON
+from inventory_adapters.cli.options import AS_JSON, JSON
 from inventory_adapters.cli.output import counted, printable
 from inventory_adapters.cli.storage import Storage, storage_options
 from inventory_adapters.wire import to_json
@@ -141,7 +141,7 @@ def import_command(  # noqa: PLR0913 - options
             table_choices = _with_mapping(Path(mapping), table_choices)
         given = {name: it for name, it in table_choices.items() if it}
         with (
-            storage.opened() as inventory,
+            storage.opened(missing="empty" if choices["dry_run"] else "create") as inventory,
             _progress(quiet=as_json) as progress,
             import_items(
                 inventory,

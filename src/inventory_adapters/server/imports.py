@@ -104,9 +104,7 @@ class Imports:
     inventory: Inventory
     _is_running: bool = field(default=False, init=False)
 
-    async def start(
-        self, query: bytes, headers: Mapping[str, str], receive: Receive
-    ) -> Response:
+    async def start(self, query: bytes, headers: Mapping[str, str], receive: Receive) -> Response:
         """
         Take the file of a request, look at it, and return the report of the import, or why it cannot be imported.
 
@@ -190,9 +188,7 @@ def _choices(query: bytes) -> dict[str, Any]:
     return {**choices, **({"columns": columns} if columns else {})}
 
 
-async def _receive_file(
-    headers: Mapping[str, str], receive: Receive, file: IO[bytes]
-) -> None:
+async def _receive_file(headers: Mapping[str, str], receive: Receive, file: IO[bytes]) -> None:
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_FILE_BYTES:
         raise _too_large()
