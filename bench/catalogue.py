@@ -1,4 +1,4 @@
-"""A CSV file imported into a SQLite file: the look over the whole file counts, and every row is found or created under a key."""
+"""A CSV file imported into a SQLite file: the look over the file counts, and every row is found or created under a key."""
 
 import csv
 from collections import Counter

@@ -422,7 +422,9 @@ def _differences(draft: Draft, item: Item) -> dict[str, Any]:
         name: value
         for name, value in draft.details.items()
         if value != (stored := getattr(item, name))
-        and not (isinstance(stored, str) and isinstance(value, str) and _is_same(name, value, stored))
+        and not (
+            isinstance(stored, str) and isinstance(value, str) and _is_same(name, value, stored)
+        )
     }
     follows_stock = {found.get("status"), item.status} == {AVAILABLE, OUT_OF_STOCK}
     if follows_stock and draft.seq != item.level.seq:

@@ -536,7 +536,7 @@ def _workbook(raw: IO[bytes], start: bytes) -> Table:
         from python_calamine import CalamineError, load_workbook  # noqa: PLC0415 - an optional extra
     except ImportError:
         raise UnreadableFileError(
-            f"The file is {kind}. Install the extra that reads it, pip install 'tap-inventory[excel]', or save it as CSV"
+            f"The file is {kind}. Install python-calamine (the extra `excel`) to read it, or save it as CSV"
         ) from None
     raw.seek(0)
     try:

@@ -130,7 +130,7 @@ class Imports:
         self._is_running = True
         with ExitStack() as stack:
             stack.callback(self._end)
-            file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+            file = stack.enter_context(tempfile.TemporaryFile())
             await _receive_file(headers, receive, file)
             # A thread of its own: an import must not wait for requests, nor they for it.
             thread = stack.enter_context(ThreadPoolExecutor(1, "import"))
@@ -184,7 +184,7 @@ def _choices(query: bytes) -> dict[str, Any]:
         elif not name.startswith("_"):
             faults.append(Fault(name[:128], "is not a parameter of imports"))
     if faults:
-        raise ValidationError(faults=faults)
+        raise ValidationError(faults=tuple(faults))
     return {**choices, **({"columns": columns} if columns else {})}
 
 
