@@ -175,7 +175,9 @@ def test_a_choice_that_cannot_be_is_refused(choices, said):
 
 def test_gzip_is_unpacked(inventory):
     """Whatever the file is called."""
-    assert results(imported(inventory, gzip.compress(WHOLE.encode(), mtime=0))) == ["created"] * 2000
+    assert (
+        results(imported(inventory, gzip.compress(WHOLE.encode(), mtime=0))) == ["created"] * 2000
+    )
 
 
 class TestWorkbooks:

@@ -1,5 +1,6 @@
 """`POST /imports` as the page uses it: a file in, a report as it goes, and nothing that a stranger could do with it."""
 
+import asyncio
 import json
 import threading
 import time
@@ -8,7 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from inventory import Inventory, ListItems, StorageUnavailableError
+from inventory_adapters.http.errors import HttpError
+from inventory_adapters.server import imports
 from inventory_adapters.server.imports import MAX_FILE_BYTES
+from inventory_adapters.storage.memory import MemoryRepository
 from tests.local_server import created, needs_signals, serving
 
 pytestmark = needs_signals
@@ -175,3 +180,51 @@ def test_a_client_that_leaves_ends_its_import(server, client):
         time.sleep(0.1)
 
     assert report(again)[-1]["summary"]["refused"] == 1
+
+
+def test_a_pause_ends_an_import_that_does_not_arrive(monkeypatch):
+    """Its place is free again for the next one, and nothing was written."""
+    monkeypatch.setattr(imports, "_LONGEST_PAUSE_SECONDS", 0.05)
+    inventory = Inventory(MemoryRepository())
+    parts = [{"type": "http.request", "body": ITEMS, "more_body": True}]
+
+    async def receive():
+        if not parts:
+            await asyncio.Event().wait()
+        return parts.pop()
+
+    async def whole():
+        return {"type": "http.request", "body": ITEMS, "more_body": False}
+
+    async def scenario():
+        running = imports.Imports(inventory)
+        with pytest.raises(HttpError) as error:
+            await running.start(b"", {}, receive)
+        report = await running.start(b"dry_run=true", {}, whole)
+        return error.value.code, [json.loads(line) async for line in report.lines]
+
+    code, lines = asyncio.run(scenario())
+
+    assert code == "request_timeout"
+    assert lines[-1]["summary"]["created"] == 1
+    assert inventory.list_items(ListItems()).items == ()
+
+
+def test_storage_that_fails_on_the_way_is_the_last_line():
+    """The answer has begun, so its status cannot tell; the sentence is that of any error."""
+
+    class Failing(Inventory):
+        def batch_items(self, command):
+            raise StorageUnavailableError
+
+    async def receive():
+        return {"type": "http.request", "body": ITEMS, "more_body": False}
+
+    async def scenario():
+        report = await imports.Imports(Failing(MemoryRepository())).start(b"", {}, receive)
+        return [json.loads(line) async for line in report.lines]
+
+    about, end = asyncio.run(scenario())
+
+    assert about["import"]["format"] == "native"
+    assert end["code"] == "storage_unavailable"

@@ -7,7 +7,7 @@ from inventory_adapters.catalogue.tables import Header
 
 __all__ = ["COLUMNS", "NativeFormat"]
 
-_OTHER_SYSTEMS_DO_NOT: Final = ("item_id", "name")
+_IDENTIFYING: Final = ("item_id", "name")
 
 
 class NativeFormat(TableFormat):
@@ -19,6 +19,6 @@ class NativeFormat(TableFormat):
     @staticmethod
     def fits(header: Header) -> bool:
         """Recognise our columns: the SKU, and the id or the name, and no field under another name."""
-        if "sku" not in header or header.first(*_OTHER_SYSTEMS_DO_NOT) is None:
+        if "sku" not in header or header.first(*_IDENTIFYING) is None:
             return False
         return all(it in COLUMNS for it in TableFormat.mapping_of(header).values())

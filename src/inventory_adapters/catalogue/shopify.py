@@ -76,7 +76,6 @@ class _Product:
     handle: str
     title: str
     category: str
-    body: str
     is_archived: bool
     texts: ShopTexts
 
@@ -177,7 +176,6 @@ class ShopifyFormat(ShopFormat):
             handle=handle,
             title=title,
             category=category,
-            body=body,
             is_archived=self._text(record, "status").lower() == "archived",
             texts=texts,
         )
