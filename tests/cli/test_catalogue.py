@@ -326,3 +326,18 @@ def test_a_warning_stops_a_first_import_until_it_is_accepted(run, tmp_path):
     assert accepted.exit_code == 0
     assert "Warning: The file has no column of quantities" in accepted.stderr
     assert "Not imported, by column (filled cells): Stock in Rome (1)." in accepted.stderr
+
+
+def test_a_refusal_that_every_row_shares_is_shown_for_the_first_ones(run, tmp_path):
+    """A list without categories says how to give one, and does not fill the screen; --verbose shows all."""
+    file = tmp_path / "list.csv"
+    file.write_text("SKU,Name,Qty\n" + "".join(f"A-{it},Tasse,1\n" for it in range(50)))
+
+    done, verbose = (run("import", file, *it) for it in ((), ("--verbose",)))
+    fixed = run("import", file, "--category", "cups")
+
+    assert len(done.stdout.splitlines()) == 20
+    assert "--category NAME" in done.stdout.splitlines()[0]
+    assert "30 more rows refused for the same reasons." in done.stderr
+    assert len(verbose.stdout.splitlines()) == 50
+    assert fixed.exit_code == 0

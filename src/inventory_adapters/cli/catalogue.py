@@ -1,6 +1,7 @@
 """`inventory import` and `inventory export`: a catalogue from a file, and to one."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,9 @@ _IN_FLIGHT: Final = 8
 
 # Smaller files are done before a person could read the progress.
 _WORTH_TELLING: Final = 1 << 20
+
+# Rows that are refused for the same reason, of which more would only hide the others.
+_MOST_ALIKE: Final = 20
 
 # Of the text of a sample.
 _MOST_SHOWN: Final = 60
@@ -220,12 +224,20 @@ def _print_lines(run: Import, *, dry_run: bool, verbose: bool) -> None:
     if dry_run:
         _print_reading(run)
     is_done = False
+    alike: Counter[tuple[str | None, str | None]] = Counter()
     try:
         for outcome in run:
-            if verbose or outcome.result == "refused" or outcome.notes:
+            is_shown = bool(outcome.notes)
+            if outcome.result == "refused":
+                alike[outcome.column, outcome.reason] += 1
+                is_shown = alike[outcome.column, outcome.reason] <= _MOST_ALIKE
+            if verbose or is_shown:
                 click.echo(_line(outcome))
         is_done = True
     finally:
+        hidden = sum(max(0, count - _MOST_ALIKE) for count in alike.values())
+        if hidden and not verbose:
+            click.echo(f"{counted(hidden, 'more rows')} refused for the same reasons.", err=True)
         _print_summary(run, dry_run=dry_run, is_done=is_done)
 
 
