@@ -5,7 +5,8 @@ import io
 import attrs
 
 from inventory import ListItems
-from inventory_adapters.catalogue.drafts import ONE_LINE, normalized
+from inventory.validation import normalized
+from inventory_adapters.catalogue.drafts import ONE_LINE
 from inventory_adapters.catalogue.imports import import_items
 
 

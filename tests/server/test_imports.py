@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from inventory import Inventory, ListItems, StorageUnavailableError
-from inventory_adapters.http.errors import HttpError
+from inventory_adapters.http.errors import CODES, HttpError
 from inventory_adapters.server import imports
 from inventory_adapters.server.imports import MAX_FILE_BYTES
 from inventory_adapters.storage.memory import MemoryRepository
@@ -103,13 +103,14 @@ def test_an_unknown_table_is_answered_with_its_beginning(client):
         ("", {"Idempotency-Key": "k"}, ITEMS, "idempotency_key_not_supported"),
         ("", {"If-Match": "*"}, ITEMS, "if_match_not_supported"),
         ("", {"Host": "evil.example"}, ITEMS, "bad_host"),
+        ("", {"Origin": "https://evil.example"}, ITEMS, "forbidden_origin"),
     ],
 )
 def test_what_cannot_be_imported_is_refused_as_a_whole(client, query, headers, content, expected):
     """In the envelope of every error; nothing was written, and the next file is taken."""
     answer = client.post(f"/imports{query}", headers=headers, content=content)
 
-    assert (answer.status_code, answer.json()["code"]) == (400, expected)
+    assert (answer.status_code, answer.json()["code"]) == (CODES[expected], expected)
     assert client.get("/items").json()["count"] == 0
     assert len(report(client.post("/imports", content=ITEMS))) == 3
 

@@ -1,7 +1,6 @@
 """What a row says of one item, before it is compared with the stored items."""
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from hashlib import sha256
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Final, Protocol
 from attrs import field, frozen
 
 from inventory.items import AVAILABLE, OUT_OF_STOCK
+from inventory.validation import normalized
 from inventory_adapters.catalogue.html_text import html_to_text
 from inventory_adapters.catalogue.numbers import Convention, Mark
 from inventory_adapters.catalogue.tables import CellError, Header, Record
@@ -27,7 +27,6 @@ __all__ = [
     "last_step",
     "made_sku",
     "named",
-    "normalized",
     "says_no",
     "says_yes",
     "shop_texts",
@@ -44,11 +43,6 @@ _DIGEST_LENGTH: Final = 10
 # One line each, compared without regard to outer blanks and to how letters are composed.
 ONE_LINE: Final = ("name", "category", "location")
 _WHOLE: Final = ("quantity", "reorder_point", "version", "seq")
-
-
-def normalized(text: str) -> str:
-    """Return a SKU, a name, a category or a location in the form in which it is compared."""
-    return text.strip() if text.isascii() else unicodedata.normalize("NFC", text).strip()
 
 
 @frozen(kw_only=True)
