@@ -236,7 +236,8 @@ class _Batch:
         if self._was_empty:
             return None
         if draft.sku not in of_sku:
-            of_sku[draft.sku] = list(self._of_sku(draft))
+            # Two forms of a SKU may find the same item.
+            of_sku[draft.sku] = list({it.key: it for it in self._of_sku(draft)}.values())
         found = [it for it in of_sku[draft.sku] if normalized(it.location) == draft.location]
         if len(found) > 1:
             raise CellError(
