@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from attrs import define, field, frozen
 
-from inventory.errors import Fault, ValidationError
+from inventory.errors import FieldError, ValidationError
 from inventory.service import Inventory
 from inventory_adapters.catalogue.imports import (
     DECIMALS,
@@ -30,7 +30,7 @@ from inventory_adapters.catalogue.imports import (
 )
 from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
 from inventory_adapters.http.app import Response
-from inventory_adapters.http.errors import CODES, HttpError, describe
+from inventory_adapters.http.errors import CODES, HttpError, error_body
 from inventory_adapters.wire import to_json
 
 __all__ = ["IMPORTS_PATH", "MAX_FILE_BYTES", "ClientLeftError", "ImportReport", "Imports"]
@@ -178,11 +178,13 @@ def _choices(query: bytes) -> dict[str, Any]:
         elif name in _CHOICES and value in _CHOICES[name]:
             choices[name] = _CHOICES[name][value]
         elif name in _CHOICES:
-            faults.append(Fault(name, f"must be one of {', '.join(_CHOICES[name])}"))
+            faults.append(FieldError(name, f"must be one of {', '.join(_CHOICES[name])}"))
         elif name in (*_TEXTS, "column"):
-            faults.append(Fault(name, "must be FIELD=COLUMN" if name == "column" else "is empty"))
+            faults.append(
+                FieldError(name, "must be FIELD=COLUMN" if name == "column" else "is empty")
+            )
         elif not name.startswith("_"):
-            faults.append(Fault(name[:128], "is not a parameter of imports"))
+            faults.append(FieldError(name[:128], "is not a parameter of imports"))
     if faults:
         raise ValidationError(faults=tuple(faults))
     return {**choices, **({"columns": columns} if columns else {})}
@@ -239,7 +241,7 @@ def _lines(run: Import, progress: _Progress) -> Iterator[bytes]:
         while rows := [outcome_to_wire(it) for it in islice(outcomes, _ROWS_A_LINE)]:
             yield _line({"rows": rows, "read": progress.read, "size": progress.size})
     except Exception as error:  # noqa: BLE001 - the answer has begun: its last line says what went wrong
-        yield _line(describe(error))
+        yield _line(error_body(error))
     else:
         yield _line({"summary": summary_of(run)})
 
