@@ -28,6 +28,7 @@ ALLOWED = {
     "src/inventory_adapters/server/http_protocol.py": {"attrs", "httptools", "uvicorn"},
     "src/inventory_adapters/client/__init__.py": {"attrs", "httpx"},
     "src/inventory_adapters/cli": {"attrs", "click"},
+    "src/inventory_adapters/catalogue/tables.py": {"attrs", "python_calamine"},
     "src/inventory_adapters/cli/catalogue.py": {"attrs", "click", "rich"},
     "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
     "src/inventory_adapters/cli/tables.py": {"attrs", "boto3", "botocore", "click"},

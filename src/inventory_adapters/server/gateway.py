@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from inventory.errors import StorageThrottledError, StorageUnavailableError
 from inventory.items import ItemKey, Timestamp
@@ -48,6 +48,7 @@ from inventory_adapters.server.http_protocol import (
     LimitedProtocol,
     max_connections,
 )
+from inventory_adapters.server.imports import IMPORTS_PATH, ClientLeftError, ImportReport, Imports
 from inventory_adapters.server.pages import CONSOLE
 from inventory_adapters.server.sweeper import Sweeper
 from inventory_adapters.server.viewer import PAGES as VIEWER
@@ -216,6 +217,9 @@ class LocalGateway:
     threads: ThreadPoolExecutor
     inline_operations: frozenset[str] = frozenset()
     writer: GroupCommit | None = None
+    imports: Imports = field(
+        default=Factory(lambda self: Imports(self.inventory), takes_self=True), init=False
+    )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -226,7 +230,7 @@ class LocalGateway:
         )
         try:
             made = await self._answer(scope, headers, receive, request_id)
-        except ClientDisconnectedError:
+        except (ClientDisconnectedError, ClientLeftError):
             return
         except asyncio.CancelledError:
             # The time for an orderly end is over; passed on, this would be logged with a traceback.
@@ -236,6 +240,10 @@ class LocalGateway:
             made = error_response(error, request_id=request_id)
         _log(scope, made, request_id, started)
         result = to_result(made, request_id, self.cors.headers(headers.get("origin")))
+        if isinstance(made, ImportReport):
+            await send(_start(result))
+            await made.send_body(receive, send)
+            return
         await _send(result, scope, receive, send)
 
     async def _answer(
@@ -245,10 +253,12 @@ class LocalGateway:
         self._check_host(headers)
         if scope["method"] in _WRITING_METHODS:
             self._check_origin(headers)
+        path = scope["raw_path"].decode("ascii")
+        if path == IMPORTS_PATH and scope["method"] == "POST":
+            return await self.imports.start(scope["query_string"], headers, receive)
         body = await _body(headers, receive)
         # From now on: how long the client takes to send the request is limited elsewhere.
         ends_at = monotonic() + seconds_left(None)
-        path = scope["raw_path"].decode("ascii")
         route, path_fields, methods = _find(scope["method"], path)
         if path in _PAGES and scope["method"] in ("GET", "HEAD"):
             page = await self._in_a_thread(_PAGES[path])
@@ -363,6 +373,8 @@ def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str
     method = "GET" if method == "HEAD" else method
     if path in _PAGES:
         return None, {}, ("GET",)
+    if path == IMPORTS_PATH:
+        return None, {}, ("POST",)
     if path == HEALTH.path:
         return (HEALTH if method == HEALTH.method else None), {}, (HEALTH.method,)
     return find_route(method, path)
@@ -432,15 +444,20 @@ async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Se
         del headers["Content-Type"]
     else:
         headers["Content-Length"] = str(len(body))
-    raw = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-    ]
-    await send({"type": "http.response.start", "status": result["statusCode"], "headers": raw})
+    await send(_start({**result, "headers": headers}))
     if headers.get("Connection") == "close" and scope["method"] != "HEAD":
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await _linger(receive)
         body = b""
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _start(result: Mapping[str, Any]) -> MutableMapping[str, Any]:
+    raw = [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in result["headers"].items()
+    ]
+    return {"type": "http.response.start", "status": result["statusCode"], "headers": raw}
 
 
 async def _linger(receive: Receive) -> None:

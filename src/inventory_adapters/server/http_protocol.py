@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from inventory_adapters.http.api_gateway import log_request, to_result
 from inventory_adapters.http.app import error_response
 from inventory_adapters.http.errors import HttpError
+from inventory_adapters.server.imports import IMPORTS_PATH
 
 __all__ = ["ArrivalLimits", "LimitedProtocol", "max_connections"]
 
@@ -41,11 +42,13 @@ class ArrivalLimits:
         connections: Open connections; further ones are answered with 503 and closed.
         head_bytes: Size of a request line with its headers; also of whatever else comes beside bodies.
         seconds: Time from the first byte of a request, or from the opening of a connection, to the last byte of its body.
+        files_path: The path that files are sent to: their bodies may take longer, but no pause in them.
     """
 
     connections: int
     head_bytes: int = 1 << 16
     seconds: float = 30.0
+    files_path: bytes = IMPORTS_PATH.encode()
 
 
 def max_connections() -> int:
@@ -135,6 +138,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._has_progress = True
+        if self.url.partition(b"?")[0] == self._limits.files_path:
+            # Started again behind this part of the file.
+            self._stop_timer()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
