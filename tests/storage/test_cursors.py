@@ -1,4 +1,4 @@
-"""Tokens: what goes in comes out, and whatever else comes in is refused in one way."""
+"""Page tokens: a token returns its position, and any other text raises one error."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -19,53 +19,53 @@ BY_EDIT = ItemFilter(category="tools")
 
 
 def forged(*payload):
-    """Return a token with a correct hash around *payload*: anyone can make one."""
+    """Return a token with a correct hash of *payload*, as any client can make one."""
     text = json.dumps(payload, separators=(",", ":")).encode()
     return urlsafe_b64encode(sha256(text).digest()[:12] + text).decode().rstrip("=")
 
 
 @given(filters, items)
-def test_a_position_comes_back_from_its_token(wanted, item):
-    """For every filter and every item."""
-    token = cursors.encode_item(wanted, item)
+def test_a_token_returns_its_position(item_filter, item):
+    """This is true for every filter and every item."""
+    token = cursors.encode_item(item_filter, item)
 
-    assert cursors.decode_item(wanted, token) == wanted.position(item)
+    assert cursors.decode_item(item_filter, token) == item_filter.position(item)
 
 
 @given(filters, items)
-def test_a_token_can_stand_in_a_url_as_it_is(wanted, item):
-    """Letters, digits, hyphen and underscore need no escape."""
-    assert set(cursors.encode_item(wanted, item)) <= set(ALPHABET)
+def test_a_token_needs_no_escape_in_a_url(item_filter, item):
+    """It consists of letters, digits, hyphens and underscores."""
+    assert set(cursors.encode_item(item_filter, item)) <= set(ALPHABET)
 
 
 @given(filters, filters, items)
-def test_a_token_is_good_for_its_own_filter_only(wanted, other, item):
-    """Any difference between two filters makes another query."""
-    assume(wanted != other)
-    token = cursors.encode_item(wanted, item)
+def test_a_token_is_valid_only_for_its_filter(item_filter, other, item):
+    """Any difference between two filters is another query."""
+    assume(item_filter != other)
+    token = cursors.encode_item(item_filter, item)
 
     with pytest.raises(InvalidCursorError):
         cursors.decode_item(other, token)
 
 
 @given(filters, items, st.data())
-def test_an_edited_token_is_refused(wanted, item, data):
-    """Whichever character is replaced, dropped, doubled or put in."""
-    token = cursors.encode_item(wanted, item)
-    place = data.draw(st.integers(0, len(token) - 1))
-    instead = data.draw(st.sampled_from(["", token[place] * 2, *ALPHABET, "=", "+", "\n", " "]))
-    edited = token[:place] + instead + token[place + 1 :]
+def test_an_edited_token_is_rejected(item_filter, item, data):
+    """Any replaced, removed or inserted character is detected."""
+    token = cursors.encode_item(item_filter, item)
+    index = data.draw(st.integers(0, len(token) - 1))
+    replacement = data.draw(st.sampled_from(["", token[index] * 2, *ALPHABET, "=", "+", "\n", " "]))
+    edited = token[:index] + replacement + token[index + 1 :]
     assume(edited != token)
 
     with pytest.raises(InvalidCursorError):
-        cursors.decode_item(wanted, edited)
+        cursors.decode_item(item_filter, edited)
 
 
 @given(filters, st.text() | st.text(ALPHABET + "="))
-def test_arbitrary_text_is_refused(wanted, token):
-    """No text, however strange, raises anything else."""
+def test_arbitrary_text_is_rejected(item_filter, token):
+    """Any text raises `InvalidCursorError` and no other error."""
     with pytest.raises(InvalidCursorError):
-        cursors.decode_item(wanted, token)
+        cursors.decode_item(item_filter, token)
 
 
 JSON = st.recursive(
@@ -76,14 +76,14 @@ JSON = st.recursive(
 
 
 @given(filters, st.lists(JSON, max_size=5))
-def test_a_forged_token_of_another_shape_is_refused(wanted, payload):
-    """A correct hash does not help: what is inside is checked."""
+def test_a_forged_token_of_another_shape_is_rejected(item_filter, payload):
+    """The payload is validated even if the hash is correct."""
     with pytest.raises(InvalidCursorError):
-        cursors.decode_item(wanted, forged(*payload))
+        cursors.decode_item(item_filter, forged(*payload))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "position"),
+    ("item_filter", "position"),
     [
         pytest.param(BY_ID, [], id="nothing"),
         pytest.param(BY_ID, ["a"], id="too short"),
@@ -99,20 +99,20 @@ def test_a_forged_token_of_another_shape_is_refused(wanted, payload):
         pytest.param(BY_ID, ["a", "\ud800"], id="a lone surrogate"),
     ],
 )
-def test_a_forged_position_that_storage_would_refuse_is_refused_before(wanted, position):
-    """Version, fingerprint and hash are right; the key is none."""
+def test_a_forged_position_that_is_no_key_is_rejected(item_filter, position):
+    """Version, fingerprint and hash are correct, but storage would reject the key."""
     with pytest.raises(InvalidCursorError):
-        cursors.decode_item(wanted, forged(1, cursors.fingerprint(wanted), *position))
+        cursors.decode_item(item_filter, forged(1, cursors.fingerprint(item_filter), *position))
 
 
-def test_a_token_of_another_version_is_refused():
-    """A later format does not read as this one."""
+def test_a_token_of_another_version_is_rejected():
+    """A token of another format is not read as one of this format."""
     with pytest.raises(InvalidCursorError):
         cursors.decode_item(BY_ID, forged(2, cursors.fingerprint(BY_ID), "a", "b"))
 
 
-def test_json_that_is_nested_too_deeply_is_refused():
-    """What exhausts the parser is malformed too."""
+def test_json_that_is_nested_too_deeply_is_rejected():
+    """A payload that exhausts the parser is malformed."""
     text = b"[" * 12_000
     token = urlsafe_b64encode(sha256(text).digest()[:12] + text).decode().rstrip("=")
 

@@ -7,5 +7,5 @@ from inventory_adapters.testing import RepositoryContract
 class TestMemoryRepository(RepositoryContract):
     @pytest.fixture
     def repository(self):
-        """A repository in the memory of this process."""
+        """Return an empty repository."""
         return MemoryRepository()

@@ -1,4 +1,4 @@
-"""What SQLite adds to the contract: a file, other processes, and things that go wrong with both."""
+"""SQLite beyond the contract: the file, other processes, and their failures."""
 
 import json
 import logging
@@ -34,7 +34,14 @@ from inventory.items import Item
 from inventory.ports import ItemFilter, ReservationWrite
 from inventory.reservations import Reservation
 from inventory.stock import Movement
-from inventory_adapters.storage.sqlite import SqliteRepository, lists, schema
+from inventory_adapters.storage.sqlite import (
+    SqliteRepository,
+    connections,
+    errors,
+    lists,
+    schema,
+    transactions,
+)
 from inventory_adapters.storage.sqlite import repository as sqlite
 from inventory_adapters.testing import (
     ExclusiveContract,
@@ -70,13 +77,13 @@ EVERY_LIST = [
 
 @pytest.fixture
 def path(tmp_path):
-    """Where the file is, or will be."""
+    """Return the path of the test's file."""
     return tmp_path / "inventory.db"
 
 
 @pytest.fixture(scope="module")
 def set_up(tmp_path_factory):
-    """A file as it is after the first opening, to copy: setting one up waits for the disk a dozen times."""
+    """Return an initialized file to copy, because each initialization waits for the disk a dozen times."""
     path = tmp_path_factory.mktemp("set_up") / "inventory.db"
     SqliteRepository(path).close()
     return path
@@ -84,7 +91,7 @@ def set_up(tmp_path_factory):
 
 @pytest.fixture
 def repository(path, set_up):
-    """A repository in a file of its own that never waits for the disk: no test here pulls the plug."""
+    """Yield a repository in a new file that never waits for the disk: no test simulates a loss of power."""
     shutil.copy(set_up, path)
     with SqliteRepository(path, durability="normal") as repository:
         repository._writer.execute("PRAGMA synchronous = OFF")
@@ -93,13 +100,13 @@ def repository(path, set_up):
 
 @pytest.fixture
 def few_rows(monkeypatch):
-    """Windows of two rows, so that a handful of items makes many."""
+    """Limit windows to two rows, so that a few items fill several windows."""
     monkeypatch.setattr(lists, "_WINDOW", 2)
 
 
 @pytest.fixture
 def aside(path, repository):
-    """A connection of its own to the file of *repository*, as another process has it."""
+    """Yield another connection to the file of *repository*, as another process would have."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
         yield db
 
@@ -107,11 +114,11 @@ def aside(path, repository):
 class TestSqliteRepository(RepositoryContract):
     @pytest.fixture
     def repository(self, repository):
-        """The one that all tests of this module use."""
+        """Return the repository that all tests of this module use."""
         return repository
 
     def spoil(self, repository, record):
-        """With another program, in the file."""
+        """Overwrite a column through another connection."""
         table, column, where = {
             Item: ("items", "version", "item_id = :item_id AND sku = :sku"),
             Movement: ("movements", "kind", "item_id = :item_id AND sku = :sku AND seq = :seq"),
@@ -125,21 +132,21 @@ class TestSqliteRepository(RepositoryContract):
             "reservation_id": getattr(record, "reservation_id", None),
         }
         with closing(sqlite3.connect(repository._path)) as db, db:
-            db.execute(f"UPDATE {table} SET {column} = 'spoiled' WHERE {where}", values)  # noqa: S608 - of constants
+            db.execute(f"UPDATE {table} SET {column} = 'spoiled' WHERE {where}", values)  # noqa: S608 - constants
 
 
 class TestSqliteRepositoryInSmallWindows(ListsContract):
     @pytest.fixture
     def repository(self, repository, few_rows):
-        """One that looks at few rows at a time."""
+        """Return a repository with small windows."""
         return repository
 
 
 class TestFile:
-    """What is in the file, and what may be."""
+    """Contents, names and life cycle of the file."""
 
-    def test_everything_survives_closing(self, path):
-        """A repository that is opened again has what it had."""
+    def test_data_survives_closing(self, path):
+        """A repository that is opened again returns the same values."""
         item = an_item(name="nul \0 inside", description="\N{FAMILY}" * 100_000)
         moved = rewrite(an_item("moved"), reserved=1)
         reservation = ReservationWrite(before=None, after=a_reservation(reference="nul \0 too"))
@@ -159,15 +166,15 @@ class TestFile:
             assert repository.get_idempotency_record("record-1") == a_record()
 
     def test_nul_characters_are_part_of_a_key(self, repository):
-        """Text is not cut at a NUL, neither when it is stored nor when it is compared."""
+        """Text is neither stored nor compared only up to a NUL."""
         items = [an_item(f"a{end}") for end in ("", "\0", "\0\0", "\0b", "b")]
         repository.commit(creation(*items))
 
         assert walk(repository, ItemFilter(sku="SKU-1"), size=1) == items
         assert [repository.get_item(item.key) for item in items] == items
 
-    def test_movements_name_the_commit_that_made_them(self, repository, aside):
-        """What one decision wrote can be found by its id."""
+    def test_movements_store_the_write_id_of_their_change(self, repository, aside):
+        """The movements of one change can be found by its `write_id`."""
         item = an_item()
         repository.commit(creation(item))
         change = rewrite(item, on_hand=7)
@@ -177,8 +184,8 @@ class TestFile:
 
         assert rows == [(1, change.write_id)]
 
-    def test_a_movement_is_never_written_over(self, repository, aside):
-        """Where the place in the history is taken, the whole change is refused."""
+    def test_a_movement_is_never_overwritten(self, repository, aside):
+        """A change with a seq that the ledger already has is rejected as a whole."""
         item = an_item()
         repository.commit(creation(item))
         repository.commit(rewrite(item, on_hand=7))
@@ -190,16 +197,16 @@ class TestFile:
         assert repository.get_item(item.key) == item
 
     @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
-    def test_durability_is_what_was_asked_for(self, path, durability, level):
-        """WAL always; SQLite waits for the disk at each commit (2), or only now and then (1)."""
+    def test_durability_sets_the_synchronous_mode(self, path, durability, level):
+        """The mode is always WAL; SQLite waits for the disk at each commit (2) or at checkpoints (1)."""
         with SqliteRepository(path, durability=durability) as repository:
             [mode] = repository._writer.execute("PRAGMA journal_mode").fetchone()
             [synchronous] = repository._writer.execute("PRAGMA synchronous").fetchone()
 
         assert (mode, synchronous) == ("wal", level)
 
-    def test_a_name_that_sqlite_finds_special_is_a_file_like_any_other(self, tmp_path, monkeypatch):
-        """Neither ":memory:" nor the marks of a URI lead anywhere else."""
+    def test_special_names_of_sqlite_are_ordinary_file_names(self, tmp_path, monkeypatch):
+        """Neither ":memory:" nor the punctuation of a URI has a special meaning."""
         monkeypatch.chdir(tmp_path)
         names = ["100%25 #1.db", ":memory:", "a?mode=memory"]
 
@@ -209,8 +216,8 @@ class TestFile:
 
         assert sorted(entry.name for entry in tmp_path.iterdir()) == names
 
-    def test_a_closed_repository_says_so(self, path):
-        """Closing twice is fine; using it afterwards is not."""
+    def test_a_closed_repository_rejects_calls(self, path):
+        """Closing twice is no error; every other call is."""
         repository = SqliteRepository(path)
         repository.commit(creation(an_item()))
         repository.close()
@@ -221,8 +228,8 @@ class TestFile:
         with pytest.raises(StorageUnavailableError, match="closed"):
             repository.commit(deletion(an_item()))
 
-    def test_a_read_under_way_outlives_the_close(self, path):
-        """It finishes, and its connection is closed then."""
+    def test_a_running_read_finishes_after_close(self, path):
+        """Its connection is closed when it ends."""
         repository = SqliteRepository(path)
 
         with repository._reading() as db:
@@ -232,8 +239,8 @@ class TestFile:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             db.execute("SELECT 1")
 
-    def test_a_row_that_is_no_item_is_named_and_left_out_of_lists(self, repository, aside, caplog):
-        """A read of it fails; a list warns, leaves it out, and goes on behind it."""
+    def test_an_unreadable_row_is_skipped_in_lists(self, repository, aside, caplog):
+        """A read of the row raises an error; a list logs a warning and continues after the row."""
         items = [an_item(f"item-{number}") for number in range(4)]
         repository.commit(creation(*items))
         aside.execute("UPDATE items SET price = 'free' WHERE item_id = 'item-1'")
@@ -250,58 +257,58 @@ class TestFile:
 
 
 class TestOpening:
-    """A file is opened if it is ours or new, and otherwise left as it is."""
+    """A file of this program or a new one is opened; any other is left unchanged."""
 
-    def refused(self, path, match):
-        """Check that *path* is refused with a sentence that names it."""
-        with pytest.raises(StorageUnavailableError, match=match) as refused:
+    def assert_rejected(self, path, match):
+        """Check that *path* is rejected with a message that contains it."""
+        with pytest.raises(StorageUnavailableError, match=match) as rejected:
             SqliteRepository(path)
-        assert str(path) in refused.value.message
+        assert str(path) in rejected.value.message
 
-    def test_a_database_of_another_program_is_left_as_it_is(self, path):
-        """To the byte, and with nothing put beside it."""
+    def test_a_database_of_another_program_is_left_unchanged(self, path):
+        """Its bytes are the same, and no file is created beside it."""
         with closing(sqlite3.connect(path)) as db:
             db.execute("CREATE TABLE items (item_id TEXT)")
         before = path.read_bytes()
 
-        self.refused(path, "another program")
+        self.assert_rejected(path, "another program")
 
         assert path.read_bytes() == before
         assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
-    def test_what_is_no_database_is_left_as_it_is(self, path):
-        """A file of any other kind."""
+    def test_a_file_that_is_no_database_is_left_unchanged(self, path):
+        """A text file keeps its text."""
         path.write_text("A letter to a friend.\n" * 100)
 
-        self.refused(path, "not a database")
+        self.assert_rejected(path, "not a database")
 
         assert path.read_text().startswith("A letter")
 
-    def test_a_file_of_a_newer_version_is_left_as_it_is(self, path):
-        """An older program would not know what it breaks."""
+    def test_a_file_of_a_newer_version_is_rejected(self, path):
+        """An older program cannot know the newer schema."""
         SqliteRepository(path).close()
         with closing(sqlite3.connect(path)) as db:
             db.execute("PRAGMA user_version = 99")
 
-        self.refused(path, "newer version")
+        self.assert_rejected(path, "newer version")
 
-    def test_a_place_without_a_folder_is_named(self, path):
-        """The sentence says what to look at."""
-        self.refused(path / "not" / "there.db", "folder")
+    def test_a_missing_folder_is_reported(self, path):
+        """The message names the folder as the thing to check."""
+        self.assert_rejected(path / "not" / "there.db", "folder")
 
-    def test_a_folder_is_not_a_file(self, tmp_path):
-        """The sentence says what to look at."""
-        self.refused(tmp_path, "folder")
+    def test_a_folder_is_rejected(self, tmp_path):
+        """The message names the folder as the thing to check."""
+        self.assert_rejected(tmp_path, "folder")
 
     def test_an_empty_file_is_a_new_one(self, path):
-        """As made by mktemp, or left behind by a crash before the first write."""
+        """A crash before the first write leaves an empty file, and mktemp creates one."""
         path.touch()
 
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item()))
 
     def test_many_may_open_a_new_file_at_once(self, tmp_path):
-        """One sets it up, the others wait for it."""
+        """One connection initializes the file, and the others wait."""
 
         def open_and_write(number):
             with SqliteRepository(tmp_path / f"{number % 5}.db") as repository:
@@ -314,57 +321,57 @@ class TestOpening:
             with SqliteRepository(tmp_path / f"{number}.db") as repository:
                 assert len(walk(repository, ItemFilter())) == 8
 
-    def test_an_older_file_is_brought_up_to_date(self, path, monkeypatch):
-        """The missing migrations are applied, in order, and the items are kept."""
+    def test_an_older_file_is_migrated(self, path, monkeypatch):
+        """The missing migrations are applied in order, and the items are kept."""
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item()))
         more = (("CREATE TABLE one (a)",), ("INSERT INTO one VALUES (1)", "DROP TABLE movements"))
-        monkeypatch.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS + more)
+        monkeypatch.setattr(connections, "MIGRATIONS", connections.MIGRATIONS + more)
 
         for _ in range(2):
             with SqliteRepository(path) as repository:
                 assert repository.get_item(an_item().key) == an_item()
                 assert repository._writer.execute("SELECT a FROM one").fetchall() == [(1,)]
 
-    def test_a_migration_that_fails_leaves_no_trace(self, path, monkeypatch):
-        """What it did before it failed is undone, and the program of before still works."""
+    def test_a_failed_migration_is_rolled_back(self, path, monkeypatch):
+        """Its earlier statements are rolled back, and the previous version can still use the file."""
         SqliteRepository(path).close()
         with monkeypatch.context() as patched:
             bad = (("DROP TABLE items", "CREATE NONSENSE"),)
-            patched.setattr(sqlite, "MIGRATIONS", sqlite.MIGRATIONS + bad)
-            self.refused(path, "NONSENSE")
+            patched.setattr(connections, "MIGRATIONS", connections.MIGRATIONS + bad)
+            self.assert_rejected(path, "NONSENSE")
 
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item()))
 
 
 class TestStatements:
-    """A read costs what it finds, and a page what it holds, wherever they are."""
+    """Every statement uses an index, so its cost does not grow with the table."""
 
-    @pytest.mark.parametrize("wanted", EVERY_LIST, ids=str)
-    def test_every_list_walks_its_index(self, repository, few_rows, wanted):
+    @pytest.mark.parametrize("item_filter", EVERY_LIST, ids=str)
+    def test_every_list_uses_its_index(self, repository, few_rows, item_filter):
         """No statement scans the table or sorts."""
         items = [an_item(f"item-{n}", location="north", reorder_point=10) for n in range(5)]
         repository.commit(creation(*items))
         plans = []
-        connected = sqlite._connected
+        connect = connections._connect
 
-        def explaining(uri):
-            db = connected(uri)
+        def traced_connect(uri):
+            db = connect(uri)
             db.set_trace_callback(statements.append)
             return db
 
         statements = []
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(sqlite, "_connected", explaining)
-            assert walk(repository, wanted, size=3) == items
+            patched.setattr(connections, "_connect", traced_connect)
+            assert walk(repository, item_filter, size=3) == items
         selects = [statement for statement in statements if statement.startswith("SELECT")]
         for statement in selects:
             plan = repository._writer.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             plans += [row[3] for row in plan]
 
         index = {"item_id": "items_by_id", "low_stock": "items_low"}.get(
-            wanted.index, f"items_by_{wanted.index}"
+            item_filter.index, f"items_by_{item_filter.index}"
         )
         assert plans
         for plan in plans:
@@ -413,8 +420,8 @@ class TestStatements:
             ),
         ],
     )
-    def test_every_statement_walks_its_index(self, repository, statement, plan):
-        """From where it starts to where it ends, and nothing is sorted."""
+    def test_every_statement_uses_its_index(self, repository, statement, plan):
+        """It searches a range of the index, and sorts nothing."""
         explained = repository._writer.execute(
             f"EXPLAIN QUERY PLAN {statement}", ("1",) * statement.count("?")
         ).fetchall()
@@ -423,19 +430,18 @@ class TestStatements:
         assert steps == [f"SEARCH {step}" for step in plan]
 
     def test_keys_are_found_by_index(self, repository):
-        """The statements that read one item look at one row."""
-        for condition in ("item_id = ? AND sku = ?", "item_id = ? ORDER BY sku LIMIT 1"):
+        """The statements that read one item search the index of keys."""
+        for statement in (schema.SELECT_ITEM, schema.FIND_ITEM):
             plan = repository._writer.execute(
-                f"EXPLAIN QUERY PLAN {schema.SELECT} WHERE {condition}",
-                ("x",) * condition.count("?"),
+                f"EXPLAIN QUERY PLAN {statement}", ("x",) * statement.count("?")
             ).fetchall()
 
             assert [row[3].split(" (")[0] for row in plan] == [
                 "SEARCH items USING INDEX items_by_id"
             ]
 
-    def test_a_page_ends_after_so_many_rows(self, repository, few_rows, monkeypatch):
-        """Where hardly any row passes, pages are short or empty, and the walk still finds all."""
+    def test_a_page_reads_a_limited_number_of_rows(self, repository, few_rows, monkeypatch):
+        """Under a selective filter pages are short or empty, and together they still contain every item."""
         monkeypatch.setattr(lists, "_MAX_WINDOWS", 2)
         items = [
             an_item(f"item-{number:02}", location="north" if number in (7, 29) else "south")
@@ -443,23 +449,23 @@ class TestStatements:
         ]
         repository.commit(creation(*items))
 
-        walked = list(pages(repository, ItemFilter(category="tools", location="north"), size=10))
+        listed = list(pages(repository, ItemFilter(category="tools", location="north"), size=10))
 
-        assert [len(page.items) for page in walked] == [0, 1, 0, 0, 0, 0, 0, 1]
-        assert [item for page in walked for item in page.items] == [items[7], items[29]]
+        assert [len(page.items) for page in listed] == [0, 1, 0, 0, 0, 0, 0, 1]
+        assert [item for page in listed for item in page.items] == [items[7], items[29]]
 
 
 class TestPurge:
-    """Old rows go in small portions."""
+    """A purge deletes rows in batches."""
 
     @pytest.fixture(autouse=True)
-    def small_portions(self, monkeypatch):
-        """Three rows to a transaction."""
-        monkeypatch.setattr(sqlite, "_PURGED_AT_ONCE", 3)
+    def small_batches(self, monkeypatch):
+        """Limit a transaction to three rows."""
+        monkeypatch.setattr(sqlite, "_PURGE_BATCH", 3)
 
     @pytest.mark.parametrize("count", [0, 2, 3, 4, 6, 7])
-    def test_every_portion_is_deleted(self, repository, aside, count):
-        """Also where the last one is full, or there is none."""
+    def test_every_batch_is_deleted(self, repository, aside, count):
+        """A full last batch and no batch at all are no exceptions."""
         for number in range(count):
             repository.commit(serving(a_record(f"record-{number}")))
             repository.commit(reserving(None, closed(a_reservation(f"reservation-{number}"))))
@@ -469,8 +475,8 @@ class TestPurge:
         left = "SELECT (SELECT count(*) FROM idempotency_records) + (SELECT count(*) FROM reservations)"
         assert aside.execute(left).fetchone() == (0,)
 
-    def test_each_portion_is_a_transaction(self, repository):
-        """A writer has a turn between two of them: a purge of years is not a pause in the business."""
+    def test_each_batch_is_a_transaction(self, repository):
+        """Other writers can write between two batches of a long purge."""
         for number in range(7):
             repository.commit(serving(a_record(f"record-{number}")))
         statements = []
@@ -478,15 +484,15 @@ class TestPurge:
 
         repository.purge(a_time(10_000_000))
 
-        # Three for the records, and one that finds no reservation.
+        # Three batches of records, and one batch without reservations.
         assert statements.count("COMMIT") == 3 + 1
 
 
 class TestTrouble:
-    """What goes wrong is said in the port's words, and nothing half-done stays."""
+    """Failures raise errors of the port, and leave no partial write."""
 
     def test_readers_do_not_wait_for_a_writer(self, repository, aside):
-        """They see what was committed last, also while another process writes."""
+        """They see the last commit while another process writes."""
         repository.commit(creation(an_item()))
         aside.execute("BEGIN IMMEDIATE")
         aside.execute("UPDATE items SET name = 'not yet'")
@@ -497,19 +503,19 @@ class TestTrouble:
     def test_a_writer_waits_for_another_process_as_long_as_the_request_has_time(
         self, repository, aside
     ):
-        """Then it says that nothing was changed; later the same write goes through."""
+        """Then the error says that nothing was written; a later attempt succeeds."""
         aside.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         with pytest.raises(StorageThrottledError), deadline(0.05):
             repository.commit(creation(an_item()))
-        assert time.monotonic() - began < sqlite._BUSY_SECONDS
+        assert time.monotonic() - began < transactions.BUSY_SECONDS
 
         aside.execute("ROLLBACK")
         repository.commit(creation(an_item()))
 
         assert repository.get_item(an_item().key) == an_item()
 
-    def test_a_writer_goes_on_as_soon_as_another_process_is_done(self, repository, aside):
+    def test_a_writer_continues_once_another_process_has_committed(self, repository, aside):
         """A short wait is not an error."""
         aside.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as thread:
@@ -520,8 +526,8 @@ class TestTrouble:
 
             commit.result(timeout=5)
 
-    def test_a_writer_waits_for_its_turn_as_long_as_the_request_has_time(self, repository):
-        """A thread that holds the writer up in this process counts like another process."""
+    def test_a_writer_waits_for_another_thread_as_long_as_the_request_has_time(self, repository):
+        """A thread of this process blocks a writer like another process does."""
         begun, free = threading.Event(), threading.Event()
 
         def hold():
@@ -539,28 +545,28 @@ class TestTrouble:
 
         repository.commit(creation(an_item()))
 
-    def test_a_request_whose_time_is_up_may_still_write_when_nothing_hinders_it(self, repository):
-        """No waiting does not mean no work."""
+    def test_a_request_past_its_deadline_may_write_without_waiting(self, repository):
+        """The deadline limits waiting, not writing."""
         with deadline(-1):
             repository.commit(creation(an_item()))
 
         assert repository.get_item(an_item().key) == an_item()
 
-    def test_a_full_disk_is_named_and_nothing_is_half_written(self, repository):
-        """A change that does not fit is not kept, and a smaller one still is."""
+    def test_a_full_disk_is_reported_and_the_change_rolled_back(self, repository):
+        """A change that does not fit is not stored; a smaller one still is."""
         [used] = repository._writer.execute("PRAGMA page_count").fetchone()
         repository._writer.execute(f"PRAGMA max_page_count = {used + 3}")
         small, big = an_item("small"), an_item("big", description="x" * 100_000)
 
-        with pytest.raises(StorageUnavailableError, match="no room left"):
+        with pytest.raises(StorageUnavailableError, match="disk is full"):
             repository.commit(creation(small, big))
 
         assert walk(repository, ItemFilter()) == []
         repository.commit(creation(small))
         assert walk(repository, ItemFilter()) == [small]
 
-    def test_a_file_that_may_not_be_written_to_is_still_read(self, repository):
-        """The sentence says what to look at."""
+    def test_a_read_only_file_can_still_be_read(self, repository):
+        """A write raises an error that says what to check."""
         repository.commit(creation(an_item()))
         repository._writer.execute("PRAGMA query_only = ON")
 
@@ -569,8 +575,8 @@ class TestTrouble:
 
         assert repository.get_item(an_item().key) == an_item()
 
-    def test_a_damaged_file_is_named(self, path):
-        """Overwritten pages are noticed, not read as something."""
+    def test_a_damaged_file_is_reported(self, path):
+        """Overwritten pages raise an error instead of being read as data."""
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item()))
         whole = path.read_bytes()
@@ -582,8 +588,8 @@ class TestTrouble:
         ):
             repository.get_item(an_item().key)
 
-    def test_a_file_that_was_taken_away_is_not_made_anew(self, path):
-        """Better an error than an inventory that looks empty."""
+    def test_a_deleted_file_is_not_created_again(self, path):
+        """An error is better than an inventory that looks empty."""
         repository = SqliteRepository(path)
         repository._writer.close()
         path.unlink()
@@ -593,16 +599,16 @@ class TestTrouble:
         assert not path.exists()
 
     @pytest.mark.parametrize("code", ["SQLITE_IOERR", "SQLITE_IOERR_FSYNC"])
-    def test_a_failing_disk_is_named(self, code):
-        """Whatever exactly the system said."""
+    def test_a_failing_disk_is_reported(self, code):
+        """Every extended code of an I/O error has the same message."""
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorcode = getattr(sqlite3, code)
 
-        with pytest.raises(StorageUnavailableError, match="disk failed"), sqlite._translated():
+        with pytest.raises(StorageUnavailableError, match="disk failed"), errors.translated():
             raise error
 
-    def test_what_fails_inside_a_write_undoes_it(self, repository, monkeypatch):
-        """Also an error that nobody expected."""
+    def test_an_unexpected_error_inside_a_write_rolls_it_back(self, repository, monkeypatch):
+        """An error that is not SQLite's rolls back the transaction as well."""
 
         def fail(*_arguments):
             raise RuntimeError
@@ -633,7 +639,7 @@ for number in range(1_000_000):
 
 
 def test_an_acknowledged_write_survives_a_killed_process(path):
-    """Whatever a writer said it had written is there after kill -9, again and again, in a whole file."""
+    """Every write that was acknowledged before kill -9 is in the file, and the file is intact."""
     acknowledged = []
     for attempt in range(4):
         with subprocess.Popen(
@@ -643,14 +649,14 @@ def test_an_acknowledged_write_survives_a_killed_process(path):
         ) as writer:
             lines = [writer.stdout.readline() for _ in range(20 + 17 * attempt)]
             writer.send_signal(signal.SIGKILL)
-            # What it still said before it died counts as well; a line cut short does not.
+            # The lines that it printed before it died count as well, unless cut short.
             lines += writer.stdout.read().split("\n")[:-1]
         acknowledged += [line.split() for line in lines]
 
     with SqliteRepository(path) as repository:
         for item_id, number in acknowledged:
-            found = repository.get_item(ItemKey(item_id=item_id, sku="SKU-1"))
-            assert found == evolve(an_item(item_id, on_hand=int(number), seq=1))
+            item = repository.get_item(ItemKey(item_id=item_id, sku="SKU-1"))
+            assert item == evolve(an_item(item_id, on_hand=int(number), seq=1))
         assert repository._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -664,39 +670,39 @@ from inventory.errors import ContentionError, StorageThrottledError
 from inventory_adapters.storage.sqlite import SqliteRepository
 
 path, name, *item_ids = sys.argv[1:]
-chance = random.Random(name)  # The same requests, under the same keys, each time that it is started.
+chance = random.Random(name)  # Every start sends the same requests under the same keys.
 inventory = Inventory(SqliteRepository(path, durability="normal"))
 
-def insist(use_case, command):
+def retry(use_case, command):
     while True:
         try:
             return use_case(command)
         except (ContentionError, StorageThrottledError):
             pass
 
-def done(item_ids, kind, reference):
+def report(item_ids, kind, reference):
     print(json.dumps([item_ids, kind, reference]), flush=True)
 
 for number in itertools.count():
     key = f"{name}-{number}"
     if chance.random() < 0.4:
         item_id, delta = chance.choice(item_ids), chance.randint(-3, 9)
-        insist(inventory.adjust_stock, AdjustStock(
-            item_id=item_id, sku="SKU-1", delta=delta or 1, reason="so it is", reference=key, idempotency_key=key))
-        done([item_id], "adjust", key)
+        retry(inventory.adjust_stock, AdjustStock(
+            item_id=item_id, sku="SKU-1", delta=delta or 1, reason="example", reference=key, idempotency_key=key))
+        report([item_id], "adjust", key)
         continue
     lines = [{"item_id": item_id, "sku": "SKU-1", "quantity": 1} for item_id in item_ids]
     command = CreateReservation(lines=lines, idempotency_key=key)
-    reservation_id = insist(inventory.create_reservation, command).reservation_id
-    done(item_ids, "reserve", reservation_id)
+    reservation_id = retry(inventory.create_reservation, command).reservation_id
+    report(item_ids, "reserve", reservation_id)
     if chance.random() < 0.7:
-        insist(inventory.commit_reservation, CommitReservation(reservation_id=reservation_id))
-        done(item_ids, "commit", reservation_id)
+        retry(inventory.commit_reservation, CommitReservation(reservation_id=reservation_id))
+        report(item_ids, "commit", reservation_id)
 """
 
 
-def test_a_killed_process_leaves_no_half_of_a_use_case(path):
-    """Two writers die by kill -9, start over and repeat their requests: each has its effect once, and everything adds up."""
+def test_a_killed_process_leaves_no_partial_use_case(path):
+    """Two writers are killed, restart and repeat their requests: each request has one effect, and the ledger balances."""
     with SqliteRepository(path) as repository:
         inventory = Inventory(repository)
         command = CreateItem(sku="SKU-1", name="Hammer", category="tools", quantity=1_000_000)
@@ -718,57 +724,59 @@ def test_a_killed_process_leaves_no_half_of_a_use_case(path):
             writer.send_signal(signal.SIGKILL)
         for writer in writers:
             with writer:
-                # What it still said before it died counts as well; a line cut short does not.
+                # The lines that it printed before it died count as well, unless cut short.
                 lines += writer.stdout.read().split("\n")[:-1]
-        assert all(lines), "a writer died by itself"
+        assert all(lines), "a writer exited before it was killed"
         acknowledged |= {line.strip() for line in lines}
 
     with SqliteRepository(path) as repository:
-        told = Counter(
+        movements = Counter(
             (item_id, movement.kind, movement.reservation_id or movement.reference)
             for item_id in item_ids
             for movement in ledger(repository, ItemKey(item_id=item_id, sku="SKU-1"))
         )
-        assert set(told.values()) == {1}
+        assert set(movements.values()) == {1}
         for line in acknowledged:
-            done_to, kind, reference = json.loads(line)
-            assert all((item_id, kind, reference) in told for item_id in done_to)
-        # Also what nobody was told of was done whole, or not at all.
-        whole = Counter((kind, reference) for _, kind, reference in told if kind != "adjust")
-        assert set(whole.values()) == {len(item_ids)}
+            moved_ids, kind, reference = json.loads(line)
+            assert all((item_id, kind, reference) in movements for item_id in moved_ids)
+        # Requests that were not acknowledged moved every item as well, or none.
+        lines_moved = Counter(
+            (kind, reference) for _, kind, reference in movements if kind != "adjust"
+        )
+        assert set(lines_moved.values()) == {len(item_ids)}
         assert list(Inventory(repository).reconcile()) == []
         assert repository._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-class TestAlone(ExclusiveContract):
-    """One thread has the store to itself: several changes in one transaction, each kept or refused by itself."""
+class TestExclusive(ExclusiveContract):
+    """Exclusive access: several changes in one transaction, each stored or rejected by itself."""
 
-    def test_nothing_is_kept_of_what_sqlite_itself_has_undone(self, repository):
-        """On some errors it rolls back the whole: the rest must not be kept where its beginning was not."""
+    def test_nothing_is_stored_after_sqlite_rolled_back_the_transaction(self, repository):
+        """After some errors SQLite rolls back by itself; later writes of the block must not be stored without the first."""
 
-        def go_on():
+        def write_after_rollback():
             with repository.exclusive():
                 repository.commit(creation(an_item("first")))
                 repository._writer.execute("ROLLBACK")
-                with pytest.raises(StorageUnavailableError, match="has undone"):
+                with pytest.raises(StorageUnavailableError, match="rolled back"):
                     repository.commit(creation(an_item("second")))
 
         with pytest.raises(StorageUnavailableError):
-            go_on()
+            write_after_rollback()
 
         assert walk(repository, ItemFilter()) == []
         repository.commit(creation(an_item()))
 
-    def test_a_closed_repository_cannot_be_had(self, repository):
-        """It says so, as to every other call."""
+    def test_a_closed_repository_gives_no_exclusive_access(self, repository):
+        """It raises the same error as every other call."""
         repository.close()
 
         with pytest.raises(StorageUnavailableError, match="closed"), repository.exclusive():
             pytest.fail("was not closed")
 
 
-def test_nobody_is_refused_where_many_want_one_item(repository):
-    """Whoever was overtaken once decides the second time alone."""
+def test_no_request_fails_when_many_change_one_item(repository):
+    """A request that met a conflict retries with exclusive access."""
     inventory = Inventory(repository)
     item = inventory.create_item(CreateItem(sku="SKU", name="Tent", category="tents", quantity=320))
     command = AdjustStock(item_id=item.item_id, sku=item.sku, delta=-1, reason="sold")
@@ -787,45 +795,45 @@ def _files_of(path):
 
 @pytest.fixture
 def backup(tmp_path):
-    """Another database, closed, that has one item more than the one of the test: it is told by it."""
+    """Return the path of another database, closed, which contains the item "backup"."""
     backup = tmp_path / "backup.db"
     with SqliteRepository(backup) as other:
         other.commit(creation(an_item("backup")))
     return backup
 
 
-class TestFileInItsPlace:
-    """What happens to the file of an open repository is noticed before anything is acknowledged."""
+class TestReplacedFile:
+    """A file that was replaced, moved or deleted is detected before a call is acknowledged."""
 
     @pytest.fixture
     def repository(self, path, set_up):
-        """A repository with an item whose row is still in the write-ahead log."""
+        """Yield a repository with an item whose row is still in the write-ahead log."""
         shutil.copy(set_up, path)
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item("mine")))
             yield repository
 
     READS: ClassVar = {
-        "get_item": lambda it: it.get_item(an_item("mine").key),
-        "find_item": lambda it: it.find_item("mine"),
-        "get_items": lambda it: it.get_items([an_item("mine").key]),
-        "list_items": lambda it: walk(it, ItemFilter()),
-        "list_movements": lambda it: ledger(it, an_item("mine").key),
+        "get_item": lambda repository: repository.get_item(an_item("mine").key),
+        "find_item": lambda repository: repository.find_item("mine"),
+        "get_items": lambda repository: repository.get_items([an_item("mine").key]),
+        "list_items": lambda repository: walk(repository, ItemFilter()),
+        "list_movements": lambda repository: ledger(repository, an_item("mine").key),
         "held_reservations": held,
-        "get_reservation": lambda it: it.get_reservation("none"),
-        "get_idempotency_record": lambda it: it.get_idempotency_record("none"),
+        "get_reservation": lambda repository: repository.get_reservation("none"),
+        "get_idempotency_record": lambda repository: repository.get_idempotency_record("none"),
     }
     WRITES: ClassVar = {
-        "commit": lambda it: it.commit(creation(an_item("new"))),
-        "edit_item": lambda it: it.edit_item(an_edit(an_item("mine"), name="new")),
-        "purge": lambda it: it.purge(a_time()),
-        "alone": lambda it: _committed_alone(it, creation(an_item("new"))),
+        "commit": lambda repository: repository.commit(creation(an_item("new"))),
+        "edit_item": lambda repository: repository.edit_item(an_edit(an_item("mine"), name="new")),
+        "purge": lambda repository: repository.purge(a_time()),
+        "exclusive": lambda repository: _commit_exclusively(repository, creation(an_item("new"))),
     }
 
     @pytest.mark.parametrize("call", [*READS, *WRITES])
     @pytest.mark.parametrize("how", ["replaced", "deleted", "moved"])
-    def test_a_replaced_file_ends_every_call(self, repository, path, backup, how, call):
-        """With storage trouble, for readers that are open already too; never with an answer."""
+    def test_every_call_fails_once_the_file_is_gone(self, repository, path, backup, how, call):
+        """Calls on connections that were already open raise `StorageUnavailableError` too, and return nothing."""
         repository.get_item(an_item("mine").key)
         if how == "replaced":
             backup.replace(path)
@@ -838,8 +846,8 @@ class TestFileInItsPlace:
             (self.READS | self.WRITES)[call](repository)
 
     @pytest.mark.parametrize("use", ["write", "read", "nothing"])
-    def test_the_file_in_its_place_is_left_alone(self, repository, path, backup, use):
-        """The restored backup is served by the next one to open it, without a trace of the old file."""
+    def test_the_replacing_file_is_left_unchanged(self, repository, path, backup, use):
+        """A repository that opens the restored backup reads nothing of the old file."""
         content = backup.read_bytes()
         backup.replace(path)
 
@@ -853,8 +861,8 @@ class TestFileInItsPlace:
             assert walk(restored, ItemFilter()) == [an_item("backup")]
             assert restored._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
-    def test_the_file_that_was_moved_has_everything(self, repository, path, backup):
-        """What was acknowledged goes with the file, also what was not yet in it."""
+    def test_a_moved_file_has_every_acknowledged_write(self, repository, path, backup):
+        """Writes that were only in the write-ahead log are moved into the file."""
         moved = path.with_name("moved.db")
         path.rename(moved)
         backup.replace(path)
@@ -865,8 +873,8 @@ class TestFileInItsPlace:
         with SqliteRepository(moved) as again:
             assert walk(again, ItemFilter()) == [an_item("mine")]
 
-    def test_a_file_that_comes_back_is_used_again(self, repository, path):
-        """It is the file that is open, so nothing was lost."""
+    def test_a_file_that_returns_is_used_again(self, repository, path):
+        """It is the open file, so nothing was lost."""
         away = path.with_name("away.db")
         path.rename(away)
         with pytest.raises(StorageUnavailableError):
@@ -880,8 +888,8 @@ class TestFileInItsPlace:
             assert walk(again, ItemFilter()) == [an_item("mine"), an_item("new")]
 
     @pytest.mark.parametrize("end", ["-wal", "-shm"])
-    def test_a_file_beside_it_that_is_deleted_ends_writes(self, repository, path, end):
-        """Writes would be lost with the log, or not be seen by other processes; what was acknowledged is kept."""
+    def test_writes_fail_once_a_log_file_is_deleted(self, repository, path, end):
+        """Writes would be lost, or invisible to other processes; acknowledged writes are kept."""
         path.with_name(path.name + end).unlink()
 
         with pytest.raises(StorageUnavailableError, match="replaced or deleted"):
@@ -891,10 +899,10 @@ class TestFileInItsPlace:
         with SqliteRepository(path) as again:
             assert walk(again, ItemFilter()) == [an_item("mine")]
 
-    def test_a_write_into_a_file_that_is_replaced_meanwhile_is_not_acknowledged(
+    def test_a_write_to_a_file_that_is_replaced_meanwhile_is_not_acknowledged(
         self, repository, path, backup
     ):
-        """The file is looked at after the transaction as well as before."""
+        """The file is checked after the transaction as well as before."""
         content = backup.read_bytes()
 
         def replace_and_write():
@@ -911,39 +919,39 @@ class TestFileInItsPlace:
             assert walk(restored, ItemFilter()) == [an_item("backup")]
 
 
-def _committed_alone(repository, change):
+def _commit_exclusively(repository, change):
     with repository.exclusive():
         repository.commit(change)
 
 
 class Interrupted(BaseException):
-    """What a signal's handler raises."""
+    """The exception of a signal handler."""
 
 
 class Interruption:
     """
-    Raises `Interrupted` once, at the *place*-th of the points where Python runs the handlers of signals.
+    Raises `Interrupted` once, at point number *point* of the points where Python runs signal handlers.
 
-    These are where a function begins, and where a function written in C has returned. A profile function is called at the same
-    points, and what it raises is raised there.
+    Python runs them when a function begins and when a function written in C returns. It calls a profile function at the same
+    points, and an exception of the profile function propagates from there.
     """
 
-    def __init__(self, place):
-        self._left = place
-        self.has_struck = False
+    def __init__(self, point):
+        self._left = point
+        self.was_raised = False
 
     def __enter__(self):
-        sys.setprofile(self._look)
+        sys.setprofile(self._profile)
 
     def __exit__(self, *_exc_info):
         sys.setprofile(None)
 
-    def _look(self, frame, kind, _argument):
+    def _profile(self, frame, kind, _argument):
         if kind not in ("call", "c_return") or frame.f_code.co_filename == __file__:
             return
         self._left -= 1
         if self._left == 0:
-            self.has_struck = True
+            self.was_raised = True
             raise Interrupted
 
 
@@ -951,50 +959,56 @@ class TestInterruption:
     """An exception from outside (Ctrl-C, a time limit by a signal) in the middle of a write."""
 
     WRITES: ClassVar = {
-        "commit": lambda it, name: it.commit(creation(an_item(name))),
-        "alone": lambda it, name: _committed_alone(it, creation(an_item(name))),
-        "edit": lambda it, name: it.edit_item(an_edit(an_item("here"), name=name)),
-        "in a hurry": lambda it, name: _committed_in_a_hurry(it, creation(an_item(name))),
+        "commit": lambda repository, name: repository.commit(creation(an_item(name))),
+        "exclusive": lambda repository, name: _commit_exclusively(
+            repository, creation(an_item(name))
+        ),
+        "edit": lambda repository, name: repository.edit_item(
+            an_edit(an_item("edited"), name=name)
+        ),
+        "near deadline": lambda repository, name: _commit_near_deadline(
+            repository, creation(an_item(name))
+        ),
     }
 
     @pytest.mark.parametrize("write", WRITES)
     def test_leaves_neither_lock_nor_transaction(self, repository, aside, write):
-        """Wherever it strikes: the next write of any thread, and of any process, goes on at once."""
-        repository.commit(creation(an_item("here")))
-        place = 0
+        """After an interruption at any point, every thread and every process can write at once."""
+        repository.commit(creation(an_item("edited")))
+        point = 0
         with ThreadPoolExecutor(1) as another_thread:
             while True:
-                place += 1
-                interruption = Interruption(place)
+                point += 1
+                interruption = Interruption(point)
                 try:
                     with interruption:
-                        # A context of its own: an interruption may strike before a deadline is taken back.
-                        copy_context().run(self.WRITES[write], repository, f"at {place}")
+                        # A separate context, because the interruption may prevent the reset of a deadline.
+                        copy_context().run(self.WRITES[write], repository, f"at {point}")
                 except Interrupted:
                     pass
-                if not interruption.has_struck:
+                if not interruption.was_raised:
                     break
 
                 # Another process.
                 aside.execute("BEGIN IMMEDIATE")
                 aside.execute("ROLLBACK")
                 # Another thread.
-                new = an_item(f"after {place}")
+                new = an_item(f"after {point}")
                 another_thread.submit(repository.commit, creation(new)).result(5)
-                # This thread: acknowledged, and so kept.
-                mine = an_item(f"mine {place}")
+                # This thread: the write is acknowledged, and so it is stored.
+                mine = an_item(f"mine {point}")
                 repository.commit(creation(mine))
                 for item in (new, mine):
                     [[count]] = aside.execute(
                         "SELECT count(*) FROM items WHERE item_id = ?", [item.item_id]
                     )
-                    assert count == 1, place
+                    assert count == 1, point
                 assert repository._writer.execute("PRAGMA busy_timeout").fetchone() == (2000,)
 
-        assert place > 20
+        assert point > 20
 
-    def test_a_transaction_that_was_left_open_is_undone_by_the_next(self, repository, aside):
-        """Of all that a write can meet, it must not be this for ever."""
+    def test_the_next_write_rolls_back_a_transaction_that_was_left_open(self, repository, aside):
+        """An interrupted transaction does not block writes for ever."""
         repository._writer.execute("BEGIN IMMEDIATE")
 
         repository.commit(creation(an_item()))
@@ -1002,14 +1016,14 @@ class TestInterruption:
         assert aside.execute("SELECT count(*) FROM items").fetchone() == (1,)
 
 
-def _committed_in_a_hurry(repository, change):
+def _commit_near_deadline(repository, change):
     with deadline(0.5):
         repository.commit(change)
 
 
-def test_a_purge_ends_with_its_deadline_and_the_next_goes_on(repository, monkeypatch):
-    """Quietly: what is left is no trouble."""
-    monkeypatch.setattr(sqlite, "_PURGED_AT_ONCE", 2)
+def test_a_purge_ends_at_its_deadline_and_the_next_continues(repository, monkeypatch):
+    """The deadline is no error: the next purge deletes the remaining rows."""
+    monkeypatch.setattr(sqlite, "_PURGE_BATCH", 2)
     for number in range(5):
         repository.commit(serving(a_record(f"record-{number}")))
     later = a_time(10_000_000)

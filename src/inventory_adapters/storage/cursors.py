@@ -1,9 +1,9 @@
 """
-Position ↔ token: opaque, tamper-evident, and bound to the query that it came from.
+Page tokens: opaque, tamper-evident, and bound to their query.
 
 A token is URL-safe base64 of ``[version, fingerprint of the query, *position]`` as JSON, after the first bytes of its SHA-256.
-The hash needs no secret: it tells a client early that it mangled a token, and a forged token grants nothing that its query
-does not. What is inside is checked all the same, because storage refuses a start key of the wrong shape.
+The hash needs no secret: it detects a token that a client damaged, and a forged token grants no more access than its query.
+The position is validated as well, because storage rejects a start key of the wrong shape.
 """
 
 import json
@@ -31,34 +31,36 @@ __all__ = [
 _VERSION: Final = 1
 _HASH_BYTES: Final = 12
 
-# Bytes of item_id and sku, and of updated_at before them where a category is walked: what DynamoDB takes as keys.
+# Most bytes of item_id and sku and, in a list by category, of updated_at before them: DynamoDB's limits for keys.
 _BY_ID: Final = (2048, 1024)
 _BY_EDIT: Final = (1024, 2048, 1024)
 
 
-def encode_item(wanted: ItemFilter, item: Item) -> Cursor:
-    """Return the token for the place of *item* in the list of *wanted*."""
-    return encode(fingerprint(wanted), wanted.position(item))
+def encode_item(item_filter: ItemFilter, item: Item) -> Cursor:
+    """Return the token for the position of *item* in the list of *item_filter*."""
+    return encode(fingerprint(item_filter), item_filter.position(item))
 
 
-def decode_item(wanted: ItemFilter, token: Cursor) -> tuple[str, ...]:
+def decode_item(item_filter: ItemFilter, token: Cursor) -> tuple[str, ...]:
     """
-    Return the place in the list of *wanted* that *token* names, as `ItemFilter.position` gives it.
+    Return the position in *token*, as defined by `ItemFilter.position`.
 
     Raises:
         InvalidCursorError: As `decode`.
     """
-    return decode(token, fingerprint(wanted), _BY_EDIT if wanted.index == "category" else _BY_ID)
+    return decode(
+        token, fingerprint(item_filter), _BY_EDIT if item_filter.index == "category" else _BY_ID
+    )
 
 
 def encode_movement(key: ItemKey, seq: int) -> Cursor:
-    """Return the token for the place of a movement in the ledger of *key*."""
+    """Return the token for the position of a movement in the ledger of *key*."""
     return encode(fingerprint("movements", key), (f"{seq:012}",))
 
 
 def decode_movement(key: ItemKey, token: Cursor) -> int:
     """
-    Return the `seq` of the movement in the ledger of *key* that *token* names.
+    Return the `seq` in *token*, a position in the ledger of *key*.
 
     Raises:
         InvalidCursorError: As `decode`.
@@ -70,13 +72,13 @@ def decode_movement(key: ItemKey, token: Cursor) -> int:
 
 
 def encode_reservation(position: tuple[str, str]) -> Cursor:
-    """Return the token for the *position* of a reservation among those that are held, as `Reservation.position` gives it."""
+    """Return the token for a `Reservation.position` in the list of held reservations."""
     return encode(fingerprint("held"), position)
 
 
 def decode_reservation(token: Cursor) -> tuple[str, ...]:
     """
-    Return the position among held reservations that *token* names.
+    Return the position in *token*, in the list of held reservations.
 
     Raises:
         InvalidCursorError: As `decode`.
@@ -85,7 +87,7 @@ def decode_reservation(token: Cursor) -> tuple[str, ...]:
 
 
 def fingerprint(*query: object) -> str:
-    """Return a short text that differs between queries; page sizes are not part of a query."""
+    """Return a short text that identifies *query*, which does not include the page size."""
     return sha256(json.dumps(query, default=str).encode()).hexdigest()[:16]
 
 
@@ -97,20 +99,20 @@ def encode(query: str, position: tuple[str, ...]) -> Cursor:
 
 def decode(token: Cursor, query: str, max_bytes: tuple[int, ...]) -> tuple[str, ...]:
     """
-    Return the position in *token*: one text of 1 to *max_bytes* bytes for each part.
+    Return the position in *token*, whose parts are texts of 1 to *max_bytes* bytes.
 
     Raises:
-        InvalidCursorError: The token is malformed, was edited, or is of another query.
+        InvalidCursorError: The token is malformed, was edited, or belongs to another query.
     """
     try:
         raw = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
         digest, payload = raw[:_HASH_BYTES], raw[_HASH_BYTES:]
-        version, of_query, *position = json.loads(payload)
+        version, token_query, *position = json.loads(payload)
         valid = (
-            # One token for one position: what decodes alike but is spelled differently was edited.
-            token == encode(of_query, tuple(position))
+            # A position has one spelling, because base64 decoders ignore some edits.
+            token == encode(token_query, tuple(position))
             and digest == sha256(payload).digest()[:_HASH_BYTES]
-            and (version, of_query) == (_VERSION, query)
+            and (version, token_query) == (_VERSION, query)
             and len(position) == len(max_bytes)
             and all(
                 isinstance(part, str) and 0 < len(part.encode()) <= limit

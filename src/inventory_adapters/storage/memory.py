@@ -1,4 +1,4 @@
-"""The reference repository: what the port means, in dictionaries and one lock."""
+"""The reference repository: the port in dictionaries and one lock."""
 
 from collections.abc import Iterable
 from threading import RLock
@@ -17,9 +17,9 @@ __all__ = ["MemoryRepository"]
 
 class MemoryRepository:
     """
-    Keeps everything for as long as the process lives; safe to share between threads.
+    A repository in the memory of this process; threads may share it.
 
-    A page costs a sort of what passes its filter: meant for tests, for trying things out, and for what fits in memory.
+    A page sorts all items that pass its filter, so the repository is meant for tests, trials and small inventories.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class MemoryRepository:
         self._skus: dict[str, set[str]] = {}
         self._movements: dict[ItemKey, dict[int, Movement]] = {}
         self._reservations: dict[str, Reservation] = {}
-        self._served: dict[str, IdempotencyRecord] = {}
+        self._idempotency_records: dict[str, IdempotencyRecord] = {}
 
     def get_item(self, key: ItemKey) -> Item | None:
         with self._lock:
@@ -43,18 +43,19 @@ class MemoryRepository:
         with self._lock:
             return tuple(self._items[key] for key in dict.fromkeys(keys) if key in self._items)
 
-    def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
-        after = () if page.cursor is None else cursors.decode_item(wanted, page.cursor)
+    def list_items(self, item_filter: ItemFilter, page: PageRequest) -> Page[Item]:
+        after = () if page.cursor is None else cursors.decode_item(item_filter, page.cursor)
         with self._lock:
-            passing = [item for item in self._items.values() if wanted.passes(item)]
+            passing = [item for item in self._items.values() if item_filter.passes(item)]
         rest = sorted(
-            (item for item in passing if wanted.position(item) > after), key=wanted.position
+            (item for item in passing if item_filter.position(item) > after),
+            key=item_filter.position,
         )
         items = tuple(rest[: page.size])
         more = len(rest) > page.size
         return Page(
             items=items,
-            next_cursor=cursors.encode_item(wanted, items[-1]) if more else None,
+            next_cursor=cursors.encode_item(item_filter, items[-1]) if more else None,
         )
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
@@ -106,44 +107,49 @@ class MemoryRepository:
 
     def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
         with self._lock:
-            return self._served.get(record_id)
+            return self._idempotency_records.get(record_id)
 
     def purge(self, at: Timestamp) -> int:
         with self._lock:
-            old = [name for name, record in self._served.items() if record.expires_at <= at]
-            forgotten = forgotten_before(at)
-            closed = [
-                name
-                for name, reservation in self._reservations.items()
-                if reservation.closed_at is not None and reservation.closed_at <= forgotten
+            expired = [
+                record_id
+                for record_id, record in self._idempotency_records.items()
+                if record.expires_at <= at
             ]
-            for name in old:
-                del self._served[name]
-            for name in closed:
-                del self._reservations[name]
-            return len(old) + len(closed)
+            closed_by = forgotten_before(at)
+            closed = [
+                reservation_id
+                for reservation_id, reservation in self._reservations.items()
+                if reservation.closed_at is not None and reservation.closed_at <= closed_by
+            ]
+            for record_id in expired:
+                del self._idempotency_records[record_id]
+            for reservation_id in closed:
+                del self._reservations[reservation_id]
+            return len(expired) + len(closed)
 
     def commit(self, change: Change) -> None:
         with self._lock:
             self._check(change)
             for write in change.items:
                 if write.after is None:
-                    self._drop(write.key)
+                    self._delete(write.key)
                 else:
-                    self._keep(write.after)
+                    self._store(write.after)
             for movement in change.movements:
                 self._movements.setdefault(movement.key, {})[movement.seq] = movement
             if change.reservation is not None:
                 after = change.reservation.after
                 self._reservations[after.reservation_id] = after
             if change.idempotency_record is not None:
-                self._served[change.idempotency_record.record_id] = change.idempotency_record
+                record = change.idempotency_record
+                self._idempotency_records[record.record_id] = record
 
-    def _keep(self, item: Item) -> None:
+    def _store(self, item: Item) -> None:
         self._items[item.key] = item
         self._skus.setdefault(item.item_id, set()).add(item.sku)
 
-    def _drop(self, key: ItemKey) -> None:
+    def _delete(self, key: ItemKey) -> None:
         skus = self._skus[key.item_id]
         skus.discard(key.sku)
         if not skus:
@@ -152,18 +158,18 @@ class MemoryRepository:
 
     def _check(self, change: Change) -> None:
         if change.idempotency_record is not None:
-            known = self._served.get(change.idempotency_record.record_id)
-            if known is not None and known.expires_at > change.idempotency_record.stored_at:
+            stored = self._idempotency_records.get(change.idempotency_record.record_id)
+            if stored is not None and stored.expires_at > change.idempotency_record.stored_at:
                 raise DuplicateRequestError
         for write in change.items:
-            if not _still(self._items.get(write.key), write.before):
+            if not _item_matches(self._items.get(write.key), write.before):
                 raise StaleReadError
         for movement in change.movements:
             if movement.seq in self._movements.get(movement.key, {}):
                 raise StaleReadError
         if change.reservation is not None:
             before, after = change.reservation.before, change.reservation.after
-            if not _as_it_was(self._reservations.get(after.reservation_id), before):
+            if not _reservation_matches(self._reservations.get(after.reservation_id), before):
                 raise StaleReadError
 
     def edit_item(self, edit: ItemEdit) -> Item:
@@ -176,13 +182,13 @@ class MemoryRepository:
             return edited
 
 
-def _still(current: Item | None, before: Item | None) -> bool:
+def _item_matches(current: Item | None, before: Item | None) -> bool:
     if current is None or before is None:
         return current is before
     return (current.level, current.version) == (before.level, before.version)
 
 
-def _as_it_was(current: Reservation | None, before: Reservation | None) -> bool:
+def _reservation_matches(current: Reservation | None, before: Reservation | None) -> bool:
     if current is None or before is None:
         return current is before
     return (current.state, current.expires_at) == (before.state, before.expires_at)

@@ -1,4 +1,4 @@
-"""Rows of a page that cannot be read: skipped, logged once, and listed."""
+"""Unreadable rows of a page: skipped, logged once, and listed."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 def read_rows(
     rows: Iterable[R], read: Callable[[R], T], unreadable: list[UnreadableRowError]
 ) -> list[T]:
-    """Return what *read* makes of *rows*; errors of rows that it cannot read are added to *unreadable*."""
+    """Convert *rows* with *read*, and add the errors of unreadable rows to *unreadable*."""
     values: list[T] = []
     for row in rows:
         try:
@@ -28,11 +28,11 @@ def read_rows(
 
 
 def skipped(unreadable: list[UnreadableRowError]) -> tuple[UnreadableRowError, ...]:
-    """Return *unreadable* for `Page.unreadable`, after one warning for all of a page."""
+    """Log one warning for a page, and return the value of `Page.unreadable`."""
     if unreadable:
         first = unreadable[0]
         _logger.warning(
-            "Skipped rows that cannot be read: %d. The first: %s %r: %s",
+            "Skipped unreadable rows: %d. First: %s %r: %s",
             len(unreadable),
             first.code,
             first.row,

@@ -1,5 +1,6 @@
 """The repository in one SQLite file."""
 
-from inventory_adapters.storage.sqlite.repository import Durability, SqliteRepository
+from inventory_adapters.storage.sqlite.connections import Durability
+from inventory_adapters.storage.sqlite.repository import SqliteRepository
 
 __all__ = ["Durability", "SqliteRepository"]

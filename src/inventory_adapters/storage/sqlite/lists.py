@@ -1,5 +1,4 @@
-"""Lists of items as SQL: the walk along one index from where the page before ended."""
-# ruff: noqa: S608 - the SQL is put together from constants; every value is a parameter.
+"""Lists of items as SQL: keyset pagination along one index."""
 
 import sqlite3
 from typing import Any, Final, Self
@@ -11,10 +10,10 @@ from inventory.ports import Index, ItemFilter
 from inventory_adapters.storage.sqlite.rows import Row
 from inventory_adapters.storage.sqlite.schema import COLUMNS, IS_LOW
 
-__all__ = ["Walk"]
+__all__ = ["ListQuery"]
 
-# Rows of the index that are looked at for one page of a list with more filters than its index has: enough that pages are
-# full but for the rarest filters, and never the whole of a large table for the sake of one page.
+# A list with filters beyond its index reads the index in windows of this many rows, and a limited number of windows per page.
+# Pages are then full except under very selective filters, and no page reads the whole of a large table.
 _WINDOW: Final = 2_000
 _MAX_WINDOWS: Final = 50
 
@@ -22,46 +21,53 @@ Position = tuple[str, ...]
 
 
 @frozen
-class Walk:
+class ListQuery:
     """
-    One list as SQL: an index, the condition that selects a stretch of it, and the conditions that its rows must pass besides.
+    One list as SQL.
 
-    The index is named, not left to the planner: no statistics and no version of SQLite then turn a walk into a scan.
+    The query names its index, so that neither statistics nor a version of SQLite can turn it into a scan.
+
+    Attributes:
+        index: The name of the index.
+        position: The columns that order the list.
+        indexed_condition: The condition that selects a range of the index.
+        other_conditions: The conditions that rows of the range must also meet; empty if there are none.
+        values: The parameters of both conditions.
     """
 
     index: str
     position: tuple[str, ...]
-    stretch: str
-    residual: str
+    indexed_condition: str
+    other_conditions: str
     values: dict[str, Any]
 
     @classmethod
-    def of(cls, wanted: ItemFilter) -> Self:
-        index, position = _INDEXES[wanted.index]
+    def of(cls, item_filter: ItemFilter) -> Self:
+        index, position = _INDEXES[item_filter.index]
         conditions = {
-            name: condition for name, condition in _CONDITIONS.items() if getattr(wanted, name)
+            name: condition for name, condition in _CONDITIONS.items() if getattr(item_filter, name)
         }
         return cls(
             index=index,
             position=position,
-            stretch=conditions.pop(wanted.index, "TRUE"),
-            residual=" AND ".join(conditions.values()),
-            values=attrs.asdict(wanted),
+            indexed_condition=conditions.pop(item_filter.index, "TRUE"),
+            other_conditions=" AND ".join(conditions.values()),
+            values=attrs.asdict(item_filter),
         )
 
     @property
     def start(self) -> Position:
-        """A place before every row: no part of a key is empty."""
+        """A position before every row: no part of a key is empty."""
         return ("",) * len(self.position)
 
     def page(
         self, db: sqlite3.Connection, after: Position, size: int
     ) -> tuple[list[Row], Position | None]:
-        """Return up to *size* rows from *after* on, and where the next page starts, if there is one."""
+        """Return up to *size* rows behind the position *after*, and the position of the next page, if any."""
         rows: list[Row] = []
         for _ in range(_MAX_WINDOWS):
-            end = self._window_end(db, after) if self.residual else None
-            # One more than asked tells whether there is a next page.
+            end = self._window_end(db, after) if self.other_conditions else None
+            # One row more than requested shows whether there is a next page.
             rows += self._rows(db, after, end, limit=size + 1 - len(rows))
             if len(rows) > size:
                 return rows[:size], self._position_of(rows[size - 1])
@@ -71,33 +77,33 @@ class Walk:
         return rows, after
 
     def _window_end(self, db: sqlite3.Connection, after: Position) -> Position | None:
-        """Return the place `_WINDOW` rows further on, or None where the stretch ends before."""
+        """Return the position `_WINDOW` rows behind *after*, or None if the range ends before it."""
         sql = f"{self._select(', '.join(self.position))} LIMIT 1 OFFSET {_WINDOW - 1}"
-        found: Position | None = db.execute(sql, self._parameters(after)).fetchone()
-        return found
+        end: Position | None = db.execute(sql, self._parameters(after)).fetchone()
+        return end
 
     def _rows(
         self, db: sqlite3.Connection, after: Position, end: Position | None, *, limit: int
     ) -> list[Row]:
-        # The end was looked up before: what comes or goes in between cannot make this window skip a row.
-        conditions = [self.residual] if self.residual else []
+        # The window ends at a position, not after a count, so a row inserted or deleted meanwhile cannot make it skip another.
+        conditions = [self.other_conditions] if self.other_conditions else []
         if end:
-            conditions.append(f"({', '.join(self.position)}) <= ({_places('end', end)})")
+            conditions.append(f"({', '.join(self.position)}) <= ({_parameter_names('end', end)})")
         sql = f"{self._select(COLUMNS, *conditions)} LIMIT {limit:d}"
         return db.execute(sql, self._parameters(after, end or ())).fetchall()
 
     def _select(self, columns: str, *conditions: str) -> str:
         position = ", ".join(self.position)
-        after = f"({position}) > ({_places('after', self.position)})"
-        where = " AND ".join((self.stretch, after, *conditions))
+        after = f"({position}) > ({_parameter_names('after', self.position)})"
+        where = " AND ".join((self.indexed_condition, after, *conditions))
         return (
             f"SELECT {columns} FROM items INDEXED BY {self.index} WHERE {where} ORDER BY {position}"
         )
 
     def _parameters(self, after: Position, end: Position = ()) -> dict[str, Any]:
-        places = {f"after_{place}": part for place, part in enumerate(after)}
-        places |= {f"end_{place}": part for place, part in enumerate(end)}
-        return self.values | places
+        positions = {f"after_{number}": part for number, part in enumerate(after)}
+        positions |= {f"end_{number}": part for number, part in enumerate(end)}
+        return self.values | positions
 
     def _position_of(self, row: Row) -> Position:
         by_name = dict(zip(COLUMNS.split(", "), row, strict=True))
@@ -121,5 +127,5 @@ _CONDITIONS: Final = {
 }
 
 
-def _places(name: str, position: tuple[str, ...]) -> str:
-    return ", ".join(f":{name}_{place}" for place in range(len(position)))
+def _parameter_names(prefix: str, position: tuple[str, ...]) -> str:
+    return ", ".join(f":{prefix}_{number}" for number in range(len(position)))

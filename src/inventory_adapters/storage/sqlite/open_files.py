@@ -1,6 +1,5 @@
-"""The identity of the files of an open database."""
+"""The identity of an open database's files."""
 
-import os
 from pathlib import Path
 
 from inventory.errors import StorageUnavailableError
@@ -12,47 +11,47 @@ _Identity = tuple[int, int] | None
 
 class OpenFiles:
     """
-    The database file at a path, with its write-ahead log and its shared memory, as they are now.
+    The identity of a database file, its write-ahead log and its shared memory.
 
-    A connection keeps the files that it has opened. Once a path leads to other ones, SQLite goes on without an error: writes
-    are lost, and another process combines the new database with the log of the old one.
+    A connection keeps using the files that it opened, even after they were replaced, and SQLite reports no error: writes are
+    lost, and another process combines the new database with the log of the old one.
     Source: "How To Corrupt An SQLite Database File", sections 2.4 and 4, sqlite.org.
 
     Args:
-        path: The database, which a connection has open in WAL mode.
+        path: A database that a connection has open in WAL mode.
     """
 
     def __init__(self, path: Path) -> None:
-        self._main = os.fspath(path)
-        self._paths = (self._main, f"{self._main}-wal", f"{self._main}-shm")
-        self._main_identity = _identity(self._main)
-        self._identities = self._current_app()
+        self._main = path
+        self._paths = (path, Path(f"{path}-wal"), Path(f"{path}-shm"))
+        self._main_identity = _identity(path)
+        self._identities = self._current()
 
     def check_all(self) -> None:
         """
         Check all the files.
 
         Raises:
-            StorageUnavailableError: One was replaced, moved or deleted.
+            StorageUnavailableError: A file was replaced, moved or deleted.
         """
         if not self.are_in_place():
             raise self._error()
 
     def check_main(self) -> None:
         """
-        Check the database file alone.
+        Check only the database file.
 
         Raises:
-            StorageUnavailableError: It was replaced, moved or deleted.
+            StorageUnavailableError: The file was replaced, moved or deleted.
         """
         if _identity(self._main) != self._main_identity:
             raise self._error()
 
     def are_in_place(self) -> bool:
-        """Return whether every path still leads to the file that is open."""
-        return self._current_app() == self._identities
+        """Return whether every path still names the open file."""
+        return self._current() == self._identities
 
-    def _current_app(self) -> list[_Identity]:
+    def _current(self) -> list[_Identity]:
         return [_identity(path) for path in self._paths]
 
     def _error(self) -> StorageUnavailableError:
@@ -61,9 +60,9 @@ class OpenFiles:
         )
 
 
-def _identity(path: str) -> _Identity:
+def _identity(path: Path) -> _Identity:
     try:
-        status = os.stat(path)  # noqa: PTH116 - for every read: twice as fast as Path.stat
+        status = path.stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino

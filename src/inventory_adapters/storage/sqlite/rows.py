@@ -1,4 +1,4 @@
-"""Rows ↔ items, movements, reservations and idempotency records."""
+"""Conversion between rows and items, movements, reservations and idempotency records."""
 
 import json
 from decimal import Decimal
@@ -36,7 +36,7 @@ Row = tuple[Any, ...]
 
 
 def item_to_columns(item: Item) -> dict[str, Any]:
-    """Return the row of *item*, in the order of `COLUMNS`."""
+    """Return the columns of *item*, in the order of `COLUMNS`."""
     return {
         "item_id": item.item_id,
         "sku": item.sku,
@@ -58,10 +58,10 @@ def item_to_columns(item: Item) -> dict[str, Any]:
 
 def row_to_item(row: Row) -> Item:
     """
-    Return the item that *row* holds.
+    Return the item in *row*.
 
     Raises:
-        UnreadableItemError: It holds something else.
+        UnreadableItemError: The row cannot be read as an item.
     """
     item_id, sku, name, description, category, price, status, location = row[:8]
     reorder_point, version, created_at, updated_at, quantity, reserved, seq = row[8:]
@@ -93,7 +93,7 @@ def _price(digits: str) -> Decimal:
 
 
 def _shapes(*columns: tuple[type, ...]) -> frozenset[tuple[type, ...]]:
-    """Return the types that a row may have, from those that each column may have."""
+    """Return the combinations of types that a row may have, given the types of each column."""
     return frozenset(product(*columns))
 
 
@@ -115,14 +115,14 @@ _LINE: Final = _shapes(_TEXT, _TEXT, _NUMBER)
 
 
 def _check_types(row: Row, shapes: frozenset[tuple[type, ...]]) -> None:
-    """Make sure that the columns have the types that they were written with: SQLite stores any type in any column."""
+    """Check the types of the columns, because SQLite stores any type in any column."""
     types = tuple(map(type, row))
     if types not in shapes:
-        raise TypeError(f"the columns hold {', '.join(kind.__name__ for kind in types)}")
+        raise TypeError(f"unexpected column types: {', '.join(kind.__name__ for kind in types)}")
 
 
 def movement_to_row(movement: Movement, write_id: str) -> Row:
-    """Return *movement* as a whole row, with the write that made it."""
+    """Return the row of *movement*, with the id of the write that stored it."""
     return (
         *(movement.key.item_id, movement.key.sku, movement.seq, movement.kind),
         *(movement.delta_on_hand, movement.delta_reserved, movement.on_hand, movement.reserved),
@@ -133,10 +133,10 @@ def movement_to_row(movement: Movement, write_id: str) -> Row:
 
 def row_to_movement(row: Row) -> Movement:
     """
-    Return the movement that *row* holds.
+    Return the movement in *row*.
 
     Raises:
-        UnreadableMovementError: It holds something else.
+        UnreadableMovementError: The row cannot be read as a movement.
     """
     item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved = row[:8]
     reason, reference, reservation_id, recorded_at, item_created_at = row[8:]
@@ -161,13 +161,13 @@ def row_to_movement(row: Row) -> Movement:
 
 
 def seq_of(row: Row) -> int:
-    """Return the seq of a movement, whether or not it can be read."""
+    """Return the seq of a movement's row, even if the row is unreadable."""
     seq: int = row[2]
     return seq
 
 
 def reservation_to_row(reservation: Reservation) -> Row:
-    """Return *reservation* as a whole row."""
+    """Return the row of *reservation*."""
     lines = [[line.key.item_id, line.key.sku, line.quantity] for line in reservation.lines]
     return (
         *(reservation.reservation_id, json.dumps(lines, ensure_ascii=False), reservation.state),
@@ -178,10 +178,10 @@ def reservation_to_row(reservation: Reservation) -> Row:
 
 def row_to_reservation(row: Row) -> Reservation:
     """
-    Return the reservation that *row* holds.
+    Return the reservation in *row*.
 
     Raises:
-        UnreadableReservationError: It holds something else.
+        UnreadableReservationError: The row cannot be read as a reservation.
     """
     reservation_id, lines, state, reference, created_at, expires_at, closed_at = row
     try:
@@ -206,7 +206,7 @@ def _line(line: Any) -> ReservationLine:
 
 
 def position_of(row: Row) -> tuple[str, str]:
-    """Return the position of a held reservation, whether or not it can be read."""
+    """Return the position of a held reservation's row, even if the row is unreadable."""
     reservation_id, expires_at = row[0], row[5]
     return (expires_at, reservation_id)
 
@@ -223,7 +223,7 @@ def idempotency_record_to_row(record: IdempotencyRecord) -> Row:
 
 
 def row_to_idempotency_record(row: Row) -> IdempotencyRecord:
-    """Return the record that *row* holds."""
+    """Return the idempotency record in *row*."""
     record_id, fingerprint, answer, stored_at, expires_at = row
     return IdempotencyRecord(
         record_id=record_id,

@@ -1,6 +1,6 @@
-"""The file as SQL: tables, indexes, migrations, and the statements that read and write them."""
-# ruff: noqa: S608 - the SQL is put together from the constants of this module; every value is a parameter.
+"""The schema as SQL: tables, indexes, migrations, and the statements that read and write them."""
 
+from collections.abc import Iterable
 from typing import Final
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "BEYOND_EVERY_TIME",
     "COLUMNS",
     "DELETE",
+    "FIND_ITEM",
     "FIRST_MOVEMENT",
     "HELD",
     "IDEMPOTENCY_COLUMNS",
@@ -25,27 +26,27 @@ __all__ = [
     "PURGE_RESERVATIONS",
     "RESERVATION",
     "RESERVATION_COLUMNS",
-    "SELECT",
+    "SELECT_ITEM",
     "STORE_IDEMPOTENCY_RECORD",
-    "UNMOVED",
     "UPDATE_RESERVATION",
+    "update_item",
 ]
 
-# "tapi" in ASCII. It tells our files from those of others, also to file(1).
+# "tapi" in ASCII. It distinguishes files of this program from those of others, for file(1) as well.
 APPLICATION_ID: Final = 0x74617069
 
-# Greater than every seq: where a walk from the newest movement starts.
+# Greater than every seq: the start of a ledger's first page.
 BEYOND_EVERY_SEQ: Final = 2**63 - 1
 
-# Sorts after every time: where a walk of all that is held ends.
+# Sorts after every time: the end of the list of all held reservations.
 BEYOND_EVERY_TIME: Final = "~"
 
-# SQLite turns `quantity - reserved <= reorder_point` around and then no longer knows it for the condition of the index.
+# Written with `>=`, because SQLite does not match `quantity - reserved <= reorder_point` with the condition of the index.
 IS_LOW: Final = "reorder_point >= quantity - reserved AND status <> 'discontinued'"
 IS_HELD: Final = "state = 'held'"
 
-# Each is applied once, in one transaction, and counted in user_version. Never edit one that was released; append.
-# Text compares as BINARY, the default: byte by byte in UTF-8, which is the order of code points that `ItemFilter.position` has.
+# Each migration is applied once, in one transaction, and counted in user_version. Never edit a released one; append.
+# Text compares as BINARY, the default: byte by byte in UTF-8, which equals the order of code points of `ItemFilter.position`.
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """
@@ -124,17 +125,25 @@ COLUMNS: Final = (
     "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
     "quantity, reserved, seq"
 )
-SELECT: Final = f"SELECT {COLUMNS} FROM items"
+SELECT_ITEM: Final = f"SELECT {COLUMNS} FROM items WHERE item_id = ? AND sku = ?"
+FIND_ITEM: Final = f"SELECT {COLUMNS} FROM items WHERE item_id = ? ORDER BY sku LIMIT 1"
 INSERT: Final = (
     f"INSERT INTO items ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (item_id, sku) DO NOTHING"
 )
 
-# On the level and the version as they were read.
-UNMOVED: Final = (
+# The condition of an update or a deletion: level and version are as they were read.
+UNCHANGED: Final = (
     "item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?"
 )
-DELETE: Final = f"DELETE FROM items WHERE {UNMOVED}"
+DELETE: Final = f"DELETE FROM items WHERE {UNCHANGED}"
+
+
+def update_item(columns: Iterable[str]) -> str:
+    """Return the statement that assigns *columns* of an item, under the condition `UNCHANGED`."""
+    assignments = ", ".join(f"{column} = ?" for column in columns)
+    return f"UPDATE items SET {assignments} WHERE {UNCHANGED}"
+
 
 MOVEMENT_COLUMNS: Final = (
     "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
@@ -171,7 +180,7 @@ HELD: Final = (
 )
 
 IDEMPOTENCY_COLUMNS: Final = "record_id, fingerprint, answer, stored_at, expires_at"
-# The condition and the write in one: a record that still counts is left as it is, and no row is changed.
+# Condition and write in one statement: an unexpired record is not replaced, and the row count is 0.
 STORE_IDEMPOTENCY_RECORD: Final = (
     f"INSERT INTO idempotency_records ({IDEMPOTENCY_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
     " SET fingerprint = excluded.fingerprint, answer = excluded.answer, stored_at = excluded.stored_at,"

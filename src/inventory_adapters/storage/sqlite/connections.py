@@ -1,0 +1,129 @@
+"""Connections to the file: open it, check its owner and migrate its schema."""
+
+import sqlite3
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final, Literal, NoReturn
+
+from inventory.errors import StorageUnavailableError
+from inventory_adapters.storage.sqlite.errors import is_busy
+from inventory_adapters.storage.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from inventory_adapters.storage.sqlite.transactions import BUSY_SECONDS, transaction
+
+__all__ = ["Durability", "open_reader", "open_writer"]
+
+Durability = Literal["full", "normal"]
+
+# Memory for the writer's page cache. An import returns to the same pages of the indexes again and again.
+_WRITER_CACHE_KB: Final = 32_000
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Return a read-only connection to an existing file."""
+    # mode=ro, because SQLite would otherwise create an empty database in place of a file that was deleted.
+    return _connect(f"{path.as_uri()}?mode=ro")
+
+
+def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
+    """
+    Return a connection to a file of this program, at the current schema version and in WAL mode.
+
+    Raises:
+        StorageUnavailableError: The file belongs to another program, has a newer version, is damaged or cannot be opened.
+    """
+    try:
+        db = _connect(path.as_uri())
+    except sqlite3.Error as error:
+        _reject(
+            path,
+            f"cannot be opened ({error}). Check that its folder exists and is writable.",
+            error,
+        )
+    try:
+        _check_owner(db, path)
+        _migrate(db)
+        _turn_on_wal(db, path)
+        # The first read creates the -wal and -shm files of a new database, whose identities `OpenFiles` records.
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        db.execute(f"PRAGMA synchronous = {durability}")
+        db.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KB}")
+        # Only macOS supports it: there, a plain fsync leaves the last writes in the drive's cache.
+        db.execute(f"PRAGMA fullfsync = {int(durability == 'full')}")
+    except sqlite3.Error as error:
+        db.close()
+        _reject(
+            path,
+            f"cannot be used ({error}). Check that it is a complete database and that you may write to it and its folder.",
+            error,
+        )
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+
+
+def _check_owner(db: sqlite3.Connection, path: Path) -> None:
+    """Reject a file of another program before anything is written to it."""
+    # One transaction for all three reads: between them, another process could set up the file.
+    db.execute("BEGIN")
+    application_id, version, tables = (
+        db.execute(sql).fetchone()[0]
+        for sql in (
+            "PRAGMA application_id",
+            "PRAGMA user_version",
+            "SELECT count(*) FROM sqlite_master",
+        )
+    )
+    db.execute("ROLLBACK")
+    is_new = (application_id, version, tables) == (0, 0, 0)
+    if application_id != APPLICATION_ID and not is_new:
+        _reject(path, "is a database of another program. Choose another path.")
+    if version > len(MIGRATIONS):
+        _reject(
+            path,
+            f"was written by a newer version of this program (schema {version}, supported: {len(MIGRATIONS)}). "
+            "Upgrade, or choose another path.",
+        )
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    while _version(db) < len(MIGRATIONS):
+        with transaction(db):
+            version = _version(db)  # Another process may have applied this migration meanwhile.
+            for statement in MIGRATIONS[version] if version < len(MIGRATIONS) else ():
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {min(version + 1, len(MIGRATIONS))}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _turn_on_wal(db: sqlite3.Connection, path: Path) -> None:
+    ends_at = monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            [mode] = db.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for a lock on this statement, so two processes that open a new file at once can collide.
+            if not is_busy(error) or monotonic() > ends_at:
+                raise
+            sleep(0.01)
+    if mode != "wal":
+        _reject(
+            path,
+            "is on a file system where processes cannot share memory, such as a network drive. Choose a local path.",
+        )
+
+
+def _reject(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
+    raise StorageUnavailableError(f"{path} {reason}") from cause
