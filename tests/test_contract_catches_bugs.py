@@ -1,4 +1,4 @@
-"""The contract is tested too: each bug below, planted in the reference repository, must make the right tests fail."""
+"""The contract finds bugs: each bug below, planted in the reference repository, must fail a given test."""
 
 import inspect
 import itertools
@@ -26,11 +26,11 @@ from inventory_adapters.testing import ExclusiveContract, RepositoryContract, re
 from inventory_adapters.testing.unreadable import UnreadableRowsContract
 
 PLANTED = []
-PARAM = type(pytest.param())
+ParameterSet = type(pytest.param())
 
 
 def caught_by(test):
-    """Plant the bug below; the contract's *test* must notice it."""
+    """Register the bug below, which must fail the contract's *test*."""
 
     def plant(bug):
         PLANTED.append(pytest.param(bug, test, id=bug.__name__))
@@ -39,25 +39,25 @@ def caught_by(test):
     return plant
 
 
-def still(current, before):
-    """Tell whether an item is as it was read; bugs forget parts of this."""
+def item_matches(current, before):
+    """Return whether an item is as it was read; bugs skip parts of the comparison."""
     if current is None or before is None:
         return current is before
     return (current.level, current.version) == (before.level, before.version)
 
 
-def still_held(current, before):
-    """Tell whether a reservation is as it was read; bugs forget parts of this."""
+def reservation_matches(current, before):
+    """Return whether a reservation is as it was read; bugs skip parts of the comparison."""
     if current is None or before is None:
         return current is before
     return (current.state, current.expires_at) == (before.state, before.expires_at)
 
 
 class Correct(MemoryRepository):
-    """The reference repository, cut into the parts that bugs replace."""
+    """The reference repository, divided into the parts that bugs replace."""
 
-    still = staticmethod(still)
-    still_held = staticmethod(still_held)
+    item_matches = staticmethod(item_matches)
+    reservation_matches = staticmethod(reservation_matches)
 
     def commit(self, change):
         with self._lock:
@@ -78,7 +78,7 @@ class Correct(MemoryRepository):
 
     def check_items(self, change):
         for write in change.items:
-            if not self.still(self._items.get(write.key), write.before):
+            if not self.item_matches(self._items.get(write.key), write.before):
                 raise StaleReadError
 
     def check_movements(self, change):
@@ -88,29 +88,30 @@ class Correct(MemoryRepository):
 
     def check_reservation(self, change):
         write = change.reservation
-        if write and not self.still_held(
+        if write and not self.reservation_matches(
             self._reservations.get(write.after.reservation_id), write.before
         ):
             raise StaleReadError
 
     def check_idempotency_record(self, change):
-        known = change.idempotency_record and self._served.get(change.idempotency_record.record_id)
-        if known and self.counts(known, change.idempotency_record):
+        record = change.idempotency_record
+        stored = record and self._idempotency_records.get(record.record_id)
+        if stored and self.is_in_force(stored, record):
             raise DuplicateRequestError
 
-    def counts(self, known, record):
-        return known.expires_at > record.stored_at
+    def is_in_force(self, stored, record):
+        return stored.expires_at > record.stored_at
 
     def store_items(self, change):
         for write in change.items:
             if write.after is None:
                 self.delete(write.key)
             else:
-                self._keep(write.after)
+                self._store(write.after)
 
     def delete(self, key):
-        if key in self._items:  # Not so for a bug that stores before it checks.
-            self._drop(key)
+        if key in self._items:  # Missing if a bug stores before it checks.
+            self._delete(key)
 
     def store_movements(self, change):
         for movement in change.movements:
@@ -122,83 +123,86 @@ class Correct(MemoryRepository):
             self._reservations[after.reservation_id] = after
 
     def store_idempotency_record(self, change):
-        if change.idempotency_record:
-            self._served[change.idempotency_record.record_id] = change.idempotency_record
+        record = change.idempotency_record
+        if record:
+            self._idempotency_records[record.record_id] = record
 
-    def place(self, wanted, item):
-        return wanted.position(item)
+    def position(self, item_filter, item):
+        return item_filter.position(item)
 
-    def passing(self, wanted):
-        return [item for item in self._items.values() if wanted.passes(item)]
+    def passing(self, item_filter):
+        return [item for item in self._items.values() if item_filter.passes(item)]
 
-    def after(self, wanted, token):
-        return cursors.decode_item(wanted, token)
+    def after(self, item_filter, token):
+        return cursors.decode_item(item_filter, token)
 
-    def list_items(self, wanted, page):
-        after = () if page.cursor is None else self.after(wanted, page.cursor)
-        rest = [item for item in self.passing(wanted) if self.place(wanted, item) > after]
-        rest.sort(key=lambda item: self.place(wanted, item))
-        return self.page(wanted, rest, page.size)
+    def list_items(self, item_filter, page):
+        after = () if page.cursor is None else self.after(item_filter, page.cursor)
+        rest = [
+            item for item in self.passing(item_filter) if self.position(item_filter, item) > after
+        ]
+        rest.sort(key=lambda item: self.position(item_filter, item))
+        return self.page(item_filter, rest, page.size)
 
-    def page(self, wanted, rest, size):
+    def page(self, item_filter, rest, size):
         items = tuple(rest[:size])
         more = len(rest) > size
         return Page(
-            items=items, next_cursor=cursors.encode_item(wanted, items[-1]) if more else None
+            items=items, next_cursor=cursors.encode_item(item_filter, items[-1]) if more else None
         )
 
 
-@caught_by("test_an_edit_between_read_and_commit_survives")
+@caught_by("test_an_edit_between_read_and_commit_is_kept")
 class ForgetsTheVersion(Correct):
     @staticmethod
-    def still(current, before):
+    def item_matches(current, before):
         if current and before:
             before = evolve(before, version=current.version)
-        return still(current, before)
+        return item_matches(current, before)
 
 
-def forgets(counter):
-    """Return a comparison that takes one part of the level for granted."""
+def ignoring_level(counter):
+    """Return a comparison that ignores one part of the level."""
 
-    def forgetful(current, before):
+    def matches(current, before):
         if current and before:
-            known = {counter: getattr(current.level, counter)}
-            before = evolve(before, level=evolve(before.level, **known))
-        return still(current, before)
+            ignored = {counter: getattr(current.level, counter)}
+            before = evolve(before, level=evolve(before.level, **ignored))
+        return item_matches(current, before)
 
-    return staticmethod(forgetful)
+    return staticmethod(matches)
 
 
-@caught_by("test_a_commit_is_refused_when_what_it_was_decided_on_is_not_so")
+@caught_by("test_a_commit_based_on_another_state_is_rejected")
 class ForgetsOnHand(Correct):
-    still = forgets("on_hand")
+    item_matches = ignoring_level("on_hand")
 
 
-@caught_by("test_a_commit_is_refused_when_what_it_was_decided_on_is_not_so")
+@caught_by("test_a_commit_based_on_another_state_is_rejected")
 class ForgetsReserved(Correct):
-    still = forgets("reserved")
+    item_matches = ignoring_level("reserved")
 
 
-@caught_by("test_a_commit_is_refused_when_what_it_was_decided_on_is_not_so")
+@caught_by("test_a_commit_based_on_another_state_is_rejected")
 class ForgetsTheSeq(Correct):
-    still = forgets("seq")
+    item_matches = ignoring_level("seq")
 
 
-@caught_by("test_a_key_can_be_taken_only_once")
+@caught_by("test_a_key_is_created_only_once")
 class OverwritesOnCreate(Correct):
     @staticmethod
-    def still(current, before):
-        return before is None or still(current, before)
+    def item_matches(current, before):
+        return before is None or item_matches(current, before)
 
 
-@caught_by("test_a_commit_never_brings_a_deleted_item_back")
-class CommitBringsBackTheDead(Correct):
+@caught_by("test_a_commit_never_restores_a_deleted_item")
+class CommitRestoresADeletedItem(Correct):
     @staticmethod
-    def still(current, before):
-        return current is None or still(current, before)
+    def item_matches(current, before):
+        return current is None or item_matches(current, before)
 
 
-@caught_by("test_one_stale_item_refuses_the_whole_change")
+@caught_by("test_one_stale_item_rejects_the_whole_change")
 class WritesBeforeCheckingAll(Correct):
     def commit(self, change):
         for write in change.items:
@@ -207,8 +211,8 @@ class WritesBeforeCheckingAll(Correct):
             self.store_items(part)
 
 
-@caught_by("test_only_one_of_many_racing_commits_on_one_read_wins")
-class LosesTheRace(Correct):
+@caught_by("test_one_of_many_concurrent_commits_succeeds")
+class CommitsRace(Correct):
     def check(self, change):
         super().check(change)
         self._lock.release()
@@ -226,21 +230,21 @@ class NeverClearsTheReorderPoint(Correct):
                 self._items[key] = evolve(item, reorder_point=before[key].reorder_point)
 
 
-@caught_by("test_an_item_comes_back_exactly_as_it_was_stored")
+@caught_by("test_an_item_is_returned_as_it_was_stored")
 class PriceIsAFloat(Correct):
     def get_item(self, key):
         item = super().get_item(key)
         return item and evolve(item, price=type(item.price)(float(item.price)))
 
 
-@caught_by("test_an_item_comes_back_exactly_as_it_was_stored")
+@caught_by("test_an_item_is_returned_as_it_was_stored")
 class EmptyDescriptionIsLost(Correct):
     def find_item(self, item_id):
         item = super().find_item(item_id)
         return item and evolve(item, description=item.description or "none")
 
 
-@caught_by("test_an_item_comes_back_exactly_as_it_was_stored")
+@caught_by("test_an_item_is_returned_as_it_was_stored")
 class TimesAreRewritten(Correct):
     def get_items(self, keys):
         return tuple(
@@ -249,54 +253,54 @@ class TimesAreRewritten(Correct):
         )
 
 
-@caught_by("test_find_item_takes_the_first_by_sku")
+@caught_by("test_find_item_returns_the_first_by_sku")
 class FindsAnySku(Correct):
     def find_item(self, item_id):
         return next((item for item in self._items.values() if item.item_id == item_id), None)
 
 
-@caught_by("test_get_items_takes_more_keys_than_one_request_does")
+@caught_by("test_get_items_accepts_more_than_one_hundred_keys")
 class ReadsAHundredKeysAtMost(Correct):
     def get_items(self, keys):
         return super().get_items(itertools.islice(keys, 100))
 
 
-@caught_by("test_get_items_returns_each_that_exists_once")
+@caught_by("test_get_items_returns_each_existing_item_once")
 class RepeatsItems(Correct):
     def get_items(self, keys):
         return tuple(self._items[key] for key in keys if key in self._items)
 
 
-@caught_by("test_an_edit_never_brings_a_deleted_item_back")
-class EditBringsBackTheDead(Correct):
+@caught_by("test_an_edit_never_restores_a_deleted_item")
+class EditRestoresADeletedItem(Correct):
     def __init__(self):
         super().__init__()
-        self.ghosts = {}
+        self.deleted = {}
 
     def delete(self, key):
-        self.ghosts[key] = self._items[key]
+        self.deleted[key] = self._items[key]
         super().delete(key)
 
     def edit_item(self, edit):
-        if edit.key in self.ghosts:
-            self._items.setdefault(edit.key, self.ghosts[edit.key])
+        if edit.key in self.deleted:
+            self._items.setdefault(edit.key, self.deleted[edit.key])
         return super().edit_item(edit)
 
 
-@caught_by("test_an_edit_of_another_version_is_refused_and_changes_nothing")
+@caught_by("test_an_edit_of_another_version_is_rejected")
 class EditIgnoresTheVersion(Correct):
     def edit_item(self, edit):
         return super().edit_item(evolve(edit, versions=None))
 
 
-@caught_by("test_an_edit_changes_what_it_names_and_nothing_else")
+@caught_by("test_an_edit_changes_only_the_given_fields")
 class EditDropsAField(Correct):
     def edit_item(self, edit):
         fields = {name: value for name, value in edit.fields.items() if name != "location"}
         return super().edit_item(evolve(edit, fields=fields))
 
 
-@caught_by("test_each_edit_counts")
+@caught_by("test_each_edit_increments_the_version")
 class EditDoesNotCount(Correct):
     def edit_item(self, edit):
         edited = super().edit_item(edit)
@@ -304,16 +308,16 @@ class EditDoesNotCount(Correct):
         return self._items[edit.key]
 
 
-@caught_by("test_movements_do_not_stand_in_the_way_of_an_edit")
-class EditFreesWhatIsReserved(Correct):
+@caught_by("test_movements_do_not_conflict_with_an_edit")
+class EditResetsReserved(Correct):
     def edit_item(self, edit):
         edited = super().edit_item(edit)
         self._items[edit.key] = evolve(edited, level=evolve(edited.level, reserved=0))
         return self._items[edit.key]
 
 
-@caught_by("test_an_edit_of_another_version_is_refused_and_changes_nothing")
-class RefusalCarriesNothing(Correct):
+@caught_by("test_an_edit_of_another_version_is_rejected")
+class ConflictWithoutTheItem(Correct):
     def edit_item(self, edit):
         try:
             return super().edit_item(edit)
@@ -321,37 +325,39 @@ class RefusalCarriesNothing(Correct):
             raise StaleReadError from None
 
 
-def deletes_if(stands):
-    """Return a check of items that holds those which are deleted to a rule of its own."""
+def deletes_if(matches):
+    """Return a check of items that compares deleted items with *matches*."""
 
     def check_items(self, change):
         for write in change.items:
             current = self._items.get(write.key)
-            rule = stands if write.after is None else still
-            if not rule(current, write.before):
+            comparison = matches if write.after is None else item_matches
+            if not comparison(current, write.before):
                 raise StaleReadError
 
     return check_items
 
 
-@caught_by("test_a_deletion_of_another_state_is_refused")
+@caught_by("test_a_deletion_based_on_another_state_is_rejected")
 class DeleteForgetsReserved(Correct):
-    check_items = deletes_if(forgets("reserved"))
+    check_items = deletes_if(ignoring_level("reserved"))
 
 
-@caught_by("test_a_deletion_of_another_state_is_refused")
+@caught_by("test_a_deletion_based_on_another_state_is_rejected")
 class DeleteForgetsTheSeq(Correct):
-    check_items = deletes_if(forgets("seq"))
+    check_items = deletes_if(ignoring_level("seq"))
 
 
-@caught_by("test_an_edit_between_read_and_deletion_survives")
+@caught_by("test_an_edit_between_read_and_deletion_is_kept")
 class DeleteForgetsTheVersion(Correct):
     check_items = deletes_if(lambda current, before: current and current.level == before.level)
 
 
 @caught_by("test_an_item_is_deleted_once")
-class DeletesWhatIsGone(Correct):
-    check_items = deletes_if(lambda current, before: current is None or still(current, before))
+class DeletesAMissingItem(Correct):
+    check_items = deletes_if(
+        lambda current, before: current is None or item_matches(current, before)
+    )
 
 
 @caught_by("test_a_deleted_item_is_in_no_read_and_no_list")
@@ -364,123 +370,125 @@ class DeletesEverySkuOfAnId(Correct):
 @caught_by("test_a_deletion_is_the_last_movement_of_the_ledger")
 class DeletesWithoutAMovement(Correct):
     def store_movements(self, change):
-        kept = [movement for movement in change.movements if movement.key in self._items]
+        others = [movement for movement in change.movements if movement.key in self._items]
         super().store_movements(evolve(change, items=(), movements=()))
-        for movement in kept:
+        for movement in others:
             self._movements.setdefault(movement.key, {})[movement.seq] = movement
 
 
-@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
+@caught_by("test_a_rejected_change_stores_nothing")
 class DeletesBeforeItChecks(Correct):
     def check(self, change):
         self.check_items(change)
-        gone = [write for write in change.items if write.after is None]
-        for write in gone:
+        deletions = [write for write in change.items if write.after is None]
+        for write in deletions:
             self.delete(write.key)
         rest = [write for write in change.items if write.after is not None]
         super().check(evolve(change, items=rest, movements=()))
         self.check_movements(change)
-        for write in gone:
-            self._keep(write.before)
+        for write in deletions:
+            self._store(write.before)
 
 
-@caught_by("test_a_walk_yields_each_item_once_whatever_the_page_size")
+@caught_by("test_pages_of_every_size_contain_each_item_once")
 class CursorIsOffByOne(Correct):
-    def page(self, wanted, rest, size):
-        page = super().page(wanted, rest, size)
+    def page(self, item_filter, rest, size):
+        page = super().page(item_filter, rest, size)
         if page.next_cursor:
-            return evolve(page, next_cursor=cursors.encode_item(wanted, rest[size]))
+            return evolve(page, next_cursor=cursors.encode_item(item_filter, rest[size]))
         return page
 
 
 @caught_by("test_a_page_that_ends_with_the_list_has_no_cursor")
 class CursorOnAnExactBoundary(Correct):
-    def page(self, wanted, rest, size):
-        page = super().page(wanted, rest, size)
+    def page(self, item_filter, rest, size):
+        page = super().page(item_filter, rest, size)
         if len(page.items) == size:
-            return evolve(page, next_cursor=cursors.encode_item(wanted, page.items[-1]))
+            return evolve(page, next_cursor=cursors.encode_item(item_filter, page.items[-1]))
         return page
 
 
-@caught_by("test_items_edited_at_the_same_instant_all_come")
+@caught_by("test_items_edited_at_the_same_instant_are_all_listed")
 class NoTieBreak(Correct):
-    def place(self, wanted, item):
-        place = super().place(wanted, item)
-        return place[:1] if wanted.index == "category" else place
+    def position(self, item_filter, item):
+        position = super().position(item_filter, item)
+        return position[:1] if item_filter.index == "category" else position
 
-    def list_items(self, wanted, page):
-        if wanted.index != "category" or not page.cursor:
-            return super().list_items(wanted, page)
-        after = cursors.decode_item(wanted, page.cursor)[:1]
-        rest = [item for item in self.passing(wanted) if self.place(wanted, item) > after]
-        return self.page(wanted, sorted(rest, key=wanted.position), page.size)
+    def list_items(self, item_filter, page):
+        if item_filter.index != "category" or not page.cursor:
+            return super().list_items(item_filter, page)
+        after = cursors.decode_item(item_filter, page.cursor)[:1]
+        rest = [
+            item for item in self.passing(item_filter) if self.position(item_filter, item) > after
+        ]
+        return self.page(item_filter, sorted(rest, key=item_filter.position), page.size)
 
 
-@caught_by("test_lists_hold_what_passes_every_filter")
+@caught_by("test_a_list_contains_the_items_that_pass_every_filter")
 class ListsInAnyOrder(Correct):
-    def page(self, wanted, rest, size):
-        page = super().page(wanted, rest, size)
+    def page(self, item_filter, rest, size):
+        page = super().page(item_filter, rest, size)
         return evolve(page, items=page.items[::-1])
 
 
 @caught_by("test_text_is_ordered_by_code_points")
 class OrdersWithoutCase(Correct):
-    def place(self, wanted, item):
-        return tuple(part.casefold() for part in super().place(wanted, item))
+    def position(self, item_filter, item):
+        return tuple(part.casefold() for part in super().position(item_filter, item))
 
-    def after(self, wanted, token):
-        return tuple(part.casefold() for part in super().after(wanted, token))
+    def after(self, item_filter, token):
+        return tuple(part.casefold() for part in super().after(item_filter, token))
 
 
-@caught_by("test_a_cursor_outlives_the_items_around_it")
+@caught_by("test_a_cursor_stays_valid_after_its_item_is_deleted")
 class CursorIsARowNumber(Correct):
-    def list_items(self, wanted, page):
+    def list_items(self, item_filter, page):
         start = int(page.cursor or 0)
         end = start + page.size
-        items = sorted(self.passing(wanted), key=wanted.position)
+        items = sorted(self.passing(item_filter), key=item_filter.position)
         return Page(items=items[start:end], next_cursor=str(end) if end < len(items) else None)
 
 
-@caught_by("test_a_cursor_outlives_the_items_around_it")
+@caught_by("test_a_cursor_stays_valid_after_its_item_is_deleted")
 class CursorDiesWithItsItem(Correct):
-    def after(self, wanted, token):
-        place = super().after(wanted, token)
-        if all(wanted.position(item) != place for item in self._items.values()):
+    def after(self, item_filter, token):
+        position = super().after(item_filter, token)
+        if all(item_filter.position(item) != position for item in self._items.values()):
             raise InvalidCursorError
-        return place
+        return position
 
 
-@caught_by("test_a_cursor_is_good_for_its_own_filter_only")
+@caught_by("test_a_cursor_is_valid_only_for_its_filter")
 class CursorTakesAnotherFilter(Correct):
-    def after(self, wanted, token):
+    def after(self, item_filter, token):
         with suppress(InvalidCursorError):
-            return super().after(evolve(wanted, location=None), token)
-        return super().after(wanted, token)
+            return super().after(evolve(item_filter, location=None), token)
+        return super().after(item_filter, token)
 
 
-@caught_by("test_a_damaged_cursor_is_refused")
+@caught_by("test_a_damaged_cursor_is_rejected")
 class CursorIsReadLeniently(Correct):
-    def after(self, wanted, token):
-        return super().after(wanted, token.strip().rstrip("="))
+    def after(self, item_filter, token):
+        return super().after(item_filter, token.strip().rstrip("="))
 
 
-@caught_by("test_what_never_was_a_cursor_is_refused")
+@caught_by("test_arbitrary_text_is_rejected_as_a_cursor")
 class CursorFailsWithItsOwnError(Correct):
-    def after(self, wanted, token):
+    def after(self, item_filter, token):
         if not token.isascii():
             raise StorageUnavailableError
-        return super().after(wanted, token)
+        return super().after(item_filter, token)
 
 
-@caught_by("test_lists_hold_what_passes_every_filter")
+@caught_by("test_a_list_contains_the_items_that_pass_every_filter")
 class IgnoresALocation(Correct):
-    def passing(self, wanted):
-        return super().passing(evolve(wanted, location=None))
+    def passing(self, item_filter):
+        return super().passing(evolve(item_filter, location=None))
 
 
-@caught_by("test_an_item_is_listed_as_low_while_it_is")
+@caught_by("test_an_item_is_listed_as_low_while_it_is_low")
 class LosesLowStockUpdates(Correct):
-    """Marks an item as low when it is created, and never thinks of it again."""
+    """Decides whether an item is low only when it is created."""
 
     def __init__(self):
         super().__init__()
@@ -494,22 +502,22 @@ class LosesLowStockUpdates(Correct):
             if write.before is None and write.after and write.after.is_low
         }
 
-    def passing(self, wanted):
-        items = super().passing(evolve(wanted, low_stock=False))
-        return [item for item in items if not wanted.low_stock or item.key in self.low]
+    def passing(self, item_filter):
+        items = super().passing(evolve(item_filter, low_stock=False))
+        return [item for item in items if not item_filter.low_stock or item.key in self.low]
 
 
-@caught_by("test_an_item_is_listed_as_low_while_it_is")
+@caught_by("test_an_item_is_listed_as_low_while_it_is_low")
 class LowMeansBelow(Correct):
-    def passing(self, wanted):
-        items = super().passing(wanted)
-        if not wanted.low_stock:
+    def passing(self, item_filter):
+        items = super().passing(item_filter)
+        if not item_filter.low_stock:
             return items
         return [item for item in items if item.level.available < item.reorder_point]
 
 
 @caught_by("test_an_edit_moves_an_item_to_the_end_of_its_category")
-class MovementsCountAsEdits(Correct):
+class MovementsSetUpdatedAt(Correct):
     def commit(self, change):
         super().commit(change)
         for movement in change.movements:
@@ -521,32 +529,33 @@ class MovementsCountAsEdits(Correct):
 # The ledger
 
 
-@caught_by("test_a_movement_comes_back_exactly_as_it_was_stored")
+@caught_by("test_a_movement_is_returned_as_it_was_stored")
 class NoReasonIsAnEmptyReason(Correct):
     def first_movement(self, key):
         movement = super().first_movement(key)
         return movement and evolve(movement, reason=movement.reason or "")
 
 
-@caught_by("test_a_movement_comes_back_exactly_as_it_was_stored")
+@caught_by("test_a_movement_is_returned_as_it_was_stored")
 class ForgetsTheReservationOfAMovement(Correct):
     def list_movements(self, key, page):
-        found = super().list_movements(key, page)
-        return evolve(found, items=tuple(evolve(it, reservation_id=None) for it in found.items))
+        page = super().list_movements(key, page)
+        movements = [evolve(movement, reservation_id=None) for movement in page.items]
+        return evolve(page, items=tuple(movements))
 
 
-@caught_by("test_a_movement_comes_back_exactly_as_it_was_stored")
+@caught_by("test_a_movement_is_returned_as_it_was_stored")
 class ForgetsWhenTheItemWasCreated(Correct):
     def first_movement(self, key):
         movement = super().first_movement(key)
         return movement and evolve(movement, item_created_at=None)
 
 
-@caught_by("test_every_kind_of_movement_can_be_kept")
+@caught_by("test_every_kind_of_movement_can_be_stored")
 class ForgetsSomeKinds(Correct):
     def store_movements(self, change):
-        moves = [evolve(entry, kind=MovementKind.ADJUST) for entry in change.movements]
-        super().store_movements(evolve(change, movements=tuple(moves)))
+        movements = [evolve(movement, kind=MovementKind.ADJUST) for movement in change.movements]
+        super().store_movements(evolve(change, movements=tuple(movements)))
 
 
 @caught_by("test_the_newest_movement_comes_first")
@@ -564,45 +573,45 @@ class OldestMovementFirst(Correct):
         return evolve(page, items=page.items[::-1])
 
 
-@caught_by("test_each_movement_of_a_change_goes_into_its_own_history")
-class KeepsOneMovementOfAChange(Correct):
+@caught_by("test_each_movement_of_a_change_is_in_the_ledger_of_its_item")
+class StoresOneMovementOfAChange(Correct):
     def store_movements(self, change):
         super().store_movements(evolve(change, movements=change.movements[:1]))
 
 
 @caught_by("test_the_first_movement_is_the_oldest")
-class TakesTheNewestForTheFirst(Correct):
+class ReturnsTheNewestAsTheFirst(Correct):
     def first_movement(self, key):
         return next(iter(self.list_movements(key, PageRequest(size=1)).items), None)
 
 
 @caught_by("test_the_first_movement_is_the_oldest")
-class LooksOnlyForMovementOne(Correct):
+class FindsOnlyMovementOne(Correct):
     def first_movement(self, key):
         return self._movements.get(key, {}).get(1)
 
 
 def joined(key):
-    """Write both halves of a key as one, and so that different keys may come out alike."""
+    """Join the parts of a key, so that different keys may become equal."""
     return ItemKey(item_id="item", sku=f"{key.item_id}#{key.sku}")
 
 
-@caught_by("test_each_item_has_a_history_of_its_own")
-class JoinsTheHalvesOfAKey(Correct):
-    """Tells one item's movements among those of its look-alikes, but for the check that a place is free."""
+@caught_by("test_each_item_has_its_own_history")
+class JoinsTheKey(Correct):
+    """Mixes movements of items with equal joined keys, except in the check that a seq is free."""
 
     def store_movements(self, change):
         super().store_movements(change)
         for movement in change.movements:
-            alike = evolve(movement, key=joined(movement.key))
-            self._movements.setdefault(alike.key, {})[alike.seq] = alike
+            renamed = evolve(movement, key=joined(movement.key))
+            self._movements.setdefault(renamed.key, {})[renamed.seq] = renamed
 
     def first_movement(self, key):
         movement = super().first_movement(joined(key))
         return movement and evolve(movement, key=key)
 
 
-@caught_by("test_each_item_has_a_history_of_its_own")
+@caught_by("test_each_item_has_its_own_history")
 class OneLedgerForAllSkusOfAnId(Correct):
     def list_movements(self, key, page):
         for other in sorted(self._movements):
@@ -611,36 +620,36 @@ class OneLedgerForAllSkusOfAnId(Correct):
         return super().list_movements(key, page)
 
 
-@caught_by("test_a_ledger_outlives_its_item")
+@caught_by("test_a_ledger_is_kept_after_its_item_is_deleted")
 class LedgerGoesWithItsItem(Correct):
     def delete(self, key):
         super().delete(key)
         self._movements.pop(key, None)
 
 
-@caught_by("test_a_ledger_outlives_its_item")
+@caught_by("test_a_ledger_is_kept_after_its_item_is_deleted")
 class LedgerIsShownOnlyWithItsItem(Correct):
     def list_movements(self, key, page):
         return super().list_movements(key, page) if key in self._items else Page(items=())
 
 
-@caught_by("test_a_place_in_a_history_is_taken_once")
-class WritesOverMovements(Correct):
+@caught_by("test_a_seq_is_used_once_per_history")
+class OverwritesMovements(Correct):
     def check_movements(self, change):
-        """Take every place for free."""
+        """Accept every seq."""
 
 
-@caught_by("test_a_place_in_a_history_is_taken_once")
-class SkipsMovementsWhosePlaceIsTaken(Correct):
+@caught_by("test_a_seq_is_used_once_per_history")
+class SkipsMovementsWithAUsedSeq(Correct):
     def check_movements(self, change):
-        """Take every place for free."""
+        """Accept every seq."""
 
     def store_movements(self, change):
         for movement in change.movements:
             self._movements.setdefault(movement.key, {}).setdefault(movement.seq, movement)
 
 
-@caught_by("test_a_refused_change_leaves_no_movement")
+@caught_by("test_a_rejected_change_adds_no_movement")
 class WritesMovementsFirst(Correct):
     def check(self, change):
         self.check_movements(change)
@@ -648,7 +657,7 @@ class WritesMovementsFirst(Correct):
         super().check(evolve(change, movements=()))
 
 
-@caught_by("test_an_edit_leaves_the_ledger_alone")
+@caught_by("test_an_edit_adds_no_movement")
 class EditsAreMovements(Correct):
     def edit_item(self, edit):
         edited = super().edit_item(edit)
@@ -660,21 +669,21 @@ class EditsAreMovements(Correct):
 @caught_by("test_a_full_page_of_movements_always_has_a_cursor")
 class NoCursorWhereTheLedgerEnds(Correct):
     def list_movements(self, key, page):
-        found = super().list_movements(key, page)
+        page = super().list_movements(key, page)
         oldest = self.first_movement(key)
-        return evolve(found, next_cursor=None) if oldest in found.items else found
+        return evolve(page, next_cursor=None) if oldest in page.items else page
 
 
 @caught_by("test_pages_of_every_size_add_up_to_the_history")
 class LedgerCursorIsInclusive(Correct):
     def list_movements(self, key, page):
-        found = super().list_movements(key, page)
-        if page.size > 1 and found.next_cursor:
-            return evolve(found, next_cursor=cursors.encode_movement(key, found.items[-2].seq))
-        return found
+        size, page = page.size, super().list_movements(key, page)
+        if size > 1 and page.next_cursor:
+            return evolve(page, next_cursor=cursors.encode_movement(key, page.items[-2].seq))
+        return page
 
 
-@caught_by("test_a_walk_along_a_ledger_is_not_displaced_by_what_moves_meanwhile")
+@caught_by("test_new_movements_do_not_shift_the_pages_of_a_ledger")
 class LedgerCursorCountsRows(Correct):
     def list_movements(self, key, page):
         start = int(page.cursor or 0)
@@ -684,7 +693,7 @@ class LedgerCursorCountsRows(Correct):
         return Page(items=items, next_cursor=str(start + page.size) if full else None)
 
 
-@caught_by("test_a_cursor_of_another_ledger_is_refused")
+@caught_by("test_a_cursor_of_another_ledger_is_rejected")
 class LedgerTakesAnyCursor(Correct):
     def list_movements(self, key, page):
         for other in self._movements:
@@ -696,7 +705,7 @@ class LedgerTakesAnyCursor(Correct):
         return super().list_movements(key, page)
 
 
-@caught_by("test_a_cursor_of_another_ledger_is_refused")
+@caught_by("test_a_cursor_of_another_ledger_is_rejected")
 class LedgerTakesNoCursorForTheFirst(Correct):
     def list_movements(self, key, page):
         return super().list_movements(key, evolve(page, cursor=page.cursor or None))
@@ -705,72 +714,74 @@ class LedgerTakesNoCursorForTheFirst(Correct):
 # Reservations
 
 
-def forgetting(*attributes):
-    """Return a comparison that takes parts of a reservation for granted."""
+def ignoring(*attributes):
+    """Return a comparison that ignores attributes of a reservation."""
 
-    def forgetful(current, before):
+    def matches(current, before):
         if current and before:
-            known = {attribute: getattr(current, attribute) for attribute in attributes}
-            before = evolve(before, **known)
-        return still_held(current, before)
+            ignored = {attribute: getattr(current, attribute) for attribute in attributes}
+            before = evolve(before, **ignored)
+        return reservation_matches(current, before)
 
-    return staticmethod(forgetful)
+    return staticmethod(matches)
 
 
-@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+@caught_by("test_a_write_based_on_another_state_of_a_reservation_is_rejected")
 class ForgetsTheState(Correct):
-    still_held = forgetting("state")
+    reservation_matches = ignoring("state")
 
 
-@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+@caught_by("test_a_write_based_on_another_state_of_a_reservation_is_rejected")
 class ForgetsWhenItExpires(Correct):
-    still_held = forgetting("expires_at")
+    reservation_matches = ignoring("expires_at")
 
 
-@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
+@caught_by("test_a_write_based_on_another_state_of_a_reservation_is_rejected")
 class ComparesHeldWithClosedAlone(Correct):
-    """Takes one closed state for another."""
+    """Treats all closed states as equal."""
 
     @staticmethod
-    def still_held(current, before):
+    def reservation_matches(current, before):
         if current and before and current.closed_at and before.closed_at:
             before = evolve(before, state=current.state)
-        return still_held(current, before)
+        return reservation_matches(current, before)
 
 
-@caught_by("test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is")
-class MakesUpReservations(Correct):
+@caught_by("test_a_write_based_on_another_state_of_a_reservation_is_rejected")
+class CreatesMissingReservations(Correct):
     @staticmethod
-    def still_held(current, before):
-        return current is None or still_held(current, before)
+    def reservation_matches(current, before):
+        return current is None or reservation_matches(current, before)
 
 
-@caught_by("test_an_id_is_taken_only_once")
+@caught_by("test_a_reservation_id_is_created_only_once")
 class OverwritesReservations(Correct):
     @staticmethod
-    def still_held(current, before):
-        return before is None or still_held(current, before)
+    def reservation_matches(current, before):
+        return before is None or reservation_matches(current, before)
 
 
-@caught_by("test_a_reservation_comes_back_exactly_as_it_was_stored")
+@caught_by("test_a_reservation_is_returned_as_it_was_stored")
 class SortsLines(Correct):
     def get_reservation(self, reservation_id):
-        found = super().get_reservation(reservation_id)
-        return found and evolve(found, lines=tuple(sorted(found.lines, reverse=True)))
+        reservation = super().get_reservation(reservation_id)
+        if reservation is None:
+            return None
+        return evolve(reservation, lines=tuple(sorted(reservation.lines, reverse=True)))
 
 
-@caught_by("test_a_reservation_comes_back_exactly_as_it_was_stored")
-class KeepsTwentyLines(Correct):
+@caught_by("test_a_reservation_is_returned_as_it_was_stored")
+class ReturnsTwentyLines(Correct):
     def get_reservation(self, reservation_id):
-        found = super().get_reservation(reservation_id)
-        return found and evolve(found, lines=found.lines[:20])
+        reservation = super().get_reservation(reservation_id)
+        return reservation and evolve(reservation, lines=reservation.lines[:20])
 
 
-@caught_by("test_a_reservation_comes_back_exactly_as_it_was_stored")
+@caught_by("test_a_reservation_is_returned_as_it_was_stored")
 class ForgetsWhenItWasClosed(Correct):
     def get_reservation(self, reservation_id):
-        found = super().get_reservation(reservation_id)
-        return found and evolve(found, closed_at=None)
+        reservation = super().get_reservation(reservation_id)
+        return reservation and evolve(reservation, closed_at=None)
 
 
 @caught_by("test_a_reservation_is_extended_and_closed")
@@ -780,28 +791,29 @@ class NeverUpdatesReservations(Correct):
             super().store_reservation(change)
 
 
-def held_by(*, passes=lambda _: True, order=lambda found: found, due_by=lambda time: time):
-    """Return a list of held reservations that goes wrong in one way."""
+def held_by(
+    *, passes=lambda _: True, order=lambda reservations: reservations, shift=lambda time: time
+):
+    """Return a `held_reservations` with another filter, order or bound."""
 
     def held_reservations(self, page, *, due_by=None):
-        found = sorted(
+        held = sorted(
             (
                 reservation
                 for reservation in self._reservations.values()
                 if passes(reservation)
-                and (due_by is None or reservation.expires_at <= wrong(due_by))
+                and (due_by is None or reservation.expires_at <= shift(due_by))
             ),
             key=lambda reservation: reservation.position,
         )
-        found = order(found)
+        held = order(held)
         start = int(page.cursor or 0)
-        more = len(found) > start + page.size
+        more = len(held) > start + page.size
         return Page(
-            items=tuple(found[start : start + page.size]),
+            items=tuple(held[start : start + page.size]),
             next_cursor=str(start + page.size) if more else None,
         )
 
-    wrong = due_by
     return held_reservations
 
 
@@ -815,84 +827,89 @@ class ListsClosedReservations(Correct):
 
 
 @caught_by("test_only_held_reservations_are_listed_as_held")
-class HidesWhatIsOver(Correct):
+class HidesOverdueReservations(Correct):
     held_reservations = held_by(
-        passes=lambda found: is_held(found) and found.expires_at >= found.created_at
+        passes=lambda reservation: (
+            is_held(reservation) and reservation.expires_at >= reservation.created_at
+        )
     )
 
 
-@caught_by("test_what_expires_first_is_at_the_head")
-class HeldInAnyOrder(Correct):
+@caught_by("test_held_reservations_are_ordered_by_expiry")
+class HeldByIdInsteadOfExpiry(Correct):
     held_reservations = held_by(
         passes=is_held,
-        order=lambda found: sorted(found, key=lambda each: each.reservation_id),
+        order=lambda held: sorted(held, key=lambda reservation: reservation.reservation_id),
     )
 
 
-@caught_by("test_what_expires_first_is_at_the_head")
+@caught_by("test_held_reservations_are_ordered_by_expiry")
 class OrdersExpiryByTheSecond(Correct):
     held_reservations = held_by(
         passes=is_held,
-        order=lambda found: sorted(
-            found, key=lambda each: (each.expires_at[:19], each.reservation_id)
+        order=lambda held: sorted(
+            held, key=lambda reservation: (reservation.expires_at[:19], reservation.reservation_id)
         ),
     )
 
 
-@caught_by("test_what_expires_at_the_very_time_is_due")
+@caught_by("test_a_reservation_is_due_from_its_expiry_on")
 class DueOnlyAfterwards(Correct):
     held_reservations = held_by(
         passes=is_held,
-        due_by=lambda time: Timestamp.of(time.as_datetime() - timedelta(microseconds=1)),
+        shift=lambda time: Timestamp.of(time.as_datetime() - timedelta(microseconds=1)),
     )
 
 
-@caught_by("test_what_expires_at_the_very_time_is_due")
-class EverythingIsDue(Correct):
-    held_reservations = held_by(passes=is_held, due_by=lambda _: "~")
+@caught_by("test_a_reservation_is_due_from_its_expiry_on")
+class EveryReservationIsDue(Correct):
+    held_reservations = held_by(passes=is_held, shift=lambda _: "~")
 
 
-@caught_by("test_a_sweep_along_the_list_misses_none")
+@caught_by("test_closing_reservations_between_pages_hides_no_others")
 class HeldCursorCountsRows(Correct):
     held_reservations = held_by(passes=is_held)
 
 
-@caught_by("test_a_walk_yields_each_held_reservation_once")
+@caught_by("test_pages_of_every_size_contain_each_held_reservation_once")
 class EqualExpiriesAreSkipped(Correct):
     def held_reservations(self, page, *, due_by=None):
         if page.cursor is None:
             return super().held_reservations(page, due_by=due_by)
         [after, _] = cursors.decode_reservation(page.cursor)
-        alike = [found for found in self._reservations.values() if found.expires_at == after]
-        last = max(alike, key=lambda found: found.position)
-        cursor = cursors.encode_reservation(last.position)
+        last = max(
+            reservation.position
+            for reservation in self._reservations.values()
+            if reservation.expires_at == after
+        )
+        cursor = cursors.encode_reservation(last)
         return super().held_reservations(evolve(page, cursor=cursor), due_by=due_by)
 
 
-@caught_by("test_an_extension_moves_a_reservation_in_the_order")
-class DueWhenItSaidFirst(Correct):
+@caught_by("test_an_extension_changes_the_due_time")
+class DueAtTheFirstExpiry(Correct):
     def __init__(self):
         super().__init__()
-        self.said = {}
+        self.first_expiry = {}
 
     def store_reservation(self, change):
         super().store_reservation(change)
         after = change.reservation and change.reservation.after
         if after:
-            self.said.setdefault(after.reservation_id, after.expires_at)
+            self.first_expiry.setdefault(after.reservation_id, after.expires_at)
 
     def held_reservations(self, page, *, due_by=None):
-        found = super().held_reservations(page, due_by=None)
+        page = super().held_reservations(page, due_by=None)
         due = [
-            each
-            for each in found.items
-            if due_by is None or self.said[each.reservation_id] <= due_by
+            reservation
+            for reservation in page.items
+            if due_by is None or self.first_expiry[reservation.reservation_id] <= due_by
         ]
-        return evolve(found, items=tuple(due))
+        return evolve(page, items=tuple(due))
 
 
-@caught_by("test_those_that_end_after_a_time_are_found")
-class EndsAtTheVeryTimeIsAfterIt(Correct):
+@caught_by("test_ends_after_selects_reservations_that_expire_later")
+class EndsAfterIsInclusive(Correct):
     def held_reservations(self, page, *, due_by=None, ends_after=None):
         if ends_after is not None:
             ends_after = Timestamp.of(ends_after.as_datetime() - timedelta(microseconds=1))
@@ -901,74 +918,75 @@ class EndsAtTheVeryTimeIsAfterIt(Correct):
 
 @caught_by("test_discontinued_items_are_not_listed_as_low")
 class ListsDiscontinuedAsLow(Correct):
-    def list_items(self, wanted, page):
-        found = super().list_items(evolve(wanted, low_stock=False), page)
-        low = tuple(item for item in found.items if item.is_low or not wanted.low_stock)
-        return evolve(found, items=low)
+    def list_items(self, item_filter, page):
+        page = super().list_items(evolve(item_filter, low_stock=False), page)
+        low = tuple(item for item in page.items if item.is_low or not item_filter.low_stock)
+        return evolve(page, items=low)
 
 
-# Served records
+# Idempotency records
 
 
-@caught_by("test_a_key_is_served_once_while_its_record_counts")
-class NeverLooksForARecord(Correct):
+@caught_by("test_a_key_is_used_once_until_its_record_expires")
+class NeverChecksTheRecord(Correct):
     def check_idempotency_record(self, change):
-        """Take every key for new."""
+        """Accept every key."""
 
 
-@caught_by("test_a_key_is_served_once_while_its_record_counts")
-class RecordsCountASecondLess(Correct):
-    def counts(self, known, record):
-        return known.expires_at[:19] > record.stored_at[:19]
+@caught_by("test_a_key_is_used_once_until_its_record_expires")
+class RecordsExpireASecondEarly(Correct):
+    def is_in_force(self, stored, record):
+        return stored.expires_at[:19] > record.stored_at[:19]
 
 
-@caught_by("test_a_key_is_served_once_while_its_record_counts")
+@caught_by("test_a_key_is_used_once_until_its_record_expires")
 class LaterClocksWin(Correct):
-    def counts(self, known, record):
-        return known.stored_at >= record.stored_at
+    def is_in_force(self, stored, record):
+        return stored.stored_at >= record.stored_at
 
 
-@caught_by("test_a_record_that_has_expired_is_written_over")
-class RecordsCountForEver(Correct):
-    def counts(self, known, record):
+@caught_by("test_an_expired_record_is_replaced")
+class RecordsNeverExpire(Correct):
+    def is_in_force(self, stored, record):
         return True
 
 
-@caught_by("test_a_record_that_has_expired_is_written_over")
-class RecordsCountAnInstantLonger(Correct):
-    def counts(self, known, record):
-        return known.expires_at >= record.stored_at
+@caught_by("test_an_expired_record_is_replaced")
+class RecordsExpireAnInstantLate(Correct):
+    def is_in_force(self, stored, record):
+        return stored.expires_at >= record.stored_at
 
 
-@caught_by("test_a_record_that_has_expired_is_written_over")
+@caught_by("test_an_expired_record_is_replaced")
 class KeepsTheFirstRecord(Correct):
     def store_idempotency_record(self, change):
-        if change.idempotency_record:
-            self._served.setdefault(change.idempotency_record.record_id, change.idempotency_record)
+        record = change.idempotency_record
+        if record:
+            self._idempotency_records.setdefault(record.record_id, record)
 
 
-@caught_by("test_that_a_key_was_served_is_told_before_anything_else")
-class TellsOfStaleItemsFirst(Correct):
+@caught_by("test_a_duplicate_request_takes_precedence")
+class ChecksItemsFirst(Correct):
     def check(self, change):
         self.check_items(change)
         super().check(change)
 
 
-@caught_by("test_that_a_key_was_served_is_told_before_anything_else")
-class TellsOfStaleReservationsFirst(Correct):
+@caught_by("test_a_duplicate_request_takes_precedence")
+class ChecksReservationsFirst(Correct):
     def check(self, change):
         self.check_reservation(change)
         super().check(change)
 
 
-@caught_by("test_that_a_key_was_served_is_told_before_anything_else")
-class TellsOfTakenPlacesFirst(Correct):
+@caught_by("test_a_duplicate_request_takes_precedence")
+class ChecksMovementsFirst(Correct):
     def check(self, change):
         self.check_movements(change)
         super().check(change)
 
 
-@caught_by("test_an_expired_record_hides_no_other_refusal")
+@caught_by("test_an_expired_record_hides_no_conflict")
 class ReplacesTheRecordFirst(Correct):
     def check(self, change):
         self.check_idempotency_record(change)
@@ -976,8 +994,8 @@ class ReplacesTheRecordFirst(Correct):
         super().check(evolve(change, idempotency_record=None))
 
 
-@caught_by("test_a_record_comes_back_exactly_as_it_was_stored")
-class CutsLongAnswers(Correct):
+@caught_by("test_a_record_is_returned_as_it_was_stored")
+class TruncatesLongAnswers(Correct):
     def get_idempotency_record(self, record_id):
         record = super().get_idempotency_record(record_id)
         if record is None or not hasattr(record.answer, "description"):
@@ -986,56 +1004,56 @@ class CutsLongAnswers(Correct):
         return evolve(record, answer=answer)
 
 
-@caught_by("test_each_key_has_a_record_of_its_own")
+@caught_by("test_each_key_has_its_own_record")
 class KeysWithoutCase(Correct):
     def check_idempotency_record(self, change):
-        known = {name.casefold() for name in self._served}
-        if change.idempotency_record and change.idempotency_record.record_id.casefold() in known:
+        used = {record_id.casefold() for record_id in self._idempotency_records}
+        if change.idempotency_record and change.idempotency_record.record_id.casefold() in used:
             raise DuplicateRequestError
 
 
-# All or nothing
+# Atomicity
 
 
-def late(check):
-    """Return a repository that looks at one part of a change only when the others are stored."""
+def after_storing(check):
+    """Return a check of one part of a change that runs after the other parts are stored."""
 
-    def checks_too_late(self, change):
+    def check_after_storing(self, change):
         parts = {"check_items": "items", "check_movements": "movements"}
         empty = {parts[check]: ()} if check in parts else {check.removeprefix("check_"): None}
         self.store(evolve(change, **empty))
         getattr(Correct, check)(self, change)
 
-    return checks_too_late
+    return check_after_storing
 
 
-@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
-class LooksAtItemsTooLate(Correct):
-    check_items = late("check_items")
+@caught_by("test_a_rejected_change_stores_nothing")
+class ChecksItemsTooLate(Correct):
+    check_items = after_storing("check_items")
 
 
-@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
-class LooksAtPlacesTooLate(Correct):
-    check_movements = late("check_movements")
+@caught_by("test_a_rejected_change_stores_nothing")
+class ChecksMovementsTooLate(Correct):
+    check_movements = after_storing("check_movements")
 
 
-@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
-class LooksAtTheReservationTooLate(Correct):
-    check_reservation = late("check_reservation")
+@caught_by("test_a_rejected_change_stores_nothing")
+class ChecksTheReservationTooLate(Correct):
+    check_reservation = after_storing("check_reservation")
 
 
-@caught_by("test_whatever_stands_in_the_way_nothing_of_a_change_stays")
-class LooksAtTheRecordTooLate(Correct):
-    check_idempotency_record = late("check_idempotency_record")
+@caught_by("test_a_rejected_change_stores_nothing")
+class ChecksTheRecordTooLate(Correct):
+    check_idempotency_record = after_storing("check_idempotency_record")
 
 
-@caught_by("test_the_largest_change_is_stored_whole")
+@caught_by("test_the_largest_change_is_stored_completely")
 class WritesTwentyFourItems(Correct):
     def store_items(self, change):
         super().store_items(evolve(change, items=change.items[:24]))
 
 
-@caught_by("test_a_change_of_every_part_is_stored_whole")
+@caught_by("test_a_change_with_every_part_is_stored_completely")
 class ForgetsTheRecordOfAReservation(Correct):
     def store_idempotency_record(self, change):
         if change.reservation is None:
@@ -1044,7 +1062,7 @@ class ForgetsTheRecordOfAReservation(Correct):
 
 @caught_by("test_a_change_that_is_sent_twice_is_stored_once")
 class StoresRepeats(Correct):
-    """Applies the difference of a change again, whatever has become of its items."""
+    """Moves the items of a change again when the change is repeated."""
 
     def commit(self, change):
         with suppress(StaleReadError, DuplicateRequestError):
@@ -1056,74 +1074,89 @@ class StoresRepeats(Correct):
         return None
 
 
-# Purging
+# Purges
 
 
 def purging(*, expired, closed):
-    """Return a purge that deletes what either test says, given the time."""
+    """Return a purge of the records that *expired* selects and the reservations that *closed* selects."""
 
     def purge(self, at):
-        records = [name for name, record in self._served.items() if expired(record, at)]
-        reservations = [name for name, each in self._reservations.items() if closed(each, at)]
-        for name in records:
-            del self._served[name]
-        for name in reservations:
-            del self._reservations[name]
-        return len(records) + len(reservations)
+        record_ids = [
+            record.record_id for record in self._idempotency_records.values() if expired(record, at)
+        ]
+        reservation_ids = [
+            reservation.reservation_id
+            for reservation in self._reservations.values()
+            if closed(reservation, at)
+        ]
+        for record_id in record_ids:
+            del self._idempotency_records[record_id]
+        for reservation_id in reservation_ids:
+            del self._reservations[reservation_id]
+        return len(record_ids) + len(reservation_ids)
 
     return purge
 
 
-def is_old(record, at):
+def has_expired(record, at):
     return record.expires_at <= at
 
 
-def is_forgotten(reservation, at):
+def is_closed_long_ago(reservation, at):
     return reservation.closed_at is not None and reservation.closed_at <= forgotten_before(at)
 
 
-@caught_by("test_a_purge_deletes_what_is_due")
-class PurgesRecordsTooLate(Correct):
-    purge = purging(expired=lambda record, at: record.expires_at < at, closed=is_forgotten)
+@caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
+class PurgesRecordsAnInstantLate(Correct):
+    purge = purging(expired=lambda record, at: record.expires_at < at, closed=is_closed_long_ago)
 
 
-@caught_by("test_a_purge_deletes_what_is_due")
+@caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
 class PurgesRecordsByTheSecond(Correct):
     purge = purging(
-        expired=lambda record, at: record.expires_at[:19] <= at[:19], closed=is_forgotten
+        expired=lambda record, at: record.expires_at[:19] <= at[:19], closed=is_closed_long_ago
     )
 
 
-@caught_by("test_a_purge_deletes_what_is_due")
+@caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
 class PurgesReservationsAtOnce(Correct):
     purge = purging(
-        expired=is_old,
-        closed=lambda each, at: each.closed_at is not None and each.closed_at <= at,
+        expired=has_expired,
+        closed=lambda reservation, at: (
+            reservation.closed_at is not None and reservation.closed_at <= at
+        ),
     )
 
 
-@caught_by("test_a_purge_deletes_what_is_due")
+@caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
 class PurgesReservationsByWhenTheyExpired(Correct):
     purge = purging(
-        expired=is_old,
-        closed=lambda each, at: not is_held(each) and each.expires_at <= forgotten_before(at),
+        expired=has_expired,
+        closed=lambda reservation, at: (
+            not is_held(reservation) and reservation.expires_at <= forgotten_before(at)
+        ),
     )
 
 
-@caught_by("test_a_purge_deletes_what_is_due")
+@caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
 class PurgesReservationsOfOneState(Correct):
     purge = purging(
-        expired=is_old,
-        closed=lambda each, at: each.state is ReservationState.EXPIRED and is_forgotten(each, at),
+        expired=has_expired,
+        closed=lambda reservation, at: (
+            reservation.state is ReservationState.EXPIRED and is_closed_long_ago(reservation, at)
+        ),
     )
 
 
-@caught_by("test_a_purge_leaves_all_else_alone")
-class PurgesWhatIsHeld(Correct):
-    purge = purging(expired=is_old, closed=lambda each, at: each.expires_at <= forgotten_before(at))
+@caught_by("test_a_purge_deletes_nothing_else")
+class PurgesHeldReservations(Correct):
+    purge = purging(
+        expired=has_expired,
+        closed=lambda reservation, at: reservation.expires_at <= forgotten_before(at),
+    )
 
 
-@caught_by("test_a_purge_leaves_all_else_alone")
+@caught_by("test_a_purge_deletes_nothing_else")
 class PurgesTheLedger(Correct):
     def purge(self, at):
         deleted = super().purge(at)
@@ -1131,61 +1164,61 @@ class PurgesTheLedger(Correct):
         return deleted
 
 
-@caught_by("test_a_purge_deletes_what_is_due")
+@caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
 class PurgesWithoutCounting(Correct):
     def purge(self, at):
         super().purge(at)
         return 0
 
 
-# Races
+# Concurrency
 
 
-def too_late(check):
-    """Return a check that lets every other thread check as well before anything is written."""
+def racing(check):
+    """Return a check that lets every other thread check as well before anything is stored."""
 
-    def hesitates(self, change):
+    def checks_and_waits(self, change):
         getattr(Correct, check)(self, change)
         self._lock.release()
         sleep(0.01)
         self._lock.acquire()
 
-    return hesitates
+    return checks_and_waits
 
 
-@caught_by("test_only_one_of_many_racing_repeats_of_a_request_has_an_effect")
-class ServesTwiceInARace(Correct):
-    check_idempotency_record = too_late("check_idempotency_record")
+@caught_by("test_one_of_many_concurrent_repeats_has_an_effect")
+class StoresTwoRecordsInARace(Correct):
+    check_idempotency_record = racing("check_idempotency_record")
 
 
-@caught_by("test_the_last_unit_is_promised_once")
+@caught_by("test_the_last_unit_is_reserved_once")
 class OversellsInARace(Correct):
-    """Looks for taken places too early as well, or those would give it away."""
+    """Checks movements too early as well, because a used seq would reveal the bug."""
 
-    check_items = too_late("check_items")
-    check_movements = too_late("check_movements")
+    check_items = racing("check_items")
+    check_movements = racing("check_movements")
 
 
-@caught_by("test_only_one_of_many_racing_deletes_wins")
-@caught_by("test_a_delete_and_a_reservation_do_not_both_win")
+@caught_by("test_one_of_many_concurrent_deletions_succeeds")
+@caught_by("test_a_deletion_and_a_reservation_do_not_both_succeed")
 class DeletesInARace(Correct):
-    check_items = too_late("check_items")
-    check_movements = too_late("check_movements")
+    check_items = racing("check_items")
+    check_movements = racing("check_movements")
 
 
 @caught_by("test_a_reservation_is_closed_once")
 class ClosesTwiceInARace(Correct):
-    check_reservation = too_late("check_reservation")
+    check_reservation = racing("check_reservation")
 
 
 def cases(test):
-    """Return the arguments of each case of *test*, as pytest would."""
+    """Yield the arguments of each case of *test*, as pytest would."""
     marks = [mark for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
     for chosen in itertools.product(*(mark.args[1] for mark in marks)):
         arguments = {}
         for mark, case in zip(marks, chosen, strict=True):
             names = mark.args[0]
-            if isinstance(case, PARAM):
+            if isinstance(case, ParameterSet):
                 arguments |= zip(
                     [names] if isinstance(names, str) else names, case.values, strict=True
                 )
@@ -1196,12 +1229,12 @@ def cases(test):
         yield arguments
 
 
-# What a repository may answer with. Any other exception is a fault of the planted bug itself, and ends the test.
+# Errors that a repository may raise. Any other exception is a fault of the planted bug itself, and ends the test.
 PORT_ERRORS = (InventoryError, StaleReadError, DuplicateRequestError)
 
 
 def fails(test, repository_type, contract=RepositoryContract):
-    """Tell whether any case of the *contract*'s *test* fails on a fresh repository."""
+    """Return whether any case of the *contract*'s *test* fails on a new repository."""
     function = getattr(contract, test)
     [fixture] = {"repository", "shared"} & set(inspect.signature(function).parameters)
     for arguments in cases(function):
@@ -1215,39 +1248,39 @@ def fails(test, repository_type, contract=RepositoryContract):
 TESTS = [
     name
     for name in dir(RepositoryContract)
-    # Nothing can spoil a row in memory.
+    # Only the repository itself can write its rows in memory.
     if name.startswith("test_") and name not in vars(UnreadableRowsContract)
 ]
 
 
 @pytest.mark.parametrize("test", TESTS)
 def test_the_repository_without_a_bug_passes(test):
-    """What the bugs are planted in is correct."""
+    """The repository that the bugs are planted in is correct."""
     assert not fails(test, Correct)
 
 
 @pytest.mark.parametrize(("bug", "test"), PLANTED)
-def test_a_planted_bug_is_noticed(bug, test):
-    """The test that is about the very guarantee that a bug breaks fails for it."""
+def test_a_planted_bug_is_found(bug, test):
+    """A bug that breaks a guarantee fails the test of that guarantee."""
     assert fails(test, bug)
 
 
-class OneAtATime(Correct):
-    """Had alone, it keeps the others out, and undoes nothing."""
+class WithoutRollback(Correct):
+    """Excludes other threads, but never rolls back."""
 
     def exclusive(self):
         return self._lock
 
 
-class AllTogether(Correct):
-    """Had alone, it does nothing about it."""
+class NotExclusive(Correct):
+    """Gives no exclusive access at all."""
 
     def exclusive(self):
         return nullcontext()
 
 
-class AllOrNothing(OneAtATime):
-    """A refusal inside undoes what was written before it."""
+class RollsBackOnConflict(WithoutRollback):
+    """Rolls back earlier writes of the block on a conflict."""
 
     def commit(self, change):
         try:
@@ -1260,13 +1293,13 @@ class AllOrNothing(OneAtATime):
 @pytest.mark.parametrize(
     ("bug", "test"),
     [
-        (AllTogether, "test_whoever_is_alone_reads_what_they_wrote"),
-        (AllTogether, "test_nobody_else_writes_meanwhile"),
-        (AllOrNothing, "test_a_refusal_leaves_what_else_was_written"),
-        (OneAtATime, "test_an_error_undoes_all_of_it"),
-        (OneAtATime, "test_a_block_within_a_block_is_part_of_it"),
+        (NotExclusive, "test_the_block_reads_its_own_writes"),
+        (NotExclusive, "test_other_threads_do_not_write_meanwhile"),
+        (RollsBackOnConflict, "test_a_rejected_write_leaves_the_other_writes"),
+        (WithoutRollback, "test_an_error_rolls_back_the_block"),
+        (WithoutRollback, "test_a_nested_block_is_part_of_the_outer_one"),
     ],
 )
-def test_a_repository_that_is_not_had_alone_is_noticed(bug, test):
-    """Each test of that contract fails for what it is about."""
+def test_a_bug_of_exclusive_access_is_found(bug, test):
+    """A bug that breaks a guarantee of exclusive access fails the test of that guarantee."""
     assert fails(test, bug, ExclusiveContract)

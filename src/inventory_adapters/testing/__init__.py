@@ -1,5 +1,5 @@
 """
-What every repository must do, as tests: subclass `RepositoryContract` for a repository of your own.
+The repository contract as tests: subclass `RepositoryContract` to test your own repository.
 
     import pytest
 
@@ -11,14 +11,14 @@ What every repository must do, as tests: subclass `RepositoryContract` for a rep
         def repository(self):
             return MyRepository()
 
-Where it can be had alone, subclass `ExclusiveContract` as well. They need pytest and the domain, nothing else. For readable
-failures, say so before the import, in `conftest.py`: ``pytest.register_assert_rewrite("inventory_adapters.testing")``.
+If the repository supports exclusive access, subclass `ExclusiveContract` as well. The tests need only pytest and the domain.
+For readable failures, put ``pytest.register_assert_rewrite("inventory_adapters.testing")`` into `conftest.py`.
 """
 
 import pytest
 
 from inventory.ports import InventoryRepository
-from inventory_adapters.testing.atomicity import AllOrNothingContract
+from inventory_adapters.testing.atomicity import AtomicityContract
 from inventory_adapters.testing.commits import CommitsContract, DeletesContract
 from inventory_adapters.testing.concurrency import ConcurrencyContract
 from inventory_adapters.testing.edits import EditsContract
@@ -77,7 +77,7 @@ class RepositoryContract(
     MovementsContract,
     ReservationsContract,
     IdempotencyContract,
-    AllOrNothingContract,
+    AtomicityContract,
     PurgeContract,
     UnreadableRowsContract,
     ConcurrencyContract,
@@ -85,12 +85,12 @@ class RepositoryContract(
     """
     Every guarantee of `inventory.ports.InventoryRepository`.
 
-    A subclass overrides the fixture `repository`. Lists are taken to be up to date at once: a repository on storage whose
-    lists lag behind is tested on a stand-in whose lists do not.
+    A subclass overrides the fixture `repository`. The tests assume that lists are up to date at once, so test a repository
+    whose lists may lag behind on a stand-in whose lists do not.
     """
 
     @pytest.fixture
     def repository(self) -> InventoryRepository:
-        """Return an empty repository; each test asks for one of its own."""
+        """Return an empty repository, a new one for each test."""
         msg = "override the fixture `repository` and return an empty repository"
         raise NotImplementedError(msg)

@@ -1,4 +1,4 @@
-"""Changes of several parts, stored whole or not at all."""
+"""Atomicity of changes with several parts."""
 
 from contextlib import suppress
 from typing import Any
@@ -25,14 +25,16 @@ from inventory_adapters.testing.examples import (
 )
 from inventory_adapters.testing.walks import held, ledger, walk
 
-__all__ = ["AllOrNothingContract"]
+__all__ = ["AtomicityContract"]
 
 
-class AllOrNothingContract:
-    """Items, movements, a reservation and a idempotency record travel in one commit: every part arrives, or none."""
+class AtomicityContract:
+    """A commit stores every item, movement, reservation and idempotency record of a change, or none of them."""
 
-    def test_a_change_of_every_part_is_stored_whole(self, repository: InventoryRepository) -> None:
-        """What one use case decided is all there at once."""
+    def test_a_change_with_every_part_is_stored_completely(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Items, movements, the reservation and the record can all be read afterwards."""
         item = an_item()
         repository.commit(creation(item))
         moved = rewrite(item, reserved=1)
@@ -40,43 +42,43 @@ class AllOrNothingContract:
         repository.commit(
             together(
                 moved,
-                creation(an_item("made")),
+                creation(an_item("new")),
                 reservation=reservation_write(None, a_reservation()),
                 idempotency_record=a_record(),
             )
         )
 
         assert repository.get_item(item.key) == after(moved)
-        assert repository.get_item(an_item("made").key) == an_item("made")
+        assert repository.get_item(an_item("new").key) == an_item("new")
         assert ledger(repository, item.key) == [*moved.movements]
         assert repository.get_reservation("reservation-1") == a_reservation()
         assert held(repository) == [a_reservation()]
         assert repository.get_idempotency_record("record-1") == a_record()
 
     @pytest.mark.parametrize(
-        "why",
+        "reason",
         [
-            *("stale item", "taken key", "gone item", "taken place", "reservation", "taken id"),
-            *("stale deletion", "gone deletion", "deletion in a taken place", "served"),
+            *("stale item", "used key", "missing item", "used seq", "reservation", "used id"),
+            *("stale deletion", "missing deletion", "deletion with a used seq", "used record"),
         ],
     )
-    def test_whatever_stands_in_the_way_nothing_of_a_change_stays(
-        self, repository: InventoryRepository, why: str
+    def test_a_rejected_change_stores_nothing(
+        self, repository: InventoryRepository, reason: str
     ) -> None:
-        """One part that cannot be stored takes all others with it."""
-        good, leaving = an_item("good"), an_item("leaving")
-        repository.commit(creation(good, leaving))
+        """One part that cannot be stored rejects all others with it."""
+        good, deleted = an_item("good"), an_item("deleted")
+        repository.commit(creation(good, deleted))
         parts = stale_parts(repository)
-        repository.commit(serving(a_record("taken")))
-        bad, reservation = parts.get(why, (creation(an_item("free")), None))
-        record = a_record("taken" if why == "served" else "free")
+        repository.commit(serving(a_record("used")))
+        bad, reservation = parts.get(reason, (creation(an_item("free")), None))
+        record = a_record("used" if reason == "used record" else "free")
         change = together(
-            *(rewrite(good, on_hand=1), creation(an_item("made")), deletion(leaving), bad),
-            reservation=reservation or reservation_write(None, a_reservation("made")),
+            *(rewrite(good, on_hand=1), creation(an_item("new")), deletion(deleted), bad),
+            reservation=reservation or reservation_write(None, a_reservation("new")),
             idempotency_record=record,
         )
         keys = [write.key for write in change.items]
-        ids = ("there", "made")
+        ids = ("stored", "new")
 
         def state() -> list[Any]:
             return [
@@ -84,26 +86,26 @@ class AllOrNothingContract:
                 [ledger(repository, key) for key in keys],
                 [repository.get_reservation(reservation_id) for reservation_id in ids],
                 held(repository),
-                [repository.get_idempotency_record(record_id) for record_id in ("taken", "free")],
+                [repository.get_idempotency_record(record_id) for record_id in ("used", "free")],
             ]
 
         before = state()
-        with pytest.raises(DuplicateRequestError if why == "served" else StaleReadError):
+        with pytest.raises(DuplicateRequestError if reason == "used record" else StaleReadError):
             repository.commit(change)
 
         assert state() == before
-        # Left behind, any of these would stand in the way of what comes after.
+        # A part that was stored would make this change conflict.
         repository.commit(
             together(
                 rewrite(good, on_hand=2),
-                deletion(leaving),
-                reservation=reservation_write(None, a_reservation("made")),
+                deletion(deleted),
+                reservation=reservation_write(None, a_reservation("new")),
                 idempotency_record=a_record("free"),
             )
         )
 
-    def test_the_largest_change_is_stored_whole(self, repository: InventoryRepository) -> None:
-        """25 items with a movement each, a reservation of all of them, and a record with a long answer."""
+    def test_the_largest_change_is_stored_completely(self, repository: InventoryRepository) -> None:
+        """25 items with one movement each, a reservation of all of them, and a record with a long answer."""
         items = [an_item(f"item-{number:02}", reorder_point=9) for number in range(25)]
         repository.commit(creation(*items))
         moves = [rewrite(item, reserved=1) for item in items]
@@ -128,7 +130,7 @@ class AllOrNothingContract:
     def test_a_change_that_is_sent_twice_is_stored_once(
         self, repository: InventoryRepository
     ) -> None:
-        """The second time it is refused or recognised; either way there is one effect."""
+        """The second commit is rejected or recognized; either way there is one effect."""
         item = an_item()
         repository.commit(creation(item))
         change = together(
@@ -145,8 +147,8 @@ class AllOrNothingContract:
         assert ledger(repository, item.key) == [*change.movements]
         assert held(repository) == [a_reservation()]
 
-    def test_a_change_of_nothing_is_no_error(self, repository: InventoryRepository) -> None:
-        """There is nothing to refuse, and nothing to store."""
+    def test_an_empty_change_is_no_error(self, repository: InventoryRepository) -> None:
+        """The commit succeeds and stores nothing."""
         repository.commit(Change(write_id=str(uuid4())))
 
         assert walk(repository, ANY) == []

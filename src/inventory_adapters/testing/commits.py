@@ -28,10 +28,10 @@ __all__ = ["CommitsContract", "DeletesContract"]
 
 
 class CommitsContract:
-    """A change is stored whole, on the state that it was decided on, or not at all."""
+    """A change is stored completely on the state that it was based on, or not at all."""
 
-    def test_a_key_can_be_taken_only_once(self, repository: InventoryRepository) -> None:
-        """A second item under the same key is refused, and the first stays as it is."""
+    def test_a_key_is_created_only_once(self, repository: InventoryRepository) -> None:
+        """A second item with the same key is rejected, and the first is unchanged."""
         repository.commit(creation(an_item(name="first")))
 
         with pytest.raises(StaleReadError):
@@ -39,10 +39,8 @@ class CommitsContract:
 
         assert repository.get_item(an_item().key) == an_item(name="first")
 
-    def test_a_commit_brings_an_item_to_its_next_state(
-        self, repository: InventoryRepository
-    ) -> None:
-        """Whatever *after* says is so afterwards: details, level, and both counters."""
+    def test_a_commit_stores_the_next_state(self, repository: InventoryRepository) -> None:
+        """The details, the level and both counters equal those of `ItemWrite.after`."""
         before = an_item(price=Decimal("1.5"))
         after = an_item(
             on_hand=7,
@@ -86,7 +84,7 @@ class CommitsContract:
     def test_a_commit_sets_and_clears_the_reorder_point(
         self, repository: InventoryRepository, old: int | None, new: int | None
     ) -> None:
-        """None is a value like any other, and not the same as zero."""
+        """None is a value of its own, distinct from zero."""
         before = an_item(reorder_point=old)
         repository.commit(creation(before))
 
@@ -94,8 +92,8 @@ class CommitsContract:
 
         assert repository.get_item(before.key) == an_item(reorder_point=new, version=2)
 
-    def test_commits_follow_one_another(self, repository: InventoryRepository) -> None:
-        """What one commit stored, the next may be decided on."""
+    def test_each_commit_builds_on_the_last(self, repository: InventoryRepository) -> None:
+        """The next change may be based on the state that a commit stored."""
         item = an_item(on_hand=0)
         repository.commit(creation(item))
 
@@ -107,7 +105,7 @@ class CommitsContract:
         assert repository.get_item(item.key) == an_item(on_hand=0, seq=4)
 
     @pytest.mark.parametrize(
-        "believed",
+        "assumed",
         [
             pytest.param(an_item(on_hand=11, reserved=2, seq=3, version=4), id="on_hand"),
             pytest.param(an_item(on_hand=10, reserved=1, seq=3, version=4), id="reserved"),
@@ -117,22 +115,20 @@ class CommitsContract:
             pytest.param(an_item(on_hand=10, reserved=2, seq=3, version=5), id="later version"),
         ],
     )
-    def test_a_commit_is_refused_when_what_it_was_decided_on_is_not_so(
-        self, repository: InventoryRepository, believed: Item
+    def test_a_commit_based_on_another_state_is_rejected(
+        self, repository: InventoryRepository, assumed: Item
     ) -> None:
-        """On hand, reserved, seq and version are each compared; one that differs is enough."""
+        """On hand, reserved, seq and version are each compared; one difference is enough."""
         stored = an_item(on_hand=10, reserved=2, seq=3, version=4)
         repository.commit(creation(stored))
 
         with pytest.raises(StaleReadError):
-            repository.commit(rewrite(believed, on_hand=20, name="never"))
+            repository.commit(rewrite(assumed, on_hand=20, name="never"))
 
         assert repository.get_item(stored.key) == stored
 
-    def test_an_edit_between_read_and_commit_survives(
-        self, repository: InventoryRepository
-    ) -> None:
-        """An item discontinued meanwhile is not brought back by a movement of its stock."""
+    def test_an_edit_between_read_and_commit_is_kept(self, repository: InventoryRepository) -> None:
+        """A movement does not overwrite the status of an item that was discontinued meanwhile."""
         read = an_item(on_hand=0, status=OUT_OF_STOCK)
         repository.commit(creation(read))
         edited = repository.edit_item(an_edit(read, status=DISCONTINUED))
@@ -143,10 +139,10 @@ class CommitsContract:
         assert repository.get_item(read.key) == edited
         assert edited.status == DISCONTINUED
 
-    def test_the_second_commit_on_one_read_is_refused(
+    def test_the_second_commit_based_on_one_read_is_rejected(
         self, repository: InventoryRepository
     ) -> None:
-        """Two changes decided on one read cannot both hold."""
+        """Of two changes that are based on one read, only the first is stored."""
         read = an_item()
         repository.commit(creation(read))
         repository.commit(rewrite(read, reserved=1))
@@ -156,93 +152,89 @@ class CommitsContract:
 
         assert repository.get_item(read.key) == an_item(reserved=1, seq=1)
 
-    def test_an_equal_level_with_another_past_is_not_the_same(
+    def test_an_equal_level_with_another_seq_is_another_state(
         self, repository: InventoryRepository
     ) -> None:
-        """Units that left and came back have been away: the level is equal, its seq is not."""
+        """After units left and returned the level has the same numbers but another seq."""
         read = an_item()
         repository.commit(creation(read))
-        away = rewrite(read, on_hand=0)
-        repository.commit(away)
-        repository.commit(rewrite(after(away), on_hand=10))
+        removal = rewrite(read, on_hand=0)
+        repository.commit(removal)
+        repository.commit(rewrite(after(removal), on_hand=10))
 
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(read, on_hand=9))
 
         assert repository.get_item(read.key) == an_item(seq=2)
 
-    def test_a_commit_never_brings_a_deleted_item_back(
-        self, repository: InventoryRepository
-    ) -> None:
-        """A change decided before the item went is refused."""
+    def test_a_commit_never_restores_a_deleted_item(self, repository: InventoryRepository) -> None:
+        """A change that is based on a read before the deletion is rejected."""
         read = an_item()
         repository.commit(creation(read))
         remove(repository, read.key)
 
-        for change in (rewrite(read, on_hand=5), rewrite(read, name="a ghost")):
+        for change in (rewrite(read, on_hand=5), rewrite(read, name="restored")):
             with pytest.raises(StaleReadError):
                 repository.commit(change)
 
         assert repository.get_item(read.key) is None
         assert walk(repository, ANY) == []
 
-    def test_a_commit_to_an_item_that_never_was_is_refused(
-        self, repository: InventoryRepository
-    ) -> None:
-        """A state that was decided on must be there; it is not made up."""
+    def test_a_commit_to_a_missing_item_is_rejected(self, repository: InventoryRepository) -> None:
+        """A change with a state before it does not create the item."""
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(an_item(), on_hand=5))
 
         assert repository.get_item(an_item().key) is None
 
-    def test_a_change_of_several_items_is_stored_whole(
+    def test_a_change_of_several_items_is_stored_completely(
         self, repository: InventoryRepository
     ) -> None:
-        """Creations and rewrites travel together."""
+        """One change may create items and update others."""
         north, south = an_item("north"), an_item("south")
         repository.commit(creation(north, south))
         out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
-        made = creation(an_item("made"))
+        new = creation(an_item("new"))
 
-        repository.commit(together(out, into, made))
+        repository.commit(together(out, into, new))
 
         assert walk(repository, ItemFilter(sku="SKU-1")) == [
-            an_item("made"),
+            an_item("new"),
             an_item("north", on_hand=6, seq=1),
             an_item("south", on_hand=14, seq=1),
         ]
 
-    @pytest.mark.parametrize("place", [0, 1, 2])
-    @pytest.mark.parametrize("why", ["seq", "version", "taken", "gone"])
-    def test_one_stale_item_refuses_the_whole_change(
-        self, repository: InventoryRepository, place: int, why: str
+    @pytest.mark.parametrize("position", [0, 1, 2])
+    @pytest.mark.parametrize("reason", ["seq", "version", "used key", "missing"])
+    def test_one_stale_item_rejects_the_whole_change(
+        self, repository: InventoryRepository, position: int, reason: str
     ) -> None:
-        """Wherever it stands among the others, and whatever is wrong with it, nothing of the change stays."""
+        """Nothing of the change is stored, whatever the position of the stale item and the conflict."""
         good = an_item("good")
         stale = an_item("stale", seq=1, version=2)
-        stored = [good] if why == "gone" else [good, stale]
+        stored = [good] if reason == "missing" else [good, stale]
         repository.commit(creation(*stored))
-        believed = {
+        assumed = {
             "seq": an_item("stale", seq=0, version=2),
             "version": an_item("stale", seq=1, version=1),
-            "taken": None,
-            "gone": stale,
-        }[why]
-        bad = creation(stale) if believed is None else rewrite(believed, on_hand=1)
-        parts = [rewrite(good, on_hand=4), creation(an_item("made"))]
-        parts.insert(place, bad)
+            "used key": None,
+            "missing": stale,
+        }[reason]
+        bad = creation(stale) if assumed is None else rewrite(assumed, on_hand=1)
+        parts = [rewrite(good, on_hand=4), creation(an_item("new"))]
+        parts.insert(position, bad)
 
         with pytest.raises(StaleReadError):
             repository.commit(together(*parts))
 
-        assert repository.get_items([good.key, an_item("made").key]) == (good,)
+        assert repository.get_items([good.key, an_item("new").key]) == (good,)
         assert by_key(walk(repository, ANY)) == stored
-        # Movements left behind would stand in the way of those that come after.
+        # A movement that was stored would make this change conflict.
         repository.commit(rewrite(good, on_hand=5))
         assert repository.get_item(good.key) == an_item("good", on_hand=5, seq=1)
 
-    def test_a_refused_change_may_be_decided_anew(self, repository: InventoryRepository) -> None:
-        """After a refusal a fresh read and a fresh decision go through."""
+    def test_a_rejected_change_may_be_retried(self, repository: InventoryRepository) -> None:
+        """A change that is based on a new read is stored."""
         read = an_item()
         repository.commit(creation(read))
         repository.commit(rewrite(read, on_hand=4))
@@ -253,8 +245,8 @@ class CommitsContract:
 
         assert repository.get_item(read.key) == an_item(on_hand=3, seq=2)
 
-    def test_a_deleted_key_is_free_again(self, repository: InventoryRepository) -> None:
-        """A key that no item has any more may be taken."""
+    def test_the_key_of_a_deleted_item_may_be_reused(self, repository: InventoryRepository) -> None:
+        """After the deletion, a new item may have the same key."""
         repository.commit(creation(an_item(name="first", reorder_point=50)))
         remove(repository, an_item().key)
 
@@ -264,12 +256,12 @@ class CommitsContract:
 
 
 class DeletesContract:
-    """An item is deleted in the state that it was read in, together with the movement that brings its balances to 0."""
+    """An item is deleted only in the state that was read, with a movement that sets its balances to 0."""
 
     def test_a_deleted_item_is_in_no_read_and_no_list(
         self, repository: InventoryRepository
     ) -> None:
-        """Its neighbours stay: another SKU under its id, and its SKU under another id."""
+        """Items with another SKU under its id, or with its SKU under another id, are kept."""
         item = an_item(seq=6, version=4, reorder_point=50)
         others = [an_item(sku="SKU-2"), an_item("other")]
         repository.commit(creation(item, *others))
@@ -286,7 +278,7 @@ class DeletesContract:
     def test_a_deletion_is_the_last_movement_of_the_ledger(
         self, repository: InventoryRepository
     ) -> None:
-        """Where the item moved before, and where it never did: balances end at 0."""
+        """The balances end at 0, with and without earlier movements."""
         for item, moves in ((an_item("moved"), 2), (an_item("never moved"), 0)):
             repository.commit(creation(item))
             earlier = history(repository, item, moves)
@@ -298,7 +290,7 @@ class DeletesContract:
             assert (last.seq, last.on_hand, last.reserved) == (moves + 1, 0, 0)
 
     @pytest.mark.parametrize(
-        "believed",
+        "assumed",
         [
             pytest.param(an_item(on_hand=11, reserved=2, seq=3, version=4), id="on_hand"),
             pytest.param(an_item(on_hand=10, reserved=0, seq=3, version=4), id="reserved"),
@@ -307,23 +299,23 @@ class DeletesContract:
             pytest.param(an_item(sku="SKU-2"), id="another SKU"),
         ],
     )
-    def test_a_deletion_of_another_state_is_refused(
-        self, repository: InventoryRepository, believed: Item
+    def test_a_deletion_based_on_another_state_is_rejected(
+        self, repository: InventoryRepository, assumed: Item
     ) -> None:
-        """The item and its ledger stay as they are."""
+        """The item and its ledger are unchanged."""
         item = an_item(on_hand=10, reserved=2, seq=3, version=4)
         repository.commit(creation(item))
 
         with pytest.raises(StaleReadError):
-            repository.commit(deletion(believed))
+            repository.commit(deletion(assumed))
 
         assert repository.get_item(item.key) == item
-        assert ledger(repository, item.key) == ledger(repository, believed.key) == []
+        assert ledger(repository, item.key) == ledger(repository, assumed.key) == []
 
-    def test_an_edit_between_read_and_deletion_survives(
+    def test_an_edit_between_read_and_deletion_is_kept(
         self, repository: InventoryRepository
     ) -> None:
-        """The deletion is refused, and goes through on a fresh read."""
+        """The deletion is rejected, and succeeds after a new read."""
         repository.commit(creation(an_item()))
         edited = repository.edit_item(an_edit(an_item(), name="new"))
 
@@ -335,7 +327,7 @@ class DeletesContract:
         assert repository.get_item(edited.key) is None
 
     def test_an_item_is_deleted_once(self, repository: InventoryRepository) -> None:
-        """The second deletion is refused, and leaves no movement."""
+        """The second deletion is rejected, and adds no movement."""
         repository.commit(creation(an_item()))
         deleted = remove(repository, an_item().key)
 

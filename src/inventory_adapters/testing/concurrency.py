@@ -1,4 +1,4 @@
-"""Writes by several threads at once."""
+"""Concurrent writes by several threads."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,47 +33,43 @@ __all__ = ["ConcurrencyContract", "refused_count", "run_at_once"]
 
 
 def run_at_once(*jobs: Callable[[], Any]) -> list[Any]:
-    """Run every job in a thread of its own, all from the same moment; return their results or errors."""
+    """Start all jobs at the same moment, one thread each; return their results or errors."""
     start = Barrier(len(jobs))
 
     def run(job: Callable[[], Any]) -> Any:
         start.wait()
-        try:
-            return job()
-        except Exception as error:  # noqa: BLE001 - which error it was is what the test asks
-            return error
+        return job()
 
     with ThreadPoolExecutor(len(jobs)) as threads:
-        return list(threads.map(run, jobs))
+        futures = [threads.submit(run, job) for job in jobs]
+    return [future.exception() or future.result() for future in futures]
 
 
 def refused_count(outcomes: Iterable[Any]) -> int:
-    """Count the jobs that were told that their read was stale."""
+    """Return the number of jobs that raised `StaleReadError`."""
     return sum(isinstance(outcome, StaleReadError) for outcome in outcomes)
 
 
 class ConcurrencyContract:
     """
-    No interleaving loses a change.
+    Concurrent writes lose no change.
 
     Attributes:
-        concurrent: Whether threads may share the repository. False for stand-ins that lose updates under threads, as moto does:
-            there, a failing test would tell of the stand-in and not of the repository.
+        concurrent: Whether threads may share the repository. False for a stand-in that itself loses updates under threads, as
+            moto does: there, a failing test would show a fault of the stand-in, not of the repository.
     """
 
     concurrent: ClassVar[bool] = True
 
     @pytest.fixture
     def shared(self, repository: InventoryRepository) -> InventoryRepository:
-        """The repository, where threads may share it."""
+        """Return the repository, or skip the test if threads may not share it."""
         if not self.concurrent:
             pytest.skip("threads may not share this repository")
         return repository
 
-    def test_only_one_of_many_racing_commits_on_one_read_wins(
-        self, shared: InventoryRepository
-    ) -> None:
-        """Eight threads decide on one read: one is stored, seven are told."""
+    def test_one_of_many_concurrent_commits_succeeds(self, shared: InventoryRepository) -> None:
+        """Of eight changes that are based on one read, one is stored and seven are rejected."""
         read = an_item(on_hand=100)
         shared.commit(creation(read))
         changes = [rewrite(read, on_hand=number) for number in range(8)]
@@ -83,8 +79,8 @@ class ConcurrencyContract:
         assert refused_count(outcomes) == 7
         assert shared.get_item(read.key) == an_item(on_hand=outcomes.index(None), seq=1)
 
-    def test_only_one_of_many_racing_creations_wins(self, shared: InventoryRepository) -> None:
-        """A key is taken once, however many reach for it."""
+    def test_one_of_many_concurrent_creations_succeeds(self, shared: InventoryRepository) -> None:
+        """Of eight items with one key, one is created."""
         items = [an_item(name=f"by thread {number}") for number in range(8)]
 
         outcomes = run_at_once(*(_committing(shared, creation(item)) for item in items))
@@ -92,10 +88,8 @@ class ConcurrencyContract:
         assert refused_count(outcomes) == 7
         assert shared.get_item(items[0].key) == items[outcomes.index(None)]
 
-    def test_commits_to_different_items_do_not_hinder_each_other(
-        self, shared: InventoryRepository
-    ) -> None:
-        """Two threads, two items: both are stored."""
+    def test_commits_to_different_items_do_not_conflict(self, shared: InventoryRepository) -> None:
+        """Two threads change two items, and both changes are stored."""
         items = [an_item("a"), an_item("b")]
         shared.commit(creation(*items))
 
@@ -108,7 +102,7 @@ class ConcurrencyContract:
         ]
 
     def test_no_update_is_lost(self, shared: InventoryRepository) -> None:
-        """Four threads count up ten times each, redoing what was stale: all forty are there."""
+        """Four threads add a unit ten times each and retry conflicts: all forty units are stored."""
         item = an_item(on_hand=0)
         shared.commit(creation(item))
 
@@ -118,8 +112,10 @@ class ConcurrencyContract:
         assert shared.get_item(item.key) == an_item(on_hand=40, seq=40)
         assert [movement.seq for movement in ledger(shared, item.key)] == list(range(40, 0, -1))
 
-    def test_edits_and_commits_keep_each_others_work(self, shared: InventoryRepository) -> None:
-        """One thread renames while another counts up: every edit and every movement is there."""
+    def test_edits_and_commits_do_not_overwrite_each_other(
+        self, shared: InventoryRepository
+    ) -> None:
+        """One thread renames an item while another adds units: every edit and every movement is stored."""
         item = an_item(on_hand=0)
         shared.commit(creation(item))
 
@@ -134,10 +130,10 @@ class ConcurrencyContract:
             on_hand=10, seq=10, name="name 9", version=11, updated_at=a_time(60)
         )
 
-    def test_only_one_of_many_racing_repeats_of_a_request_has_an_effect(
+    def test_one_of_many_concurrent_repeats_has_an_effect(
         self, shared: InventoryRepository
     ) -> None:
-        """One key, eight threads: one is stored, seven hear that the key was served and leave nothing."""
+        """Of eight changes with one key, one is stored; seven raise `DuplicateRequestError` and store nothing."""
         records = [a_record(answer=an_item(name=f"by thread {number}")) for number in range(8)]
         items = [an_item(f"item-{number}") for number in range(8)]
         changes = [
@@ -152,8 +148,8 @@ class ConcurrencyContract:
         assert shared.get_idempotency_record("record-1") == records[winner]
         assert walk(shared, ANY) == [items[winner]]
 
-    def test_the_last_unit_is_promised_once(self, shared: InventoryRepository) -> None:
-        """Eight threads reserve one unit: one reservation is held, and the ledger explains it."""
+    def test_the_last_unit_is_reserved_once(self, shared: InventoryRepository) -> None:
+        """Of eight reservations of one unit, one is held, and the ledger has its movement."""
         item = an_item(on_hand=1)
         shared.commit(creation(item))
         reservations = [a_reservation(f"reservation-{number}") for number in range(8)]
@@ -171,7 +167,7 @@ class ConcurrencyContract:
         assert shared.get_item(item.key) == an_item(on_hand=1, reserved=1, seq=1)
 
     def test_a_reservation_is_closed_once(self, shared: InventoryRepository) -> None:
-        """Of a commit, a release, an expiry and an extension that race, one wins."""
+        """Of a concurrent commit, release, expiry and extension, one succeeds."""
         opened = a_reservation()
         shared.commit(reserving(None, opened))
         nexts = [closed(opened, state) for state in CLOSED_STATES]
@@ -182,8 +178,8 @@ class ConcurrencyContract:
         assert refused_count(outcomes) == 3
         assert shared.get_reservation("reservation-1") == nexts[outcomes.index(None)]
 
-    def test_only_one_of_many_racing_deletes_wins(self, shared: InventoryRepository) -> None:
-        """One is stored, with its movement; the others are told."""
+    def test_one_of_many_concurrent_deletions_succeeds(self, shared: InventoryRepository) -> None:
+        """One deletion is stored, with its movement; the others are rejected."""
         shared.commit(creation(an_item()))
         changes = [deletion(an_item()) for _ in range(4)]
 
@@ -194,8 +190,10 @@ class ConcurrencyContract:
         assert ledger(shared, an_item().key) == [*winner.movements]
         assert shared.get_item(an_item().key) is None
 
-    def test_a_delete_and_a_reservation_do_not_both_win(self, shared: InventoryRepository) -> None:
-        """Units cannot be promised of an item that goes, nor can an item go whose units are promised."""
+    def test_a_deletion_and_a_reservation_do_not_both_succeed(
+        self, shared: InventoryRepository
+    ) -> None:
+        """Units of a deleted item cannot be reserved, and an item with reserved units cannot be deleted."""
         for number in range(5):
             item = an_item(f"item-{number}")
             shared.commit(creation(item))

@@ -1,4 +1,4 @@
-"""Edits of details that are decided without a read."""
+"""Edits of details without a read."""
 
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,7 @@ __all__ = ["EditsContract"]
 
 
 class EditsContract:
-    """Details are edited without a read: the given ones change, the version counts, the rest is left alone."""
+    """An edit replaces the given details without a read, and increments the version."""
 
     @pytest.mark.parametrize(
         "fields",
@@ -43,10 +43,10 @@ class EditsContract:
         ],
         ids="-".join,
     )
-    def test_an_edit_changes_what_it_names_and_nothing_else(
+    def test_an_edit_changes_only_the_given_fields(
         self, repository: InventoryRepository, fields: dict[str, Any]
     ) -> None:
-        """The given details, `updated_at` and the version change; level, reorder point and the rest stay."""
+        """The given details, `updated_at` and the version change; everything else is unchanged."""
         before = an_item(
             on_hand=10,
             reserved=4,
@@ -66,8 +66,8 @@ class EditsContract:
         assert repository.get_item(before.key) == expected
         assert repository.get_item(an_item("other").key) == an_item("other")
 
-    def test_each_edit_counts(self, repository: InventoryRepository) -> None:
-        """The version grows by one with every edit, also with one that changes nothing."""
+    def test_each_edit_increments_the_version(self, repository: InventoryRepository) -> None:
+        """The version grows by 1 with every edit, even if no value changes."""
         repository.commit(creation(an_item()))
 
         versions = [
@@ -77,10 +77,10 @@ class EditsContract:
         assert versions == [2, 3, 4]
 
     @pytest.mark.parametrize("accepted", [[3], [1, 3, 9], None])
-    def test_an_edit_of_an_accepted_version_goes_through(
+    def test_an_edit_of_an_accepted_version_is_applied(
         self, repository: InventoryRepository, accepted: list[int] | None
     ) -> None:
-        """One of the accepted versions, or any where none are named."""
+        """The item has one of the accepted versions, or the edit accepts any version."""
         repository.commit(creation(an_item(version=3)))
 
         edited = repository.edit_item(an_edit(an_item(), versions=accepted, name="new"))
@@ -88,10 +88,10 @@ class EditsContract:
         assert (edited.version, edited.name) == (4, "new")
 
     @pytest.mark.parametrize("accepted", [[2], [4], [1, 2, 4], []])
-    def test_an_edit_of_another_version_is_refused_and_changes_nothing(
+    def test_an_edit_of_another_version_is_rejected(
         self, repository: InventoryRepository, accepted: list[int]
     ) -> None:
-        """The refusal carries the item as it is."""
+        """The error has the current item, which is unchanged."""
         item = an_item(version=3, reserved=1, seq=2, reorder_point=4)
         repository.commit(creation(item))
 
@@ -102,10 +102,10 @@ class EditsContract:
         assert repository.get_item(item.key) == item
 
     @pytest.mark.parametrize("versions", [None, [1], []])
-    def test_an_edit_of_nothing_is_refused(
+    def test_an_edit_of_a_missing_item_is_rejected(
         self, repository: InventoryRepository, versions: list[int] | None
     ) -> None:
-        """Where there is no item there is nothing to edit, and none comes to be."""
+        """An edit does not create an item."""
         with pytest.raises(StaleReadError) as stale:
             repository.edit_item(an_edit(an_item(), versions=versions, name="never"))
 
@@ -113,24 +113,20 @@ class EditsContract:
         assert repository.get_item(an_item().key) is None
         assert walk(repository, ANY) == []
 
-    def test_an_edit_never_brings_a_deleted_item_back(
-        self, repository: InventoryRepository
-    ) -> None:
-        """What was deleted stays deleted, by key and in every list."""
+    def test_an_edit_never_restores_a_deleted_item(self, repository: InventoryRepository) -> None:
+        """A deleted item can be found neither by its key nor in a list."""
         repository.commit(creation(an_item()))
         remove(repository, an_item().key)
 
         with pytest.raises(StaleReadError) as stale:
-            repository.edit_item(an_edit(an_item(), name="a ghost", category="ghosts"))
+            repository.edit_item(an_edit(an_item(), name="restored", category="restored"))
 
         assert stale.value.current is None
         assert repository.find_item("item-1") is None
-        assert walk(repository, ItemFilter(category="ghosts")) == []
+        assert walk(repository, ItemFilter(category="restored")) == []
 
-    def test_movements_do_not_stand_in_the_way_of_an_edit(
-        self, repository: InventoryRepository
-    ) -> None:
-        """An edit looks at the version alone and keeps the level that it finds."""
+    def test_movements_do_not_conflict_with_an_edit(self, repository: InventoryRepository) -> None:
+        """An edit compares only the version, and keeps the current level."""
         read = an_item()
         repository.commit(creation(read))
         repository.commit(rewrite(read, on_hand=3, reserved=2))
@@ -140,8 +136,8 @@ class EditsContract:
         assert edited.level == StockLevel(on_hand=3, reserved=2, seq=1)
         assert repository.get_item(read.key) == edited
 
-    def test_an_edit_finds_one_sku_of_an_id(self, repository: InventoryRepository) -> None:
-        """Another SKU under the same id is another item."""
+    def test_an_edit_changes_one_sku_of_an_id(self, repository: InventoryRepository) -> None:
+        """Another SKU under the same id is another item, and is unchanged."""
         other = an_item(sku="SKU-2")
         repository.commit(creation(an_item(), other))
 

@@ -1,4 +1,4 @@
-"""Items, reservations, records and changes to try a repository with."""
+"""Examples of items, reservations, records and changes."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -48,13 +48,13 @@ __all__ = [
 ]
 
 ANY: Final = ItemFilter()
-"""Passes every item."""
+"""A filter that passes every item."""
 
 _MAX_ATTEMPTS: Final = 500
 
 
 def a_time(seconds: float = 0) -> Timestamp:
-    """Return the instant that is *seconds* after the one that all examples start from."""
+    """Return the start time of all examples plus *seconds*."""
     return Timestamp.of(datetime(2026, 5, 1, 9, 30, tzinfo=UTC) + timedelta(seconds=seconds))
 
 
@@ -67,8 +67,8 @@ def an_item(
     seq: int = 0,
     **details: Any,
 ) -> Item:
-    """Return an item to try things on; *details* are fields of `Item`."""
-    usual: dict[str, Any] = {
+    """Return an item; *details* are fields of `Item`."""
+    defaults: dict[str, Any] = {
         "name": "Claw hammer",
         "category": "tools",
         "created_at": a_time(),
@@ -77,12 +77,12 @@ def an_item(
     return Item(
         key=ItemKey(item_id=item_id, sku=sku),
         level=StockLevel(on_hand=on_hand, reserved=reserved, seq=seq),
-        **(usual | details),
+        **(defaults | details),
     )
 
 
 def creation(*items: Item) -> Change:
-    """Return the change that puts *items* on the books."""
+    """Return the change that creates *items*."""
     writes = tuple(ItemWrite(before=None, after=item) for item in items)
     return Change(write_id=str(uuid4()), items=writes)
 
@@ -91,9 +91,9 @@ def rewrite(
     before: Item, *, on_hand: int | None = None, reserved: int | None = None, **details: Any
 ) -> Change:
     """
-    Return a change decided on *before*: its stock at another level, with the movement that explains it, and other details.
+    Return a change that is based on *before*: a new level with its movement, and new details.
 
-    Without a level only the details change, and the version counts up.
+    Without a new level, only the details change, and the version is incremented.
     """
     if on_hand is None and reserved is None:
         after = evolve(before, **({"version": before.version + 1} | details))
@@ -119,14 +119,14 @@ def rewrite(
 
 
 def after(change: Change) -> Item:
-    """Return the item that *change* writes, the only one, in its next state."""
+    """Return the next state of the only item in *change*."""
     [write] = change.items
     assert write.after is not None
     return write.after
 
 
 def deletion(item: Item) -> Change:
-    """Return the change that deletes *item*, with the movement that brings its balances to 0."""
+    """Return the change that deletes *item*, with the movement that sets its balances to 0."""
     movement = Movement(
         key=item.key,
         seq=item.level.seq + 1,
@@ -143,7 +143,7 @@ def deletion(item: Item) -> Change:
 
 
 def an_edit(item: Item, *, versions: Iterable[int] | None = None, **fields: Any) -> ItemEdit:
-    """Return an edit that replaces *fields* of *item*, one minute later."""
+    """Return an edit that replaces *fields* of *item* after one minute."""
     return ItemEdit(
         write_id=str(uuid4()),
         key=item.key,
@@ -160,11 +160,11 @@ def a_reservation(
     lines: Iterable[tuple[ItemKey, int]] | None = None,
     reference: str | None = "order-1",
 ) -> Reservation:
-    """Return a held reservation, of one unit of `an_item` unless *lines* says otherwise; times are as for `a_time`."""
-    wanted = [(an_item().key, 1)] if lines is None else lines
+    """Return a held reservation, by default of one unit of `an_item`; *expires_at* is in seconds as for `a_time`."""
+    units = [(an_item().key, 1)] if lines is None else lines
     return Reservation(
         reservation_id=reservation_id,
-        lines=tuple(ReservationLine(key=key, quantity=quantity) for key, quantity in wanted),
+        lines=tuple(ReservationLine(key=key, quantity=quantity) for key, quantity in units),
         reference=reference,
         created_at=a_time(),
         expires_at=a_time(expires_at),
@@ -177,7 +177,7 @@ def closed(
     *,
     at: float = 60,
 ) -> Reservation:
-    """Return *reservation* as it is once it is closed."""
+    """Return *reservation* in a closed state."""
     return reservation.closed(state, at=a_time(at))
 
 
@@ -189,7 +189,7 @@ def a_record(
     stored_at: float = 0,
     expires_at: float = 86_400,
 ) -> IdempotencyRecord:
-    """Return the note that a key was served; times are as for `a_time`."""
+    """Return an idempotency record; times are in seconds as for `a_time`."""
     return IdempotencyRecord(
         record_id=record_id,
         fingerprint=fingerprint,
@@ -200,17 +200,17 @@ def a_record(
 
 
 def reservation_write(before: Reservation | None, after: Reservation) -> ReservationWrite:
-    """Return the write that brings a reservation from *before* to *after*."""
+    """Return the write that replaces *before* with *after*."""
     return ReservationWrite(before=before, after=after)
 
 
 def reserving(before: Reservation | None, after: Reservation) -> Change:
-    """Return the change that brings a reservation from *before* to *after*, and touches no stock."""
+    """Return a change that only replaces a reservation *before* with *after*."""
     return Change(write_id=str(uuid4()), reservation=reservation_write(before, after))
 
 
 def serving(record: IdempotencyRecord) -> Change:
-    """Return the change that notes that a key was served, and does nothing else."""
+    """Return a change that only stores an idempotency record."""
     return Change(write_id=str(uuid4()), idempotency_record=record)
 
 
@@ -219,7 +219,7 @@ def together(
     reservation: ReservationWrite | None = None,
     idempotency_record: IdempotencyRecord | None = None,
 ) -> Change:
-    """Return one change with the items and movements of all *changes* and, beside them, a reservation and a record."""
+    """Return one change with the items and movements of all *changes*, a reservation and a record."""
     return Change(
         write_id=str(uuid4()),
         items=tuple(write for change in changes for write in change.items),
@@ -238,7 +238,7 @@ CLOSED_STATES: Final = [state for state in ReservationState if state != "held"]
 
 
 def history(repository: InventoryRepository, item: Item, count: int) -> list[Movement]:
-    """Move *item*, which is on the books, *count* times; return its movements, the newest first."""
+    """Move a stored *item* *count* times; return its movements, newest first."""
     movements: list[Movement] = []
     for _ in range(count):
         change = rewrite(item, on_hand=item.level.on_hand + 1)
@@ -251,31 +251,33 @@ def history(repository: InventoryRepository, item: Item, count: int) -> list[Mov
 def stale_parts(
     repository: InventoryRepository,
 ) -> dict[str, tuple[Change, ReservationWrite | None]]:
-    """Store something, and return parts of changes that cannot be stored any more, by what stands in their way."""
-    item, gone, there = an_item("item", seq=1), an_item("gone"), a_reservation("there")
-    repository.commit(together(creation(item, gone), reservation=reservation_write(None, there)))
-    history(repository, gone, 1)
-    remove(repository, gone.key)
-    repository.commit(creation(gone))
+    """Store examples, and return parts of changes that conflict with them, by the reason of the conflict."""
+    item, recreated, stored = an_item("item", seq=1), an_item("recreated"), a_reservation("stored")
+    repository.commit(
+        together(creation(item, recreated), reservation=reservation_write(None, stored))
+    )
+    history(repository, recreated, 1)
+    remove(repository, recreated.key)
+    repository.commit(creation(recreated))
     free = creation(an_item("free"))
     return {
         "stale item": (rewrite(an_item("item", seq=0), on_hand=1), None),
-        "taken key": (creation(item), None),
-        "gone item": (rewrite(an_item("never"), on_hand=1), None),
-        "taken place": (rewrite(gone, on_hand=1), None),
+        "used key": (creation(item), None),
+        "missing item": (rewrite(an_item("missing"), on_hand=1), None),
+        "used seq": (rewrite(recreated, on_hand=1), None),
         "stale deletion": (deletion(an_item("item", seq=0)), None),
-        "gone deletion": (deletion(an_item("never")), None),
-        "deletion in a taken place": (deletion(gone), None),
+        "missing deletion": (deletion(an_item("missing")), None),
+        "deletion with a used seq": (deletion(recreated), None),
         "reservation": (
             free,
-            reservation_write(closed(there), closed(there, ReservationState.EXPIRED)),
+            reservation_write(closed(stored), closed(stored, ReservationState.EXPIRED)),
         ),
-        "taken id": (free, reservation_write(None, a_reservation("there", reference="another"))),
+        "used id": (free, reservation_write(None, a_reservation("stored", reference="another"))),
     }
 
 
 def remove(repository: InventoryRepository, key: ItemKey) -> Change:
-    """Delete an item that is stored, as it now is; return the change."""
+    """Delete a stored item; return the change."""
     item = repository.get_item(key)
     assert item is not None
     change = deletion(item)
@@ -283,13 +285,15 @@ def remove(repository: InventoryRepository, key: ItemKey) -> Change:
     return change
 
 
-def redo(repository: InventoryRepository, key: ItemKey, decide: Callable[[Item], Change]) -> None:
-    """Read, decide and commit until nothing has moved in between."""
+def redo(
+    repository: InventoryRepository, key: ItemKey, make_change: Callable[[Item], Change]
+) -> None:
+    """Read an item and commit a change of it, and retry on a conflict."""
     for _ in range(_MAX_ATTEMPTS):
         item = repository.get_item(key)
         assert item is not None
         try:
-            return repository.commit(decide(item))
+            return repository.commit(make_change(item))
         except StaleReadError:
             continue
-    pytest.fail("a commit on a fresh read was refused every time")
+    pytest.fail(f"{_MAX_ATTEMPTS} commits conflicted, each after a new read")

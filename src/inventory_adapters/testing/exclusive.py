@@ -15,13 +15,13 @@ __all__ = ["ExclusiveContract"]
 
 class ExclusiveContract:
     """
-    What a repository that can be had alone promises besides, as `inventory.ports.ExclusiveRepository` says it.
+    The guarantees of `inventory.ports.ExclusiveRepository`.
 
-    A subclass overrides the fixture `repository`, as that of `RepositoryContract` does.
+    A subclass overrides the fixture `repository`, as a subclass of `RepositoryContract` does.
     """
 
-    def test_whoever_is_alone_reads_what_they_wrote(self, repository: ExclusiveRepository) -> None:
-        """The others see it once it is kept."""
+    def test_the_block_reads_its_own_writes(self, repository: ExclusiveRepository) -> None:
+        """Other threads read the writes after the block ends."""
         with ThreadPoolExecutor(1) as another, repository.exclusive():
             repository.commit(creation(an_item()))
 
@@ -30,21 +30,23 @@ class ExclusiveContract:
             assert another.submit(repository.get_item, an_item().key).result() is None
         assert repository.get_item(an_item().key) == an_item()
 
-    def test_a_refusal_leaves_what_else_was_written(self, repository: ExclusiveRepository) -> None:
-        """Before it, and after."""
+    def test_a_rejected_write_leaves_the_other_writes(
+        self, repository: ExclusiveRepository
+    ) -> None:
+        """Writes before and after the rejected one are stored."""
         first, second = an_item("first"), an_item("second")
         with repository.exclusive():
             repository.commit(creation(first))
             with pytest.raises(StaleReadError):
                 repository.commit(creation(an_item("third"), first))
             with pytest.raises(StaleReadError):
-                repository.edit_item(an_edit(an_item("nobody")))
+                repository.edit_item(an_edit(an_item("missing")))
             repository.commit(creation(second))
 
         assert by_key(walk(repository, ANY)) == [first, second]
 
-    def test_an_error_undoes_all_of_it(self, repository: ExclusiveRepository) -> None:
-        """And hinders nothing that comes after."""
+    def test_an_error_rolls_back_the_block(self, repository: ExclusiveRepository) -> None:
+        """The next write succeeds."""
 
         def fail() -> None:
             with repository.exclusive():
@@ -58,8 +60,8 @@ class ExclusiveContract:
         repository.commit(creation(an_item()))
         assert repository.get_item(an_item().key) == an_item()
 
-    def test_a_block_within_a_block_is_part_of_it(self, repository: ExclusiveRepository) -> None:
-        """What was written inside is kept with the whole, or not at all."""
+    def test_a_nested_block_is_part_of_the_outer_one(self, repository: ExclusiveRepository) -> None:
+        """An error of the outer block rolls back the writes of the inner one."""
 
         def fail() -> None:
             with repository.exclusive():
@@ -72,19 +74,19 @@ class ExclusiveContract:
 
         assert repository.get_item(an_item().key) is None
 
-    def test_nobody_else_writes_meanwhile(self, repository: ExclusiveRepository) -> None:
-        """The others wait, as long as their requests have time."""
+    def test_other_threads_do_not_write_meanwhile(self, repository: ExclusiveRepository) -> None:
+        """They wait until their deadline, and then raise `StorageThrottledError`."""
 
         def commit() -> None:
             with deadline(0.05):
                 repository.commit(creation(an_item()))
 
-        def be_alone() -> None:
+        def enter() -> None:
             with deadline(0.05), repository.exclusive():
-                pytest.fail("was not")
+                pytest.fail("two threads had exclusive access at once")
 
         with ThreadPoolExecutor(1) as another, repository.exclusive():
-            for attempt in (commit, be_alone):
+            for attempt in (commit, enter):
                 with pytest.raises(StorageThrottledError):
                     another.submit(attempt).result()
 
@@ -92,4 +94,4 @@ class ExclusiveContract:
 
 
 class _DeliberateError(Exception):
-    """What goes wrong in a test because it shall."""
+    """The error that a test raises inside a block."""

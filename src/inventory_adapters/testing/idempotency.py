@@ -31,7 +31,7 @@ _OTHER = an_item("second")
 
 
 class IdempotencyContract:
-    """The note that a key was served stands until it expires, and keeps every other effect under that key out."""
+    """A record rejects every other change with its key until it expires."""
 
     @pytest.mark.parametrize(
         "record",
@@ -56,23 +56,23 @@ class IdempotencyContract:
             pytest.param(a_record(answer=an_item(description="a" * 200_000)), id="200 kB"),
         ],
     )
-    def test_a_record_comes_back_exactly_as_it_was_stored(
+    def test_a_record_is_returned_as_it_was_stored(
         self, repository: InventoryRepository, record: IdempotencyRecord
     ) -> None:
-        """Every field survives; the answer is an equal value of the same type."""
+        """Every field is equal; the answer has the same type."""
         repository.commit(serving(record))
 
-        found = repository.get_idempotency_record(record.record_id)
+        stored = repository.get_idempotency_record(record.record_id)
 
-        assert found == record
-        assert found is not None
-        assert type(found.answer) is type(record.answer)
-        assert repr(found.answer) == repr(record.answer)
-        assert isinstance(found.stored_at, Timestamp)
-        assert isinstance(found.expires_at, Timestamp)
+        assert stored == record
+        assert stored is not None
+        assert type(stored.answer) is type(record.answer)
+        assert repr(stored.answer) == repr(record.answer)
+        assert isinstance(stored.stored_at, Timestamp)
+        assert isinstance(stored.expires_at, Timestamp)
 
-    def test_a_key_that_was_not_served_is_not_found(self, repository: InventoryRepository) -> None:
-        """Nothing comes back, in an empty repository and beside another record."""
+    def test_an_unused_key_has_no_record(self, repository: InventoryRepository) -> None:
+        """The read returns None, with and without another record."""
         assert repository.get_idempotency_record("record-1") is None
 
         repository.commit(serving(a_record("record-11")))
@@ -80,10 +80,10 @@ class IdempotencyContract:
         assert repository.get_idempotency_record("record-1") is None
 
     @pytest.mark.parametrize("stored_at", [-1, 0, 86_400, 86_400.499999])
-    def test_a_key_is_served_once_while_its_record_counts(
+    def test_a_key_is_used_once_until_its_record_expires(
         self, repository: InventoryRepository, stored_at: float
     ) -> None:
-        """Up to the last microsecond a second change under the key is refused, whole, and the first answer stays."""
+        """Up to the last microsecond, a second change with the key is rejected, and the first record is kept."""
         repository.commit(serving(a_record(expires_at=86_400.5)))
         again = a_record(answer=_OTHER, stored_at=stored_at, expires_at=99_999)
 
@@ -94,10 +94,10 @@ class IdempotencyContract:
         assert repository.get_item(an_item().key) is None
 
     @pytest.mark.parametrize("stored_at", [86_400.5, 86_400.500001, 200_000])
-    def test_a_record_that_has_expired_is_written_over(
+    def test_an_expired_record_is_replaced(
         self, repository: InventoryRepository, stored_at: float
     ) -> None:
-        """From the very instant on, deleted or not; the new record counts as the first did."""
+        """At its expiry a record may be replaced, whether it was deleted or not; the new record is in force."""
         repository.commit(serving(a_record(expires_at=86_400.5)))
         again = a_record(
             answer=_OTHER, fingerprint="other", stored_at=stored_at, expires_at=300_000
@@ -110,8 +110,8 @@ class IdempotencyContract:
         with pytest.raises(DuplicateRequestError):
             repository.commit(serving(evolve(again, answer=an_item("third"))))
 
-    def test_each_key_has_a_record_of_its_own(self, repository: InventoryRepository) -> None:
-        """Keys that differ at all are different keys, also with one answer."""
+    def test_each_key_has_its_own_record(self, repository: InventoryRepository) -> None:
+        """Keys are compared exactly."""
         records = [a_record(record_id) for record_id in ("a", "A", "aa", "a ", "a#", "\N{SNOWMAN}")]
 
         for record in records:
@@ -121,12 +121,12 @@ class IdempotencyContract:
             repository.get_idempotency_record(record.record_id) for record in records
         ] == records
 
-    @pytest.mark.parametrize("why", ["stale item", "taken key", "taken place", "reservation"])
-    def test_that_a_key_was_served_is_told_before_anything_else(
-        self, repository: InventoryRepository, why: str
+    @pytest.mark.parametrize("reason", ["stale item", "used key", "used seq", "reservation"])
+    def test_a_duplicate_request_takes_precedence(
+        self, repository: InventoryRepository, reason: str
     ) -> None:
-        """Whatever else is stale: a repeat finds its own effect in the way, and must hear of its answer instead."""
-        bad, reservation = stale_parts(repository)[why]
+        """A repeat conflicts with its own first effect, and must raise `DuplicateRequestError` nevertheless."""
+        bad, reservation = stale_parts(repository)[reason]
         repository.commit(serving(a_record()))
         again = a_record(answer=_OTHER)
 
@@ -135,12 +135,12 @@ class IdempotencyContract:
 
         assert repository.get_idempotency_record("record-1") == a_record()
 
-    @pytest.mark.parametrize("why", ["stale item", "taken key", "taken place", "reservation"])
-    def test_an_expired_record_hides_no_other_refusal(
-        self, repository: InventoryRepository, why: str
+    @pytest.mark.parametrize("reason", ["stale item", "used key", "used seq", "reservation"])
+    def test_an_expired_record_hides_no_conflict(
+        self, repository: InventoryRepository, reason: str
     ) -> None:
-        """Where the key is free and something else is stale, that is told, and the old record stays."""
-        bad, reservation = stale_parts(repository)[why]
+        """If the record expired and another part is stale, the commit raises `StaleReadError` and keeps the record."""
+        bad, reservation = stale_parts(repository)[reason]
         repository.commit(serving(a_record(expires_at=10)))
 
         with pytest.raises(StaleReadError):

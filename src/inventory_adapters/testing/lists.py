@@ -23,7 +23,7 @@ from inventory_adapters.testing.walks import pages, part, walk
 
 __all__ = ["ListsContract"]
 
-# One list for each index, with what makes an item belong to it.
+# One list for each index, with the details of an item that belongs to it.
 _LISTS: Final = [
     pytest.param(ANY, {}, id="all"),
     pytest.param(ItemFilter(category="tools"), {}, id="category"),
@@ -35,11 +35,11 @@ _LISTS: Final = [
     ),
 ]
 
-_each_list = pytest.mark.parametrize(("wanted", "details"), _LISTS)
+_each_list = pytest.mark.parametrize(("item_filter", "details"), _LISTS)
 
 
 def _stocked(repository: InventoryRepository, count: int, details: dict[str, Any]) -> list[Item]:
-    """Store *count* items whose order by id is not their order by time."""
+    """Store *count* items whose order by id differs from their order by time."""
     items = [
         an_item(f"item-{number}", updated_at=a_time(number * 7 % count), **details)
         for number in range(count)
@@ -49,7 +49,7 @@ def _stocked(repository: InventoryRepository, count: int, details: dict[str, Any
 
 
 def _outsiders(count: int = 3) -> list[Item]:
-    """Return items that pass no filter, with ids between those of the others."""
+    """Return items that pass no filter, with ids between those of `_stocked`."""
     return [
         an_item(f"item-{number}5", sku="ELSE", category="else", status="else", location="else")
         for number in range(count)
@@ -58,17 +58,19 @@ def _outsiders(count: int = 3) -> list[Item]:
 
 class ListsContract:
     """
-    A walk yields what passes the filter, in order, each item once.
+    The pages of a list contain the items that pass its filter, in order, each item once.
 
     Attributes:
-        orders_ties: Whether items that were edited at the same instant, or SKUs under one id, come in the order of their keys
-            where an index does not hold them. DynamoDB does not say in which order it keeps equal keys of an index.
+        orders_ties: Whether items that were edited at the same instant, and SKUs under one id, are in the order of their keys.
+            False for DynamoDB, which does not specify the order of equal keys in an index.
     """
 
     orders_ties: ClassVar[bool] = True
 
-    def test_lists_hold_what_passes_every_filter(self, repository: InventoryRepository) -> None:
-        """All filters combine, each with each, whichever index is walked."""
+    def test_a_list_contains_the_items_that_pass_every_filter(
+        self, repository: InventoryRepository
+    ) -> None:
+        """All filters can be combined, whichever index the list reads."""
         items = [
             an_item(
                 f"item-{number:02}",
@@ -103,15 +105,17 @@ class ListsContract:
         }
 
         for chosen in itertools.product(*choices.values()):
-            wanted = ItemFilter(**dict(zip(choices, chosen, strict=True)))
-            listed = walk(repository, wanted)
+            item_filter = ItemFilter(**dict(zip(choices, chosen, strict=True)))
+            listed = walk(repository, item_filter)
 
-            assert by_key(listed) == [item for item in items if wanted.passes(item)], wanted
-            if wanted.index != "item_id":
-                assert listed == sorted(listed, key=wanted.position), wanted
+            assert by_key(listed) == [item for item in items if item_filter.passes(item)], (
+                item_filter
+            )
+            if item_filter.index != "item_id":
+                assert listed == sorted(listed, key=item_filter.position), item_filter
 
     @pytest.mark.parametrize(
-        "wanted",
+        "item_filter",
         [
             ItemFilter(category="else"),
             ItemFilter(status="else"),
@@ -121,117 +125,115 @@ class ListsContract:
             ItemFilter(category="tools", location="else"),
         ],
     )
-    def test_a_list_that_nothing_passes_is_one_empty_walk(
-        self, repository: InventoryRepository, wanted: ItemFilter
+    def test_a_list_that_no_item_passes_is_empty(
+        self, repository: InventoryRepository, item_filter: ItemFilter
     ) -> None:
-        """Values that no item has are no error."""
+        """A value that no item has is no error."""
         _stocked(repository, 3, {})
 
-        assert walk(repository, wanted, size=2) == []
+        assert walk(repository, item_filter, size=2) == []
 
     @_each_list
-    def test_a_walk_yields_each_item_once_whatever_the_page_size(
-        self, repository: InventoryRepository, wanted: ItemFilter, details: dict[str, Any]
+    def test_pages_of_every_size_contain_each_item_once(
+        self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """Pages of every size, from one row to more than there are, add up to the same list in the same order."""
+        """The pages together are the same list in the same order, from one row per page to more rows than there are."""
         items = _stocked(repository, 6, details)
         outsiders = _outsiders()
         repository.commit(creation(*outsiders))
-        passing = [item for item in (*items, *outsiders) if wanted.passes(item)]
+        passing = [item for item in (*items, *outsiders) if item_filter.passes(item)]
         assert len(passing) >= 6
 
         for size in range(1, len(passing) + 2):
-            listed = walk(repository, wanted, size)
+            listed = walk(repository, item_filter, size)
 
             assert by_key(listed) == by_key(passing), size
-            if wanted.index != "item_id":
-                assert listed == sorted(passing, key=wanted.position), size
+            if item_filter.index != "item_id":
+                assert listed == sorted(passing, key=item_filter.position), size
 
     @_each_list
     @pytest.mark.parametrize("size", [1, 2, 3, 6])
     def test_a_page_that_ends_with_the_list_has_no_cursor(
         self,
         repository: InventoryRepository,
-        wanted: ItemFilter,
+        item_filter: ItemFilter,
         details: dict[str, Any],
         size: int,
     ) -> None:
-        """Where the last page is full to the last row, no empty page follows it."""
+        """If the last page is full, no empty page follows it."""
         _stocked(repository, 6, details)
 
         seen = 0
-        for page in pages(repository, wanted, size):
+        for page in pages(repository, item_filter, size):
             seen += len(page.items)
             assert (page.next_cursor is None) == (seen == 6)
 
     @_each_list
-    def test_page_sizes_may_change_during_a_walk(
-        self, repository: InventoryRepository, wanted: ItemFilter, details: dict[str, Any]
+    def test_page_sizes_may_change_between_pages(
+        self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """A cursor says where to go on, not how far."""
+        """A cursor contains a position, not a page size."""
         items = _stocked(repository, 6, details)
 
-        seen, cursor = part(repository, wanted, 1)
-        rest = walk(repository, wanted, 4, cursor)
+        seen, cursor = part(repository, item_filter, 1)
+        rest = walk(repository, item_filter, 4, cursor)
 
         assert by_key(seen + rest) == items
 
     @_each_list
     def test_a_cursor_may_be_used_again(
-        self, repository: InventoryRepository, wanted: ItemFilter, details: dict[str, Any]
+        self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """Going on twice from one place yields the same twice."""
+        """Two reads with one cursor return the same items."""
         _stocked(repository, 6, details)
-        _, cursor = part(repository, wanted, 2)
+        _, cursor = part(repository, item_filter, 2)
 
-        assert walk(repository, wanted, 3, cursor) == walk(repository, wanted, 1, cursor)
+        assert walk(repository, item_filter, 3, cursor) == walk(repository, item_filter, 1, cursor)
 
     @_each_list
-    def test_a_cursor_outlives_the_items_around_it(
-        self, repository: InventoryRepository, wanted: ItemFilter, details: dict[str, Any]
+    def test_a_cursor_stays_valid_after_its_item_is_deleted(
+        self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """What was already seen may go, the row that the cursor names included; the rest of the walk is the same."""
+        """Items of earlier pages may be deleted, including the item of the cursor; the later pages are the same."""
         items = _stocked(repository, 6, details)
-        seen, cursor = part(repository, wanted, 3)
+        seen, cursor = part(repository, item_filter, 3)
 
         for item in seen:
             remove(repository, item.key)
-        rest = walk(repository, wanted, 2, cursor)
+        rest = walk(repository, item_filter, 2, cursor)
 
         assert by_key(seen + rest) == items
 
     @_each_list
-    def test_items_that_come_during_a_walk_displace_no_others(
-        self, repository: InventoryRepository, wanted: ItemFilter, details: dict[str, Any]
+    def test_items_created_between_pages_hide_no_others(
+        self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """A newcomer may be seen or not, once; every other item still comes exactly once."""
+        """A new item may be listed once or not at all; every other item is listed exactly once."""
         items = _stocked(repository, 6, details)
-        seen, cursor = part(repository, wanted, 3)
-        newcomers = [
+        seen, cursor = part(repository, item_filter, 3)
+        new_items = [
             an_item("item-", updated_at=a_time(-5), **details),
             an_item("item-2a", updated_at=a_time(2.5), **details),
             an_item("item-9", updated_at=a_time(99), **details),
         ]
 
-        repository.commit(creation(*newcomers))
-        rest = walk(repository, wanted, 2, cursor)
+        repository.commit(creation(*new_items))
+        rest = walk(repository, item_filter, 2, cursor)
 
         listed = [item.key for item in seen + rest]
         assert len(listed) == len(set(listed))
         assert {item.key for item in items} <= set(listed)
 
-    def test_an_edit_during_a_walk_displaces_no_others(
-        self, repository: InventoryRepository
-    ) -> None:
-        """In a list by time an edited item moves to the end; those that were not edited still come exactly once."""
+    def test_an_edit_between_pages_hides_no_others(self, repository: InventoryRepository) -> None:
+        """In a list by time an edited item moves to the end; every other item is listed exactly once."""
         items = _stocked(repository, 6, {})
-        wanted = ItemFilter(category="tools")
-        seen, cursor = part(repository, wanted, 3)
+        item_filter = ItemFilter(category="tools")
+        seen, cursor = part(repository, item_filter, 3)
 
         moved = {seen[-1].key, items[5].key}
         for key in moved:
             repository.edit_item(an_edit(an_item(key.item_id), name="edited"))
-        listed = seen + walk(repository, wanted, 2, cursor)
+        listed = seen + walk(repository, item_filter, 2, cursor)
 
         unmoved = [item.key for item in items if item.key not in moved]
         assert sorted(item.key for item in listed if item.key not in moved) == unmoved
@@ -239,27 +241,27 @@ class ListsContract:
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
     @pytest.mark.parametrize(
-        "wanted",
+        "item_filter",
         [ANY, ItemFilter(category="tools"), ItemFilter(status=AVAILABLE), ItemFilter(sku="SKU-1")],
     )
-    def test_items_edited_at_the_same_instant_all_come(
-        self, repository: InventoryRepository, wanted: ItemFilter, size: int
+    def test_items_edited_at_the_same_instant_are_all_listed(
+        self, repository: InventoryRepository, item_filter: ItemFilter, size: int
     ) -> None:
-        """Equal times, and SKUs under one id, neither hide nor repeat each other at the edge of a page."""
+        """Between two pages, items with equal times or equal ids are neither skipped nor repeated."""
         items = [
             an_item(item_id, sku=sku) for item_id in ("a", "b", "c") for sku in ("SKU-1", "SKU-2")
         ]
         repository.commit(creation(*items))
-        passing = [item for item in items if wanted.passes(item)]
+        passing = [item for item in items if item_filter.passes(item)]
 
-        listed = walk(repository, wanted, size)
+        listed = walk(repository, item_filter, size)
 
         assert by_key(listed) == passing
-        if self.orders_ties and wanted.index != "item_id":
+        if self.orders_ties and item_filter.index != "item_id":
             assert listed == passing
 
     def test_text_is_ordered_by_code_points(self, repository: InventoryRepository) -> None:
-        """Digits, capitals, small letters, accents, then what lies beyond the first plane."""
+        """The order is digits, capitals, small letters, accents, then characters beyond the first plane."""
         ids = [
             "",
             "10",
@@ -279,21 +281,21 @@ class ListsContract:
             assert walk(repository, ItemFilter(sku="SKU-1"), size) == items
 
     @_each_list
-    def test_a_damaged_cursor_is_refused(
-        self, repository: InventoryRepository, wanted: ItemFilter, details: dict[str, Any]
+    def test_a_damaged_cursor_is_rejected(
+        self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """Whichever character was changed, dropped or added."""
+        """Any change, removal or addition of a character is detected."""
         _stocked(repository, 3, details)
-        _, cursor = part(repository, wanted, 1)
+        _, cursor = part(repository, item_filter, 1)
         damaged = [
-            f"{cursor[:place]}{'B' if char == 'A' else 'A'}{cursor[place + 1 :]}"
-            for place, char in enumerate(cursor)
+            f"{cursor[:index]}{'B' if char == 'A' else 'A'}{cursor[index + 1 :]}"
+            for index, char in enumerate(cursor)
         ]
         damaged += [cursor[:-1], cursor[1:], cursor[: len(cursor) // 2], cursor[:1], cursor * 2]
         damaged += [f"{cursor}A", f"{cursor}=", f"{cursor}\n", f" {cursor}", cursor.swapcase()]
 
         for token in damaged:
-            _refuses(repository, wanted, token)
+            _assert_rejected(repository, item_filter, token)
 
     @pytest.mark.parametrize(
         "token",
@@ -302,17 +304,15 @@ class ListsContract:
             *("item-0", "W10", "eyJpdGVtX2lkIjogIml0ZW0tMCJ9", "\N{SNOWMAN}", "A" * 16_000),
         ],
     )
-    @pytest.mark.parametrize("wanted", [ANY, ItemFilter(category="tools")])
-    def test_what_never_was_a_cursor_is_refused(
-        self, repository: InventoryRepository, wanted: ItemFilter, token: str
+    @pytest.mark.parametrize("item_filter", [ANY, ItemFilter(category="tools")])
+    def test_arbitrary_text_is_rejected_as_a_cursor(
+        self, repository: InventoryRepository, item_filter: ItemFilter, token: str
     ) -> None:
-        """Arbitrary text is answered with the one error that says so."""
-        _refuses(repository, wanted, token)
+        """The read raises `InvalidCursorError` for any text."""
+        _assert_rejected(repository, item_filter, token)
 
-    def test_a_cursor_is_good_for_its_own_filter_only(
-        self, repository: InventoryRepository
-    ) -> None:
-        """Another value, another filter, one more or one less: each is another list."""
+    def test_a_cursor_is_valid_only_for_its_filter(self, repository: InventoryRepository) -> None:
+        """A filter with another value, or with more or fewer filters, is another list."""
         _stocked(repository, 3, {"reorder_point": 10})
         filters = [
             ANY,
@@ -328,17 +328,19 @@ class ListsContract:
             ItemFilter(status=AVAILABLE, low_stock=True),
         ]
         cursors = {
-            wanted: part(repository, wanted, 1)[1] for wanted in filters if walk(repository, wanted)
+            item_filter: part(repository, item_filter, 1)[1]
+            for item_filter in filters
+            if walk(repository, item_filter)
         }
 
-        for (origin, cursor), wanted in itertools.product(cursors.items(), filters):
-            if wanted != origin:
-                _refuses(repository, wanted, cursor)
+        for (origin, cursor), item_filter in itertools.product(cursors.items(), filters):
+            if item_filter != origin:
+                _assert_rejected(repository, item_filter, cursor)
 
     def test_an_edited_item_leaves_one_list_and_joins_another(
         self, repository: InventoryRepository
     ) -> None:
-        """Category, status and location are listed as they are after an edit or a commit."""
+        """After an edit or a commit, the item is listed by its new category, status and location."""
         item = an_item()
         repository.commit(creation(item))
 
@@ -356,12 +358,12 @@ class ListsContract:
         lists = {value: ItemFilter(category=value) for value in ("tools", "toys")}
         lists |= {value: ItemFilter(status=value) for value in (AVAILABLE, DISCONTINUED)}
         lists |= {value: ItemFilter(location=value) for value in ("north", "south")}
-        return {value for value, wanted in lists.items() if walk(repository, wanted)}
+        return {value for value, item_filter in lists.items() if walk(repository, item_filter)}
 
     def test_an_edit_moves_an_item_to_the_end_of_its_category(
         self, repository: InventoryRepository
     ) -> None:
-        """The one edited longest ago comes first; movements of stock do not count as edits."""
+        """The item with the oldest edit is first; movements are not edits."""
         items = [an_item(f"item-{number}", updated_at=a_time(number)) for number in range(3)]
         repository.commit(creation(*items))
 
@@ -373,31 +375,31 @@ class ListsContract:
         assert listed == [moved.items[0].after, items[2], edited]
 
     @pytest.mark.parametrize(
-        ("start", "step", "before", "after"),
+        ("start", "step", "listed"),
         [
-            ({"on_hand": 6, "reorder_point": 5}, {"on_hand": 5}, False, True),
-            ({"on_hand": 5, "reorder_point": 5}, {"on_hand": 6}, True, False),
-            ({"on_hand": 9, "reorder_point": 5}, {"reserved": 4}, False, True),
-            ({"on_hand": 9, "reserved": 4, "reorder_point": 5}, {"reserved": 3}, True, False),
-            ({"on_hand": 9, "reorder_point": 5}, {"on_hand": 6, "reserved": 0}, False, False),
-            ({"on_hand": 4, "reorder_point": 5}, {"on_hand": 0}, True, True),
-            ({"on_hand": 4, "reorder_point": None}, {"reorder_point": 4}, False, True),
-            ({"on_hand": 4, "reorder_point": 3}, {"reorder_point": 4}, False, True),
-            ({"on_hand": 4, "reorder_point": 4}, {"reorder_point": 3}, True, False),
-            ({"on_hand": 4, "reorder_point": 4}, {"reorder_point": None}, True, False),
-            ({"on_hand": 0, "reorder_point": None}, {"reorder_point": 0}, False, True),
-            ({"on_hand": 0, "reorder_point": 0}, {"on_hand": 1, "reorder_point": 1}, True, True),
+            ({"on_hand": 6, "reorder_point": 5}, {"on_hand": 5}, (False, True)),
+            ({"on_hand": 5, "reorder_point": 5}, {"on_hand": 6}, (True, False)),
+            ({"on_hand": 9, "reorder_point": 5}, {"reserved": 4}, (False, True)),
+            ({"on_hand": 9, "reserved": 4, "reorder_point": 5}, {"reserved": 3}, (True, False)),
+            ({"on_hand": 9, "reorder_point": 5}, {"on_hand": 6, "reserved": 0}, (False, False)),
+            ({"on_hand": 4, "reorder_point": 5}, {"on_hand": 0}, (True, True)),
+            ({"on_hand": 4, "reorder_point": None}, {"reorder_point": 4}, (False, True)),
+            ({"on_hand": 4, "reorder_point": 3}, {"reorder_point": 4}, (False, True)),
+            ({"on_hand": 4, "reorder_point": 4}, {"reorder_point": 3}, (True, False)),
+            ({"on_hand": 4, "reorder_point": 4}, {"reorder_point": None}, (True, False)),
+            ({"on_hand": 0, "reorder_point": None}, {"reorder_point": 0}, (False, True)),
+            ({"on_hand": 0, "reorder_point": 0}, {"on_hand": 1, "reorder_point": 1}, (True, True)),
         ],
     )
-    def test_an_item_is_listed_as_low_while_it_is(
+    def test_an_item_is_listed_as_low_while_it_is_low(
         self,
         repository: InventoryRepository,
         start: dict[str, Any],
         step: dict[str, Any],
-        before: bool,  # noqa: FBT001 - an example, not an interface
-        after: bool,  # noqa: FBT001 - as above
+        listed: tuple[bool, bool],
     ) -> None:
-        """It joins the list with the commit that takes it to its reorder point, and leaves with the one that lifts it above."""
+        """A commit that crosses the reorder point adds the item to the list or removes it; *listed* is before and after."""
+        before, after = listed
         item = an_item(**start)
         low = ItemFilter(low_stock=True)
 
@@ -408,10 +410,10 @@ class ListsContract:
         repository.commit(change)
         assert walk(repository, low) == ([change.items[0].after] if after else [])
 
-    def test_edits_of_details_leave_the_low_stock_list_alone(
+    def test_edits_of_details_do_not_change_the_low_stock_list(
         self, repository: InventoryRepository
     ) -> None:
-        """A low item stays listed, as edited; another stays out."""
+        """A low item is listed with its edit; another item is not listed."""
         low, fine = an_item("low", reorder_point=10), an_item("fine", reorder_point=9)
         repository.commit(creation(low, fine))
 
@@ -423,24 +425,24 @@ class ListsContract:
     def test_discontinued_items_are_not_listed_as_low(
         self, repository: InventoryRepository
     ) -> None:
-        """Nobody reorders them. The list follows the status, whatever the numbers did before."""
-        gone = an_item("gone", reorder_point=10, status=DISCONTINUED)
+        """Discontinued items are not reordered. The list follows the status, whatever the numbers are."""
+        discontinued = an_item("discontinued", reorder_point=10, status=DISCONTINUED)
         low = an_item("low", reorder_point=10)
-        repository.commit(creation(gone, low))
+        repository.commit(creation(discontinued, low))
         low_stock = ItemFilter(low_stock=True)
         assert walk(repository, low_stock) == [low]
 
-        back = repository.edit_item(an_edit(gone, status=AVAILABLE))
-        assert by_key(walk(repository, low_stock)) == by_key([back, low])
+        resumed = repository.edit_item(an_edit(discontinued, status=AVAILABLE))
+        assert by_key(walk(repository, low_stock)) == by_key([resumed, low])
 
         repository.edit_item(an_edit(low, status=DISCONTINUED))
-        assert walk(repository, low_stock) == [back]
+        assert walk(repository, low_stock) == [resumed]
         assert walk(repository, ItemFilter(low_stock=True, status=DISCONTINUED)) == []
 
-    def test_a_refused_commit_leaves_the_low_stock_list_alone(
+    def test_a_rejected_commit_does_not_change_the_low_stock_list(
         self, repository: InventoryRepository
     ) -> None:
-        """What was not stored is not listed."""
+        """The item keeps its level, so it is not listed."""
         fine = an_item(reorder_point=5, seq=1)
         repository.commit(creation(fine))
 
@@ -449,8 +451,8 @@ class ListsContract:
 
         assert walk(repository, ItemFilter(low_stock=True)) == []
 
-    def test_a_deleted_item_is_no_longer_low(self, repository: InventoryRepository) -> None:
-        """It leaves the list with its row, and a successor under its key is listed on its own merits."""
+    def test_a_deleted_item_is_not_listed_as_low(self, repository: InventoryRepository) -> None:
+        """The deletion removes it from the list, and a new item with its key is listed only if it is low itself."""
         repository.commit(creation(an_item(reorder_point=50)))
         remove(repository, an_item().key)
         assert walk(repository, ItemFilter(low_stock=True)) == []
@@ -459,6 +461,6 @@ class ListsContract:
         assert walk(repository, ItemFilter(low_stock=True)) == []
 
 
-def _refuses(repository: InventoryRepository, wanted: ItemFilter, token: str) -> None:
+def _assert_rejected(repository: InventoryRepository, item_filter: ItemFilter, token: str) -> None:
     with pytest.raises(InvalidCursorError):
-        repository.list_items(wanted, PageRequest(size=2, cursor=token))
+        repository.list_items(item_filter, PageRequest(size=2, cursor=token))

@@ -1,4 +1,4 @@
-"""The ledger."""
+"""Movements in the ledger."""
 
 import itertools
 from typing import Final
@@ -43,14 +43,14 @@ _A_MOVEMENT: Final = Movement(
 
 
 class MovementsContract:
-    """The ledger keeps each movement once, in its item's history, for good."""
+    """The ledger keeps each movement once, in the history of its item, permanently."""
 
     @pytest.mark.parametrize("kind", [kind for kind in MovementKind if kind != "opening"])
-    def test_every_kind_of_movement_can_be_kept(
+    def test_every_kind_of_movement_can_be_stored(
         self, repository: InventoryRepository, kind: MovementKind
     ) -> None:
-        """The kind comes back as the kind that it was, not as its text."""
-        _keep_movement(repository, evolve(_A_MOVEMENT, kind=kind))
+        """The kind is returned as a `MovementKind`, not as text."""
+        _store_movement(repository, evolve(_A_MOVEMENT, kind=kind))
 
         [movement] = ledger(repository, an_item().key)
 
@@ -104,11 +104,11 @@ class MovementsContract:
             ),
         ],
     )
-    def test_a_movement_comes_back_exactly_as_it_was_stored(
+    def test_a_movement_is_returned_as_it_was_stored(
         self, repository: InventoryRepository, movement: Movement
     ) -> None:
-        """Every field survives, value and type, in the list and as the first of its history."""
-        _keep_movement(repository, movement)
+        """Every field has the same value and type, in the list and as the first movement."""
+        _store_movement(repository, movement)
 
         readings = [*ledger(repository, movement.key), repository.first_movement(movement.key)]
 
@@ -119,18 +119,18 @@ class MovementsContract:
             numbers = (reading.seq, reading.delta_on_hand, reading.delta_reserved, reading.on_hand)
             assert all(type(number) is int for number in numbers)
 
-    def test_what_never_moved_has_no_history(self, repository: InventoryRepository) -> None:
-        """Neither an item without movements nor a key that no item ever had is an error."""
-        repository.commit(creation(an_item("still"), an_item("moved")))
+    def test_an_item_that_never_moved_has_no_history(self, repository: InventoryRepository) -> None:
+        """Neither an item without movements nor an unknown key is an error."""
+        repository.commit(creation(an_item("unmoved"), an_item("moved")))
         history(repository, an_item("moved"), 1)
 
-        for item_id in ("still", "never there"):
+        for item_id in ("unmoved", "unknown"):
             key = an_item(item_id).key
             assert repository.list_movements(key, PageRequest(size=1)) == Page(items=())
             assert repository.first_movement(key) is None
 
     def test_the_newest_movement_comes_first(self, repository: InventoryRepository) -> None:
-        """By number, not by text: the tenth movement comes before the ninth."""
+        """The order is numeric: the tenth movement is before the ninth."""
         repository.commit(creation(an_item()))
 
         movements = history(repository, an_item(), 12)
@@ -139,7 +139,7 @@ class MovementsContract:
         assert ledger(repository, an_item().key) == movements
 
     def test_the_first_movement_is_the_oldest(self, repository: InventoryRepository) -> None:
-        """However many came after it, and also where the history does not begin with 1."""
+        """It is the oldest even if the history does not begin with 1."""
         whole, cut = an_item("whole"), an_item("cut", seq=8)
         repository.commit(creation(whole, cut))
 
@@ -152,7 +152,7 @@ class MovementsContract:
     def test_pages_of_every_size_add_up_to_the_history(
         self, repository: InventoryRepository, size: int
     ) -> None:
-        """No movement is repeated or missed at the edge of a page."""
+        """No movement is repeated or skipped between two pages."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 6)
 
@@ -162,7 +162,7 @@ class MovementsContract:
     def test_a_full_page_of_movements_always_has_a_cursor(
         self, repository: InventoryRepository, size: int
     ) -> None:
-        """Also where nothing is left: the walk ends on a page with room for the opening balance."""
+        """The last page always has room for the opening balance, so a full page is never the last."""
         repository.commit(creation(an_item()))
         history(repository, an_item(), 6)
 
@@ -171,10 +171,10 @@ class MovementsContract:
         assert sum(len(page.items) for page in before) == 6
         assert len(last.items) < size
 
-    def test_a_walk_along_a_ledger_is_not_displaced_by_what_moves_meanwhile(
+    def test_new_movements_do_not_shift_the_pages_of_a_ledger(
         self, repository: InventoryRepository
     ) -> None:
-        """What comes after a walk began is newer than its place; what is older still comes once, whatever the page size."""
+        """New movements are newer than the cursor, so every older movement is listed once, for any page size."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 6)
         page = repository.list_movements(an_item().key, PageRequest(size=2))
@@ -185,14 +185,14 @@ class MovementsContract:
             rest = ledger(repository, an_item().key, size, page.next_cursor)
             assert [*page.items, *rest] == movements
 
-    def test_each_item_has_a_history_of_its_own(self, repository: InventoryRepository) -> None:
-        """Keys that look alike when their halves are joined, that are part of one another, or that differ in case."""
+    def test_each_item_has_its_own_history(self, repository: InventoryRepository) -> None:
+        """Keys are distinct even if their parts look alike when joined, contain each other, or differ only in case."""
         keys = [("a#b", "c"), ("a", "b#c"), ("a", "b"), ("a", "b#"), ("a#", "b"), ("ab", "c")]
         keys += [("a", "c"), ("A", "c"), ("a", "C"), ("a", "c "), ("a/b", "c"), ("a:b", "c")]
         keys += [("a%23b", "c"), ("a", "%"), ("_", "c"), ("a\\#b", "c"), ("a", "b\\#c")]
         items = [an_item(item_id, sku=sku) for item_id, sku in keys]
         repository.commit(creation(*items))
-        moved = [item for place, item in enumerate(items) if place % 3]
+        moved = [item for index, item in enumerate(items) if index % 3]
 
         movements = {item.key: history(repository, item, 2) for item in moved}
 
@@ -202,10 +202,10 @@ class MovementsContract:
             first = expected[-1] if expected else None
             assert repository.first_movement(item.key) == first
 
-    def test_each_movement_of_a_change_goes_into_its_own_history(
+    def test_each_movement_of_a_change_is_in_the_ledger_of_its_item(
         self, repository: InventoryRepository
     ) -> None:
-        """Both sides of a transfer are told, each in the ledger of its item."""
+        """A transfer adds one movement to the ledger of each of its items."""
         north, south = an_item("north"), an_item("south")
         repository.commit(creation(north, south))
         out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
@@ -215,8 +215,10 @@ class MovementsContract:
         assert ledger(repository, north.key) == [*out.movements]
         assert ledger(repository, south.key) == [*into.movements]
 
-    def test_a_ledger_outlives_its_item(self, repository: InventoryRepository) -> None:
-        """What moved is told after the item is gone, and after its key was taken again."""
+    def test_a_ledger_is_kept_after_its_item_is_deleted(
+        self, repository: InventoryRepository
+    ) -> None:
+        """The movements can be read after the deletion, and after the key is reused."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 3)
 
@@ -227,16 +229,16 @@ class MovementsContract:
             assert ledger(repository, an_item().key, size=2) == [*deleted.movements, *movements]
             assert repository.first_movement(an_item().key) == movements[-1]
 
-    def test_an_edit_leaves_the_ledger_alone(self, repository: InventoryRepository) -> None:
-        """Details are no stock: neither an edit nor a commit of details is a movement."""
+    def test_an_edit_adds_no_movement(self, repository: InventoryRepository) -> None:
+        """Neither an edit nor a commit of details is a movement."""
         repository.commit(creation(an_item()))
         edited = repository.edit_item(an_edit(an_item(), name="new"))
         repository.commit(rewrite(edited, name="newer"))
 
         assert ledger(repository, an_item().key) == []
 
-    def test_a_place_in_a_history_is_taken_once(self, repository: InventoryRepository) -> None:
-        """An item under a key that had a history cannot write over it: the change is refused, and leaves nothing."""
+    def test_a_seq_is_used_once_per_history(self, repository: InventoryRepository) -> None:
+        """An item with a reused key cannot overwrite old movements: the change is rejected as a whole."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 2)
         deleted = remove(repository, an_item().key)
@@ -248,8 +250,8 @@ class MovementsContract:
         assert ledger(repository, an_item().key) == [*deleted.movements, *movements]
         assert repository.get_item(an_item().key) == an_item(name="successor")
 
-    def test_a_refused_change_leaves_no_movement(self, repository: InventoryRepository) -> None:
-        """What was not done is not told."""
+    def test_a_rejected_change_adds_no_movement(self, repository: InventoryRepository) -> None:
+        """The ledger is unchanged after a conflict."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 1)
 
@@ -260,22 +262,22 @@ class MovementsContract:
 
         assert ledger(repository, an_item().key) == movements
 
-    def test_a_cursor_of_another_ledger_is_refused(self, repository: InventoryRepository) -> None:
-        """Neither another item's cursor is good here, nor one of a list of items, nor one that was damaged."""
+    def test_a_cursor_of_another_ledger_is_rejected(self, repository: InventoryRepository) -> None:
+        """A cursor of another item, of a list of items, or with damage is invalid."""
         items = [an_item("a"), an_item("b"), an_item("a", sku="b")]
         repository.commit(creation(*items))
         cursors = {}
         for item in items:
             history(repository, item, 2)
             cursors[item.key] = repository.list_movements(item.key, PageRequest(size=1)).next_cursor
-        _, of_a_list = part(repository, ANY, 1)
+        _, list_cursor = part(repository, ANY, 1)
 
         for (origin, cursor), item in itertools.product(cursors.items(), items):
             assert cursor is not None
             others = [] if item.key == origin else [cursor]
             for token in (
                 *others,
-                of_a_list,
+                list_cursor,
                 cursor[:-1],
                 f"{cursor}A",
                 cursor.swapcase(),
@@ -288,8 +290,8 @@ class MovementsContract:
                 repository.list_items(ANY, PageRequest(size=1, cursor=cursor))
 
 
-def _keep_movement(repository: InventoryRepository, movement: Movement) -> None:
-    """Put an item on the books that is just where *movement* begins, and move it."""
+def _store_movement(repository: InventoryRepository, movement: Movement) -> None:
+    """Create an item with the level before *movement*, and store the movement."""
     before = an_item(
         movement.key.item_id,
         sku=movement.key.sku,

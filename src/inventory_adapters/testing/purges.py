@@ -1,4 +1,4 @@
-"""Deletion of what has been kept long enough."""
+"""Purges of expired records and old reservations."""
 
 import itertools
 from typing import ClassVar
@@ -27,17 +27,19 @@ __all__ = ["PurgeContract"]
 
 class PurgeContract:
     """
-    What has been kept long enough goes, and nothing else.
+    A purge deletes expired records and old reservations, and nothing else.
 
     Attributes:
-        purges: Whether `purge` deletes. False for storage that sees to it by itself, some time later, as DynamoDB's TTL does:
-            there `purge` deletes nothing and returns 0.
+        purges: Whether `purge` deletes rows. False for storage that deletes them itself some time later, as DynamoDB's TTL
+            does: there `purge` deletes nothing and returns 0.
     """
 
     purges: ClassVar[bool] = True
 
-    def test_a_purge_deletes_what_is_due(self, repository: InventoryRepository) -> None:
-        """Records from the instant that they expire on, and reservations from 30 days after they were closed on."""
+    def test_a_purge_deletes_expired_records_and_old_reservations(
+        self, repository: InventoryRepository
+    ) -> None:
+        """Records are deleted from their expiry on, and reservations from 30 days after they were closed."""
         at = RESERVATION_KEPT_SECONDS
         ends = [at - 1000, at, at + 0.000001, at + 1000]
         for end in ends:
@@ -62,21 +64,23 @@ class PurgeContract:
             ] == closings[kept]
         assert repository.purge(a_time(at)) == 0
 
-    def test_a_purge_leaves_all_else_alone(self, repository: InventoryRepository) -> None:
-        """Items, movements, and reservations that are held, however long ago their time was over."""
+    def test_a_purge_deletes_nothing_else(self, repository: InventoryRepository) -> None:
+        """Items, movements and held reservations are kept, even reservations that expired long ago."""
         item = an_item()
         repository.commit(creation(item))
         moved = rewrite(item, reserved=1)
-        over = a_reservation(expires_at=-900)
-        repository.commit(together(moved, reservation=reservation_write(None, over)))
+        overdue = a_reservation(expires_at=-900)
+        repository.commit(together(moved, reservation=reservation_write(None, overdue)))
 
         assert repository.purge(a_time(10 * RESERVATION_KEPT_SECONDS)) == 0
 
         assert repository.get_item(item.key) == after(moved)
         assert ledger(repository, item.key) == [*moved.movements]
-        assert repository.get_reservation("reservation-1") == over
-        assert held(repository, due_by=a_time()) == [over]
+        assert repository.get_reservation("reservation-1") == overdue
+        assert held(repository, due_by=a_time()) == [overdue]
 
-    def test_a_purge_of_nothing_is_no_error(self, repository: InventoryRepository) -> None:
-        """An empty repository has nothing to delete."""
+    def test_a_purge_of_an_empty_repository_is_no_error(
+        self, repository: InventoryRepository
+    ) -> None:
+        """The purge returns 0."""
         assert repository.purge(a_time()) == 0

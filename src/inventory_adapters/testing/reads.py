@@ -1,4 +1,4 @@
-"""Reads of items by what names them."""
+"""Reads of items by key, id or filter."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ __all__ = ["ReadsContract"]
 
 
 class ReadsContract:
-    """Items are found by what names them, exactly as they were stored."""
+    """Reads return items exactly as they were stored."""
 
     @pytest.mark.parametrize(
         "item",
@@ -55,7 +55,7 @@ class ReadsContract:
             ),
             pytest.param(
                 an_item(on_hand=3, reserved=1, seq=7, version=4, status=DISCONTINUED),
-                id="an item with a past",
+                id="after movements",
             ),
             pytest.param(
                 an_item(
@@ -67,10 +67,10 @@ class ReadsContract:
             ),
         ],
     )
-    def test_an_item_comes_back_exactly_as_it_was_stored(
+    def test_an_item_is_returned_as_it_was_stored(
         self, repository: InventoryRepository, item: Item
     ) -> None:
-        """Every field survives, value and type, through each of the ways to read it."""
+        """Every field has the same value and type in every kind of read."""
         repository.commit(creation(item))
 
         readings = [
@@ -91,8 +91,8 @@ class ReadsContract:
             numbers = (reading.version, reading.reorder_point or 0, reading.level.on_hand)
             assert all(type(number) is int for number in numbers)
 
-    def test_what_was_never_stored_is_not_found(self, repository: InventoryRepository) -> None:
-        """Reads of an empty repository answer None or nothing, and raise nothing."""
+    def test_an_empty_repository_returns_nothing(self, repository: InventoryRepository) -> None:
+        """Reads return None or an empty page, and raise no error."""
         key = an_item().key
 
         assert repository.get_item(key) is None
@@ -101,51 +101,51 @@ class ReadsContract:
         assert repository.get_items([]) == ()
         assert repository.list_items(ANY, PageRequest(size=1)) == Page(items=())
 
-    def test_get_item_needs_both_halves_of_the_key(self, repository: InventoryRepository) -> None:
-        """Another SKU of the id, or another id with the SKU, is another item."""
+    def test_get_item_matches_both_id_and_sku(self, repository: InventoryRepository) -> None:
+        """An item with only the id or only the SKU is another item."""
         repository.commit(creation(an_item("a", sku="1"), an_item("b", sku="2")))
 
         assert repository.get_item(ItemKey(item_id="a", sku="2")) is None
         assert repository.get_item(ItemKey(item_id="b", sku="1")) is None
 
-    def test_find_item_takes_the_first_by_sku(self, repository: InventoryRepository) -> None:
-        """Of several SKUs under one id the least comes back, by code points, whichever was stored first."""
+    def test_find_item_returns_the_first_by_sku(self, repository: InventoryRepository) -> None:
+        """Of several SKUs under one id, the first by code points is returned, in any order of creation."""
         repository.commit(creation(an_item("a", sku="b")))
         repository.commit(creation(an_item("a", sku="B")))
         repository.commit(creation(an_item("a", sku="\N{LATIN SMALL LETTER A WITH DIAERESIS}")))
         repository.commit(creation(an_item("A", sku="1"), an_item("aa", sku="2")))
 
-        found = repository.find_item("a")
+        item = repository.find_item("a")
 
-        assert found == an_item("a", sku="B")
+        assert item == an_item("a", sku="B")
 
-    def test_get_items_returns_each_that_exists_once(self, repository: InventoryRepository) -> None:
-        """Missing keys are passed over, and a key that is named twice yields one item."""
-        here = [an_item("a"), an_item("b"), an_item("b", sku="SKU-2")]
-        repository.commit(creation(*here))
-        keys = [item.key for item in here]
+    def test_get_items_returns_each_existing_item_once(
+        self, repository: InventoryRepository
+    ) -> None:
+        """A missing key is skipped, and a repeated key returns one item."""
+        stored = [an_item("a"), an_item("b"), an_item("b", sku="SKU-2")]
+        repository.commit(creation(*stored))
+        keys = [item.key for item in stored]
         missing = ItemKey(item_id="a", sku="SKU-2")
 
-        found = repository.get_items(iter([keys[0], missing, keys[1], keys[0], keys[2], missing]))
+        items = repository.get_items(iter([keys[0], missing, keys[1], keys[0], keys[2], missing]))
 
-        assert by_key(found) == here
+        assert by_key(items) == stored
 
-    def test_get_items_takes_more_keys_than_one_request_does(
+    def test_get_items_accepts_more_than_one_hundred_keys(
         self, repository: InventoryRepository
     ) -> None:
-        """More than a hundred keys are no reason to lose one."""
+        """No item is missing, even if storage limits the keys of one request."""
         keys = [ItemKey(item_id=f"item-{number:03}", sku="SKU-1") for number in range(131)]
-        here = [an_item(key.item_id) for key in keys[::10]]
-        repository.commit(creation(*here))
+        stored = [an_item(key.item_id) for key in keys[::10]]
+        repository.commit(creation(*stored))
 
-        found = repository.get_items(keys)
+        items = repository.get_items(keys)
 
-        assert by_key(found) == here
+        assert by_key(items) == stored
 
-    def test_text_that_differs_at_all_names_another_item(
-        self, repository: InventoryRepository
-    ) -> None:
-        """Keys and filters know nothing of case, accents, normal forms, blanks or wildcards."""
+    def test_keys_and_filters_compare_text_exactly(self, repository: InventoryRepository) -> None:
+        """They do not normalize case, accents, Unicode forms or blanks, and they have no wildcards."""
         skus = ["e", "E", "\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}"]
         skus += ["e ", " e", "%", "_", "1", "01", "1.0"]
         items = [an_item(f"item-{sku}", sku=sku, category=sku) for sku in skus]

@@ -1,4 +1,4 @@
-"""Reservations: their states, and the order in which they expire."""
+"""Reservations: states, and the list of held ones by expiry."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,7 +8,6 @@ from attrs import evolve
 
 from inventory.errors import StaleReadError
 from inventory.items import ItemKey, Timestamp
-from inventory.paging import PageRequest
 from inventory.ports import InventoryRepository
 from inventory.reservations import Reservation, ReservationState
 from inventory_adapters.testing.examples import (
@@ -25,7 +24,7 @@ __all__ = ["ReservationsContract"]
 
 
 class ReservationsContract:
-    """A reservation is stored on the state that it was decided on; its id finds it and, while it is held, its due time."""
+    """A reservation is stored only on the state it was based on, and is found by id and, while held, by expiry."""
 
     @pytest.mark.parametrize(
         "reservation",
@@ -59,10 +58,10 @@ class ReservationsContract:
             *(pytest.param(closed(a_reservation(), state), id=state) for state in CLOSED_STATES),
         ],
     )
-    def test_a_reservation_comes_back_exactly_as_it_was_stored(
+    def test_a_reservation_is_returned_as_it_was_stored(
         self, repository: InventoryRepository, reservation: Reservation
     ) -> None:
-        """Every field survives, value and type, and the lines keep their order."""
+        """Every field has the same value and type, and the lines have the same order."""
         repository.commit(reserving(None, reservation))
 
         readings = [repository.get_reservation(reservation.reservation_id), *held(repository)]
@@ -76,10 +75,8 @@ class ReservationsContract:
             assert isinstance(reading.expires_at, Timestamp)
             assert all(type(line.quantity) is int for line in reading.lines)
 
-    def test_a_reservation_that_never_was_is_not_found(
-        self, repository: InventoryRepository
-    ) -> None:
-        """Nothing comes back, and nothing is raised, in an empty repository and beside another reservation."""
+    def test_a_missing_reservation_is_not_found(self, repository: InventoryRepository) -> None:
+        """The reads return None or an empty page, with and without another reservation."""
         assert repository.get_reservation("reservation-1") is None
         assert held(repository) == held(repository, due_by=a_time(10_000)) == []
 
@@ -87,8 +84,8 @@ class ReservationsContract:
 
         assert repository.get_reservation("reservation-1") is None
 
-    def test_an_id_is_taken_only_once(self, repository: InventoryRepository) -> None:
-        """A second reservation under one id is refused, and the first stays as it is."""
+    def test_a_reservation_id_is_created_only_once(self, repository: InventoryRepository) -> None:
+        """A second reservation with the same id is rejected, and the first is unchanged."""
         repository.commit(reserving(None, a_reservation(reference="first")))
 
         with pytest.raises(StaleReadError):
@@ -100,7 +97,7 @@ class ReservationsContract:
     def test_a_reservation_is_extended_and_closed(
         self, repository: InventoryRepository, state: ReservationState
     ) -> None:
-        """Each step follows on the one before; another reservation is left alone."""
+        """Each state may replace the previous one; another reservation is unchanged."""
         other = a_reservation("other")
         opened = a_reservation()
         extended = a_reservation(expires_at=5000)
@@ -116,7 +113,7 @@ class ReservationsContract:
         assert repository.get_reservation("other") == other
 
     @pytest.mark.parametrize(
-        ("stored", "believed"),
+        ("stored", "assumed"),
         [
             *((closed(a_reservation(), state), a_reservation()) for state in CLOSED_STATES),
             (
@@ -128,41 +125,41 @@ class ReservationsContract:
             (None, a_reservation()),
         ],
     )
-    def test_a_reservation_that_is_not_as_it_was_read_is_left_as_it_is(
+    def test_a_write_based_on_another_state_of_a_reservation_is_rejected(
         self,
         repository: InventoryRepository,
         stored: Reservation | None,
-        believed: Reservation,
+        assumed: Reservation,
     ) -> None:
-        """State and `expires_at` are each compared, and one that is not there does not come to be."""
+        """State and `expires_at` are each compared, and a missing reservation is not created."""
         if stored is not None:
             repository.commit(reserving(None, stored))
 
         for after in (
             a_reservation(expires_at=5000),
-            closed(believed, ReservationState.EXPIRED, at=99),
+            closed(assumed, ReservationState.EXPIRED, at=99),
         ):
             with pytest.raises(StaleReadError):
-                repository.commit(reserving(believed, after))
+                repository.commit(reserving(assumed, after))
 
         assert repository.get_reservation("reservation-1") == stored
 
     def test_only_held_reservations_are_listed_as_held(
         self, repository: InventoryRepository
     ) -> None:
-        """One that is closed leaves the list, one that was closed from the start never joins; one whose time is over stays."""
-        over, closing = a_reservation("over", expires_at=-900), a_reservation("closing")
-        for reservation in (over, closing):
+        """A closed reservation is not listed; a held one is listed even after its expiry."""
+        overdue, closing = a_reservation("overdue", expires_at=-900), a_reservation("closing")
+        for reservation in (overdue, closing):
             repository.commit(reserving(None, reservation))
         for state in CLOSED_STATES:
-            repository.commit(reserving(None, closed(a_reservation(f"was {state}"), state)))
+            repository.commit(reserving(None, closed(a_reservation(f"created as {state}"), state)))
 
         repository.commit(reserving(closing, closed(closing)))
 
-        assert held(repository) == held(repository, due_by=a_time(5000)) == [over]
+        assert held(repository) == held(repository, due_by=a_time(5000)) == [overdue]
 
-    def test_what_expires_first_is_at_the_head(self, repository: InventoryRepository) -> None:
-        """By the time that they expire, to the microsecond, whenever they were made."""
+    def test_held_reservations_are_ordered_by_expiry(self, repository: InventoryRepository) -> None:
+        """The order is exact to the microsecond, and independent of the order of creation."""
         ends = [900.000001, 86_400, -5, 900, 60, 2_678_400, 899.999999]
         for number, end in enumerate(ends):
             repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=end)))
@@ -172,8 +169,8 @@ class ReservationsContract:
         assert [reservation.expires_at for reservation in due] == [*map(a_time, sorted(ends))]
         assert _by_expiry(held(repository)) == due
 
-    def test_what_expires_at_the_very_time_is_due(self, repository: InventoryRepository) -> None:
-        """A reservation is due from `expires_at` on, and not a microsecond before."""
+    def test_a_reservation_is_due_from_its_expiry_on(self, repository: InventoryRepository) -> None:
+        """It is due at `expires_at`, and not a microsecond before."""
         repository.commit(reserving(None, a_reservation(expires_at=900)))
 
         assert held(repository, due_by=a_time(900)) == [a_reservation()]
@@ -182,10 +179,10 @@ class ReservationsContract:
 
     @pytest.mark.parametrize("size", [1, 2, 3, 6, 7])
     @pytest.mark.parametrize("due_by", [None, a_time(900)])
-    def test_a_walk_yields_each_held_reservation_once(
+    def test_pages_of_every_size_contain_each_held_reservation_once(
         self, repository: InventoryRepository, due_by: Timestamp | None, size: int
     ) -> None:
-        """Pages of every size add up, also where reservations expire at one instant."""
+        """No reservation is repeated or skipped, even if several expire at one instant."""
         reservations = [
             a_reservation(f"r{number}", expires_at=900 - number // 4) for number in range(6)
         ]
@@ -194,52 +191,45 @@ class ReservationsContract:
         repository.commit(reserving(None, a_reservation("later", expires_at=901)))
         repository.commit(reserving(None, closed(a_reservation("closed"))))
 
-        found = held(repository, due_by=due_by, size=size)
+        listed = held(repository, due_by=due_by, size=size)
 
         if due_by is None:
             reservations.append(a_reservation("later", expires_at=901))
-        assert _by_expiry(found) == _by_expiry(reservations)
+        assert _by_expiry(listed) == _by_expiry(reservations)
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
-    def test_those_that_end_after_a_time_are_found(
+    def test_ends_after_selects_reservations_that_expire_later(
         self, repository: InventoryRepository, size: int
     ) -> None:
-        """Of the open ones, each once, and none that ends at the very time."""
+        """Each held reservation that expires later is listed once; one that expires at the time itself is not."""
         for number in range(6):
             repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
         repository.commit(reserving(None, closed(a_reservation("closed", expires_at=9))))
 
-        found: list[Reservation] = []
-        page = PageRequest(size=size)
-        while True:
-            part = repository.held_reservations(page, ends_after=a_time(2))
-            found += part.items
-            if part.next_cursor is None:
-                break
-            page = PageRequest(size=size, cursor=part.next_cursor)
+        listed = held(repository, ends_after=a_time(2), size=size)
 
-        assert [reservation.reservation_id for reservation in found] == ["r3", "r4", "r5"]
+        assert [reservation.reservation_id for reservation in listed] == ["r3", "r4", "r5"]
 
-    def test_a_sweep_along_the_list_misses_none(self, repository: InventoryRepository) -> None:
-        """What is closed while the walk goes on does not displace what has yet to come."""
+    def test_closing_reservations_between_pages_hides_no_others(
+        self, repository: InventoryRepository
+    ) -> None:
+        """A sweeper that closes the reservations of each page closes all of them."""
         for number in range(7):
             repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
 
-        swept = []
+        closed_ids = []
         for page in held_pages(repository, due_by=a_time(900), size=2):
             for reservation in page.items:
                 repository.commit(
                     reserving(reservation, closed(reservation, ReservationState.EXPIRED))
                 )
-                swept.append(reservation.reservation_id)
+                closed_ids.append(reservation.reservation_id)
 
-        assert swept == [f"r{number}" for number in range(7)]
+        assert closed_ids == [f"r{number}" for number in range(7)]
         assert held(repository) == []
 
-    def test_an_extension_moves_a_reservation_in_the_order(
-        self, repository: InventoryRepository
-    ) -> None:
-        """It is due when it says now, not when it said first."""
+    def test_an_extension_changes_the_due_time(self, repository: InventoryRepository) -> None:
+        """The list uses the new `expires_at`."""
         first, second = a_reservation("first", expires_at=100), a_reservation("second")
         for reservation in (first, second):
             repository.commit(reserving(None, reservation))

@@ -1,4 +1,4 @@
-"""Rows that cannot be read: skipped in a list, named, and an error when they are asked for."""
+"""Unreadable rows: skipped and reported in lists, errors in other reads."""
 
 import logging
 from collections.abc import Iterator
@@ -11,8 +11,7 @@ from inventory.errors import (
     UnreadableMovementError,
     UnreadableReservationError,
 )
-from inventory.items import Item
-from inventory.paging import PageRequest
+from inventory.items import Item, Timestamp
 from inventory.ports import InventoryRepository, ItemFilter
 from inventory.reservations import Reservation
 from inventory.stock import Movement
@@ -26,7 +25,7 @@ from inventory_adapters.testing.examples import (
     history,
     reserving,
 )
-from inventory_adapters.testing.walks import ledger_pages, pages
+from inventory_adapters.testing.walks import held_pages, ledger_pages, pages
 
 __all__ = ["UnreadableRowsContract"]
 
@@ -42,7 +41,7 @@ class _Warnings(logging.Handler):
 
 @contextmanager
 def _warnings() -> Iterator[list[logging.LogRecord]]:
-    """Collect what is logged inside the block."""
+    """Collect the warnings that the block logs."""
     handler = _Warnings()
     logging.getLogger().addHandler(handler)
     try:
@@ -52,31 +51,33 @@ def _warnings() -> Iterator[list[logging.LogRecord]]:
 
 
 class UnreadableRowsContract:
-    """One bad row, from a foreign writer or a damaged file, does not hide the others."""
+    """An unreadable row, from another program or a damaged file, does not hide the other rows."""
 
-    def spoil(self, repository: InventoryRepository, record: Item | Movement | Reservation) -> None:  # noqa: ARG002 - for subclasses
+    def spoil(self, repository: InventoryRepository, record: Item | Movement | Reservation) -> None:
         """
-        Make the stored row of *record* unreadable, behind the repository's back, and leave its key as it is.
+        Make the stored row of *record* unreadable without the repository, and keep its key.
 
-        Override it, unless nothing can get at the rows but the repository itself.
+        Override it, unless only the repository itself can write its rows.
         """
-        pytest.skip("nothing can spoil a row of this repository")
+        pytest.skip(
+            f"{type(repository).__name__}: spoil() is not overridden for {type(record).__name__}"
+        )
 
     @pytest.mark.parametrize("size", [1, 2, 4])
-    def test_an_unreadable_item_is_skipped_and_named(
+    def test_an_unreadable_item_is_skipped_and_reported(
         self, repository: InventoryRepository, size: int
     ) -> None:
-        """In every list, with one warning; asked for by its key, it is an error."""
+        """Every list skips it and logs one warning; a read by key raises an error."""
         items = [an_item(f"item-{number}", reorder_point=50) for number in range(4)]
         repository.commit(creation(*items))
         self.spoil(repository, items[1])
 
-        for wanted in (ANY, ItemFilter(category="tools"), ItemFilter(sku="SKU-1")):
+        for item_filter in (ANY, ItemFilter(category="tools"), ItemFilter(sku="SKU-1")):
             with _warnings() as warnings:
-                found = list(pages(repository, wanted, size=size))
+                listed = list(pages(repository, item_filter, size=size))
 
-            assert by_key(item for page in found for item in page.items) == [items[0], *items[2:]]
-            [error] = (error for page in found for error in page.unreadable)
+            assert by_key(item for page in listed for item in page.items) == [items[0], *items[2:]]
+            [error] = (error for page in listed for error in page.unreadable)
             assert isinstance(error, UnreadableItemError)
             assert (error.item_id, error.sku) == ("item-1", "SKU-1")
             assert len(warnings) == 1
@@ -89,29 +90,23 @@ class UnreadableRowsContract:
 
     @pytest.mark.parametrize("size", [1, 2, 4])
     @pytest.mark.parametrize(
-        "search", [{}, {"due_by": a_time(900)}, {"ends_after": a_time(0)}], ids=repr
+        "bounds", [{}, {"due_by": a_time(900)}, {"ends_after": a_time(0)}], ids=repr
     )
-    def test_an_unreadable_reservation_is_skipped_and_named(
-        self, repository: InventoryRepository, search: dict[str, object], size: int
+    def test_an_unreadable_reservation_is_skipped_and_reported(
+        self, repository: InventoryRepository, bounds: dict[str, Timestamp], size: int
     ) -> None:
-        """A sweep and a reconciliation get past it; asked for by its id, it is an error."""
+        """A sweep and a reconciliation skip it; a read by id raises an error."""
         reservations = [a_reservation(f"r{number}", expires_at=number + 1) for number in range(4)]
         for reservation in reservations:
             repository.commit(reserving(None, reservation))
         self.spoil(repository, reservations[0])
         self.spoil(repository, reservations[2])
 
-        found = []
-        page = PageRequest(size=size)
-        while True:
-            found.append(repository.held_reservations(page, **search))  # type: ignore[arg-type]
-            if found[-1].next_cursor is None:
-                break
-            page = PageRequest(size=size, cursor=found[-1].next_cursor)
+        listed = list(held_pages(repository, size=size, **bounds))
 
-        read = {reservation.reservation_id for page in found for reservation in page.items}
-        unreadable = [error for page in found for error in page.unreadable]
-        assert read == {"r1", "r3"}
+        readable = {reservation.reservation_id for page in listed for reservation in page.items}
+        unreadable = [error for page in listed for error in page.unreadable]
+        assert readable == {"r1", "r3"}
         assert {error.row["reservation_id"] for error in unreadable} == {"r0", "r2"}
         assert {type(error) for error in unreadable} == {UnreadableReservationError}
         with pytest.raises(UnreadableReservationError):
@@ -120,19 +115,19 @@ class UnreadableRowsContract:
 
     @pytest.mark.parametrize("size", [1, 2, 3, 5])
     @pytest.mark.parametrize("spoiled", [0, 2, 3])
-    def test_an_unreadable_movement_is_skipped_and_named(
+    def test_an_unreadable_movement_is_skipped_and_reported(
         self, repository: InventoryRepository, size: int, spoiled: int
     ) -> None:
-        """Wherever it stands on its page; alone at the start of a ledger, it is an error."""
+        """A page skips it at any position; `first_movement` raises an error for it."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 4)
         self.spoil(repository, movements[spoiled])
 
-        found = list(ledger_pages(repository, an_item().key, size))
+        listed = list(ledger_pages(repository, an_item().key, size))
 
-        read = [movement for page in found for movement in page.items]
-        assert read == [movement for movement in movements if movement != movements[spoiled]]
-        [error] = (error for page in found for error in page.unreadable)
+        readable = [movement for page in listed for movement in page.items]
+        assert readable == [movement for movement in movements if movement != movements[spoiled]]
+        [error] = (error for page in listed for error in page.unreadable)
         assert isinstance(error, UnreadableMovementError)
         assert error.row == {"item_id": "item-1", "sku": "SKU-1", "seq": movements[spoiled].seq}
         if movements[spoiled].seq == 1:

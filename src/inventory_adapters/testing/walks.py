@@ -1,4 +1,4 @@
-"""Walks over the pages of a list, a ledger and the held reservations."""
+"""Pagination of lists of items, ledgers and held reservations."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
@@ -21,7 +21,7 @@ _MAX_PAGES: Final = 500
 def _pages(
     read: Callable[[PageRequest], Page[T]], size: int, cursor: str | None = None
 ) -> Iterator[Page[T]]:
-    """Walk what *read* pages through to its end; pages may be short or empty, but not without number."""
+    """Yield the pages that *read* returns; pages may be short or empty, but their number is limited."""
     for _ in range(_MAX_PAGES):
         page = read(PageRequest(size=size, cursor=cursor))
         assert len(page.items) <= size
@@ -29,59 +29,66 @@ def _pages(
         cursor = page.next_cursor
         if cursor is None:
             return
-    pytest.fail(f"the walk has not ended after {_MAX_PAGES} pages")
+    pytest.fail(f"the list did not end after {_MAX_PAGES} pages")
 
 
 def pages(
-    repository: InventoryRepository, wanted: ItemFilter, size: int = 100, cursor: str | None = None
+    repository: InventoryRepository,
+    item_filter: ItemFilter,
+    size: int = 100,
+    cursor: str | None = None,
 ) -> Iterator[Page[Item]]:
-    """Walk the list of *wanted* to its end, page by page."""
-    return _pages(lambda page: repository.list_items(wanted, page), size, cursor)
+    """Yield the pages of a list, from the first one or from *cursor*."""
+    return _pages(lambda page: repository.list_items(item_filter, page), size, cursor)
 
 
 def walk(
-    repository: InventoryRepository, wanted: ItemFilter, size: int = 100, cursor: str | None = None
+    repository: InventoryRepository,
+    item_filter: ItemFilter,
+    size: int = 100,
+    cursor: str | None = None,
 ) -> list[Item]:
-    """Return what the pages of *wanted* hold, from the first (or from *cursor*) to the last."""
-    return [item for page in pages(repository, wanted, size, cursor) for item in page.items]
+    """Return the items of all pages of a list, from the first one or from *cursor*."""
+    return [item for page in pages(repository, item_filter, size, cursor) for item in page.items]
 
 
 def ledger_pages(
     repository: InventoryRepository, key: ItemKey, size: int, cursor: str | None = None
 ) -> Iterator[Page[Movement]]:
-    """Walk the ledger of an item from the newest movement (or from *cursor*), page by page."""
+    """Yield the pages of an item's ledger, from the newest movement or from *cursor*."""
     return _pages(lambda page: repository.list_movements(key, page), size, cursor)
 
 
 def ledger(
     repository: InventoryRepository, key: ItemKey, size: int = 100, cursor: str | None = None
 ) -> list[Movement]:
-    """Return the movements of an item, from the newest (or from *cursor*) to the oldest."""
-    walked = ledger_pages(repository, key, size, cursor)
-    return [movement for page in walked for movement in page.items]
+    """Return the movements of an item, from the newest one or from *cursor*."""
+    all_pages = ledger_pages(repository, key, size, cursor)
+    return [movement for page in all_pages for movement in page.items]
 
 
 def held_pages(
-    repository: InventoryRepository, due_by: Timestamp | None, size: int
+    repository: InventoryRepository, *, size: int = 100, **bounds: Timestamp | None
 ) -> Iterator[Page[Reservation]]:
-    """Walk the reservations that are held, or those that expire by *due_by*, page by page."""
-    return _pages(lambda page: repository.held_reservations(page, due_by=due_by), size)
+    """Yield the pages of held reservations; *bounds* are `due_by` or `ends_after`."""
+    return _pages(lambda page: repository.held_reservations(page, **bounds), size)
 
 
 def held(
-    repository: InventoryRepository, *, due_by: Timestamp | None = None, size: int = 100
+    repository: InventoryRepository, *, size: int = 100, **bounds: Timestamp | None
 ) -> list[Reservation]:
-    """Return the reservations that are held or, of those, the ones that expire by *due_by*."""
-    return [item for page in held_pages(repository, due_by, size) for item in page.items]
+    """Return the held reservations; *bounds* are `due_by` or `ends_after`."""
+    all_pages = held_pages(repository, size=size, **bounds)
+    return [reservation for page in all_pages for reservation in page.items]
 
 
 def part(
-    repository: InventoryRepository, wanted: ItemFilter, at_least: int
+    repository: InventoryRepository, item_filter: ItemFilter, at_least: int
 ) -> tuple[list[Item], str]:
-    """Walk on from the start until *at_least* items have come; return them, and where the walk stands."""
+    """Read pages until there are *at_least* items; return the items and the cursor of the next page."""
     seen: list[Item] = []
-    for page in pages(repository, wanted, size=at_least):
+    for page in pages(repository, item_filter, size=at_least):
         seen += page.items
         if len(seen) >= at_least and page.next_cursor:
             return seen, page.next_cursor
-    pytest.fail(f"the walk ended after {len(seen)} items")
+    pytest.fail(f"the list ended after {len(seen)} items")
