@@ -1,4 +1,4 @@
-"""The repository of docs/how-to/write-a-repository.md, taken from the page: what a reader copies passes the contract."""
+"""The code of docs/how-to/write-a-repository.md passes the contract."""
 
 from pathlib import Path
 
@@ -15,18 +15,18 @@ pytest.importorskip("fcntl", reason="the page's repository needs POSIX file lock
 
 PARTS = blocks(PAGE.read_text(), "python")
 page = {"__name__": "page"}
-exec(compile("\n".join(PARTS), str(PAGE), "exec"), page)  # noqa: S102 - the page's code is what is tested
+exec(compile("\n".join(PARTS), str(PAGE), "exec"), page)  # noqa: S102 - the code of the page is under test
 
 
 class TestJsonFileRepository(RepositoryContract):
     @pytest.fixture
     def repository(self, tmp_path):
-        """A repository in a folder of its own."""
-        return page["JsonFileRepository"](tmp_path / "books.json")
+        """Return a repository in a new folder."""
+        return page["JsonFileRepository"](tmp_path / "records.json")
 
-    def test_a_folder_that_is_not_there_is_storage_that_is_away(self, tmp_path):
-        """Writing fails with the port's error, not the system's; there is nothing to read."""
-        repository = page["JsonFileRepository"](tmp_path / "nowhere" / "books.json")
+    def test_a_missing_folder_raises_the_error_of_the_port(self, tmp_path):
+        """A write raises `StorageUnavailableError`, not an error of the system; a read finds no item."""
+        repository = page["JsonFileRepository"](tmp_path / "missing" / "records.json")
 
         with pytest.raises(StorageUnavailableError):
             repository.commit(creation(an_item()))
@@ -34,5 +34,5 @@ class TestJsonFileRepository(RepositoryContract):
         assert repository.get_item(ItemKey(item_id="1", sku="SKU")) is None
 
     def test_the_page_subclasses_the_contract(self):
-        """What it tells the reader to do is what is done here."""
+        """The test of the page is a subclass of the contract."""
         assert issubclass(page["TestJsonFileRepository"], RepositoryContract)

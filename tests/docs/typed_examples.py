@@ -1,10 +1,10 @@
 """
-Write the Python of all pages, and typical calls, into a folder, for type checkers.
+Write the Python code of all pages, and typical calls, into a folder for type checkers.
 
 ``python tests/docs/typed_examples.py FOLDER``
 
-A page becomes one module of its ``pycon`` blocks and one of its ``python`` blocks, which has the name that the page tells its
-reader to save it under.
+A page becomes two modules: one of its ``pycon`` blocks, and one of its ``python`` blocks. The second has the file name that the
+page states.
 """
 
 import doctest
@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(?P<language>python|pycon)\n(?P<text>.*?)^```$", re.MUL
 
 
 def modules(page):
-    """Return the modules of a page, by name."""
+    """Return the source of each module of a page, by module name."""
     document = page.read_text()
     name = re.sub(r"\W", "_", str(page.relative_to(ROOT).with_suffix("")).lower())
     saved_as = re.search(r"save it as `(\w+)\.py`", document)
@@ -38,7 +38,7 @@ def modules(page):
 
 
 def main(folder):
-    """Write the modules of all pages, and typical calls of the library."""
+    """Write the modules of all pages and typical calls of the library into *folder*."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     for page in pages:
         for module, source in modules(page).items():

@@ -1,4 +1,4 @@
-"""The library as its users write it, for type checkers: what commands accept, and what their fields hold."""
+"""Typical calls of the library, for type checkers: accepted arguments and types of fields."""
 
 from decimal import Decimal
 from typing import assert_type

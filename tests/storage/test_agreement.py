@@ -1,4 +1,4 @@
-"""Every repository gives the same answers: one machine drives them side by side, and compares them with the model."""
+"""All repositories behave alike: a state machine compares each of them with the model."""
 
 import tempfile
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from tests.wire import TRANSPORTS, forget_all, shared_client, shared_wire
 
 @contextmanager
 def sqlite():
-    """Yield a repository in a file that is gone afterwards."""
+    """Yield a repository in a temporary file."""
     with (
         tempfile.TemporaryDirectory() as folder,
         SqliteRepository(Path(folder, "inventory.db"), durability="normal") as repository,
@@ -26,8 +26,8 @@ def sqlite():
         yield repository
 
 
-class Forgetful(DynamoDBRepository):
-    """DynamoDB deletes by itself what `delete_after` says, a while later; here, when it is told to."""
+class WithTtl(DynamoDBRepository):
+    """Imitates DynamoDB's TTL: `purge` deletes the rows whose `delete_after` has passed."""
 
     def __init__(self, client, wire, table):
         self.client, self.ledger_table = client, f"{table}-ledger"
@@ -45,30 +45,30 @@ class Forgetful(DynamoDBRepository):
 
 @contextmanager
 def moto():
-    """Yield a repository on DynamoDB as moto imitates it, inside boto3."""
+    """Yield a repository on moto inside boto3."""
     with mock_aws():
-        yield Forgetful(shared_client(), shared_wire("boto3"), "inventory-test")
+        yield WithTtl(shared_client(), shared_wire("boto3"), "inventory-test")
 
 
 @contextmanager
 def moto_over_http(server):
-    """Yield one on a moto that is a server."""
+    """Yield a repository on moto as a server."""
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("AWS_ENDPOINT_URL", server)
         try:
             wire = shared_wire("http", server)
-            # The other moto is in this process too, and has the same accounts.
-            yield Forgetful(shared_client(server), wire, "inventory-http")
+            # A table name of its own, because the moto inside boto3 shares this process and its accounts.
+            yield WithTtl(shared_client(server), wire, "inventory-http")
         finally:
             forget_all(server)
 
 
 @contextmanager
 def dynamodb_local(transport_name, endpoint):
-    """Yield a repository on two tables of its own."""
+    """Yield a repository on two new tables."""
     table = f"inventory-{uuid4()}"
     client = shared_client(endpoint)
-    repository = Forgetful(client, shared_wire(transport_name, endpoint), table)
+    repository = WithTtl(client, shared_wire(transport_name, endpoint), table)
     try:
         yield repository
     finally:
@@ -78,7 +78,7 @@ def dynamodb_local(transport_name, endpoint):
 
 @pytest.fixture
 def side_by_side(moto_server):
-    """Memory, SQLite, and DynamoDB over both transports."""
+    """Return a state machine for memory, SQLite, and DynamoDB over both transports."""
 
     class SideBySide(InventoryMachine):
         repositories = (memory, sqlite, moto, partial(moto_over_http, moto_server))
@@ -86,20 +86,20 @@ def side_by_side(moto_server):
     return SideBySide
 
 
-def test_all_repositories_answer_alike(side_by_side):
-    """Memory, SQLite and DynamoDB do what the model says, to the sentence of a refusal."""
+def test_all_repositories_behave_alike(side_by_side):
+    """Memory, SQLite and DynamoDB behave as the model does, including the messages of errors."""
     run(side_by_side, examples=8, steps=30)
 
 
 @pytest.mark.slow
-def test_all_repositories_answer_alike_for_long(side_by_side):
-    """As above, with the time that rare meetings take."""
+def test_all_repositories_behave_alike_in_long_runs(side_by_side):
+    """Longer runs also reach rare combinations."""
     run(side_by_side, examples=300, steps=50)
 
 
 @pytest.mark.dynamodb_local
-def test_dynamodb_local_answers_alike(dynamodb_local_endpoint, monkeypatch):
-    """What moto imitates, done by DynamoDB's own code."""
+def test_dynamodb_local_behaves_alike(dynamodb_local_endpoint, monkeypatch):
+    """DynamoDB Local behaves as the model does."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", dynamodb_local_endpoint)
 
     class WithDynamoDBLocal(InventoryMachine):
