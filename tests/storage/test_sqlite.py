@@ -53,15 +53,15 @@ from inventory_adapters.testing import (
     an_edit,
     an_item,
     closed,
+    combined,
     creation,
     deletion,
     held,
     ledger,
     pages,
-    reserving,
+    record_change,
+    reservation_change,
     rewrite,
-    serving,
-    together,
     walk,
 )
 
@@ -153,7 +153,7 @@ class TestFile:
         with SqliteRepository(path) as repository:
             repository.commit(creation(item, an_item("moved")))
             repository.commit(
-                together(moved, reservation=reservation, idempotency_record=a_record())
+                combined(moved, reservation=reservation, idempotency_record=a_record())
             )
         with SqliteRepository(str(path)) as repository:
             edited = repository.edit_item(an_edit(item, name="new"))
@@ -467,8 +467,10 @@ class TestPurge:
     def test_every_batch_is_deleted(self, repository, aside, count):
         """A full last batch and no batch at all are no exceptions."""
         for number in range(count):
-            repository.commit(serving(a_record(f"record-{number}")))
-            repository.commit(reserving(None, closed(a_reservation(f"reservation-{number}"))))
+            repository.commit(record_change(a_record(f"record-{number}")))
+            repository.commit(
+                reservation_change(None, closed(a_reservation(f"reservation-{number}")))
+            )
 
         assert repository.purge(a_time(10_000_000)) == 2 * count
 
@@ -478,7 +480,7 @@ class TestPurge:
     def test_each_batch_is_a_transaction(self, repository):
         """Other writers can write between two batches of a long purge."""
         for number in range(7):
-            repository.commit(serving(a_record(f"record-{number}")))
+            repository.commit(record_change(a_record(f"record-{number}")))
         statements = []
         repository._writer.set_trace_callback(statements.append)
 
@@ -1025,7 +1027,7 @@ def test_a_purge_ends_at_its_deadline_and_the_next_continues(repository, monkeyp
     """The deadline is no error: the next purge deletes the remaining rows."""
     monkeypatch.setattr(sqlite, "_PURGE_BATCH", 2)
     for number in range(5):
-        repository.commit(serving(a_record(f"record-{number}")))
+        repository.commit(record_change(a_record(f"record-{number}")))
     later = a_time(10_000_000)
 
     with deadline(0):

@@ -29,22 +29,22 @@ from inventory_adapters.testing.examples import (
     an_edit,
     an_item,
     closed,
+    combined,
     creation,
     deletion,
-    reserving,
+    record_change,
+    reservation_change,
     rewrite,
-    serving,
-    together,
 )
 from inventory_adapters.testing.exclusive import ExclusiveContract
 from inventory_adapters.testing.idempotency import IdempotencyContract
 from inventory_adapters.testing.lists import ListsContract
 from inventory_adapters.testing.movements import MovementsContract
+from inventory_adapters.testing.pagination import held, ledger, pages, walk
 from inventory_adapters.testing.purges import PurgeContract
 from inventory_adapters.testing.reads import ReadsContract
 from inventory_adapters.testing.reservations import ReservationsContract
 from inventory_adapters.testing.unreadable import UnreadableRowsContract
-from inventory_adapters.testing.walks import held, ledger, pages, walk
 
 __all__ = [
     "ExclusiveContract",
@@ -55,15 +55,15 @@ __all__ = [
     "an_edit",
     "an_item",
     "closed",
+    "combined",
     "creation",
     "deletion",
     "held",
     "ledger",
     "pages",
-    "reserving",
+    "record_change",
+    "reservation_change",
     "rewrite",
-    "serving",
-    "together",
     "walk",
 ]
 

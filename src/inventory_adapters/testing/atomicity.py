@@ -15,15 +15,15 @@ from inventory_adapters.testing.examples import (
     after,
     an_item,
     by_key,
+    combined,
     creation,
     deletion,
+    record_change,
     reservation_write,
     rewrite,
-    serving,
     stale_parts,
-    together,
 )
-from inventory_adapters.testing.walks import held, ledger, walk
+from inventory_adapters.testing.pagination import held, ledger, walk
 
 __all__ = ["AtomicityContract"]
 
@@ -40,7 +40,7 @@ class AtomicityContract:
         moved = rewrite(item, reserved=1)
 
         repository.commit(
-            together(
+            combined(
                 moved,
                 creation(an_item("new")),
                 reservation=reservation_write(None, a_reservation()),
@@ -69,10 +69,10 @@ class AtomicityContract:
         good, deleted = an_item("good"), an_item("deleted")
         repository.commit(creation(good, deleted))
         parts = stale_parts(repository)
-        repository.commit(serving(a_record("used")))
+        repository.commit(record_change(a_record("used")))
         bad, reservation = parts.get(reason, (creation(an_item("free")), None))
         record = a_record("used" if reason == "used record" else "free")
-        change = together(
+        change = combined(
             *(rewrite(good, on_hand=1), creation(an_item("new")), deletion(deleted), bad),
             reservation=reservation or reservation_write(None, a_reservation("new")),
             idempotency_record=record,
@@ -96,7 +96,7 @@ class AtomicityContract:
         assert state() == before
         # A part that was stored would make this change conflict.
         repository.commit(
-            together(
+            combined(
                 rewrite(good, on_hand=2),
                 deletion(deleted),
                 reservation=reservation_write(None, a_reservation("new")),
@@ -113,7 +113,7 @@ class AtomicityContract:
         record = a_record(answer=an_item(description="a" * 200_000))
 
         repository.commit(
-            together(
+            combined(
                 *moves, reservation=reservation_write(None, reservation), idempotency_record=record
             )
         )
@@ -133,7 +133,7 @@ class AtomicityContract:
         """The second commit is rejected or recognized; either way there is one effect."""
         item = an_item()
         repository.commit(creation(item))
-        change = together(
+        change = combined(
             rewrite(item, reserved=1),
             reservation=reservation_write(None, a_reservation()),
             idempotency_record=a_record(),

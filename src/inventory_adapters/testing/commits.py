@@ -14,15 +14,15 @@ from inventory_adapters.testing.examples import (
     an_edit,
     an_item,
     by_key,
+    combined,
+    commit_with_retry,
     creation,
+    delete_item,
     deletion,
     history,
-    redo,
-    remove,
     rewrite,
-    together,
 )
-from inventory_adapters.testing.walks import ledger, walk
+from inventory_adapters.testing.pagination import ledger, walk
 
 __all__ = ["CommitsContract", "DeletesContract"]
 
@@ -171,7 +171,7 @@ class CommitsContract:
         """A change that is based on a read before the deletion is rejected."""
         read = an_item()
         repository.commit(creation(read))
-        remove(repository, read.key)
+        delete_item(repository, read.key)
 
         for change in (rewrite(read, on_hand=5), rewrite(read, name="restored")):
             with pytest.raises(StaleReadError):
@@ -196,7 +196,7 @@ class CommitsContract:
         out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
         new = creation(an_item("new"))
 
-        repository.commit(together(out, into, new))
+        repository.commit(combined(out, into, new))
 
         assert walk(repository, ItemFilter(sku="SKU-1")) == [
             an_item("new"),
@@ -225,7 +225,7 @@ class CommitsContract:
         parts.insert(position, bad)
 
         with pytest.raises(StaleReadError):
-            repository.commit(together(*parts))
+            repository.commit(combined(*parts))
 
         assert repository.get_items([good.key, an_item("new").key]) == (good,)
         assert by_key(walk(repository, ANY)) == stored
@@ -241,14 +241,16 @@ class CommitsContract:
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(read, on_hand=9))
 
-        redo(repository, read.key, lambda item: rewrite(item, on_hand=item.level.on_hand - 1))
+        commit_with_retry(
+            repository, read.key, lambda item: rewrite(item, on_hand=item.level.on_hand - 1)
+        )
 
         assert repository.get_item(read.key) == an_item(on_hand=3, seq=2)
 
     def test_the_key_of_a_deleted_item_may_be_reused(self, repository: InventoryRepository) -> None:
         """After the deletion, a new item may have the same key."""
         repository.commit(creation(an_item(name="first", reorder_point=50)))
-        remove(repository, an_item().key)
+        delete_item(repository, an_item().key)
 
         repository.commit(creation(an_item(name="second")))
 
@@ -283,7 +285,7 @@ class DeletesContract:
             repository.commit(creation(item))
             earlier = history(repository, item, moves)
 
-            [last] = remove(repository, item.key).movements
+            [last] = delete_item(repository, item.key).movements
 
             assert ledger(repository, item.key) == [last, *earlier]
             assert repository.first_movement(item.key) == [last, *earlier][-1]
@@ -323,13 +325,13 @@ class DeletesContract:
             repository.commit(deletion(an_item()))
 
         assert repository.get_item(edited.key) == edited
-        remove(repository, edited.key)
+        delete_item(repository, edited.key)
         assert repository.get_item(edited.key) is None
 
     def test_an_item_is_deleted_once(self, repository: InventoryRepository) -> None:
         """The second deletion is rejected, and adds no movement."""
         repository.commit(creation(an_item()))
-        deleted = remove(repository, an_item().key)
+        deleted = delete_item(repository, an_item().key)
 
         with pytest.raises(StaleReadError):
             repository.commit(deletion(an_item()))

@@ -19,20 +19,20 @@ from inventory_adapters.testing.examples import (
     an_edit,
     an_item,
     closed,
+    combined,
+    commit_with_retry,
     creation,
     deletion,
-    redo,
+    reservation_change,
     reservation_write,
-    reserving,
     rewrite,
-    together,
 )
-from inventory_adapters.testing.walks import held, ledger, walk
+from inventory_adapters.testing.pagination import held, ledger, walk
 
-__all__ = ["ConcurrencyContract", "refused_count", "run_at_once"]
+__all__ = ["ConcurrencyContract", "conflict_count", "run_concurrently"]
 
 
-def run_at_once(*jobs: Callable[[], Any]) -> list[Any]:
+def run_concurrently(*jobs: Callable[[], Any]) -> list[Any]:
     """Start all jobs at the same moment, one thread each; return their results or errors."""
     start = Barrier(len(jobs))
 
@@ -45,7 +45,7 @@ def run_at_once(*jobs: Callable[[], Any]) -> list[Any]:
     return [future.exception() or future.result() for future in futures]
 
 
-def refused_count(outcomes: Iterable[Any]) -> int:
+def conflict_count(outcomes: Iterable[Any]) -> int:
     """Return the number of jobs that raised `StaleReadError`."""
     return sum(isinstance(outcome, StaleReadError) for outcome in outcomes)
 
@@ -74,18 +74,18 @@ class ConcurrencyContract:
         shared.commit(creation(read))
         changes = [rewrite(read, on_hand=number) for number in range(8)]
 
-        outcomes = run_at_once(*(_committing(shared, change) for change in changes))
+        outcomes = run_concurrently(*(_committing(shared, change) for change in changes))
 
-        assert refused_count(outcomes) == 7
+        assert conflict_count(outcomes) == 7
         assert shared.get_item(read.key) == an_item(on_hand=outcomes.index(None), seq=1)
 
     def test_one_of_many_concurrent_creations_succeeds(self, shared: InventoryRepository) -> None:
         """Of eight items with one key, one is created."""
         items = [an_item(name=f"by thread {number}") for number in range(8)]
 
-        outcomes = run_at_once(*(_committing(shared, creation(item)) for item in items))
+        outcomes = run_concurrently(*(_committing(shared, creation(item)) for item in items))
 
-        assert refused_count(outcomes) == 7
+        assert conflict_count(outcomes) == 7
         assert shared.get_item(items[0].key) == items[outcomes.index(None)]
 
     def test_commits_to_different_items_do_not_conflict(self, shared: InventoryRepository) -> None:
@@ -93,7 +93,9 @@ class ConcurrencyContract:
         items = [an_item("a"), an_item("b")]
         shared.commit(creation(*items))
 
-        outcomes = run_at_once(*(_committing(shared, rewrite(item, on_hand=1)) for item in items))
+        outcomes = run_concurrently(
+            *(_committing(shared, rewrite(item, on_hand=1)) for item in items)
+        )
 
         assert outcomes == [None, None]
         assert walk(shared, ItemFilter(sku="SKU-1")) == [
@@ -106,7 +108,7 @@ class ConcurrencyContract:
         item = an_item(on_hand=0)
         shared.commit(creation(item))
 
-        outcomes = run_at_once(*[lambda: _count_up(shared, item.key, 10)] * 4)
+        outcomes = run_concurrently(*[lambda: _count_up(shared, item.key, 10)] * 4)
 
         assert outcomes == [None] * 4
         assert shared.get_item(item.key) == an_item(on_hand=40, seq=40)
@@ -123,7 +125,7 @@ class ConcurrencyContract:
             for number in range(10):
                 shared.edit_item(an_edit(item, name=f"name {number}"))
 
-        outcomes = run_at_once(rename, lambda: _count_up(shared, item.key, 10))
+        outcomes = run_concurrently(rename, lambda: _count_up(shared, item.key, 10))
 
         assert outcomes == [None, None]
         assert shared.get_item(item.key) == an_item(
@@ -137,11 +139,11 @@ class ConcurrencyContract:
         records = [a_record(answer=an_item(name=f"by thread {number}")) for number in range(8)]
         items = [an_item(f"item-{number}") for number in range(8)]
         changes = [
-            together(creation(item), idempotency_record=record)
+            combined(creation(item), idempotency_record=record)
             for item, record in zip(items, records, strict=True)
         ]
 
-        outcomes = run_at_once(*(_committing(shared, change) for change in changes))
+        outcomes = run_concurrently(*(_committing(shared, change) for change in changes))
 
         assert sum(isinstance(outcome, DuplicateRequestError) for outcome in outcomes) == 7
         winner = outcomes.index(None)
@@ -154,13 +156,13 @@ class ConcurrencyContract:
         shared.commit(creation(item))
         reservations = [a_reservation(f"reservation-{number}") for number in range(8)]
         changes = [
-            together(rewrite(item, reserved=1), reservation=reservation_write(None, reservation))
+            combined(rewrite(item, reserved=1), reservation=reservation_write(None, reservation))
             for reservation in reservations
         ]
 
-        outcomes = run_at_once(*(_committing(shared, change) for change in changes))
+        outcomes = run_concurrently(*(_committing(shared, change) for change in changes))
 
-        assert refused_count(outcomes) == 7
+        assert conflict_count(outcomes) == 7
         winner = outcomes.index(None)
         assert held(shared) == [reservations[winner]]
         assert ledger(shared, item.key) == [*changes[winner].movements]
@@ -169,13 +171,15 @@ class ConcurrencyContract:
     def test_a_reservation_is_closed_once(self, shared: InventoryRepository) -> None:
         """Of a concurrent commit, release, expiry and extension, one succeeds."""
         opened = a_reservation()
-        shared.commit(reserving(None, opened))
+        shared.commit(reservation_change(None, opened))
         nexts = [closed(opened, state) for state in CLOSED_STATES]
         nexts.append(a_reservation(expires_at=5000))
 
-        outcomes = run_at_once(*(_committing(shared, reserving(opened, after)) for after in nexts))
+        outcomes = run_concurrently(
+            *(_committing(shared, reservation_change(opened, after)) for after in nexts)
+        )
 
-        assert refused_count(outcomes) == 3
+        assert conflict_count(outcomes) == 3
         assert shared.get_reservation("reservation-1") == nexts[outcomes.index(None)]
 
     def test_one_of_many_concurrent_deletions_succeeds(self, shared: InventoryRepository) -> None:
@@ -183,9 +187,9 @@ class ConcurrencyContract:
         shared.commit(creation(an_item()))
         changes = [deletion(an_item()) for _ in range(4)]
 
-        outcomes = run_at_once(*(_committing(shared, change) for change in changes))
+        outcomes = run_concurrently(*(_committing(shared, change) for change in changes))
 
-        assert refused_count(outcomes) == 3
+        assert conflict_count(outcomes) == 3
         winner = changes[outcomes.index(None)]
         assert ledger(shared, an_item().key) == [*winner.movements]
         assert shared.get_item(an_item().key) is None
@@ -199,9 +203,9 @@ class ConcurrencyContract:
             shared.commit(creation(item))
 
             changes = (rewrite(item, reserved=1), deletion(item))
-            outcomes = run_at_once(*(_committing(shared, change) for change in changes))
+            outcomes = run_concurrently(*(_committing(shared, change) for change in changes))
 
-            assert refused_count(outcomes) == 1
+            assert conflict_count(outcomes) == 1
             deleted = isinstance(outcomes[0], StaleReadError)
             assert (shared.get_item(item.key) is None) == deleted
 
@@ -212,4 +216,6 @@ def _committing(repository: InventoryRepository, change: Change) -> Callable[[],
 
 def _count_up(repository: InventoryRepository, key: ItemKey, times: int) -> None:
     for _ in range(times):
-        redo(repository, key, lambda item: rewrite(item, on_hand=item.level.on_hand + 1))
+        commit_with_retry(
+            repository, key, lambda item: rewrite(item, on_hand=item.level.on_hand + 1)
+        )

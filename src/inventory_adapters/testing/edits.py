@@ -16,10 +16,10 @@ from inventory_adapters.testing.examples import (
     an_edit,
     an_item,
     creation,
-    remove,
+    delete_item,
     rewrite,
 )
-from inventory_adapters.testing.walks import walk
+from inventory_adapters.testing.pagination import walk
 
 __all__ = ["EditsContract"]
 
@@ -116,7 +116,7 @@ class EditsContract:
     def test_an_edit_never_restores_a_deleted_item(self, repository: InventoryRepository) -> None:
         """A deleted item can be found neither by its key nor in a list."""
         repository.commit(creation(an_item()))
-        remove(repository, an_item().key)
+        delete_item(repository, an_item().key)
 
         with pytest.raises(StaleReadError) as stale:
             repository.edit_item(an_edit(an_item(), name="restored", category="restored"))

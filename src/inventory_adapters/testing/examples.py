@@ -34,17 +34,17 @@ __all__ = [
     "an_item",
     "by_key",
     "closed",
+    "combined",
+    "commit_with_retry",
     "creation",
+    "delete_item",
     "deletion",
     "history",
-    "redo",
-    "remove",
+    "record_change",
+    "reservation_change",
     "reservation_write",
-    "reserving",
     "rewrite",
-    "serving",
     "stale_parts",
-    "together",
 ]
 
 ANY: Final = ItemFilter()
@@ -204,17 +204,17 @@ def reservation_write(before: Reservation | None, after: Reservation) -> Reserva
     return ReservationWrite(before=before, after=after)
 
 
-def reserving(before: Reservation | None, after: Reservation) -> Change:
+def reservation_change(before: Reservation | None, after: Reservation) -> Change:
     """Return a change that only replaces a reservation *before* with *after*."""
     return Change(write_id=str(uuid4()), reservation=reservation_write(before, after))
 
 
-def serving(record: IdempotencyRecord) -> Change:
+def record_change(record: IdempotencyRecord) -> Change:
     """Return a change that only stores an idempotency record."""
     return Change(write_id=str(uuid4()), idempotency_record=record)
 
 
-def together(
+def combined(
     *changes: Change,
     reservation: ReservationWrite | None = None,
     idempotency_record: IdempotencyRecord | None = None,
@@ -254,10 +254,10 @@ def stale_parts(
     """Store examples, and return parts of changes that conflict with them, by the reason of the conflict."""
     item, recreated, stored = an_item("item", seq=1), an_item("recreated"), a_reservation("stored")
     repository.commit(
-        together(creation(item, recreated), reservation=reservation_write(None, stored))
+        combined(creation(item, recreated), reservation=reservation_write(None, stored))
     )
     history(repository, recreated, 1)
-    remove(repository, recreated.key)
+    delete_item(repository, recreated.key)
     repository.commit(creation(recreated))
     free = creation(an_item("free"))
     return {
@@ -276,7 +276,7 @@ def stale_parts(
     }
 
 
-def remove(repository: InventoryRepository, key: ItemKey) -> Change:
+def delete_item(repository: InventoryRepository, key: ItemKey) -> Change:
     """Delete a stored item; return the change."""
     item = repository.get_item(key)
     assert item is not None
@@ -285,7 +285,7 @@ def remove(repository: InventoryRepository, key: ItemKey) -> Change:
     return change
 
 
-def redo(
+def commit_with_retry(
     repository: InventoryRepository, key: ItemKey, make_change: Callable[[Item], Change]
 ) -> None:
     """Read an item and commit a change of it, and retry on a conflict."""

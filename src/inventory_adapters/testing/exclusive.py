@@ -8,7 +8,7 @@ from inventory.errors import StaleReadError, StorageThrottledError
 from inventory.ports import ExclusiveRepository
 from inventory.timeouts import deadline
 from inventory_adapters.testing.examples import ANY, an_edit, an_item, by_key, creation
-from inventory_adapters.testing.walks import walk
+from inventory_adapters.testing.pagination import walk
 
 __all__ = ["ExclusiveContract"]
 

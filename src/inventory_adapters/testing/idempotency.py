@@ -18,10 +18,10 @@ from inventory_adapters.testing.examples import (
     a_time,
     an_item,
     closed,
+    combined,
     creation,
-    serving,
+    record_change,
     stale_parts,
-    together,
 )
 
 __all__ = ["IdempotencyContract"]
@@ -60,7 +60,7 @@ class IdempotencyContract:
         self, repository: InventoryRepository, record: IdempotencyRecord
     ) -> None:
         """Every field is equal; the answer has the same type."""
-        repository.commit(serving(record))
+        repository.commit(record_change(record))
 
         stored = repository.get_idempotency_record(record.record_id)
 
@@ -75,7 +75,7 @@ class IdempotencyContract:
         """The read returns None, with and without another record."""
         assert repository.get_idempotency_record("record-1") is None
 
-        repository.commit(serving(a_record("record-11")))
+        repository.commit(record_change(a_record("record-11")))
 
         assert repository.get_idempotency_record("record-1") is None
 
@@ -84,11 +84,11 @@ class IdempotencyContract:
         self, repository: InventoryRepository, stored_at: float
     ) -> None:
         """Up to the last microsecond, a second change with the key is rejected, and the first record is kept."""
-        repository.commit(serving(a_record(expires_at=86_400.5)))
+        repository.commit(record_change(a_record(expires_at=86_400.5)))
         again = a_record(answer=_OTHER, stored_at=stored_at, expires_at=99_999)
 
         with pytest.raises(DuplicateRequestError):
-            repository.commit(together(creation(an_item()), idempotency_record=again))
+            repository.commit(combined(creation(an_item()), idempotency_record=again))
 
         assert repository.get_idempotency_record("record-1") == a_record(expires_at=86_400.5)
         assert repository.get_item(an_item().key) is None
@@ -98,24 +98,24 @@ class IdempotencyContract:
         self, repository: InventoryRepository, stored_at: float
     ) -> None:
         """At its expiry a record may be replaced, whether it was deleted or not; the new record is in force."""
-        repository.commit(serving(a_record(expires_at=86_400.5)))
+        repository.commit(record_change(a_record(expires_at=86_400.5)))
         again = a_record(
             answer=_OTHER, fingerprint="other", stored_at=stored_at, expires_at=300_000
         )
 
-        repository.commit(together(creation(an_item()), idempotency_record=again))
+        repository.commit(combined(creation(an_item()), idempotency_record=again))
 
         assert repository.get_idempotency_record("record-1") == again
         assert repository.get_item(an_item().key) == an_item()
         with pytest.raises(DuplicateRequestError):
-            repository.commit(serving(evolve(again, answer=an_item("third"))))
+            repository.commit(record_change(evolve(again, answer=an_item("third"))))
 
     def test_each_key_has_its_own_record(self, repository: InventoryRepository) -> None:
         """Keys are compared exactly."""
         records = [a_record(record_id) for record_id in ("a", "A", "aa", "a ", "a#", "\N{SNOWMAN}")]
 
         for record in records:
-            repository.commit(serving(record))
+            repository.commit(record_change(record))
 
         assert [
             repository.get_idempotency_record(record.record_id) for record in records
@@ -127,11 +127,11 @@ class IdempotencyContract:
     ) -> None:
         """A repeat conflicts with its own first effect, and must raise `DuplicateRequestError` nevertheless."""
         bad, reservation = stale_parts(repository)[reason]
-        repository.commit(serving(a_record()))
+        repository.commit(record_change(a_record()))
         again = a_record(answer=_OTHER)
 
         with pytest.raises(DuplicateRequestError):
-            repository.commit(together(bad, reservation=reservation, idempotency_record=again))
+            repository.commit(combined(bad, reservation=reservation, idempotency_record=again))
 
         assert repository.get_idempotency_record("record-1") == a_record()
 
@@ -141,11 +141,11 @@ class IdempotencyContract:
     ) -> None:
         """If the record expired and another part is stale, the commit raises `StaleReadError` and keeps the record."""
         bad, reservation = stale_parts(repository)[reason]
-        repository.commit(serving(a_record(expires_at=10)))
+        repository.commit(record_change(a_record(expires_at=10)))
 
         with pytest.raises(StaleReadError):
             repository.commit(
-                together(
+                combined(
                     bad,
                     reservation=reservation,
                     idempotency_record=a_record(stored_at=20, answer=_OTHER),

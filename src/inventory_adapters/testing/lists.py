@@ -16,10 +16,10 @@ from inventory_adapters.testing.examples import (
     an_item,
     by_key,
     creation,
-    remove,
+    delete_item,
     rewrite,
 )
-from inventory_adapters.testing.walks import pages, part, walk
+from inventory_adapters.testing.pagination import first_items, pages, walk
 
 __all__ = ["ListsContract"]
 
@@ -175,7 +175,7 @@ class ListsContract:
         """A cursor contains a position, not a page size."""
         items = _stocked(repository, 6, details)
 
-        seen, cursor = part(repository, item_filter, 1)
+        seen, cursor = first_items(repository, item_filter, 1)
         rest = walk(repository, item_filter, 4, cursor)
 
         assert by_key(seen + rest) == items
@@ -186,7 +186,7 @@ class ListsContract:
     ) -> None:
         """Two reads with one cursor return the same items."""
         _stocked(repository, 6, details)
-        _, cursor = part(repository, item_filter, 2)
+        _, cursor = first_items(repository, item_filter, 2)
 
         assert walk(repository, item_filter, 3, cursor) == walk(repository, item_filter, 1, cursor)
 
@@ -196,10 +196,10 @@ class ListsContract:
     ) -> None:
         """Items of earlier pages may be deleted, including the item of the cursor; the later pages are the same."""
         items = _stocked(repository, 6, details)
-        seen, cursor = part(repository, item_filter, 3)
+        seen, cursor = first_items(repository, item_filter, 3)
 
         for item in seen:
-            remove(repository, item.key)
+            delete_item(repository, item.key)
         rest = walk(repository, item_filter, 2, cursor)
 
         assert by_key(seen + rest) == items
@@ -210,7 +210,7 @@ class ListsContract:
     ) -> None:
         """A new item may be listed once or not at all; every other item is listed exactly once."""
         items = _stocked(repository, 6, details)
-        seen, cursor = part(repository, item_filter, 3)
+        seen, cursor = first_items(repository, item_filter, 3)
         new_items = [
             an_item("item-", updated_at=a_time(-5), **details),
             an_item("item-2a", updated_at=a_time(2.5), **details),
@@ -228,7 +228,7 @@ class ListsContract:
         """In a list by time an edited item moves to the end; every other item is listed exactly once."""
         items = _stocked(repository, 6, {})
         item_filter = ItemFilter(category="tools")
-        seen, cursor = part(repository, item_filter, 3)
+        seen, cursor = first_items(repository, item_filter, 3)
 
         moved = {seen[-1].key, items[5].key}
         for key in moved:
@@ -286,7 +286,7 @@ class ListsContract:
     ) -> None:
         """Any change, removal or addition of a character is detected."""
         _stocked(repository, 3, details)
-        _, cursor = part(repository, item_filter, 1)
+        _, cursor = first_items(repository, item_filter, 1)
         damaged = [
             f"{cursor[:index]}{'B' if char == 'A' else 'A'}{cursor[index + 1 :]}"
             for index, char in enumerate(cursor)
@@ -328,7 +328,7 @@ class ListsContract:
             ItemFilter(status=AVAILABLE, low_stock=True),
         ]
         cursors = {
-            item_filter: part(repository, item_filter, 1)[1]
+            item_filter: first_items(repository, item_filter, 1)[1]
             for item_filter in filters
             if walk(repository, item_filter)
         }
@@ -454,7 +454,7 @@ class ListsContract:
     def test_a_deleted_item_is_not_listed_as_low(self, repository: InventoryRepository) -> None:
         """The deletion removes it from the list, and a new item with its key is listed only if it is low itself."""
         repository.commit(creation(an_item(reorder_point=50)))
-        remove(repository, an_item().key)
+        delete_item(repository, an_item().key)
         assert walk(repository, ItemFilter(low_stock=True)) == []
 
         repository.commit(creation(an_item(on_hand=100)))

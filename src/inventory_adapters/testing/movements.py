@@ -16,13 +16,13 @@ from inventory_adapters.testing.examples import (
     a_time,
     an_edit,
     an_item,
+    combined,
     creation,
+    delete_item,
     history,
-    remove,
     rewrite,
-    together,
 )
-from inventory_adapters.testing.walks import ledger, ledger_pages, part
+from inventory_adapters.testing.pagination import first_items, ledger, ledger_pages
 
 __all__ = ["MovementsContract"]
 
@@ -210,7 +210,7 @@ class MovementsContract:
         repository.commit(creation(north, south))
         out, into = rewrite(north, on_hand=6), rewrite(south, on_hand=14)
 
-        repository.commit(together(out, into))
+        repository.commit(combined(out, into))
 
         assert ledger(repository, north.key) == [*out.movements]
         assert ledger(repository, south.key) == [*into.movements]
@@ -222,7 +222,7 @@ class MovementsContract:
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 3)
 
-        deleted = remove(repository, an_item().key)
+        deleted = delete_item(repository, an_item().key)
         for successor in ((), (an_item(on_hand=99),)):
             repository.commit(creation(*successor))
 
@@ -241,7 +241,7 @@ class MovementsContract:
         """An item with a reused key cannot overwrite old movements: the change is rejected as a whole."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 2)
-        deleted = remove(repository, an_item().key)
+        deleted = delete_item(repository, an_item().key)
         repository.commit(creation(an_item(name="successor")))
 
         with pytest.raises(StaleReadError):
@@ -270,7 +270,7 @@ class MovementsContract:
         for item in items:
             history(repository, item, 2)
             cursors[item.key] = repository.list_movements(item.key, PageRequest(size=1)).next_cursor
-        _, list_cursor = part(repository, ANY, 1)
+        _, list_cursor = first_items(repository, ANY, 1)
 
         for (origin, cursor), item in itertools.product(cursors.items(), items):
             assert cursor is not None

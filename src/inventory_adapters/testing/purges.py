@@ -13,14 +13,14 @@ from inventory_adapters.testing.examples import (
     after,
     an_item,
     closed,
+    combined,
     creation,
+    record_change,
+    reservation_change,
     reservation_write,
-    reserving,
     rewrite,
-    serving,
-    together,
 )
-from inventory_adapters.testing.walks import held, ledger
+from inventory_adapters.testing.pagination import held, ledger
 
 __all__ = ["PurgeContract"]
 
@@ -43,11 +43,11 @@ class PurgeContract:
         at = RESERVATION_KEPT_SECONDS
         ends = [at - 1000, at, at + 0.000001, at + 1000]
         for end in ends:
-            repository.commit(serving(a_record(f"record {end}", expires_at=end)))
+            repository.commit(record_change(a_record(f"record {end}", expires_at=end)))
         closings = [-1000, 0, 0.000001, 1000]
         for closing, state in itertools.product(closings, CLOSED_STATES):
             reservation = a_reservation(f"reservation {closing} {state}")
-            repository.commit(reserving(None, closed(reservation, state, at=closing)))
+            repository.commit(reservation_change(None, closed(reservation, state, at=closing)))
 
         deleted = repository.purge(a_time(at))
 
@@ -70,7 +70,7 @@ class PurgeContract:
         repository.commit(creation(item))
         moved = rewrite(item, reserved=1)
         overdue = a_reservation(expires_at=-900)
-        repository.commit(together(moved, reservation=reservation_write(None, overdue)))
+        repository.commit(combined(moved, reservation=reservation_write(None, overdue)))
 
         assert repository.purge(a_time(10 * RESERVATION_KEPT_SECONDS)) == 0
 

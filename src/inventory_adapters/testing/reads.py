@@ -8,7 +8,7 @@ from inventory.items import DISCONTINUED, Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import ANY, an_item, by_key, creation
-from inventory_adapters.testing.walks import walk
+from inventory_adapters.testing.pagination import walk
 
 __all__ = ["ReadsContract"]
 

@@ -16,9 +16,9 @@ from inventory_adapters.testing.examples import (
     a_time,
     an_item,
     closed,
-    reserving,
+    reservation_change,
 )
-from inventory_adapters.testing.walks import held, held_pages
+from inventory_adapters.testing.pagination import held, held_pages
 
 __all__ = ["ReservationsContract"]
 
@@ -62,7 +62,7 @@ class ReservationsContract:
         self, repository: InventoryRepository, reservation: Reservation
     ) -> None:
         """Every field has the same value and type, and the lines have the same order."""
-        repository.commit(reserving(None, reservation))
+        repository.commit(reservation_change(None, reservation))
 
         readings = [repository.get_reservation(reservation.reservation_id), *held(repository)]
         readings += held(repository, due_by=reservation.expires_at)
@@ -80,16 +80,16 @@ class ReservationsContract:
         assert repository.get_reservation("reservation-1") is None
         assert held(repository) == held(repository, due_by=a_time(10_000)) == []
 
-        repository.commit(reserving(None, a_reservation("reservation-11")))
+        repository.commit(reservation_change(None, a_reservation("reservation-11")))
 
         assert repository.get_reservation("reservation-1") is None
 
     def test_a_reservation_id_is_created_only_once(self, repository: InventoryRepository) -> None:
         """A second reservation with the same id is rejected, and the first is unchanged."""
-        repository.commit(reserving(None, a_reservation(reference="first")))
+        repository.commit(reservation_change(None, a_reservation(reference="first")))
 
         with pytest.raises(StaleReadError):
-            repository.commit(reserving(None, a_reservation(reference="second")))
+            repository.commit(reservation_change(None, a_reservation(reference="second")))
 
         assert repository.get_reservation("reservation-1") == a_reservation(reference="first")
 
@@ -102,11 +102,11 @@ class ReservationsContract:
         opened = a_reservation()
         extended = a_reservation(expires_at=5000)
         ended = closed(extended, state)
-        repository.commit(reserving(None, other))
+        repository.commit(reservation_change(None, other))
 
         for before, after in itertools.pairwise([None, opened, extended, ended]):
             assert after is not None
-            repository.commit(reserving(before, after))
+            repository.commit(reservation_change(before, after))
             assert repository.get_reservation("reservation-1") == after
 
         assert held(repository) == [other]
@@ -133,14 +133,14 @@ class ReservationsContract:
     ) -> None:
         """State and `expires_at` are each compared, and a missing reservation is not created."""
         if stored is not None:
-            repository.commit(reserving(None, stored))
+            repository.commit(reservation_change(None, stored))
 
         for after in (
             a_reservation(expires_at=5000),
             closed(assumed, ReservationState.EXPIRED, at=99),
         ):
             with pytest.raises(StaleReadError):
-                repository.commit(reserving(assumed, after))
+                repository.commit(reservation_change(assumed, after))
 
         assert repository.get_reservation("reservation-1") == stored
 
@@ -150,11 +150,13 @@ class ReservationsContract:
         """A closed reservation is not listed; a held one is listed even after its expiry."""
         overdue, closing = a_reservation("overdue", expires_at=-900), a_reservation("closing")
         for reservation in (overdue, closing):
-            repository.commit(reserving(None, reservation))
+            repository.commit(reservation_change(None, reservation))
         for state in CLOSED_STATES:
-            repository.commit(reserving(None, closed(a_reservation(f"created as {state}"), state)))
+            repository.commit(
+                reservation_change(None, closed(a_reservation(f"created as {state}"), state))
+            )
 
-        repository.commit(reserving(closing, closed(closing)))
+        repository.commit(reservation_change(closing, closed(closing)))
 
         assert held(repository) == held(repository, due_by=a_time(5000)) == [overdue]
 
@@ -162,7 +164,7 @@ class ReservationsContract:
         """The order is exact to the microsecond, and independent of the order of creation."""
         ends = [900.000001, 86_400, -5, 900, 60, 2_678_400, 899.999999]
         for number, end in enumerate(ends):
-            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=end)))
+            repository.commit(reservation_change(None, a_reservation(f"r{number}", expires_at=end)))
 
         due = held(repository, due_by=a_time(9_999_999))
 
@@ -171,7 +173,7 @@ class ReservationsContract:
 
     def test_a_reservation_is_due_from_its_expiry_on(self, repository: InventoryRepository) -> None:
         """It is due at `expires_at`, and not a microsecond before."""
-        repository.commit(reserving(None, a_reservation(expires_at=900)))
+        repository.commit(reservation_change(None, a_reservation(expires_at=900)))
 
         assert held(repository, due_by=a_time(900)) == [a_reservation()]
         assert held(repository, due_by=a_time(900.000001)) == [a_reservation()]
@@ -187,9 +189,9 @@ class ReservationsContract:
             a_reservation(f"r{number}", expires_at=900 - number // 4) for number in range(6)
         ]
         for reservation in reservations:
-            repository.commit(reserving(None, reservation))
-        repository.commit(reserving(None, a_reservation("later", expires_at=901)))
-        repository.commit(reserving(None, closed(a_reservation("closed"))))
+            repository.commit(reservation_change(None, reservation))
+        repository.commit(reservation_change(None, a_reservation("later", expires_at=901)))
+        repository.commit(reservation_change(None, closed(a_reservation("closed"))))
 
         listed = held(repository, due_by=due_by, size=size)
 
@@ -203,8 +205,10 @@ class ReservationsContract:
     ) -> None:
         """Each held reservation that expires later is listed once; one that expires at the time itself is not."""
         for number in range(6):
-            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
-        repository.commit(reserving(None, closed(a_reservation("closed", expires_at=9))))
+            repository.commit(
+                reservation_change(None, a_reservation(f"r{number}", expires_at=number))
+            )
+        repository.commit(reservation_change(None, closed(a_reservation("closed", expires_at=9))))
 
         listed = held(repository, ends_after=a_time(2), size=size)
 
@@ -215,13 +219,15 @@ class ReservationsContract:
     ) -> None:
         """A sweeper that closes the reservations of each page closes all of them."""
         for number in range(7):
-            repository.commit(reserving(None, a_reservation(f"r{number}", expires_at=number)))
+            repository.commit(
+                reservation_change(None, a_reservation(f"r{number}", expires_at=number))
+            )
 
         closed_ids = []
         for page in held_pages(repository, due_by=a_time(900), size=2):
             for reservation in page.items:
                 repository.commit(
-                    reserving(reservation, closed(reservation, ReservationState.EXPIRED))
+                    reservation_change(reservation, closed(reservation, ReservationState.EXPIRED))
                 )
                 closed_ids.append(reservation.reservation_id)
 
@@ -232,10 +238,10 @@ class ReservationsContract:
         """The list uses the new `expires_at`."""
         first, second = a_reservation("first", expires_at=100), a_reservation("second")
         for reservation in (first, second):
-            repository.commit(reserving(None, reservation))
+            repository.commit(reservation_change(None, reservation))
         extended = evolve(first, expires_at=a_time(1000))
 
-        repository.commit(reserving(first, extended))
+        repository.commit(reservation_change(first, extended))
 
         assert held(repository, due_by=a_time(999)) == [second]
         assert held(repository, due_by=a_time(1000)) == [second, extended]

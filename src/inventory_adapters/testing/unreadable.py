@@ -23,9 +23,9 @@ from inventory_adapters.testing.examples import (
     by_key,
     creation,
     history,
-    reserving,
+    reservation_change,
 )
-from inventory_adapters.testing.walks import held_pages, ledger_pages, pages
+from inventory_adapters.testing.pagination import held_pages, ledger_pages, pages
 
 __all__ = ["UnreadableRowsContract"]
 
@@ -98,7 +98,7 @@ class UnreadableRowsContract:
         """A sweep and a reconciliation skip it; a read by id raises an error."""
         reservations = [a_reservation(f"r{number}", expires_at=number + 1) for number in range(4)]
         for reservation in reservations:
-            repository.commit(reserving(None, reservation))
+            repository.commit(reservation_change(None, reservation))
         self.spoil(repository, reservations[0])
         self.spoil(repository, reservations[2])
 

@@ -11,7 +11,7 @@ from inventory.ports import InventoryRepository, ItemFilter
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 
-__all__ = ["held", "held_pages", "ledger", "ledger_pages", "pages", "part", "walk"]
+__all__ = ["first_items", "held", "held_pages", "ledger", "ledger_pages", "pages", "walk"]
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def held(
     return [reservation for page in all_pages for reservation in page.items]
 
 
-def part(
+def first_items(
     repository: InventoryRepository, item_filter: ItemFilter, at_least: int
 ) -> tuple[list[Item], str]:
     """Read pages until there are *at_least* items; return the items and the cursor of the next page."""
