@@ -1,4 +1,4 @@
-"""The contract finds bugs: each bug below, planted in the reference repository, must fail a given test."""
+"""Planted bugs that the contract must find, each by a given test."""
 
 import inspect
 import itertools
@@ -40,14 +40,14 @@ def caught_by(test):
 
 
 def item_matches(current, before):
-    """Return whether an item is as it was read; bugs skip parts of the comparison."""
+    """Return whether an item is as it was read."""
     if current is None or before is None:
         return current is before
     return (current.level, current.version) == (before.level, before.version)
 
 
 def reservation_matches(current, before):
-    """Return whether a reservation is as it was read; bugs skip parts of the comparison."""
+    """Return whether a reservation is as it was read."""
     if current is None or before is None:
         return current is before
     return (current.state, current.expires_at) == (before.state, before.expires_at)
@@ -598,7 +598,7 @@ def joined(key):
 
 @caught_by("test_each_item_has_its_own_history")
 class JoinsTheKey(Correct):
-    """Mixes movements of items with equal joined keys, except in the check that a seq is free."""
+    """Mixes movements of items with equal joined keys in reads."""
 
     def store_movements(self, change):
         super().store_movements(change)
@@ -1016,7 +1016,7 @@ class KeysWithoutCase(Correct):
 
 
 def after_storing(check):
-    """Return a check of one part of a change that runs after the other parts are stored."""
+    """Return a check that runs after the other parts are stored."""
 
     def check_after_storing(self, change):
         parts = {"check_items": "items", "check_movements": "movements"}
@@ -1078,7 +1078,7 @@ class StoresRepeats(Correct):
 
 
 def purging(*, expired, closed):
-    """Return a purge of the records that *expired* selects and the reservations that *closed* selects."""
+    """Return a purge of the rows that *expired* and *closed* select."""
 
     def purge(self, at):
         record_ids = [
@@ -1175,7 +1175,7 @@ class PurgesWithoutCounting(Correct):
 
 
 def racing(check):
-    """Return a check that lets every other thread check as well before anything is stored."""
+    """Return a check that lets other threads check before it returns."""
 
     def checks_and_waits(self, change):
         getattr(Correct, check)(self, change)
@@ -1193,7 +1193,7 @@ class StoresTwoRecordsInARace(Correct):
 
 @caught_by("test_the_last_unit_is_reserved_once")
 class OversellsInARace(Correct):
-    """Checks movements too early as well, because a used seq would reveal the bug."""
+    """Also checks movements too early, or a used seq would reveal the bug."""
 
     check_items = racing("check_items")
     check_movements = racing("check_movements")
@@ -1234,7 +1234,7 @@ PORT_ERRORS = (InventoryError, StaleReadError, DuplicateRequestError)
 
 
 def fails(test, repository_type, contract=RepositoryContract):
-    """Return whether any case of the *contract*'s *test* fails on a new repository."""
+    """Return whether any case of *test* fails on a new repository."""
     function = getattr(contract, test)
     [fixture] = {"repository", "shared"} & set(inspect.signature(function).parameters)
     for arguments in cases(function):
@@ -1301,5 +1301,5 @@ class RollsBackOnConflict(WithoutRollback):
     ],
 )
 def test_a_bug_of_exclusive_access_is_found(bug, test):
-    """A bug that breaks a guarantee of exclusive access fails the test of that guarantee."""
+    """A bug that breaks a guarantee fails the test of that guarantee."""
     assert fails(test, bug, ExclusiveContract)

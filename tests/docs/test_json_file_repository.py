@@ -25,7 +25,7 @@ class TestJsonFileRepository(RepositoryContract):
         return page["JsonFileRepository"](tmp_path / "records.json")
 
     def test_a_missing_folder_raises_the_error_of_the_port(self, tmp_path):
-        """A write raises `StorageUnavailableError`, not an error of the system; a read finds no item."""
+        """A write raises `StorageUnavailableError`; a read finds no item."""
         repository = page["JsonFileRepository"](tmp_path / "missing" / "records.json")
 
         with pytest.raises(StorageUnavailableError):

@@ -1,5 +1,5 @@
 """
-Write the Python code of all pages, and typical calls, into a folder for type checkers.
+Write the code of all pages into a folder for type checkers.
 
 ``python tests/docs/typed_examples.py FOLDER``
 
@@ -38,7 +38,7 @@ def modules(page):
 
 
 def main(folder):
-    """Write the modules of all pages and typical calls of the library into *folder*."""
+    """Write the modules of all pages, and typical calls, into *folder*."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     for page in pages:
         for module, source in modules(page).items():

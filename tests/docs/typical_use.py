@@ -1,4 +1,4 @@
-"""Typical calls of the library, for type checkers: accepted arguments and types of fields."""
+"""Typical calls of the library, for type checkers."""
 
 from decimal import Decimal
 from typing import assert_type

@@ -1,4 +1,4 @@
-"""All repositories behave alike: a state machine compares each of them with the model."""
+"""A state machine that compares all repositories with one model."""
 
 import tempfile
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def sqlite():
 
 
 class WithTtl(DynamoDBRepository):
-    """Imitates DynamoDB's TTL: `purge` deletes the rows whose `delete_after` has passed."""
+    """`purge` deletes rows by their `delete_after`, as DynamoDB's TTL does."""
 
     def __init__(self, client, wire, table):
         self.client, self.ledger_table = client, f"{table}-ledger"
@@ -78,7 +78,7 @@ def dynamodb_local(transport_name, endpoint):
 
 @pytest.fixture
 def side_by_side(moto_server):
-    """Return a state machine for memory, SQLite, and DynamoDB over both transports."""
+    """Return a state machine for all repositories and both transports."""
 
     class SideBySide(InventoryMachine):
         repositories = (memory, sqlite, moto, partial(moto_over_http, moto_server))
@@ -87,7 +87,7 @@ def side_by_side(moto_server):
 
 
 def test_all_repositories_behave_alike(side_by_side):
-    """Memory, SQLite and DynamoDB behave as the model does, including the messages of errors."""
+    """All behave as the model does, including the messages of errors."""
     run(side_by_side, examples=8, steps=30)
 
 

@@ -1,4 +1,4 @@
-"""Page tokens: a token returns its position, and any other text raises one error."""
+"""Page tokens: positions, and errors of all other texts."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -19,7 +19,7 @@ BY_EDIT = ItemFilter(category="tools")
 
 
 def forged(*payload):
-    """Return a token with a correct hash of *payload*, as any client can make one."""
+    """Return a token of *payload* with a correct hash, as a client could."""
     text = json.dumps(payload, separators=(",", ":")).encode()
     return urlsafe_b64encode(sha256(text).digest()[:12] + text).decode().rstrip("=")
 
@@ -100,7 +100,7 @@ def test_a_forged_token_of_another_shape_is_rejected(item_filter, payload):
     ],
 )
 def test_a_forged_position_that_is_no_key_is_rejected(item_filter, position):
-    """Version, fingerprint and hash are correct, but storage would reject the key."""
+    """Its version, fingerprint and hash are correct, but it is no key."""
     with pytest.raises(InvalidCursorError):
         cursors.decode_item(item_filter, forged(1, cursors.fingerprint(item_filter), *position))
 

@@ -1,4 +1,4 @@
-"""SQLite beyond the contract: the file, other processes, and their failures."""
+"""SQLite beyond the contract: files, processes and failures."""
 
 import json
 import logging
@@ -83,7 +83,7 @@ def path(tmp_path):
 
 @pytest.fixture(scope="module")
 def set_up(tmp_path_factory):
-    """Return an initialized file to copy, because each initialization waits for the disk a dozen times."""
+    """Return an initialized file to copy: initialization waits for the disk."""
     path = tmp_path_factory.mktemp("set_up") / "inventory.db"
     SqliteRepository(path).close()
     return path
@@ -91,7 +91,7 @@ def set_up(tmp_path_factory):
 
 @pytest.fixture
 def repository(path, set_up):
-    """Yield a repository in a new file that never waits for the disk: no test simulates a loss of power."""
+    """Yield a repository in a new file that never waits for the disk."""
     shutil.copy(set_up, path)
     with SqliteRepository(path, durability="normal") as repository:
         repository._writer.execute("PRAGMA synchronous = OFF")
@@ -106,7 +106,7 @@ def few_rows(monkeypatch):
 
 @pytest.fixture
 def aside(path, repository):
-    """Yield another connection to the file of *repository*, as another process would have."""
+    """Yield another connection to the file, as of another process."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as db:
         yield db
 
@@ -198,7 +198,7 @@ class TestFile:
 
     @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
     def test_durability_sets_the_synchronous_mode(self, path, durability, level):
-        """The mode is always WAL; SQLite waits for the disk at each commit (2) or at checkpoints (1)."""
+        """SQLite waits for the disk at each commit (2) or at checkpoints (1)."""
         with SqliteRepository(path, durability=durability) as repository:
             [mode] = repository._writer.execute("PRAGMA journal_mode").fetchone()
             [synchronous] = repository._writer.execute("PRAGMA synchronous").fetchone()
@@ -240,7 +240,7 @@ class TestFile:
             db.execute("SELECT 1")
 
     def test_an_unreadable_row_is_skipped_in_lists(self, repository, aside, caplog):
-        """A read of the row raises an error; a list logs a warning and continues after the row."""
+        """A read of the row raises an error; a list logs a warning."""
         items = [an_item(f"item-{number}") for number in range(4)]
         repository.commit(creation(*items))
         aside.execute("UPDATE items SET price = 'free' WHERE item_id = 'item-1'")
@@ -257,7 +257,7 @@ class TestFile:
 
 
 class TestOpening:
-    """A file of this program or a new one is opened; any other is left unchanged."""
+    """A new file or one of this program is opened, any other is rejected."""
 
     def assert_rejected(self, path, match):
         """Check that *path* is rejected with a message that contains it."""
@@ -301,7 +301,7 @@ class TestOpening:
         self.assert_rejected(tmp_path, "folder")
 
     def test_an_empty_file_is_a_new_one(self, path):
-        """A crash before the first write leaves an empty file, and mktemp creates one."""
+        """A crash before the first write leaves an empty file."""
         path.touch()
 
         with SqliteRepository(path) as repository:
@@ -334,7 +334,7 @@ class TestOpening:
                 assert repository._writer.execute("SELECT a FROM one").fetchall() == [(1,)]
 
     def test_a_failed_migration_is_rolled_back(self, path, monkeypatch):
-        """Its earlier statements are rolled back, and the previous version can still use the file."""
+        """The previous version can still use the file."""
         SqliteRepository(path).close()
         with monkeypatch.context() as patched:
             bad = (("DROP TABLE items", "CREATE NONSENSE"),)
@@ -441,7 +441,7 @@ class TestStatements:
             ]
 
     def test_a_page_reads_a_limited_number_of_rows(self, repository, few_rows, monkeypatch):
-        """Under a selective filter pages are short or empty, and together they still contain every item."""
+        """Under a selective filter, short or empty pages still have every item."""
         monkeypatch.setattr(lists, "_MAX_WINDOWS", 2)
         items = [
             an_item(f"item-{number:02}", location="north" if number in (7, 29) else "south")
@@ -641,7 +641,7 @@ for number in range(1_000_000):
 
 
 def test_an_acknowledged_write_survives_a_killed_process(path):
-    """Every write that was acknowledged before kill -9 is in the file, and the file is intact."""
+    """Every write that was acknowledged before kill -9 is in the file."""
     acknowledged = []
     for attempt in range(4):
         with subprocess.Popen(
@@ -704,7 +704,7 @@ for number in itertools.count():
 
 
 def test_a_killed_process_leaves_no_partial_use_case(path):
-    """Two writers are killed, restart and repeat their requests: each request has one effect, and the ledger balances."""
+    """Killed writers restart and repeat requests: each has one effect."""
     with SqliteRepository(path) as repository:
         inventory = Inventory(repository)
         command = CreateItem(sku="SKU-1", name="Hammer", category="tools", quantity=1_000_000)
@@ -751,10 +751,10 @@ def test_a_killed_process_leaves_no_partial_use_case(path):
 
 
 class TestExclusive(ExclusiveContract):
-    """Exclusive access: several changes in one transaction, each stored or rejected by itself."""
+    """Exclusive access: several changes in one transaction."""
 
     def test_nothing_is_stored_after_sqlite_rolled_back_the_transaction(self, repository):
-        """After some errors SQLite rolls back by itself; later writes of the block must not be stored without the first."""
+        """After some errors SQLite itself rolls back the whole transaction."""
 
         def write_after_rollback():
             with repository.exclusive():
@@ -797,7 +797,7 @@ def _files_of(path):
 
 @pytest.fixture
 def backup(tmp_path):
-    """Return the path of another database, closed, which contains the item "backup"."""
+    """Return the path of another database, with the item "backup"."""
     backup = tmp_path / "backup.db"
     with SqliteRepository(backup) as other:
         other.commit(creation(an_item("backup")))
@@ -805,11 +805,11 @@ def backup(tmp_path):
 
 
 class TestReplacedFile:
-    """A file that was replaced, moved or deleted is detected before a call is acknowledged."""
+    """A file that was replaced, moved or deleted is detected."""
 
     @pytest.fixture
     def repository(self, path, set_up):
-        """Yield a repository with an item whose row is still in the write-ahead log."""
+        """Yield a repository with an item that is still in the log."""
         shutil.copy(set_up, path)
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item("mine")))
@@ -835,7 +835,7 @@ class TestReplacedFile:
     @pytest.mark.parametrize("call", [*READS, *WRITES])
     @pytest.mark.parametrize("how", ["replaced", "deleted", "moved"])
     def test_every_call_fails_once_the_file_is_gone(self, repository, path, backup, how, call):
-        """Calls on connections that were already open raise `StorageUnavailableError` too, and return nothing."""
+        """Calls on connections that are already open fail too."""
         repository.get_item(an_item("mine").key)
         if how == "replaced":
             backup.replace(path)
@@ -849,7 +849,7 @@ class TestReplacedFile:
 
     @pytest.mark.parametrize("use", ["write", "read", "nothing"])
     def test_the_replacing_file_is_left_unchanged(self, repository, path, backup, use):
-        """A repository that opens the restored backup reads nothing of the old file."""
+        """A restored backup contains nothing of the old file."""
         content = backup.read_bytes()
         backup.replace(path)
 
@@ -891,7 +891,7 @@ class TestReplacedFile:
 
     @pytest.mark.parametrize("end", ["-wal", "-shm"])
     def test_writes_fail_once_a_log_file_is_deleted(self, repository, path, end):
-        """Writes would be lost, or invisible to other processes; acknowledged writes are kept."""
+        """New writes would be lost; acknowledged writes are kept."""
         path.with_name(path.name + end).unlink()
 
         with pytest.raises(StorageUnavailableError, match="replaced or deleted"):
@@ -932,7 +932,7 @@ class Interrupted(BaseException):
 
 class Interruption:
     """
-    Raises `Interrupted` once, at point number *point* of the points where Python runs signal handlers.
+    Raises `Interrupted` once, at a point where signal handlers run.
 
     Python runs them when a function begins and when a function written in C returns. It calls a profile function at the same
     points, and an exception of the profile function propagates from there.
@@ -958,7 +958,7 @@ class Interruption:
 
 
 class TestInterruption:
-    """An exception from outside (Ctrl-C, a time limit by a signal) in the middle of a write."""
+    """An exception of a signal handler, such as Ctrl-C, during a write."""
 
     WRITES: ClassVar = {
         "commit": lambda repository, name: repository.commit(creation(an_item(name))),
@@ -975,7 +975,7 @@ class TestInterruption:
 
     @pytest.mark.parametrize("write", WRITES)
     def test_leaves_neither_lock_nor_transaction(self, repository, aside, write):
-        """After an interruption at any point, every thread and every process can write at once."""
+        """After an interruption at any point, others can write at once."""
         repository.commit(creation(an_item("edited")))
         point = 0
         with ThreadPoolExecutor(1) as another_thread:

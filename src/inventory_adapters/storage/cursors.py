@@ -37,7 +37,7 @@ _BY_EDIT: Final = (1024, 2048, 1024)
 
 
 def encode_item(item_filter: ItemFilter, item: Item) -> Cursor:
-    """Return the token for the position of *item* in the list of *item_filter*."""
+    """Return the token for the position of *item* in a list."""
     return encode(fingerprint(item_filter), item_filter.position(item))
 
 
@@ -72,7 +72,7 @@ def decode_movement(key: ItemKey, token: Cursor) -> int:
 
 
 def encode_reservation(position: tuple[str, str]) -> Cursor:
-    """Return the token for a `Reservation.position` in the list of held reservations."""
+    """Return the token for a `Reservation.position`."""
     return encode(fingerprint("held"), position)
 
 
@@ -87,19 +87,19 @@ def decode_reservation(token: Cursor) -> tuple[str, ...]:
 
 
 def fingerprint(*query: object) -> str:
-    """Return a short text that identifies *query*, which does not include the page size."""
+    """Return a short text that identifies *query*."""
     return sha256(json.dumps(query, default=str).encode()).hexdigest()[:16]
 
 
 def encode(query: str, position: tuple[str, ...]) -> Cursor:
-    """Return the token for *position* in the results of the query with fingerprint *query*."""
+    """Return the token for *position* in the query with this fingerprint."""
     payload = json.dumps([_VERSION, query, *position], separators=(",", ":")).encode()
     return urlsafe_b64encode(sha256(payload).digest()[:_HASH_BYTES] + payload).decode().rstrip("=")
 
 
 def decode(token: Cursor, query: str, max_bytes: tuple[int, ...]) -> tuple[str, ...]:
     """
-    Return the position in *token*, whose parts are texts of 1 to *max_bytes* bytes.
+    Return the position in *token*, as texts of 1 to *max_bytes* bytes.
 
     Raises:
         InvalidCursorError: The token is malformed, was edited, or belongs to another query.

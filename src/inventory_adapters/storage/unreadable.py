@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 def read_rows(
     rows: Iterable[R], read: Callable[[R], T], unreadable: list[UnreadableRowError]
 ) -> list[T]:
-    """Convert *rows* with *read*, and add the errors of unreadable rows to *unreadable*."""
+    """Convert *rows* with *read*, and collect errors in *unreadable*."""
     values: list[T] = []
     for row in rows:
         try:

@@ -1,5 +1,5 @@
 """
-The repository contract as tests: subclass `RepositoryContract` to test your own repository.
+The contract of repositories, as tests to subclass.
 
     import pytest
 

@@ -29,12 +29,12 @@ __all__ = ["AtomicityContract"]
 
 
 class AtomicityContract:
-    """A commit stores every item, movement, reservation and idempotency record of a change, or none of them."""
+    """A commit stores every part of a change, or none of them."""
 
     def test_a_change_with_every_part_is_stored_completely(
         self, repository: InventoryRepository
     ) -> None:
-        """Items, movements, the reservation and the record can all be read afterwards."""
+        """Items, movements, the reservation and the record can all be read."""
         item = an_item()
         repository.commit(creation(item))
         moved = rewrite(item, reserved=1)
@@ -105,7 +105,7 @@ class AtomicityContract:
         )
 
     def test_the_largest_change_is_stored_completely(self, repository: InventoryRepository) -> None:
-        """25 items with one movement each, a reservation of all of them, and a record with a long answer."""
+        """It has 25 items, 25 movements, 25 reserved lines and a long answer."""
         items = [an_item(f"item-{number:02}", reorder_point=9) for number in range(25)]
         repository.commit(creation(*items))
         moves = [rewrite(item, reserved=1) for item in items]
@@ -130,7 +130,7 @@ class AtomicityContract:
     def test_a_change_that_is_sent_twice_is_stored_once(
         self, repository: InventoryRepository
     ) -> None:
-        """The second commit is rejected or recognized; either way there is one effect."""
+        """The second commit is rejected or recognized, and has no effect."""
         item = an_item()
         repository.commit(creation(item))
         change = combined(

@@ -28,7 +28,7 @@ __all__ = ["CommitsContract", "DeletesContract"]
 
 
 class CommitsContract:
-    """A change is stored completely on the state that it was based on, or not at all."""
+    """A change is stored on the state that it was based on, or not at all."""
 
     def test_a_key_is_created_only_once(self, repository: InventoryRepository) -> None:
         """A second item with the same key is rejected, and the first is unchanged."""
@@ -40,7 +40,7 @@ class CommitsContract:
         assert repository.get_item(an_item().key) == an_item(name="first")
 
     def test_a_commit_stores_the_next_state(self, repository: InventoryRepository) -> None:
-        """The details, the level and both counters equal those of `ItemWrite.after`."""
+        """Details, level and both counters equal those of `ItemWrite.after`."""
         before = an_item(price=Decimal("1.5"))
         after = an_item(
             on_hand=7,
@@ -118,7 +118,7 @@ class CommitsContract:
     def test_a_commit_based_on_another_state_is_rejected(
         self, repository: InventoryRepository, assumed: Item
     ) -> None:
-        """On hand, reserved, seq and version are each compared; one difference is enough."""
+        """On hand, reserved, seq and version are each compared."""
         stored = an_item(on_hand=10, reserved=2, seq=3, version=4)
         repository.commit(creation(stored))
 
@@ -128,7 +128,7 @@ class CommitsContract:
         assert repository.get_item(stored.key) == stored
 
     def test_an_edit_between_read_and_commit_is_kept(self, repository: InventoryRepository) -> None:
-        """A movement does not overwrite the status of an item that was discontinued meanwhile."""
+        """A movement does not overwrite a status that was edited meanwhile."""
         read = an_item(on_hand=0, status=OUT_OF_STOCK)
         repository.commit(creation(read))
         edited = repository.edit_item(an_edit(read, status=DISCONTINUED))
@@ -155,7 +155,7 @@ class CommitsContract:
     def test_an_equal_level_with_another_seq_is_another_state(
         self, repository: InventoryRepository
     ) -> None:
-        """After units left and returned the level has the same numbers but another seq."""
+        """After units left and returned, the numbers are equal but not the seq."""
         read = an_item()
         repository.commit(creation(read))
         removal = rewrite(read, on_hand=0)
@@ -209,7 +209,7 @@ class CommitsContract:
     def test_one_stale_item_rejects_the_whole_change(
         self, repository: InventoryRepository, position: int, reason: str
     ) -> None:
-        """Nothing of the change is stored, whatever the position of the stale item and the conflict."""
+        """The position of the stale item and the kind of conflict do not matter."""
         good = an_item("good")
         stale = an_item("stale", seq=1, version=2)
         stored = [good] if reason == "missing" else [good, stale]
@@ -258,12 +258,12 @@ class CommitsContract:
 
 
 class DeletesContract:
-    """An item is deleted only in the state that was read, with a movement that sets its balances to 0."""
+    """An item is deleted as it was read, with a movement to balances of 0."""
 
     def test_a_deleted_item_is_in_no_read_and_no_list(
         self, repository: InventoryRepository
     ) -> None:
-        """Items with another SKU under its id, or with its SKU under another id, are kept."""
+        """Items that share only its id or only its SKU are kept."""
         item = an_item(seq=6, version=4, reorder_point=50)
         others = [an_item(sku="SKU-2"), an_item("other")]
         repository.commit(creation(item, *others))

@@ -33,7 +33,7 @@ __all__ = ["ConcurrencyContract", "conflict_count", "run_concurrently"]
 
 
 def run_concurrently(*jobs: Callable[[], Any]) -> list[Any]:
-    """Start all jobs at the same moment, one thread each; return their results or errors."""
+    """Run each job in its own thread at once; return results or errors."""
     start = Barrier(len(jobs))
 
     def run(job: Callable[[], Any]) -> Any:
@@ -69,7 +69,7 @@ class ConcurrencyContract:
         return repository
 
     def test_one_of_many_concurrent_commits_succeeds(self, shared: InventoryRepository) -> None:
-        """Of eight changes that are based on one read, one is stored and seven are rejected."""
+        """Of eight changes based on one read, one is stored."""
         read = an_item(on_hand=100)
         shared.commit(creation(read))
         changes = [rewrite(read, on_hand=number) for number in range(8)]
@@ -104,7 +104,7 @@ class ConcurrencyContract:
         ]
 
     def test_no_update_is_lost(self, shared: InventoryRepository) -> None:
-        """Four threads add a unit ten times each and retry conflicts: all forty units are stored."""
+        """Four threads add ten units each and retry conflicts: all 40 are stored."""
         item = an_item(on_hand=0)
         shared.commit(creation(item))
 
@@ -117,7 +117,7 @@ class ConcurrencyContract:
     def test_edits_and_commits_do_not_overwrite_each_other(
         self, shared: InventoryRepository
     ) -> None:
-        """One thread renames an item while another adds units: every edit and every movement is stored."""
+        """One thread edits an item and another moves it: all writes are stored."""
         item = an_item(on_hand=0)
         shared.commit(creation(item))
 
@@ -135,7 +135,7 @@ class ConcurrencyContract:
     def test_one_of_many_concurrent_repeats_has_an_effect(
         self, shared: InventoryRepository
     ) -> None:
-        """Of eight changes with one key, one is stored; seven raise `DuplicateRequestError` and store nothing."""
+        """Of eight changes with one key, one is stored, and seven are duplicates."""
         records = [a_record(answer=an_item(name=f"by thread {number}")) for number in range(8)]
         items = [an_item(f"item-{number}") for number in range(8)]
         changes = [
@@ -151,7 +151,7 @@ class ConcurrencyContract:
         assert walk(shared, ANY) == [items[winner]]
 
     def test_the_last_unit_is_reserved_once(self, shared: InventoryRepository) -> None:
-        """Of eight reservations of one unit, one is held, and the ledger has its movement."""
+        """Of eight reservations of one unit, one is held and has a movement."""
         item = an_item(on_hand=1)
         shared.commit(creation(item))
         reservations = [a_reservation(f"reservation-{number}") for number in range(8)]
@@ -197,7 +197,7 @@ class ConcurrencyContract:
     def test_a_deletion_and_a_reservation_do_not_both_succeed(
         self, shared: InventoryRepository
     ) -> None:
-        """Units of a deleted item cannot be reserved, and an item with reserved units cannot be deleted."""
+        """Of a concurrent deletion and reservation, one succeeds."""
         for number in range(5):
             item = an_item(f"item-{number}")
             shared.commit(creation(item))

@@ -25,7 +25,7 @@ __all__ = ["EditsContract"]
 
 
 class EditsContract:
-    """An edit replaces the given details without a read, and increments the version."""
+    """An edit replaces details without a read, and increments the version."""
 
     @pytest.mark.parametrize(
         "fields",
@@ -46,7 +46,7 @@ class EditsContract:
     def test_an_edit_changes_only_the_given_fields(
         self, repository: InventoryRepository, fields: dict[str, Any]
     ) -> None:
-        """The given details, `updated_at` and the version change; everything else is unchanged."""
+        """Only these details, `updated_at` and the version change."""
         before = an_item(
             on_hand=10,
             reserved=4,
@@ -80,7 +80,7 @@ class EditsContract:
     def test_an_edit_of_an_accepted_version_is_applied(
         self, repository: InventoryRepository, accepted: list[int] | None
     ) -> None:
-        """The item has one of the accepted versions, or the edit accepts any version."""
+        """The edit accepts the version of the item, or any version."""
         repository.commit(creation(an_item(version=3)))
 
         edited = repository.edit_item(an_edit(an_item(), versions=accepted, name="new"))

@@ -91,9 +91,9 @@ def rewrite(
     before: Item, *, on_hand: int | None = None, reserved: int | None = None, **details: Any
 ) -> Change:
     """
-    Return a change that is based on *before*: a new level with its movement, and new details.
+    Return a change based on *before*: a new level or new details.
 
-    Without a new level, only the details change, and the version is incremented.
+    A new level comes with its movement. A change of details alone increments the version.
     """
     if on_hand is None and reserved is None:
         after = evolve(before, **({"version": before.version + 1} | details))
@@ -126,7 +126,7 @@ def after(change: Change) -> Item:
 
 
 def deletion(item: Item) -> Change:
-    """Return the change that deletes *item*, with the movement that sets its balances to 0."""
+    """Return the change that deletes *item*, with its last movement."""
     movement = Movement(
         key=item.key,
         seq=item.level.seq + 1,
@@ -160,7 +160,7 @@ def a_reservation(
     lines: Iterable[tuple[ItemKey, int]] | None = None,
     reference: str | None = "order-1",
 ) -> Reservation:
-    """Return a held reservation, by default of one unit of `an_item`; *expires_at* is in seconds as for `a_time`."""
+    """Return a held reservation, by default of one unit of `an_item`."""
     units = [(an_item().key, 1)] if lines is None else lines
     return Reservation(
         reservation_id=reservation_id,
@@ -219,7 +219,7 @@ def combined(
     reservation: ReservationWrite | None = None,
     idempotency_record: IdempotencyRecord | None = None,
 ) -> Change:
-    """Return one change with the items and movements of all *changes*, a reservation and a record."""
+    """Return one change with the parts of all *changes* and the other parts."""
     return Change(
         write_id=str(uuid4()),
         items=tuple(write for change in changes for write in change.items),
@@ -251,7 +251,7 @@ def history(repository: InventoryRepository, item: Item, count: int) -> list[Mov
 def stale_parts(
     repository: InventoryRepository,
 ) -> dict[str, tuple[Change, ReservationWrite | None]]:
-    """Store examples, and return parts of changes that conflict with them, by the reason of the conflict."""
+    """Store examples; return conflicting parts of changes by their reason."""
     item, recreated, stored = an_item("item", seq=1), an_item("recreated"), a_reservation("stored")
     repository.commit(
         combined(creation(item, recreated), reservation=reservation_write(None, stored))

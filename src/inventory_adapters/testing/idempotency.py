@@ -83,7 +83,7 @@ class IdempotencyContract:
     def test_a_key_is_used_once_until_its_record_expires(
         self, repository: InventoryRepository, stored_at: float
     ) -> None:
-        """Up to the last microsecond, a second change with the key is rejected, and the first record is kept."""
+        """Until the last microsecond, a second change with the key is rejected."""
         repository.commit(record_change(a_record(expires_at=86_400.5)))
         again = a_record(answer=_OTHER, stored_at=stored_at, expires_at=99_999)
 
@@ -97,7 +97,7 @@ class IdempotencyContract:
     def test_an_expired_record_is_replaced(
         self, repository: InventoryRepository, stored_at: float
     ) -> None:
-        """At its expiry a record may be replaced, whether it was deleted or not; the new record is in force."""
+        """From its expiry on it may be replaced, and the new one is in force."""
         repository.commit(record_change(a_record(expires_at=86_400.5)))
         again = a_record(
             answer=_OTHER, fingerprint="other", stored_at=stored_at, expires_at=300_000
@@ -125,7 +125,7 @@ class IdempotencyContract:
     def test_a_duplicate_request_takes_precedence(
         self, repository: InventoryRepository, reason: str
     ) -> None:
-        """A repeat conflicts with its own first effect, and must raise `DuplicateRequestError` nevertheless."""
+        """A repeat conflicts with its own effect, and is still a duplicate."""
         bad, reservation = stale_parts(repository)[reason]
         repository.commit(record_change(a_record()))
         again = a_record(answer=_OTHER)
@@ -139,7 +139,7 @@ class IdempotencyContract:
     def test_an_expired_record_hides_no_conflict(
         self, repository: InventoryRepository, reason: str
     ) -> None:
-        """If the record expired and another part is stale, the commit raises `StaleReadError` and keeps the record."""
+        """If another part is stale, the commit keeps the expired record."""
         bad, reservation = stale_parts(repository)[reason]
         repository.commit(record_change(a_record(expires_at=10)))
 

@@ -58,7 +58,7 @@ def _outsiders(count: int = 3) -> list[Item]:
 
 class ListsContract:
     """
-    The pages of a list contain the items that pass its filter, in order, each item once.
+    The pages of a list have each matching item once, in order.
 
     Attributes:
         orders_ties: Whether items that were edited at the same instant, and SKUs under one id, are in the order of their keys.
@@ -137,7 +137,7 @@ class ListsContract:
     def test_pages_of_every_size_contain_each_item_once(
         self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """The pages together are the same list in the same order, from one row per page to more rows than there are."""
+        """The pages together are the same list in the same order."""
         items = _stocked(repository, 6, details)
         outsiders = _outsiders()
         repository.commit(creation(*outsiders))
@@ -194,7 +194,7 @@ class ListsContract:
     def test_a_cursor_stays_valid_after_its_item_is_deleted(
         self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """Items of earlier pages may be deleted, including the item of the cursor; the later pages are the same."""
+        """Deletions on earlier pages do not change later pages."""
         items = _stocked(repository, 6, details)
         seen, cursor = first_items(repository, item_filter, 3)
 
@@ -208,7 +208,7 @@ class ListsContract:
     def test_items_created_between_pages_hide_no_others(
         self, repository: InventoryRepository, item_filter: ItemFilter, details: dict[str, Any]
     ) -> None:
-        """A new item may be listed once or not at all; every other item is listed exactly once."""
+        """A new item is listed once or not at all, every other item once."""
         items = _stocked(repository, 6, details)
         seen, cursor = first_items(repository, item_filter, 3)
         new_items = [
@@ -225,7 +225,7 @@ class ListsContract:
         assert {item.key for item in items} <= set(listed)
 
     def test_an_edit_between_pages_hides_no_others(self, repository: InventoryRepository) -> None:
-        """In a list by time an edited item moves to the end; every other item is listed exactly once."""
+        """In a list by time, items that were not edited are listed once."""
         items = _stocked(repository, 6, {})
         item_filter = ItemFilter(category="tools")
         seen, cursor = first_items(repository, item_filter, 3)
@@ -247,7 +247,7 @@ class ListsContract:
     def test_items_edited_at_the_same_instant_are_all_listed(
         self, repository: InventoryRepository, item_filter: ItemFilter, size: int
     ) -> None:
-        """Between two pages, items with equal times or equal ids are neither skipped nor repeated."""
+        """Items with equal times or ids are neither skipped nor repeated."""
         items = [
             an_item(item_id, sku=sku) for item_id in ("a", "b", "c") for sku in ("SKU-1", "SKU-2")
         ]
@@ -261,7 +261,7 @@ class ListsContract:
             assert listed == passing
 
     def test_text_is_ordered_by_code_points(self, repository: InventoryRepository) -> None:
-        """The order is digits, capitals, small letters, accents, then characters beyond the first plane."""
+        """Digits, capitals, small letters, accents, characters beyond plane 0."""
         ids = [
             "",
             "10",
@@ -312,7 +312,7 @@ class ListsContract:
         _assert_rejected(repository, item_filter, token)
 
     def test_a_cursor_is_valid_only_for_its_filter(self, repository: InventoryRepository) -> None:
-        """A filter with another value, or with more or fewer filters, is another list."""
+        """Another value, and one condition more or less, is another list."""
         _stocked(repository, 3, {"reorder_point": 10})
         filters = [
             ANY,
@@ -340,7 +340,7 @@ class ListsContract:
     def test_an_edited_item_leaves_one_list_and_joins_another(
         self, repository: InventoryRepository
     ) -> None:
-        """After an edit or a commit, the item is listed by its new category, status and location."""
+        """The item is listed by its new category, status and location."""
         item = an_item()
         repository.commit(creation(item))
 
@@ -398,7 +398,7 @@ class ListsContract:
         step: dict[str, Any],
         listed: tuple[bool, bool],
     ) -> None:
-        """A commit that crosses the reorder point adds the item to the list or removes it; *listed* is before and after."""
+        """A commit that crosses the reorder point changes the list."""
         before, after = listed
         item = an_item(**start)
         low = ItemFilter(low_stock=True)
@@ -425,7 +425,7 @@ class ListsContract:
     def test_discontinued_items_are_not_listed_as_low(
         self, repository: InventoryRepository
     ) -> None:
-        """Discontinued items are not reordered. The list follows the status, whatever the numbers are."""
+        """Discontinued items are not reordered, whatever their numbers are."""
         discontinued = an_item("discontinued", reorder_point=10, status=DISCONTINUED)
         low = an_item("low", reorder_point=10)
         repository.commit(creation(discontinued, low))
@@ -452,7 +452,7 @@ class ListsContract:
         assert walk(repository, ItemFilter(low_stock=True)) == []
 
     def test_a_deleted_item_is_not_listed_as_low(self, repository: InventoryRepository) -> None:
-        """The deletion removes it from the list, and a new item with its key is listed only if it is low itself."""
+        """A new item with its key is listed only if it is low itself."""
         repository.commit(creation(an_item(reorder_point=50)))
         delete_item(repository, an_item().key)
         assert walk(repository, ItemFilter(low_stock=True)) == []

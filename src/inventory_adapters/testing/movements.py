@@ -43,7 +43,7 @@ _A_MOVEMENT: Final = Movement(
 
 
 class MovementsContract:
-    """The ledger keeps each movement once, in the history of its item, permanently."""
+    """The ledger keeps each movement permanently, in its item's history."""
 
     @pytest.mark.parametrize("kind", [kind for kind in MovementKind if kind != "opening"])
     def test_every_kind_of_movement_can_be_stored(
@@ -107,7 +107,7 @@ class MovementsContract:
     def test_a_movement_is_returned_as_it_was_stored(
         self, repository: InventoryRepository, movement: Movement
     ) -> None:
-        """Every field has the same value and type, in the list and as the first movement."""
+        """Every field has the same value and type in every kind of read."""
         _store_movement(repository, movement)
 
         readings = [*ledger(repository, movement.key), repository.first_movement(movement.key)]
@@ -162,7 +162,7 @@ class MovementsContract:
     def test_a_full_page_of_movements_always_has_a_cursor(
         self, repository: InventoryRepository, size: int
     ) -> None:
-        """The last page always has room for the opening balance, so a full page is never the last."""
+        """The last page has room for the opening balance, so it is never full."""
         repository.commit(creation(an_item()))
         history(repository, an_item(), 6)
 
@@ -174,7 +174,7 @@ class MovementsContract:
     def test_new_movements_do_not_shift_the_pages_of_a_ledger(
         self, repository: InventoryRepository
     ) -> None:
-        """New movements are newer than the cursor, so every older movement is listed once, for any page size."""
+        """New movements are newer than the cursor, so older ones are listed once."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 6)
         page = repository.list_movements(an_item().key, PageRequest(size=2))
@@ -186,7 +186,7 @@ class MovementsContract:
             assert [*page.items, *rest] == movements
 
     def test_each_item_has_its_own_history(self, repository: InventoryRepository) -> None:
-        """Keys are distinct even if their parts look alike when joined, contain each other, or differ only in case."""
+        """Keys with parts that look alike when joined are distinct."""
         keys = [("a#b", "c"), ("a", "b#c"), ("a", "b"), ("a", "b#"), ("a#", "b"), ("ab", "c")]
         keys += [("a", "c"), ("A", "c"), ("a", "C"), ("a", "c "), ("a/b", "c"), ("a:b", "c")]
         keys += [("a%23b", "c"), ("a", "%"), ("_", "c"), ("a\\#b", "c"), ("a", "b\\#c")]
@@ -218,7 +218,7 @@ class MovementsContract:
     def test_a_ledger_is_kept_after_its_item_is_deleted(
         self, repository: InventoryRepository
     ) -> None:
-        """The movements can be read after the deletion, and after the key is reused."""
+        """The movements can be read after deletion, and after reuse of the key."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 3)
 
@@ -238,7 +238,7 @@ class MovementsContract:
         assert ledger(repository, an_item().key) == []
 
     def test_a_seq_is_used_once_per_history(self, repository: InventoryRepository) -> None:
-        """An item with a reused key cannot overwrite old movements: the change is rejected as a whole."""
+        """An item with a reused key cannot overwrite old movements."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 2)
         deleted = delete_item(repository, an_item().key)

@@ -21,7 +21,7 @@ _MAX_PAGES: Final = 500
 def _pages(
     read: Callable[[PageRequest], Page[T]], size: int, cursor: str | None = None
 ) -> Iterator[Page[T]]:
-    """Yield the pages that *read* returns; pages may be short or empty, but their number is limited."""
+    """Yield the pages that *read* returns, which may be short or empty."""
     for _ in range(_MAX_PAGES):
         page = read(PageRequest(size=size, cursor=cursor))
         assert len(page.items) <= size
@@ -48,14 +48,14 @@ def walk(
     size: int = 100,
     cursor: str | None = None,
 ) -> list[Item]:
-    """Return the items of all pages of a list, from the first one or from *cursor*."""
+    """Return the items of all pages, from the first one or from *cursor*."""
     return [item for page in pages(repository, item_filter, size, cursor) for item in page.items]
 
 
 def ledger_pages(
     repository: InventoryRepository, key: ItemKey, size: int, cursor: str | None = None
 ) -> Iterator[Page[Movement]]:
-    """Yield the pages of an item's ledger, from the newest movement or from *cursor*."""
+    """Yield the pages of a ledger, from the newest movement or *cursor*."""
     return _pages(lambda page: repository.list_movements(key, page), size, cursor)
 
 
@@ -70,14 +70,14 @@ def ledger(
 def held_pages(
     repository: InventoryRepository, *, size: int = 100, **bounds: Timestamp | None
 ) -> Iterator[Page[Reservation]]:
-    """Yield the pages of held reservations; *bounds* are `due_by` or `ends_after`."""
+    """Yield pages of held reservations; *bounds* are `due_by`, `ends_after`."""
     return _pages(lambda page: repository.held_reservations(page, **bounds), size)
 
 
 def held(
     repository: InventoryRepository, *, size: int = 100, **bounds: Timestamp | None
 ) -> list[Reservation]:
-    """Return the held reservations; *bounds* are `due_by` or `ends_after`."""
+    """Return the held reservations; *bounds* are `due_by`, `ends_after`."""
     all_pages = held_pages(repository, size=size, **bounds)
     return [reservation for page in all_pages for reservation in page.items]
 
@@ -85,7 +85,7 @@ def held(
 def first_items(
     repository: InventoryRepository, item_filter: ItemFilter, at_least: int
 ) -> tuple[list[Item], str]:
-    """Read pages until there are *at_least* items; return the items and the cursor of the next page."""
+    """Read pages until *at_least* items; return them and the next cursor."""
     seen: list[Item] = []
     for page in pages(repository, item_filter, size=at_least):
         seen += page.items

@@ -39,7 +39,7 @@ class PurgeContract:
     def test_a_purge_deletes_expired_records_and_old_reservations(
         self, repository: InventoryRepository
     ) -> None:
-        """Records are deleted from their expiry on, and reservations from 30 days after they were closed."""
+        """Records are deleted at expiry, reservations 30 days after closing."""
         at = RESERVATION_KEPT_SECONDS
         ends = [at - 1000, at, at + 0.000001, at + 1000]
         for end in ends:
@@ -65,7 +65,7 @@ class PurgeContract:
         assert repository.purge(a_time(at)) == 0
 
     def test_a_purge_deletes_nothing_else(self, repository: InventoryRepository) -> None:
-        """Items, movements and held reservations are kept, even reservations that expired long ago."""
+        """Items, movements and held reservations are kept."""
         item = an_item()
         repository.commit(creation(item))
         moved = rewrite(item, reserved=1)

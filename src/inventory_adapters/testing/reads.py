@@ -109,7 +109,7 @@ class ReadsContract:
         assert repository.get_item(ItemKey(item_id="b", sku="1")) is None
 
     def test_find_item_returns_the_first_by_sku(self, repository: InventoryRepository) -> None:
-        """Of several SKUs under one id, the first by code points is returned, in any order of creation."""
+        """Of several SKUs under one id, the first by code points is returned."""
         repository.commit(creation(an_item("a", sku="b")))
         repository.commit(creation(an_item("a", sku="B")))
         repository.commit(creation(an_item("a", sku="\N{LATIN SMALL LETTER A WITH DIAERESIS}")))
@@ -145,7 +145,7 @@ class ReadsContract:
         assert by_key(items) == stored
 
     def test_keys_and_filters_compare_text_exactly(self, repository: InventoryRepository) -> None:
-        """They do not normalize case, accents, Unicode forms or blanks, and they have no wildcards."""
+        """Case, accents, Unicode forms and blanks differ; nothing is a wildcard."""
         skus = ["e", "E", "\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}"]
         skus += ["e ", " e", "%", "_", "1", "01", "1.0"]
         items = [an_item(f"item-{sku}", sku=sku, category=sku) for sku in skus]

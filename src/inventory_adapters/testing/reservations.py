@@ -24,7 +24,7 @@ __all__ = ["ReservationsContract"]
 
 
 class ReservationsContract:
-    """A reservation is stored only on the state it was based on, and is found by id and, while held, by expiry."""
+    """A reservation is found by its id and, while it is held, by its expiry."""
 
     @pytest.mark.parametrize(
         "reservation",
@@ -61,7 +61,7 @@ class ReservationsContract:
     def test_a_reservation_is_returned_as_it_was_stored(
         self, repository: InventoryRepository, reservation: Reservation
     ) -> None:
-        """Every field has the same value and type, and the lines have the same order."""
+        """Every field has the same value and type, and lines keep their order."""
         repository.commit(reservation_change(None, reservation))
 
         readings = [repository.get_reservation(reservation.reservation_id), *held(repository)]
@@ -76,7 +76,7 @@ class ReservationsContract:
             assert all(type(line.quantity) is int for line in reading.lines)
 
     def test_a_missing_reservation_is_not_found(self, repository: InventoryRepository) -> None:
-        """The reads return None or an empty page, with and without another reservation."""
+        """Reads return None or an empty page."""
         assert repository.get_reservation("reservation-1") is None
         assert held(repository) == held(repository, due_by=a_time(10_000)) == []
 
@@ -85,7 +85,7 @@ class ReservationsContract:
         assert repository.get_reservation("reservation-1") is None
 
     def test_a_reservation_id_is_created_only_once(self, repository: InventoryRepository) -> None:
-        """A second reservation with the same id is rejected, and the first is unchanged."""
+        """A second reservation with the same id is rejected."""
         repository.commit(reservation_change(None, a_reservation(reference="first")))
 
         with pytest.raises(StaleReadError):
@@ -97,7 +97,7 @@ class ReservationsContract:
     def test_a_reservation_is_extended_and_closed(
         self, repository: InventoryRepository, state: ReservationState
     ) -> None:
-        """Each state may replace the previous one; another reservation is unchanged."""
+        """Each state replaces the previous one, and no other reservation."""
         other = a_reservation("other")
         opened = a_reservation()
         extended = a_reservation(expires_at=5000)
@@ -131,7 +131,7 @@ class ReservationsContract:
         stored: Reservation | None,
         assumed: Reservation,
     ) -> None:
-        """State and `expires_at` are each compared, and a missing reservation is not created."""
+        """State and `expires_at` are each compared, and both must be equal."""
         if stored is not None:
             repository.commit(reservation_change(None, stored))
 
@@ -147,7 +147,7 @@ class ReservationsContract:
     def test_only_held_reservations_are_listed_as_held(
         self, repository: InventoryRepository
     ) -> None:
-        """A closed reservation is not listed; a held one is listed even after its expiry."""
+        """A held reservation is listed even after its expiry, a closed one never."""
         overdue, closing = a_reservation("overdue", expires_at=-900), a_reservation("closing")
         for reservation in (overdue, closing):
             repository.commit(reservation_change(None, reservation))
@@ -161,7 +161,7 @@ class ReservationsContract:
         assert held(repository) == held(repository, due_by=a_time(5000)) == [overdue]
 
     def test_held_reservations_are_ordered_by_expiry(self, repository: InventoryRepository) -> None:
-        """The order is exact to the microsecond, and independent of the order of creation."""
+        """The order is exact to the microsecond."""
         ends = [900.000001, 86_400, -5, 900, 60, 2_678_400, 899.999999]
         for number, end in enumerate(ends):
             repository.commit(reservation_change(None, a_reservation(f"r{number}", expires_at=end)))
@@ -184,7 +184,7 @@ class ReservationsContract:
     def test_pages_of_every_size_contain_each_held_reservation_once(
         self, repository: InventoryRepository, due_by: Timestamp | None, size: int
     ) -> None:
-        """No reservation is repeated or skipped, even if several expire at one instant."""
+        """Reservations that expire at one instant are listed once each."""
         reservations = [
             a_reservation(f"r{number}", expires_at=900 - number // 4) for number in range(6)
         ]
@@ -203,7 +203,7 @@ class ReservationsContract:
     def test_ends_after_selects_reservations_that_expire_later(
         self, repository: InventoryRepository, size: int
     ) -> None:
-        """Each held reservation that expires later is listed once; one that expires at the time itself is not."""
+        """A reservation that expires at the time itself is not listed."""
         for number in range(6):
             repository.commit(
                 reservation_change(None, a_reservation(f"r{number}", expires_at=number))

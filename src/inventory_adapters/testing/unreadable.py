@@ -51,11 +51,11 @@ def _warnings() -> Iterator[list[logging.LogRecord]]:
 
 
 class UnreadableRowsContract:
-    """An unreadable row, from another program or a damaged file, does not hide the other rows."""
+    """An unreadable row does not hide the other rows."""
 
     def spoil(self, repository: InventoryRepository, record: Item | Movement | Reservation) -> None:
         """
-        Make the stored row of *record* unreadable without the repository, and keep its key.
+        Make the stored row of *record* unreadable, and keep its key.
 
         Override it, unless only the repository itself can write its rows.
         """
@@ -118,7 +118,7 @@ class UnreadableRowsContract:
     def test_an_unreadable_movement_is_skipped_and_reported(
         self, repository: InventoryRepository, size: int, spoiled: int
     ) -> None:
-        """A page skips it at any position; `first_movement` raises an error for it."""
+        """A page skips it at any position; `first_movement` raises an error."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 4)
         self.spoil(repository, movements[spoiled])

@@ -1,4 +1,4 @@
-"""Connections to the file: open it, check its owner and migrate its schema."""
+"""Connections to the file, and its initialization."""
 
 import sqlite3
 from pathlib import Path
@@ -26,7 +26,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
     """
-    Return a connection to a file of this program, at the current schema version and in WAL mode.
+    Return a connection to a file of this program, migrated, in WAL mode.
 
     Raises:
         StorageUnavailableError: The file belongs to another program, has a newer version, is damaged or cannot be opened.

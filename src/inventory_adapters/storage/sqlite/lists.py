@@ -63,7 +63,11 @@ class ListQuery:
     def page(
         self, db: sqlite3.Connection, after: Position, size: int
     ) -> tuple[list[Row], Position | None]:
-        """Return up to *size* rows behind the position *after*, and the position of the next page, if any."""
+        """
+        Return up to *size* rows after a position, and the last position.
+
+        The last position is None if there is no next page.
+        """
         rows: list[Row] = []
         for _ in range(_MAX_WINDOWS):
             end = self._window_end(db, after) if self.other_conditions else None
@@ -77,7 +81,7 @@ class ListQuery:
         return rows, after
 
     def _window_end(self, db: sqlite3.Connection, after: Position) -> Position | None:
-        """Return the position `_WINDOW` rows behind *after*, or None if the range ends before it."""
+        """Return the position `_WINDOW` rows after *after*, or None at the end."""
         sql = f"{self._select(', '.join(self.position))} LIMIT 1 OFFSET {_WINDOW - 1}"
         end: Position | None = db.execute(sql, self._parameters(after)).fetchone()
         return end

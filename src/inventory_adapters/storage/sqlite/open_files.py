@@ -11,7 +11,7 @@ _Identity = tuple[int, int] | None
 
 class OpenFiles:
     """
-    The identity of a database file, its write-ahead log and its shared memory.
+    The identity of a database file, its log and its shared memory.
 
     A connection keeps using the files that it opened, even after they were replaced, and SQLite reports no error: writes are
     lost, and another process combines the new database with the log of the old one.

@@ -1,5 +1,5 @@
 """
-The repository for one machine: a single SQLite file, and one transaction per commit.
+The repository in one SQLite file: one transaction per commit.
 
 Readers see the last commit and never wait for a writer (WAL). Writers queue on a lock within this process, and on SQLite's own
 lock between processes; several changes may share one transaction, and one wait for the disk. A list reads an index from the end
@@ -241,7 +241,7 @@ class SqliteRepository:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """See `inventory.ports.ExclusiveRepository.exclusive`; waits for the lock as long as a write does."""
+        """Hold the write lock and one transaction: see `ExclusiveRepository`."""
         if self._this_thread.is_exclusive:
             yield
             return
@@ -254,7 +254,7 @@ class SqliteRepository:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend an idle connection, or a new one: a connection serves one thread at a time."""
+        """Lend an idle or a new connection to this thread."""
         if self._this_thread.is_exclusive:
             with translated():
                 yield self._writer
@@ -341,7 +341,11 @@ class SqliteRepository:
             raise
 
     def _empty_write_ahead_log(self) -> None:
-        """Move its content into its own database, because SQLite would apply it to a database that replaced it."""
+        """
+        Move its content into its own database.
+
+        Otherwise SQLite would apply it to a database that replaced the file.
+        """
         self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _close_idle_readers(self) -> None:

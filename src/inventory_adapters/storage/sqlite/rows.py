@@ -1,4 +1,4 @@
-"""Conversion between rows and items, movements, reservations and idempotency records."""
+"""Conversion between rows and values of the domain."""
 
 import json
 from decimal import Decimal
@@ -93,7 +93,7 @@ def _price(digits: str) -> Decimal:
 
 
 def _shapes(*columns: tuple[type, ...]) -> frozenset[tuple[type, ...]]:
-    """Return the combinations of types that a row may have, given the types of each column."""
+    """Return the valid combinations of the types of each column."""
     return frozenset(product(*columns))
 
 
@@ -115,7 +115,7 @@ _LINE: Final = _shapes(_TEXT, _TEXT, _NUMBER)
 
 
 def _check_types(row: Row, shapes: frozenset[tuple[type, ...]]) -> None:
-    """Check the types of the columns, because SQLite stores any type in any column."""
+    """Check the types of a row: SQLite stores any type in any column."""
     types = tuple(map(type, row))
     if types not in shapes:
         raise TypeError(f"unexpected column types: {', '.join(kind.__name__ for kind in types)}")
@@ -161,7 +161,7 @@ def row_to_movement(row: Row) -> Movement:
 
 
 def seq_of(row: Row) -> int:
-    """Return the seq of a movement's row, even if the row is unreadable."""
+    """Return the seq of a movement, even if unreadable."""
     seq: int = row[2]
     return seq
 
@@ -206,7 +206,7 @@ def _line(line: Any) -> ReservationLine:
 
 
 def position_of(row: Row) -> tuple[str, str]:
-    """Return the position of a held reservation's row, even if the row is unreadable."""
+    """Return the position of a held reservation, even if unreadable."""
     reservation_id, expires_at = row[0], row[5]
     return (expires_at, reservation_id)
 

@@ -1,4 +1,4 @@
-"""The schema as SQL: tables, indexes, migrations, and the statements that read and write them."""
+"""The schema, its migrations and the statements, as SQL."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -140,7 +140,7 @@ DELETE: Final = f"DELETE FROM items WHERE {UNCHANGED}"
 
 
 def update_item(columns: Iterable[str]) -> str:
-    """Return the statement that assigns *columns* of an item, under the condition `UNCHANGED`."""
+    """Return the update of *columns*, under the condition `UNCHANGED`."""
     assignments = ", ".join(f"{column} = ?" for column in columns)
     return f"UPDATE items SET {assignments} WHERE {UNCHANGED}"
 

@@ -34,7 +34,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def savepoint(db: sqlite3.Connection) -> Iterator[None]:
-    """Roll back what the block wrote if it fails, and nothing that was written before it."""
+    """Roll back only the writes of the block if it fails."""
     db.execute("SAVEPOINT part")
     try:
         yield
@@ -49,7 +49,7 @@ def savepoint(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def _shorter_wait(db: sqlite3.Connection) -> Iterator[None]:
-    """Limit the wait for other processes to the time that the request has left."""
+    """Limit the wait for other processes to the deadline of the request."""
     left = time_left()
     if left >= BUSY_SECONDS:
         yield
