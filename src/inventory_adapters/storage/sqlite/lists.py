@@ -64,9 +64,9 @@ class ListQuery:
         self, db: sqlite3.Connection, after: Position, size: int
     ) -> tuple[list[Row], Position | None]:
         """
-        Return up to *size* rows after a position, and the last position.
+        Return up to *size* rows after a position, and the next position.
 
-        The last position is None if there is no next page.
+        The next position is None on the last page.
         """
         rows: list[Row] = []
         for _ in range(_MAX_WINDOWS):
