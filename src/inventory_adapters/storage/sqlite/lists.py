@@ -8,7 +8,7 @@ from attrs import frozen
 
 from inventory.ports import Index, ItemFilter
 from inventory_adapters.storage.sqlite.rows import Row
-from inventory_adapters.storage.sqlite.schema import COLUMNS, IS_LOW
+from inventory_adapters.storage.sqlite.schema import IS_LOW, ITEM_COLUMNS
 
 __all__ = ["ListQuery"]
 
@@ -93,7 +93,7 @@ class ListQuery:
         conditions = [self.other_conditions] if self.other_conditions else []
         if end:
             conditions.append(f"({', '.join(self.position)}) <= ({_parameter_names('end', end)})")
-        sql = f"{self._select(COLUMNS, *conditions)} LIMIT {limit:d}"
+        sql = f"{self._select(ITEM_COLUMNS, *conditions)} LIMIT {limit:d}"
         return db.execute(sql, self._parameters(after, end or ())).fetchall()
 
     def _select(self, columns: str, *conditions: str) -> str:
@@ -110,7 +110,7 @@ class ListQuery:
         return self.values | positions
 
     def _position_of(self, row: Row) -> Position:
-        by_name = dict(zip(COLUMNS.split(", "), row, strict=True))
+        by_name = dict(zip(ITEM_COLUMNS.split(", "), row, strict=True))
         return tuple(by_name[column] for column in self.position)
 
 

@@ -49,12 +49,12 @@ from inventory_adapters.storage.sqlite.rows import (
 from inventory_adapters.storage.sqlite.schema import (
     BEYOND_EVERY_SEQ,
     BEYOND_EVERY_TIME,
-    DELETE,
+    DELETE_ITEM,
     FIND_ITEM,
     FIRST_MOVEMENT,
     HELD,
     IDEMPOTENCY_RECORD,
-    INSERT,
+    INSERT_ITEM,
     INSERT_MOVEMENT,
     INSERT_RESERVATION,
     MOVEMENTS,
@@ -373,9 +373,9 @@ def _current(db: sqlite3.Connection, key: ItemKey) -> Item | None:
 def _store(db: sqlite3.Connection, write: ItemWrite) -> None:
     match write.before, write.after:
         case None, Item() as after:
-            cursor = db.execute(INSERT, tuple(item_to_columns(after).values()))
+            cursor = db.execute(INSERT_ITEM, tuple(item_to_columns(after).values()))
         case Item() as before, None:
-            cursor = db.execute(DELETE, _condition(before))
+            cursor = db.execute(DELETE_ITEM, _condition(before))
         case Item() as before, Item() as after:
             cursor = _update(db, before, after)
     if cursor.rowcount != 1:

@@ -36,7 +36,7 @@ Row = tuple[Any, ...]
 
 
 def item_to_columns(item: Item) -> dict[str, Any]:
-    """Return the columns of *item*, in the order of `COLUMNS`."""
+    """Return the columns of *item*, in the order of `ITEM_COLUMNS`."""
     return {
         "item_id": item.item_id,
         "sku": item.sku,

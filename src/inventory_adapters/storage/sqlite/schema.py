@@ -7,25 +7,21 @@ __all__ = [
     "APPLICATION_ID",
     "BEYOND_EVERY_SEQ",
     "BEYOND_EVERY_TIME",
-    "COLUMNS",
-    "DELETE",
+    "DELETE_ITEM",
     "FIND_ITEM",
     "FIRST_MOVEMENT",
     "HELD",
-    "IDEMPOTENCY_COLUMNS",
     "IDEMPOTENCY_RECORD",
-    "INSERT",
+    "INSERT_ITEM",
     "INSERT_MOVEMENT",
     "INSERT_RESERVATION",
-    "IS_HELD",
     "IS_LOW",
+    "ITEM_COLUMNS",
     "MIGRATIONS",
     "MOVEMENTS",
-    "MOVEMENT_COLUMNS",
     "PURGE_IDEMPOTENCY_RECORDS",
     "PURGE_RESERVATIONS",
     "RESERVATION",
-    "RESERVATION_COLUMNS",
     "SELECT_ITEM",
     "STORE_IDEMPOTENCY_RECORD",
     "UPDATE_RESERVATION",
@@ -121,14 +117,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
 )
 
-COLUMNS: Final = (
+ITEM_COLUMNS: Final = (
     "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
     "quantity, reserved, seq"
 )
-SELECT_ITEM: Final = f"SELECT {COLUMNS} FROM items WHERE item_id = ? AND sku = ?"
-FIND_ITEM: Final = f"SELECT {COLUMNS} FROM items WHERE item_id = ? ORDER BY sku LIMIT 1"
-INSERT: Final = (
-    f"INSERT INTO items ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ? AND sku = ?"
+FIND_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ? ORDER BY sku LIMIT 1"
+INSERT_ITEM: Final = (
+    f"INSERT INTO items ({ITEM_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (item_id, sku) DO NOTHING"
 )
 
@@ -136,14 +132,7 @@ INSERT: Final = (
 UNCHANGED: Final = (
     "item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?"
 )
-DELETE: Final = f"DELETE FROM items WHERE {UNCHANGED}"
-
-
-def update_item(columns: Iterable[str]) -> str:
-    """Return the update of *columns*, under the condition `UNCHANGED`."""
-    assignments = ", ".join(f"{column} = ?" for column in columns)
-    return f"UPDATE items SET {assignments} WHERE {UNCHANGED}"
-
+DELETE_ITEM: Final = f"DELETE FROM items WHERE {UNCHANGED}"
 
 MOVEMENT_COLUMNS: Final = (
     "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
@@ -198,3 +187,9 @@ PURGE_RESERVATIONS: Final = (
     "DELETE FROM reservations"
     " WHERE rowid IN (SELECT rowid FROM reservations WHERE closed_at <= ? LIMIT ?)"
 )
+
+
+def update_item(columns: Iterable[str]) -> str:
+    """Return the update of *columns*, under the condition `UNCHANGED`."""
+    assignments = ", ".join(f"{column} = ?" for column in columns)
+    return f"UPDATE items SET {assignments} WHERE {UNCHANGED}"
