@@ -465,7 +465,7 @@ class TestPurge:
 
     @pytest.mark.parametrize("count", [0, 2, 3, 4, 6, 7])
     def test_every_batch_is_deleted(self, repository, aside, count):
-        """A full last batch and no batch at all are no exceptions."""
+        """The last batch may be full, and there may be no batch."""
         for number in range(count):
             repository.commit(record_change(a_record(f"record-{number}")))
             repository.commit(
@@ -975,7 +975,7 @@ class TestInterruption:
 
     @pytest.mark.parametrize("write", WRITES)
     def test_leaves_neither_lock_nor_transaction(self, repository, aside, write):
-        """After an interruption at any point, others can write at once."""
+        """After any interruption, every thread and process can write at once."""
         repository.commit(creation(an_item("edited")))
         point = 0
         with ThreadPoolExecutor(1) as another_thread:

@@ -65,7 +65,7 @@ class AtomicityContract:
     def test_a_rejected_change_stores_nothing(
         self, repository: InventoryRepository, reason: str
     ) -> None:
-        """One part that cannot be stored rejects all others with it."""
+        """A conflict of one part rejects all other parts."""
         good, deleted = an_item("good"), an_item("deleted")
         repository.commit(creation(good, deleted))
         parts = stale_parts(repository)

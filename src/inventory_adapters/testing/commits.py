@@ -181,7 +181,7 @@ class CommitsContract:
         assert walk(repository, ANY) == []
 
     def test_a_commit_to_a_missing_item_is_rejected(self, repository: InventoryRepository) -> None:
-        """A change with a state before it does not create the item."""
+        """A change with an `ItemWrite.before` does not create the item."""
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(an_item(), on_hand=5))
 

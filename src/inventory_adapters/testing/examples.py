@@ -219,7 +219,7 @@ def combined(
     reservation: ReservationWrite | None = None,
     idempotency_record: IdempotencyRecord | None = None,
 ) -> Change:
-    """Return one change with the parts of all *changes* and the other parts."""
+    """Combine the items and movements of *changes* with other parts."""
     return Change(
         write_id=str(uuid4()),
         items=tuple(write for change in changes for write in change.items),
