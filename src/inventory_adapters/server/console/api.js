@@ -90,6 +90,16 @@ export class ApiError extends Error {
 }
 
 /**
+ * Return the error of a request without a complete response: an `ApiError`, or *error* if the page aborted the request.
+ *
+ * @param {unknown} [error]
+ */
+export function noAnswer(error) {
+  if (error instanceof DOMException && error.name === "AbortError") return error;
+  return new ApiError(0, { error: "The server does not answer. Is it still running?", code: "no_answer" });
+}
+
+/**
  * Return *error* as an `ApiError`, or throw it: any other error is a bug of this page.
  *
  * @param {unknown} error
@@ -204,17 +214,6 @@ export async function listMovements(item, token) {
 }
 
 /**
- * Create and update up to 25 items, each on its own, and return one result per row.
- *
- * @param {Fields[]} items
- * @param {string} key
- * @returns {Promise<Record<string, any>[]>}
- */
-export async function batchItems(items, key) {
-  return (await call("POST", "/items/batch", { body: { items, mode: "per_row" }, key })).body.results;
-}
-
-/**
  * @param {Fields} fields
  * @param {string} key
  * @returns {Promise<Reservation>}
@@ -301,8 +300,7 @@ async function call(method, path, { query = {}, body, key, etag, signal } = {}) 
     response = await fetch(url, { method, headers, body: JSON.stringify(body), signal });
     text = await response.text();
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, { error: "The server does not answer. Is it still running?", code: "no_answer" });
+    throw noAnswer(error);
   }
   const json = parsed(text);
   if (!response.ok) throw new ApiError(response.status, json);
