@@ -143,7 +143,7 @@ def show_pages(pages: Iterable[dict[str, Any]]) -> None:
     # On stderr, because every line of stdout after the heading is a row.
     if token:
         click.echo(
-            f"{counted(count, name)}, more available: add --page-token {token} or --all.",
+            f"{counted(count, name)}, more available: add --page-token {token}, or --all.",
             err=True,
         )
     else:
