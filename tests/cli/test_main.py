@@ -336,7 +336,11 @@ class TestStock:
             ["0", "opening", "+5"],
         ]
         assert table.stderr == "3 movements.\n"
-        assert [movement["seq"] for movement in json.loads(all_pages.stdout)["movements"]] == [2, 1, 0]
+        assert [movement["seq"] for movement in json.loads(all_pages.stdout)["movements"]] == [
+            2,
+            1,
+            0,
+        ]
 
 
 @pytest.fixture
