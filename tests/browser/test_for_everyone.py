@@ -1,4 +1,4 @@
-"""Without a mouse, on a small screen, with a screen reader, in the dark."""
+"""The console without a mouse, on small screens, with a screen reader and in dark mode."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,8 +12,8 @@ LONG = "W" * 128
 
 @pytest.fixture
 def item(api):
-    """An item whose every text is as long as one may be, without a place to break it; it has moved, and is low."""
-    made = api.create(
+    """Create a low item with movements, whose texts have the maximum length and no spaces."""
+    item = api.create(
         sku=LONG,
         name=LONG * 2,
         category=LONG,
@@ -23,27 +23,27 @@ def item(api):
         price="99999999999.9999",
         reorder_point=1_000_000_000,
     )
-    line = {"item_id": made["item_id"], "sku": LONG, "quantity": 999_999_999}
-    answer = api.client.post("/reservations", json={"lines": [line], "reference": LONG})
-    made["reservation_id"] = answer.json()["reservation"]["reservation_id"]
-    return made
+    line = {"item_id": item["item_id"], "sku": LONG, "quantity": 999_999_999}
+    response = api.client.post("/reservations", json={"lines": [line], "reference": LONG})
+    item["reservation_id"] = response.json()["reservation"]["reservation_id"]
+    return item
 
 
 def tab_to(page, locator):
-    """Press Tab until *locator* has the focus; it has to be seen on the way."""
+    """Press Tab until *locator* has the focus, which must be visible at every step."""
     for _ in range(60):
         page.keyboard.press("Tab")
         style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert style != "none", page.evaluate("document.activeElement.outerHTML")
-        if locator.evaluate("it => it === document.activeElement"):
+        if locator.evaluate("element => element === document.activeElement"):
             return
     raise AssertionError(f"Tab does not lead to {locator}")
 
 
-def test_the_main_journey_without_a_mouse(page, api):
-    """Create, adjust, reserve and commit with keys alone; the focus is always to be seen."""
+def test_main_journey_works_without_a_mouse(page, api):
+    """A person creates, adjusts, reserves and commits with the keyboard; the focus is always visible."""
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("link", name="New item"))
     page.keyboard.press("Enter")
@@ -92,8 +92,8 @@ def test_the_main_journey_without_a_mouse(page, api):
 
 
 @pytest.mark.parametrize("width", [360, 1920])
-def test_nothing_is_wider_than_the_window(open_page, item, width):
-    """From a small phone to a large screen, with the longest of texts, no view scrolls sideways."""
+def test_no_view_is_wider_than_the_window(open_page, item, width):
+    """No view scrolls sideways with the longest texts, from a phone to a large screen."""
     page = open_page(width=width)
     views = [*VIEWS, f"items/{item['item_id']}/{LONG}", f"reservations/{item['reservation_id']}"]
     for view in views:
@@ -104,15 +104,15 @@ def test_nothing_is_wider_than_the_window(open_page, item, width):
 
     page.goto(f"/#/items/{item['item_id']}/{LONG}")
     page.get_by_role("tab", name="Reserve").click()
-    page.get_by_role("button", name="Add to a larger one").click()
+    page.get_by_role("button", name="Add to new reservation").click()
     expect(page.locator(".line")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_no_fault(open_page, api, item, scheme, width):
-    """Contrast, names, roles and structure, in both schemes, on every view."""
+def test_axe_finds_no_violation(open_page, api, item, scheme, width):
+    """Contrast, names, roles and structure are right on every view in both color schemes."""
     api.create(sku="MUG-1", name="Mug", quantity=3, reorder_point=3)
     api.create(sku="MUG-2", name="Cup", quantity=0, status="discontinued")
     page = open_page(width=width, scheme=scheme)
@@ -120,16 +120,19 @@ def test_axe_finds_no_fault(open_page, api, item, scheme, width):
     for view in views:
         page.goto(f"/#/{view}")
         page.wait_for_load_state("networkidle")
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
 
 
-def test_motion_is_for_those_who_want_it(page, api):
-    """Who asked for less motion sees none."""
+def test_reduced_motion_disables_transitions(page, api):
+    """A person who prefers reduced motion sees no transitions."""
     api.create(quantity=3)
     page.reload()
 
     bar = page.locator(".level-available").first
     expect(bar).to_be_attached()
 
-    assert bar.evaluate("it => getComputedStyle(it).transitionDuration") in ("0s", "1e-05s")
+    assert bar.evaluate("element => getComputedStyle(element).transitionDuration") in (
+        "0s",
+        "1e-05s",
+    )

@@ -1,4 +1,4 @@
-"""A CSV file is dropped on the page, and every row of it is accounted for."""
+"""Import of a file on the page, with a report of every row."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ def drop(page, text, name="stock.csv", encoding="utf-8"):
 
 
 def drop_bytes(page, content, name):
-    """Drop a file on the page as a person does, wherever that is."""
-    dropped = page.evaluate_handle(
+    """Drop a file on the open view."""
+    transfer = page.evaluate_handle(
         """([bytes, name]) => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "text/csv" }));
@@ -31,7 +31,7 @@ def drop_bytes(page, content, name):
         }""",
         [list(content), name],
     )
-    page.locator("h1").dispatch_event("drop", {"dataTransfer": dropped})
+    page.locator("h1").dispatch_event("drop", {"dataTransfer": transfer})
 
 
 def report(page):
@@ -43,25 +43,25 @@ def row(item):
 
 
 def test_a_dropped_file_is_imported_and_reported_row_by_row(page, api):
-    """Good rows are made; a refused one is told with its line, column, value and reason."""
+    """Valid rows create items; a rejected one is reported with its line, column, value and reason."""
     drop(page, HEADER + ROWS)
 
     expect(report(page).locator(".summary")).to_have_text(
-        "2 created · 0 updated · 0 unchanged · 2 refused"
+        "2 created · 0 updated · 0 unchanged · 2 rejected"
     )
-    refused = report(page).locator(".outcome-refused tbody tr")
-    assert refused.nth(0).locator("td").all_text_contents() == [
+    rejected = report(page).locator(".outcome-refused tbody tr")
+    assert rejected.nth(0).locator("td").all_text_contents() == [
         *("4", "MUG-2 at store", "quantity", "many", "must be a whole number")
     ]
-    expect(refused.nth(1)).to_contain_text("has 2 cells, but the header has 8")
+    expect(rejected.nth(1)).to_contain_text("has 2 cells, but the header has 8")
     assert {item["sku"]: row(item) for item in api.items()} == {
         "MUG-1": ("Mug, blue", 40, 9.9, 'Holds "tea",\nand coffee'),
         "TEA-1": ("=tea", 0, 3.5, ""),
     }
 
 
-def test_a_file_that_is_imported_again_changes_nothing(page, api):
-    """Rows find what they made."""
+def test_importing_a_file_again_changes_nothing(page, api):
+    """Rows find the items that they created."""
     drop(page, HEADER + ROWS)
     expect(report(page)).to_contain_text("2 created")
     before = api.items()
@@ -72,8 +72,8 @@ def test_a_file_that_is_imported_again_changes_nothing(page, api):
     assert api.items() == before
 
 
-def test_details_are_updated_and_quantities_only_when_asked(open_page, api):
-    """A differing quantity is reported; with the box checked it is a count."""
+def test_quantities_are_updated_only_on_request(open_page, api):
+    """A different quantity is reported; with the box checked it is written, too."""
     item = api.create(sku="MUG-1", name="Mug", quantity=5)
     page = open_page("import")
 
@@ -90,7 +90,7 @@ def test_details_are_updated_and_quantities_only_when_asked(open_page, api):
 
 
 def test_a_stale_export_overwrites_nothing(open_page, api):
-    """What was edited, or moved, since the export is left as it is."""
+    """Items edited or moved since the export do not change."""
     edited = api.create(sku="MUG-1", name="Mug")
     moved = api.create(sku="MUG-2", name="Cup")
     api.put(edited, name="Red mug")
@@ -101,9 +101,9 @@ def test_a_stale_export_overwrites_nothing(open_page, api):
     rows = [f"{edited['item_id']},MUG-1,Blue mug,5,1,0", f"{moved['item_id']},MUG-2,Cup,5,1,0"]
     drop(page, "\n".join(["item_id,sku,name,quantity,version,seq", *rows]))
 
-    refused = report(page).locator(".outcome-refused")
-    expect(refused).to_contain_text("is out of date (current version: 2)")
-    expect(refused).to_contain_text("is out of date (current seq: 1)")
+    rejected = report(page).locator(".outcome-refused")
+    expect(rejected).to_contain_text("is out of date (current version: 2)")
+    expect(rejected).to_contain_text("is out of date (current seq: 1)")
     assert (api.item(edited)["name"], api.item(moved)["quantity"]) == ("Red mug", 4)
 
 
@@ -115,8 +115,8 @@ def test_a_stale_export_overwrites_nothing(open_page, api):
         ("\ufeffsku\tname\tcategory\rÄ-1\tTüte\tKüche\r", "utf-16-le"),
     ],
 )
-def test_a_file_is_read_whatever_spreadsheet_made_it(page, api, text, encoding):
-    """Delimiter, line ends and encoding are found out."""
+def test_files_of_any_spreadsheet_are_read(page, api, text, encoding):
+    """The delimiter, line ends and encoding are detected."""
     drop(page, text, encoding=encoding)
 
     expect(report(page)).to_contain_text("1 created")
@@ -125,10 +125,10 @@ def test_a_file_is_read_whatever_spreadsheet_made_it(page, api, text, encoding):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(it.name for it in FILES.iterdir() if it.name != "counts.csv")
+    "name", sorted(path.name for path in FILES.iterdir() if path.name != "counts.csv")
 )
-def test_a_file_of_every_system_is_dropped(page, api, name):
-    """Whatever the command line takes: the page sends it to the same importer."""
+def test_files_of_every_system_are_imported(page, api, name):
+    """The page imports every format that the command line does."""
     drop_bytes(page, (FILES / name).read_bytes(), name)
 
     expect(report(page).locator(".summary")).to_contain_text("created")
@@ -136,16 +136,16 @@ def test_a_file_of_every_system_is_dropped(page, api, name):
     assert api.items()
 
 
-def test_an_unknown_table_is_mapped_in_a_form_that_is_remembered(page, api):
-    """The first rows are shown; the second file of the kind comes with the form filled in."""
+def test_columns_of_an_unknown_table_are_mapped_in_a_form(page, api):
+    """The form shows the first rows; for a second such file it is filled in."""
     drop(page, "Code-X;Name;Zahl\nA-1;Tasse;1.000\n")
     form = report(page).locator("form.mapping")
     expect(form.locator("tbody")).to_contain_text("Tasse")
     form.get_by_label("SKU").select_option("Code-X")
     form.get_by_label("Quantity").select_option("Zahl")
-    page.get_by_text("More choices").click()
+    page.get_by_text("More options").click()
     page.get_by_label("Category of new items").fill("cups")
-    page.get_by_label("Numbers are written").select_option("comma")
+    page.get_by_label("Number format").select_option("comma")
 
     form.get_by_role("button").click()
 
@@ -156,8 +156,8 @@ def test_an_unknown_table_is_mapped_in_a_form_that_is_remembered(page, api):
     expect(report(page).locator("form.mapping").get_by_label("Quantity")).to_have_value("Zahl")
 
 
-def test_a_warning_has_to_be_accepted(page, api):
-    """A column that looks like stock stops the first import."""
+def test_a_warning_must_be_accepted(page, api):
+    """A column that looks like stock stops the import until the person accepts it."""
     drop(page, "sku,name,category,Stock in Rome\nA,Mug,c,7\n")
     expect(report(page).get_by_role("alert")).to_contain_text("Stock in Rome")
     assert api.items() == []
@@ -168,7 +168,7 @@ def test_a_warning_has_to_be_accepted(page, api):
 
 
 def test_a_dry_run_shows_what_would_change(open_page, api):
-    """How the file is read, and its first rows; nothing is written."""
+    """The report describes how the file is read and its first rows; nothing is written."""
     page = open_page("import")
     page.get_by_label("Only show what would change").check()
 
@@ -180,7 +180,7 @@ def test_a_dry_run_shows_what_would_change(open_page, api):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "The file is empty"),
         ("colour,size\nred,5\n", "not known what the columns hold: colour, size"),
@@ -189,16 +189,16 @@ def test_a_dry_run_shows_what_would_change(open_page, api):
         ("sku;name;price\nA;Mug;1.250\n", "can be read in two ways"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(page, api, text, said):
-    """Nothing is changed."""
+def test_an_unreadable_file_is_rejected_with_a_reason(page, api, text, message):
+    """The page shows the reason, and nothing changes."""
     drop(page, text)
 
-    expect(report(page).get_by_role("alert")).to_contain_text(said)
+    expect(report(page).get_by_role("alert")).to_contain_text(message)
     assert api.items() == []
 
 
-def test_a_file_is_chosen_without_a_mouse(open_page, api):
-    """What can be dropped can be chosen."""
+def test_a_file_can_be_chosen_without_a_mouse(open_page, api):
+    """A file can be chosen as well as dropped."""
     page = open_page("import")
 
     page.get_by_label("choose one").set_input_files(

@@ -1,4 +1,4 @@
-"""What people do on the console page, in a real browser."""
+"""Tasks on the console page, in a real browser."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -10,12 +10,12 @@ pytestmark = pytest.mark.browser
 
 ANY_CALL = re.compile(r"/(items|reservations)\b")
 
-# Counts what drawing and sorting a table take; `takeWork` returns the counts since it was called last.
+# Counts the work of drawing and sorting a table; `takeWork` returns the counts since its last call.
 COUNT_WORK = """(() => {
     let work;
     const reset = () => (work = { tables: 0, rows: 0, collators: 0, localeCompares: 0 });
     reset();
-    globalThis.takeWork = () => { const taken = work; reset(); return taken; };
+    globalThis.takeWork = () => { const counts = work; reset(); return counts; };
     const { createElement } = Document.prototype;
     Document.prototype.createElement = function (tag, ...rest) {
         if (tag === "tbody") work.tables += 1;
@@ -71,8 +71,8 @@ def notice(page):
     return page.locator("#notices")
 
 
-def test_an_item_from_its_creation_to_its_sale(page, api):
-    """Create, adjust, reserve, commit: the figures and the ledger tell the same story as the API."""
+def test_an_item_is_created_adjusted_reserved_and_committed(page, api):
+    """The figures and the ledger on the page agree with the API."""
     page.get_by_role("link", name="New item").click()
     page.get_by_label("SKU").fill("TENT-2")
     page.get_by_label("Name").fill("Tent for two")
@@ -120,8 +120,8 @@ def test_an_item_from_its_creation_to_its_sale(page, api):
     expect(rows.nth(2)).to_contain_text("delivery")
 
 
-def test_a_reservation_is_opened_from_the_ledger_extended_and_released(page, api):
-    """What the ledger names can be opened, also in a tab that did not make it."""
+def test_a_reservation_in_the_ledger_can_be_extended_and_released(page, api):
+    """The ledger links to reservations, including those of other clients."""
     item = api.create(sku="MUG-1", quantity=5)
     line = {"item_id": item["item_id"], "sku": "MUG-1", "quantity": 2}
     api.client.post("/reservations", json={"lines": [line], "reference": "cart 1"})
@@ -139,14 +139,14 @@ def test_a_reservation_is_opened_from_the_ledger_extended_and_released(page, api
 
 
 def test_a_reservation_of_several_items(page, api):
-    """Lines are found by SKU, and by place where several keep it; a refused line says so where it stands."""
+    """Lines are found by SKU and location; an invalid line is marked."""
     mug = api.create(sku="MUG-1", name="Mug", location="store")
     api.create(sku="MUG-1", name="Mug", location="warehouse", quantity=0)
     tea = api.create(sku="TEA-1", name="Tea")
     open_item(page, tea)
     open_tab(page, "Reserve")
     page.get_by_label("Units", exact=True).fill("none")
-    page.get_by_role("button", name="Add to a larger one").click()
+    page.get_by_role("button", name="Add to new reservation").click()
 
     page.get_by_label("Add an item by its SKU").fill("MUG-1")
     page.keyboard.press("Enter")
@@ -166,8 +166,8 @@ def test_a_reservation_of_several_items(page, api):
     assert (api.item(mug)["reserved"], api.item(tea)["reserved"]) == (2, 4)
 
 
-def test_an_oversell_is_refused_in_the_words_of_the_server(page, api):
-    """Who asks for more than there is reads how much there is, and nothing is held."""
+def test_a_rejected_reservation_shows_the_servers_message(page, api):
+    """The page shows the requested and available units; nothing is reserved."""
     item = api.create(sku="TENT-2", name="Tent for two", quantity=5)
     open_item(page, item)
     open_tab(page, "Reserve")
@@ -182,8 +182,8 @@ def test_an_oversell_is_refused_in_the_words_of_the_server(page, api):
     assert api.item(item)["reserved"] == 0
 
 
-def test_a_count_of_what_has_moved_meanwhile_is_refused(page, api):
-    """The books moved between the look and the count: the server's numbers are shown."""
+def test_a_count_is_rejected_if_the_stock_has_changed(page, api):
+    """The page shows the expected and the current quantity."""
     item = api.create(sku="MUG-1", quantity=5)
     open_item(page, item)
     open_tab(page, "Count")
@@ -198,8 +198,8 @@ def test_a_count_of_what_has_moved_meanwhile_is_refused(page, api):
     expect(notice(page)).to_have_text("Counted: 4 units on hand (\N{MINUS SIGN}3).")
 
 
-def test_faults_are_shown_at_their_fields(page):
-    """All that the server says is shown where it belongs, and the first of these fields has the focus."""
+def test_errors_are_shown_at_their_fields(page):
+    """Each field error is shown at its field, and the first such field has the focus."""
     page.goto("/#/new")
     page.get_by_label("On hand").fill("2.5")
     page.get_by_label("Price").fill("-1")
@@ -217,9 +217,41 @@ def test_faults_are_shown_at_their_fields(page):
     expect(page.get_by_label("SKU")).to_be_focused()
 
 
-class TestOnce:
-    def test_a_double_click_does_one_thing(self, page, api):
-        """Two clicks are one submission."""
+class LostResponses:
+    """
+    A route that applies each request but loses the first responses.
+
+    Attributes:
+        count: How many responses to lose.
+        keys: The Idempotency-Key of each request.
+    """
+
+    def __init__(self, count=1):
+        self.count = count
+        self.keys = []
+
+    def __call__(self, route):
+        if route.request.method == "GET":
+            route.continue_()
+            return
+        self.keys.append(route.request.headers["idempotency-key"])
+        response = route.fetch()
+        if len(self.keys) <= self.count:
+            route.abort()
+        else:
+            route.fulfill(response=response)
+
+
+class TestIdempotencyKeys:
+    """Each action has a new key; a request whose response was lost is resent with the same key."""
+
+    def adjust(self, page, delta="-1"):
+        page.get_by_label("Change").fill(delta)
+        page.get_by_label("Reason").fill("sold")
+        page.get_by_role("button", name="Adjust").click()
+
+    def test_a_double_click_sends_one_request(self, page, api):
+        """The second click is ignored while the request of the first is running."""
         item = api.create(sku="MUG-1", quantity=5)
         open_item(page, item)
         page.get_by_label("Change").fill("-1")
@@ -230,43 +262,121 @@ class TestOnce:
         expect(notice(page)).to_have_text("Adjusted: 4 units on hand now.")
         assert api.item(item)["quantity"] == 4
 
-    def test_another_try_after_no_answer_does_one_thing(self, page, api):
-        """The server did it, the answer got lost: the same button sends the same key, and it is not done again."""
+    def test_a_resent_adjustment_is_applied_once(self, page, api):
+        """The page resends it only when the person clicks again, and with the same key."""
         item = api.create(sku="MUG-1", quantity=5)
         open_item(page, item)
-        keys = []
+        lost = LostResponses()
+        page.route("**/adjustments", lost)
 
-        def lose_the_first_answer(route):
-            keys.append(route.request.headers["idempotency-key"])
-            answer = route.fetch()
-            if len(keys) == 1:
-                route.abort()
-            else:
-                route.fulfill(response=answer)
-
-        page.route("**/adjustments", lose_the_first_answer)
-        page.get_by_label("Change").fill("-1")
-        page.get_by_label("Reason").fill("sold")
-        page.get_by_role("button", name="Adjust").click()
+        self.adjust(page)
         expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+        assert len(lost.keys) == 1
         page.get_by_role("button", name="Adjust").click()
 
         expect(notice(page)).to_have_text("Adjusted: 4 units on hand now.")
-        assert len(set(keys)) == 1
+        assert len(lost.keys) == 2
+        assert len(set(lost.keys)) == 1
         assert api.item(item)["quantity"] == 4
 
-    def test_the_same_again_is_done_again(self, page, api):
-        """A new submission of the same content has a new key."""
+    def test_a_repeated_adjustment_has_a_new_key(self, page, api):
+        """The same values are applied again once the first request has succeeded."""
         item = api.create(sku="MUG-1", quantity=5)
         open_item(page, item)
 
         for left in (4, 3):
-            page.get_by_label("Change").fill("-1")
-            page.get_by_label("Reason").fill("sold")
-            page.get_by_role("button", name="Adjust").click()
+            self.adjust(page)
             expect(notice(page)).to_have_text(f"Adjusted: {left} units on hand now.")
 
         assert api.item(item)["quantity"] == 3
+
+    def test_a_changed_adjustment_has_a_new_key(self, page, api):
+        """After a lost response, other values are another action."""
+        item = api.create(sku="MUG-1", quantity=5)
+        open_item(page, item)
+        lost = LostResponses()
+        page.route("**/adjustments", lost)
+        self.adjust(page)
+        expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+
+        self.adjust(page, delta="-2")
+
+        expect(notice(page)).to_have_text("Adjusted: 2 units on hand now.")
+        assert len(set(lost.keys)) == 2
+
+    def test_a_rejected_adjustment_is_sent_again_with_a_new_key(self, page, api):
+        """A rejection ends the action; the next click is a new one."""
+        item = api.create(sku="MUG-1", quantity=0)
+        open_item(page, item)
+        lost = LostResponses(count=0)
+        page.route("**/adjustments", lost)
+        self.adjust(page)
+        expect(page.get_by_role("alert")).to_be_visible()
+        api.put(item, quantity=5)
+
+        page.get_by_role("button", name="Adjust").click()
+
+        expect(notice(page)).to_have_text("Adjusted: 4 units on hand now.")
+        assert len(set(lost.keys)) == 2
+
+    def test_a_resent_edit_is_not_a_conflict(self, page, api):
+        """The second request returns the response of the first."""
+        item = api.create(sku="MUG-1", name="Mug")
+        open_item(page, item)
+        open_tab(page, "Edit")
+        lost = LostResponses()
+        page.route("**/items/**", lost)
+        page.get_by_label("Name").fill("Blue mug")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+
+        page.get_by_role("button", name="Save").click()
+
+        expect(notice(page)).to_have_text("Saved.")
+        assert len(lost.keys) == 2
+        assert len(set(lost.keys)) == 1
+        assert api.item(item)["version"] == 2
+
+    def test_a_resent_deletion_succeeds(self, page, api):
+        """The item is gone already, but the second request returns the response of the first."""
+        item = api.create(sku="MUG-1", name="Mug")
+        open_item(page, item)
+        open_tab(page, "Edit")
+        lost = LostResponses()
+        page.route("**/items/**", lost)
+        page.get_by_role("button", name="Delete…").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Delete").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("The server does not answer")
+
+        dialog.get_by_role("button", name="Delete").click()
+
+        expect(notice(page)).to_have_text("Mug was deleted.")
+        assert len(lost.keys) == 2
+        assert len(set(lost.keys)) == 1
+
+    def test_a_resent_extension_is_applied_once(self, page, api):
+        """A reservation is extended once; the same extension after it is a new action."""
+        item = api.create(sku="MUG-1", quantity=5)
+        line = {"item_id": item["item_id"], "sku": "MUG-1", "quantity": 2}
+        body = {"lines": [line], "reference": "cart 1"}
+        reservation = api.client.post("/reservations", json=body).json()["reservation"]
+        page.goto(f"/#/reservations/{reservation['reservation_id']}")
+        card = page.get_by_role("article", name="cart 1")
+        extend = card.get_by_role("button", name="Extend")
+        lost = LostResponses()
+        page.route("**/extend", lost)
+        extend.click()
+        expect(card.get_by_role("alert")).to_contain_text("The server does not answer")
+
+        extend.click()
+        expect(notice(page)).to_have_text("Extended.")
+        expect(card.get_by_role("alert")).to_have_count(0)
+        with page.expect_response("**/extend"):
+            extend.click()
+
+        assert lost.keys[0] == lost.keys[1]
+        assert lost.keys[1] != lost.keys[2]
 
 
 class TestEdit:
@@ -276,17 +386,17 @@ class TestEdit:
         for label, value in fields.items():
             page.get_by_label(label).fill(value)
 
-    def test_only_what_was_changed_is_sent(self, page, api):
-        """A field that was left alone is left alone, and an emptied one is not."""
+    def test_only_changed_fields_are_sent(self, page, api):
+        """The request omits fields that did not change and includes emptied ones."""
         item = api.create(sku="MUG-1", description="blue", reorder_point=3)
         self.edit(page, item, Name="Large mug", Description="")
         page.get_by_label("Reorder point").fill("")
 
-        with page.expect_request(lambda it: it.method == "PUT") as sent:
+        with page.expect_request(lambda request: request.method == "PUT") as info:
             page.get_by_role("button", name="Save").click()
 
         expect(notice(page)).to_have_text("Saved.")
-        assert sent.value.post_data_json == {
+        assert info.value.post_data_json == {
             "sku": "MUG-1",
             "name": "Large mug",
             "reorder_point": None,
@@ -295,41 +405,44 @@ class TestEdit:
         expect(page.get_by_role("heading", level=1)).to_have_text("Large mug")
 
     def test_a_conflict_is_resolved_field_by_field(self, page, api):
-        """Both changed the name, each changed something else: nobody's change is lost unless it was given up."""
+        """Two people changed the name and one other field each; the person chooses what to keep."""
         item = api.create(sku="MUG-1", name="Mug", category="kitchen", price=5)
         self.edit(page, item, Name="Blue mug", Price="6.50")
         api.put(item, name="Red mug", category="gifts")
 
         page.get_by_role("button", name="Save").click()
         conflict = page.get_by_role("form", name="Resolve the conflict")
-        expect(conflict).to_contain_text("Somebody changed this item meanwhile")
-        side = lambda name, whose: conflict.get_by_role("group", name=name).get_by_label(whose)  # noqa: E731
+        expect(conflict).to_contain_text("Someone else changed this item")
+
+        def side(name, whose):
+            return conflict.get_by_role("group", name=name).get_by_label(whose)
+
         expect(side("Price", "Yours")).to_be_checked()
         expect(side("Category", "Theirs")).to_be_checked()
-        conflict.get_by_role("button", name="Save the choice").click()
-        expect(page.get_by_role("alert")).to_contain_text("Choose for every field")
+        conflict.get_by_role("button", name="Save choices").click()
+        expect(page.get_by_role("alert")).to_contain_text("Choose a value for every field")
         side("Name", "Yours").check()
-        conflict.get_by_role("button", name="Save the choice").click()
+        conflict.get_by_role("button", name="Save choices").click()
 
         expect(notice(page)).to_have_text("Saved.")
         now = api.item(item)
         assert (now["name"], now["category"], now["price"]) == ("Blue mug", "gifts", 6.5)
 
-    def test_theirs_may_stay(self, page, api):
-        """Who gives up the own change writes nothing."""
+    def test_keeping_their_version_writes_nothing(self, page, api):
+        """A conflict can be resolved without an update."""
         item = api.create(sku="MUG-1", name="Mug")
         self.edit(page, item, Name="Blue mug")
         api.put(item, name="Red mug")
         page.get_by_role("button", name="Save").click()
 
         page.get_by_label("Theirs").check()
-        page.get_by_role("button", name="Save the choice").click()
+        page.get_by_role("button", name="Save choices").click()
 
         expect(page.get_by_role("heading", level=1)).to_have_text("Red mug")
         assert api.item(item)["version"] == 2
 
-    def test_a_sale_is_no_conflict(self, page, api):
-        """A busy item can be edited: its stock is nobody's edit."""
+    def test_a_stock_change_is_not_a_conflict(self, page, api):
+        """Details can be edited while the stock moves."""
         item = api.create(sku="MUG-1", name="Mug")
         self.edit(page, item, Name="Blue mug")
         api.put(item, quantity=4)
@@ -338,8 +451,8 @@ class TestEdit:
 
         expect(notice(page)).to_have_text("Saved.")
 
-    def test_an_item_is_deleted_after_a_question(self, page, api):
-        """Escape keeps it; its reserved units keep it; else it is gone."""
+    def test_deletion_asks_first(self, page, api):
+        """Escape keeps the item; the button deletes it."""
         item = api.create(sku="MUG-1", name="Mug")
         self.edit(page, item)
         page.get_by_role("button", name="Delete…").click()
@@ -378,7 +491,7 @@ class TestStockTable:
         return page.locator(".items tbody th a").all_text_contents()
 
     def test_it_is_paged_and_sorted(self, page):
-        """Names are sorted as people count; each head sorts, and once more the other way round."""
+        """Numbers in names sort by value; a second click on a heading reverses the order."""
         assert self.names(page)[:4] == ["Spare", "Thing 0", "Thing 1", "Thing 2"]
         assert len(self.names(page)) == 25
 
@@ -395,8 +508,8 @@ class TestStockTable:
         expect(available).to_be_focused()
         assert self.names(page)[:2] == ["Thing 49", "Thing 48"]
 
-    def test_low_and_empty_shelves_are_marked_in_words(self, page):
-        """Not by colour alone."""
+    def test_low_and_empty_items_are_marked_in_words(self, page):
+        """The marks do not depend on color."""
         rows = page.locator(".items tbody tr")
 
         expect(rows.filter(has_text="SKU-0")).to_contain_text("Out of stock")
@@ -406,8 +519,8 @@ class TestStockTable:
             "aria-label", "3 available and 0 reserved, of 3 on hand; reorder at 3"
         )
 
-    def test_search_looks_through_what_is_loaded(self, page):
-        """Letters of a name or an SKU narrow the table as they are typed."""
+    def test_search_covers_the_loaded_items(self, page):
+        """The table shows items whose name or SKU contains the typed text."""
         page.get_by_label("Search").fill("thing 4")
 
         expect(page.locator(".summary")).to_contain_text("11 of 51 loaded items")
@@ -417,11 +530,11 @@ class TestStockTable:
         expect(page.locator(".summary")).to_contain_text("51 items")
 
     def test_enter_finds_an_exact_sku(self, page):
-        """One item opens, several are listed, and none is said to be none."""
+        """One match opens the item, several are listed, and none is reported."""
         search = page.get_by_label("Search")
         search.fill("SKU-700")
         search.press("Enter")
-        expect(notice(page)).to_have_text("No item has exactly the SKU “SKU-700”.")
+        expect(notice(page)).to_have_text("No item has the SKU “SKU-700”.")
         search.fill("SKU-7")
         search.press("Enter")
         expect(page.locator(".summary")).to_contain_text("2 items")
@@ -430,8 +543,8 @@ class TestStockTable:
 
         expect(page.get_by_role("heading", level=1)).to_have_text("Thing 8")
 
-    def test_filters_combine_and_stand_in_the_address(self, page):
-        """The server filters; the way back leads to the same table."""
+    def test_filters_combine_and_are_in_the_address(self, page):
+        """Going back shows the same filtered table."""
         page.get_by_label("Category").fill("odd")
         page.get_by_label("Category").press("Enter")
         page.get_by_label("Low stock only").check()
@@ -447,13 +560,13 @@ class TestStockTable:
 
 
 class TestManyItems:
-    """More items than are loaded ahead; the server is played by the test."""
+    """More items than the page loads at first; the test responds instead of the server."""
 
     COUNT = 3_120
 
     @pytest.fixture
     def page(self, open_page):
-        def answer(route):
+        def respond(route):
             query = parse_qs(urlsplit(route.request.url).query)
             start = int(query.get("page_token", ["0"])[0])
             end = min(start + 50, self.COUNT)
@@ -461,51 +574,51 @@ class TestManyItems:
             route.fulfill(json=body if end == self.COUNT else {**body, "next_page_token": str(end)})
 
         def prepare(page):
-            page.route("**/items?*", answer)
+            page.route("**/items?*", respond)
             page.add_init_script(COUNT_WORK)
 
         return open_page(prepare=prepare)
 
-    def test_are_loaded_on_request_with_one_drawing_a_click(self, page):
-        """The work of a click does not grow with what is loaded: one table of 25 rows, one collator for good."""
+    def test_are_loaded_on_request_and_drawn_once_per_click(self, page):
+        """Each click draws one table of 25 rows, and all clicks share one collator."""
         summary = page.locator(".summary")
         more = page.get_by_role("button", name="Load 1,000 more")
         work = []
         for loaded in ("1,000", "2,000", "3,000"):
             expect(summary).to_have_text(
-                f"{loaded} items · there are more: only the loaded ones are searched and sorted"
+                f"{loaded} items · more not loaded: search and sorting cover the loaded items"
             )
             work.append(page.evaluate("takeWork()"))
             more.click()
         expect(summary).to_have_text("3,120 items")
         work.append(page.evaluate("takeWork()"))
 
-        assert [it["tables"] for it in work] == [1, 1, 1, 1]
-        assert [it["rows"] for it in work] == [1 + 25] * 4
-        assert sum(it["collators"] for it in work) == 1
-        assert [it["localeCompares"] for it in work] == [0, 0, 0, 0]
+        assert [counts["tables"] for counts in work] == [1, 1, 1, 1]
+        assert [counts["rows"] for counts in work] == [1 + 25] * 4
+        assert sum(counts["collators"] for counts in work) == 1
+        assert [counts["localeCompares"] for counts in work] == [0, 0, 0, 0]
         expect(more).to_have_count(0)
         assert page.locator(".items tbody th a").first.text_content() == "Thing 0"
 
-    def test_an_item_that_comes_twice_is_shown_once(self, open_page):
-        """It was edited between two pages, and came again behind its old place."""
+    def test_an_item_on_two_pages_is_shown_once(self, open_page):
+        """An item edited between two pages appears in both; the newer one is shown."""
         first = {**thing(1), "name": "Old name"}
         pages = {"0": [first, thing(2)], "next": [{**thing(1), "name": "New name"}]}
 
-        def answer(route):
+        def respond(route):
             token = parse_qs(urlsplit(route.request.url).query).get("page_token", ["0"])[0]
             rest = {"next_page_token": "next"} if token == "0" else {}
             route.fulfill(json={"items": pages[token], "count": len(pages[token]), **rest})
 
-        page = open_page(prepare=lambda page: page.route("**/items?*", answer))
+        page = open_page(prepare=lambda page: page.route("**/items?*", respond))
 
         expect(page.locator(".summary")).to_have_text("2 items")
         assert page.locator(".items tbody th a").all_text_contents() == ["New name", "Thing 2"]
 
 
 class TestFreshness:
-    def test_the_stock_is_read_again_on_click_and_on_return(self, page, api):
-        """What others did meanwhile is shown, on the page that was shown; the age of the data stands beside it."""
+    def test_the_stock_is_reloaded_on_click_and_on_return(self, page, api):
+        """Changes of other clients appear, and the page shows the age of its data."""
         summary = page.locator(".summary")
         age = page.locator(".freshness")
         expect(age).to_contain_text("Updated just now")
@@ -520,7 +633,7 @@ class TestFreshness:
         expect(summary).to_have_text("2 items")
 
     def test_the_age_grows(self, open_page, api):
-        """A page that was left open says how old its figures are."""
+        """A page that stays open shows how old its data is."""
         page = open_page(prepare=lambda page: page.clock.install())
         expect(page.locator(".freshness")).to_contain_text("Updated just now")
 
@@ -528,8 +641,8 @@ class TestFreshness:
 
         expect(page.locator(".freshness")).to_contain_text("Updated 3 min ago")
 
-    def test_an_item_is_read_again_without_touching_the_forms(self, page, api):
-        """Figures and ledger follow; what is being typed stays, with its focus."""
+    def test_reloading_an_item_keeps_the_forms(self, page, api):
+        """Figures and ledger are updated; typed text and the focus stay."""
         item = api.create(sku="MUG-1", name="Mug", quantity=5)
         open_item(page, item)
         page.get_by_label("Change").fill("-1")
@@ -544,11 +657,11 @@ class TestFreshness:
         expect(page.get_by_label("Change")).to_be_focused()
 
     def test_older_movements_stay(self, page, api):
-        """What was loaded of the ledger is kept; what is new comes before it."""
+        """New movements are added before the loaded ones."""
         item = api.create(sku="MUG-1", quantity=5)
         for _ in range(60):
-            moved = {"sku": "MUG-1", "delta": 1, "reason": "delivery"}
-            api.client.post(f"/items/{item['item_id']}/adjustments", json=moved)
+            adjustment = {"sku": "MUG-1", "delta": 1, "reason": "delivery"}
+            api.client.post(f"/items/{item['item_id']}/adjustments", json=adjustment)
         open_item(page, item)
         rows = page.locator(".movements tbody tr")
         page.get_by_role("button", name="Load older movements").click()
@@ -560,8 +673,8 @@ class TestFreshness:
         expect(rows).to_have_count(62)
         expect(rows.first).to_contain_text("Edited")
 
-    def test_an_edit_is_still_guarded_by_what_was_read_for_it(self, page, api):
-        """A figure that was refreshed makes no consent: who edits the old state is asked."""
+    def test_an_edit_of_an_old_state_is_a_conflict_after_a_reload(self, page, api):
+        """Reloading the figures does not change the state that the form was filled from."""
         item = api.create(sku="MUG-1", name="Mug")
         open_item(page, item)
         open_tab(page, "Edit")
@@ -574,8 +687,8 @@ class TestFreshness:
 
         expect(page.get_by_role("form", name="Resolve the conflict")).to_be_visible()
 
-    def test_what_is_deleted_is_what_was_asked_about(self, page, api):
-        """Units that came while the question stood keep the item."""
+    def test_an_item_that_changed_after_the_question_is_not_deleted(self, page, api):
+        """Units that arrive while the dialog is open keep the item."""
         item = api.create(sku="MUG-1", name="Mug", quantity=5)
         open_item(page, item)
         open_tab(page, "Edit")
@@ -589,57 +702,58 @@ class TestFreshness:
         expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
         assert api.item(item)["quantity"] == 100
 
-    def test_reservations_are_read_again(self, page, api):
-        """A reservation that somebody else committed is shown as committed."""
+    def test_reservations_are_reloaded(self, page, api):
+        """A reservation that another client committed is shown as committed."""
         item = api.create(sku="MUG-1", quantity=5)
         line = {"item_id": item["item_id"], "sku": "MUG-1", "quantity": 2}
-        made = api.client.post("/reservations", json={"lines": [line]}).json()["reservation"]
-        page.goto(f"/#/reservations/{made['reservation_id']}")
+        response = api.client.post("/reservations", json={"lines": [line]})
+        path = f"/reservations/{response.json()['reservation']['reservation_id']}"
+        page.goto(f"/#{path}")
         expect(page.locator(".reservation")).to_contain_text("Held")
-        api.client.post(f"/reservations/{made['reservation_id']}/commit").raise_for_status()
+        api.client.post(f"{path}/commit").raise_for_status()
 
         page.evaluate("window.dispatchEvent(new Event('focus'))")
 
         expect(page.locator(".reservation")).to_contain_text("Committed")
 
 
-class TestNoAnswer:
-    """A server that does not answer for a while."""
+class TestNoResponse:
+    """A server that does not respond for a while."""
 
     @pytest.fixture
-    def away(self):
-        return {"is_away": True}
+    def outage(self):
+        return {"is_on": True}
 
     @pytest.fixture
-    def page(self, open_page, api, away):
-        def answer(route):
-            if away["is_away"]:
+    def page(self, open_page, api, outage):
+        def respond(route):
+            if outage["is_on"]:
                 route.abort()
             else:
                 route.continue_()
 
         api.create(sku="MUG-1", name="Mug")
-        return open_page(prepare=lambda page: page.route(ANY_CALL, answer))
+        return open_page(prepare=lambda page: page.route(ANY_CALL, respond))
 
-    def test_at_first_is_not_an_empty_stock(self, page, away):
-        """The page says that it could not load, never that there are no items, and tries again on request."""
+    def test_at_first_is_not_shown_as_an_empty_stock(self, page, outage):
+        """The page reports that it could not load the stock, and tries again on request."""
         expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
         expect(page.locator(".summary")).to_have_text("The stock could not be loaded.")
         assert "0 items" not in page.locator("main").text_content()
         assert "Nothing in stock" not in page.locator("main").text_content()
-        away["is_away"] = False
+        outage["is_on"] = False
 
         page.get_by_role("button", name="Try again").click()
 
         expect(page.locator(".summary")).to_have_text("1 item")
         expect(page.get_by_role("alert")).to_have_count(0)
 
-    def test_later_keeps_what_is_shown(self, page, away):
-        """The old figures stay, with their age and the error."""
-        away["is_away"] = False
+    def test_later_keeps_the_loaded_data(self, page, outage):
+        """The old data stays, with its age and the error."""
+        outage["is_on"] = False
         page.get_by_role("button", name="Try again").click()
         expect(page.locator(".summary")).to_have_text("1 item")
-        away["is_away"] = True
+        outage["is_on"] = True
 
         page.get_by_role("button", name="Refresh").click()
 
@@ -649,27 +763,27 @@ class TestNoAnswer:
         expect(page.locator(".freshness")).to_contain_text("Updated")
 
     @pytest.mark.parametrize("view", ["items/x/MUG-1", "reservations/x"])
-    def test_on_any_view_can_be_tried_again(self, page, away, view):
-        """The view is made anew where it is."""
+    def test_on_any_view_offers_to_try_again(self, page, outage, view):
+        """The button loads the same view again."""
         page.goto(f"/#/{view}")
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text("The server does not answer")
-        away["is_away"] = False
+        outage["is_on"] = False
 
         alert.get_by_role("button", name="Try again").click()
 
         expect(page.get_by_role("alert")).to_contain_text("not found")
 
 
-def test_a_proxy_that_compresses_does_not_stand_in_the_way(open_page, api):
-    """It weakens the tags of what it compresses; items can be edited and deleted all the same."""
+def test_items_can_be_edited_behind_a_compressing_proxy(open_page, api):
+    """A proxy weakens the ETags of responses that it compresses; edits and deletions still work."""
 
     def weaken(route):
-        answer = route.fetch()
-        headers = dict(answer.headers)
+        response = route.fetch()
+        headers = dict(response.headers)
         if "etag" in headers:
             headers["etag"] = f"W/{headers['etag']}"
-        route.fulfill(response=answer, headers=headers)
+        route.fulfill(response=response, headers=headers)
 
     item = api.create(sku="MUG-1", name="Mug")
     page = open_page(prepare=lambda page: page.route("**/items/**", weaken))
@@ -686,8 +800,8 @@ def test_a_proxy_that_compresses_does_not_stand_in_the_way(open_page, api):
     expect(notice(page)).to_have_text("Blue mug was deleted.")
 
 
-def test_a_server_that_is_gone_is_told(page, server, api):
-    """No answer is told in a sentence, and the way back is offered."""
+def test_a_stopped_server_is_reported(page, server, api):
+    """The page shows that the server does not answer."""
     item = api.create(sku="MUG-1", name="Mug")
     server.process.kill()
     server.process.wait()

@@ -1,4 +1,4 @@
-"""The pictures of the README, taken of the shop that `inventory demo` opens. UPDATE_DOCS=1 puts them into docs/images."""
+"""The README's pictures, taken with the data of `inventory demo`. UPDATE_DOCS=1 writes them to docs/images."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from tests.local_server import INVENTORY, serving
 pytestmark = pytest.mark.browser
 
 IMAGES = Path(__file__).parent.parent.parent / "docs" / "images"
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def server(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures_for_the_readme(open_page, tmp_path, scheme):
-    """The stock and an item, as people meet them."""
+def test_pictures_of_the_readme_are_small(open_page, tmp_path, scheme):
+    """The pictures of the stock and of an item stay below the maximum size."""
     folder = IMAGES if os.environ.get("UPDATE_DOCS") else tmp_path
     page = open_page(scheme=scheme, height=800)
     expect(page.locator(".summary")).to_contain_text("43 items")
@@ -39,4 +39,4 @@ def test_pictures_for_the_readme(open_page, tmp_path, scheme):
     item = folder / f"console-item-{scheme}.png"
     page.screenshot(path=item, animations="disabled", full_page=True)
 
-    assert [path.name for path in (stock, item) if path.stat().st_size > MOST_BYTES] == []
+    assert [path.name for path in (stock, item) if path.stat().st_size > MAX_BYTES] == []

@@ -1,4 +1,4 @@
-"""Text is only ever text, and the page keeps to itself."""
+"""Text of items and files is never run, and the page and its server are closed to other sites."""
 
 import re
 from urllib.parse import quote
@@ -20,8 +20,8 @@ ATTACKS = (
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_markup_in_an_item_is_inert_wherever_it_is_shown(open_page, api, attack):
-    """Table, page, chart, ledger, reservation, conflict: the words are there, and nothing was run, fetched or blocked."""
+def test_markup_in_an_item_is_shown_as_text(open_page, api, attack):
+    """All views show the text of an item as it is; nothing is run, fetched or blocked."""
     texts = dict.fromkeys(("sku", "name", "category", "description", "location"), attack)
     item = api.create(**texts, quantity=5)
     path = f"/items/{item['item_id']}"
@@ -49,51 +49,51 @@ def test_markup_in_an_item_is_inert_wherever_it_is_shown(open_page, api, attack)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_markup_in_a_file_is_inert(open_page, api, attack):
-    """Names of columns, cells and the name of the file are shown as they are."""
+def test_markup_in_a_file_is_shown_as_text(open_page, api, attack):
+    """Column names, cells and the file name are shown as they are."""
     page = open_page("import")
     text = f'sku,name,category,quantity,"{attack.replace(chr(34), chr(34) * 2)}"\nX,Y,Z,many,\n'
     page.get_by_label("choose one").set_input_files(
         {"name": f"{attack}.csv", "mimeType": "text/csv", "buffer": text.encode()}
     )
 
-    expect(page.locator(".report")).to_contain_text("1 refused")
+    expect(page.locator(".report")).to_contain_text("1 rejected")
     expect(page.locator(".report")).to_contain_text(attack)
 
 
-def test_an_address_is_text_too(open_page):
-    """Whatever stands behind the hash is looked up, or not found; never run."""
+def test_an_address_is_never_run(open_page):
+    """Text after the hash is looked up, or not found."""
     page = open_page()
     for address in ("nothing", "items/%3Cimg%20src=x%20onerror=alert(1)%3E/x", "items/%E0%A4%A"):
         page.goto(f"/#/{address}")
         expect(page.get_by_role("heading", level=1)).to_have_text(
-            re.compile("There is nothing here|That did not work")
+            re.compile("Page not found|Something went wrong")
         )
 
 
-def test_the_policy_stops_what_should_ever_get_in(chromium, server):
-    """The second line of defence: even a script that was let in could not make markup, listeners or styles, nor call out."""
+def test_the_policy_stops_an_injected_script(chromium, server):
+    """A script that got in cannot create markup, listeners or styles, nor call other servers."""
     page = chromium.new_page(base_url=server.url)
     page.goto("/")
 
-    *stopped, broken = page.evaluate(
+    *outcomes, violated = page.evaluate(
         """async () => {
-            const broken = new Set();
-            addEventListener("securitypolicyviolation", (event) => broken.add(event.effectiveDirective));
-            const tried = (act) => { try { act(); return ""; } catch (error) { return error.name; } };
+            const violated = new Set();
+            addEventListener("securitypolicyviolation", (event) => violated.add(event.effectiveDirective));
+            const attempt = (act) => { try { act(); return ""; } catch (error) { return error.name; } };
             const button = document.createElement("button");
             button.setAttribute("style", "color: red");
-            const markup = tried(() => { button.innerHTML = "<p>"; });
-            const listener = tried(() => button.setAttribute("onclick", "window.wasRun = true"));
+            const markup = attempt(() => { button.innerHTML = "<p>"; });
+            const listener = attempt(() => button.setAttribute("onclick", "window.wasRun = true"));
             button.click();
             const away = await fetch("https://example.com/").then(() => "sent", () => "blocked");
             await new Promise((resume) => setTimeout(resume, 100));
-            return [markup, listener, window.wasRun ?? false, button.style.color, away, [...broken].sort()];
+            return [markup, listener, window.wasRun ?? false, button.style.color, away, [...violated].sort()];
         }"""
     )
 
-    assert stopped == ["TypeError", "TypeError", False, "", "blocked"]
-    assert broken == ["connect-src", "require-trusted-types-for", "style-src-attr"]
+    assert outcomes == ["TypeError", "TypeError", False, "", "blocked"]
+    assert violated == ["connect-src", "require-trusted-types-for", "style-src-attr"]
     page.context.close()
 
 
@@ -120,7 +120,7 @@ ATTEMPTS = """async (url) => {
 
 @pytest.mark.parametrize("allowed", [False, True])
 def test_a_page_of_another_site_writes_nothing(chromium, tmp_path, allowed):
-    """By none of the requests that a browser sends without asking first; unless its origin is allowed."""
+    """Requests that a browser sends without a preflight write nothing unless the origin is allowed."""
     # Another port is another origin. This page has no policy of its own that would stop it.
     with serving(tmp_path / "other", "--memory") as other:
         options = ["--allowed-origin", other.url] if allowed else []

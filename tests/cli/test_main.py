@@ -30,12 +30,12 @@ MUG = ("--sku", "MUG-1", "--name", "Mug", "--category", "kitchen", "--quantity",
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a command on a database of this test; from a folder of its own, for commands that make files."""
+    """Run commands with a database and a current folder of this test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INVENTORY_DB", str(tmp_path / "test.sqlite3"))
 
     def command(*arguments):
-        return CliRunner().invoke(cli, [str(it) for it in arguments])
+        return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
     return command
 
@@ -45,9 +45,9 @@ def mug(run):
     return json.loads(run("items", "create", *MUG, "--json").stdout)["item"]
 
 
-def fields_of(shown):
-    """Return what was printed field by field: the text of each by its name."""
-    return dict(line.split(maxsplit=1) for line in shown.splitlines() if " " in line)
+def fields_of(output):
+    """Return the printed fields: text by name."""
+    return dict(line.split(maxsplit=1) for line in output.splitlines() if " " in line)
 
 
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -58,10 +58,10 @@ def on_a_terminal(*arguments, **settings):
     ours, theirs = pty.openpty()
     done = script(*arguments, capture_output=False, stdout=theirs, stderr=theirs, **settings)
     os.close(theirs)
-    shown = os.read(ours, 1 << 16).decode()
+    output = os.read(ours, 1 << 16).decode()
     os.close(ours)
-    assert done.returncode == 0, shown
-    return shown
+    assert done.returncode == 0, output
+    return output
 
 
 def script(*arguments, **settings):
@@ -75,8 +75,8 @@ def script(*arguments, **settings):
 
 
 class TestItems:
-    def test_created_item_is_printed_as_http_would(self, run):
-        """`--json` is the body of the HTTP answer, as one document."""
+    def test_json_output_is_the_http_response(self, run):
+        """`--json` prints the body of the HTTP response as one document."""
         done = run("items", "create", *MUG, "--price", "12.50", "--json")
 
         assert done.exit_code == 0
@@ -86,8 +86,8 @@ class TestItems:
         assert body["item"]["status"] == "available"
         assert done.stderr == ""
 
-    def test_item_is_shown_to_people_field_by_field(self, run, mug):
-        """Without `--json`, an item is a list of its fields, and its ETag for the next edit."""
+    def test_item_is_printed_field_by_field(self, run, mug):
+        """Without `--json`, an item is printed as a list of its fields and its ETag."""
         done = run("items", "get", mug["item_id"])
 
         assert done.exit_code == 0
@@ -97,15 +97,15 @@ class TestItems:
         assert lines["reorder_point"] == "-"
         assert lines["etag"] == '"1-0"'
 
-    def test_update_changes_what_is_given(self, run, mug):
-        """An option that is left out leaves its field alone."""
+    def test_update_changes_only_the_given_fields(self, run, mug):
+        """A field without an option does not change."""
         done = run("items", "update", mug["item_id"], "--sku", "MUG-1", "--name", "Cup", "--json")
 
         item = json.loads(done.stdout)["item"]
         assert item == {**mug, "name": "Cup", "version": 2, "updated_at": item["updated_at"]}
 
     def test_update_clears_the_reorder_point(self, run, mug):
-        """`none` is how a number that may be absent is taken away."""
+        """`none` clears a number that can be absent."""
         update = ("items", "update", mug["item_id"], "--sku", "MUG-1", "--json", "--reorder-point")
 
         given, cleared = (
@@ -115,8 +115,8 @@ class TestItems:
 
         assert (given, cleared) == (3, None)
 
-    def test_deleted_item_is_gone(self, run, mug):
-        """Deleting shows the item once more; then there is none."""
+    def test_delete_prints_the_item_and_removes_it(self, run, mug):
+        """The item is printed once more and is then not found."""
         deleted = run("items", "delete", mug["item_id"], "--sku", "MUG-1", "--json")
         again = run("items", "delete", mug["item_id"], "--sku", "MUG-1")
 
@@ -127,8 +127,8 @@ class TestItems:
             f"  item_id {mug['item_id']}, sku MUG-1",
         ]
 
-    def test_what_looks_like_markup_or_a_control_sequence_is_shown_as_text(self, run):
-        """A name cannot colour, move or hide what a terminal shows."""
+    def test_control_sequences_in_a_name_are_not_printed(self, run):
+        """A name cannot change how a terminal shows the output."""
         name = "[red]x[/red] :smile:"
         run("items", "create", "--name", name, *MUG[:2], *MUG[4:])
 
@@ -142,8 +142,8 @@ class TestList:
             done = run("items", "create", *MUG, "--sku", f"MUG-{number}", "--quantity", 10**number)
             assert done.exit_code == 0
 
-    def test_is_a_table_with_one_line_an_item(self, run):
-        """Piped, a row is a line of its own whatever its width, and numbers line up on the right."""
+    def test_is_a_table_with_one_line_per_item(self, run):
+        """In a pipe, a row is one line of any width, and numbers are right-aligned."""
         done = run("items", "list", "--category", "kitchen")
 
         heading, *rows = done.stdout.splitlines()
@@ -154,8 +154,8 @@ class TestList:
         assert all(row[end - 1] != " " for row in rows)
         assert done.stderr == "5 items.\n"
 
-    def test_says_how_to_get_the_next_page(self, run):
-        """A page that is not the last names the option that goes on."""
+    def test_prints_the_option_for_the_next_page(self, run):
+        """Every page but the last names the option for the next one."""
         first = run("items", "list", "--page-size", "3")
         token = first.stderr.split("--page-token ")[1].split(",")[0]
         second = run("items", "list", "--page-size", "3", "--page-token", token)
@@ -164,8 +164,8 @@ class TestList:
         assert len(second.stdout.splitlines()) == 1 + 2
         assert second.stderr == "2 items.\n"
 
-    def test_all_walks_to_the_end(self, run):
-        """`--all` is every page as one document, which has no next one."""
+    def test_all_prints_every_page(self, run):
+        """`--all` prints all pages as one document without a next page."""
         done = run("items", "list", "--page-size", "2", "--all", "--json")
 
         body = json.loads(done.stdout)
@@ -174,16 +174,16 @@ class TestList:
 
     @pytest.fixture
     def pages(self, monkeypatch):
-        """What was printed when each page was read, from an inventory whose third page cannot be."""
+        """Return the output so far at each read of a page; reading the third one fails."""
         printed = []
 
         class Repository(MemoryRepository):
-            def list_items(self, wanted, page):
+            def list_items(self, item_filter, page):
                 sys.stdout.flush()
                 printed.append(sys.stdout.buffer.getvalue().decode())
                 if len(printed) == 3:
                     raise StorageUnavailableError("Away")
-                return super().list_items(wanted, page)
+                return super().list_items(item_filter, page)
 
         inventory = Inventory(Repository())
         for number in range(5):
@@ -192,33 +192,33 @@ class TestList:
         return printed
 
     def test_all_prints_each_page_before_it_reads_the_next(self, run, pages):
-        """The first line is there at once, and no page is kept."""
+        """The first line is printed at once, and pages are not collected."""
         done = run("items", "list", "--page-size", "2", "--all")
 
-        assert [len(it.splitlines()) for it in pages] == [0, 1 + 2, 1 + 4]
+        assert [len(page.splitlines()) for page in pages] == [0, 1 + 2, 1 + 4]
         assert done.exit_code == 3
         assert done.stdout == pages[-1]
         assert done.stderr == "Error: Away\n"
 
     def test_all_as_json_prints_each_page_before_it_reads_the_next(self, run, pages):
-        """An error on the way ends the list and stands beside it: the document is not taken for a whole one."""
+        """An error ends the list and replaces the count, so the document is not taken for a complete one."""
         done = run("items", "list", "--page-size", "2", "--all", "--json")
 
-        assert [it.count('"sku"') for it in pages] == [0, 2, 4]
+        assert [page.count('"sku"') for page in pages] == [0, 2, 4]
         body = json.loads(done.stdout)
         assert (done.exit_code, done.stderr) == (3, "")
-        assert len({it["sku"] for it in body["items"]}) == len(body["items"]) == 4
+        assert len({item["sku"] for item in body["items"]}) == len(body["items"]) == 4
         assert body["code"] == "storage_unavailable"
         assert "count" not in body
 
     def test_all_reads_the_largest_pages(self, run, pages):
-        """Where no size is given, as few pages are read as the limits allow."""
+        """Without a page size, as few pages are read as the limits allow."""
         run("items", "list", "--all")
 
         assert len(pages) == 1
 
-    def test_column_grows_with_its_rows(self, capsys):
-        """The width of a column does not need the whole list, and nothing is cut."""
+    def test_column_widens_with_its_rows(self, capsys):
+        """A longer value widens its column from its page on, and nothing is cut."""
         table = Table("items")
 
         table.show([{"sku": "A", "name": "short"}])
@@ -232,7 +232,7 @@ class TestList:
         ]
 
     def test_low_stock_is_a_flag(self, run):
-        """A yes-or-no filter needs no value."""
+        """A boolean filter needs no value."""
         run("items", "create", *MUG, "--sku", "LOW", "--reorder-point", "5")
 
         body = json.loads(run("items", "list", "--low-stock", "--json").stdout)
@@ -249,19 +249,19 @@ class TestStock:
 
         return adjusted
 
-    def test_adjustment_shows_item_and_movement(self, adjust):
-        """People see what is there now, and the entry that explains it."""
+    def test_adjustment_prints_item_and_movement(self, adjust):
+        """The output has the item's new state and the ledger entry."""
         done = adjust(-2)
 
-        message, *shown = done.stdout.splitlines()
+        message, *output = done.stdout.splitlines()
         assert (done.exit_code, message) == (0, "Stock adjusted successfully")
-        item, movement = "\n".join(shown).split("\nmovement\n")
+        item, movement = "\n".join(output).split("\nmovement\n")
         assert fields_of(item)["quantity"] == "3"
         assert fields_of(item)["etag"] == '"1-1"'
         assert fields_of(movement)["delta_on_hand"] == "-2"
 
-    def test_what_is_not_there_cannot_be_taken(self, adjust, mug):
-        """A refusal has the numbers that one needs to go on."""
+    def test_removing_too_many_units_is_rejected(self, adjust, mug):
+        """The error has the requested and the available units."""
         done = adjust(-6)
 
         assert (done.exit_code, done.stdout) == (1, "")
@@ -270,8 +270,8 @@ class TestStock:
         assert "available 5" in numbers
         assert mug["item_id"] in numbers
 
-    def test_repeat_under_a_key_has_no_effect(self, run, adjust, mug):
-        """The second time, the answer is the first one, and people are told so."""
+    def test_repeat_with_a_key_has_no_effect(self, run, adjust, mug):
+        """The second run prints the original response and reports this."""
         first, again = (adjust(-1, "--idempotency-key", "once") for _ in range(2))
         other = adjust(-2, "--idempotency-key", "once")
 
@@ -284,33 +284,33 @@ class TestStock:
             == 4
         )
 
-    def test_count_is_refused_if_the_books_say_otherwise(self, run, mug):
-        """`--expected-quantity` guards against a movement since the shelf was looked at; `none` is no guard."""
+    def test_count_is_rejected_if_the_quantity_is_unexpected(self, run, mug):
+        """`--expected-quantity` detects a movement during the count; `none` turns this off."""
         count = ("stock", "count", mug["item_id"], "--sku", "MUG-1", "--quantity", 7, "--json")
 
-        refused = run(*count, "--expected-quantity", 4)
+        rejected = run(*count, "--expected-quantity", 4)
         done = run(*count, "--expected-quantity", "none")
 
-        assert (refused.exit_code, json.loads(refused.stdout)["code"]) == (1, "stale_quantity")
+        assert (rejected.exit_code, json.loads(rejected.stdout)["code"]) == (1, "stale_quantity")
         assert json.loads(done.stdout)["movement"]["delta_on_hand"] == 2
 
     def test_transfer_moves_units_between_two_items(self, run, mug):
-        """The SKU is typed once, for both sides."""
+        """One --sku is used for both sides."""
         shop = json.loads(run("items", "create", *MUG, "--location", "shop", "--json").stdout)[
             "item"
         ]
         sides = ("--from", mug["item_id"], "--to", shop["item_id"])
 
         done = run("stock", "transfer", *sides, "--sku", "MUG-1", "--quantity", 2, "--json")
-        shown = run("stock", "transfer", *sides, "--sku", "MUG-1", "--quantity", 2)
+        output = run("stock", "transfer", *sides, "--sku", "MUG-1", "--quantity", 2)
 
         body = json.loads(done.stdout)
         assert (body["from"]["quantity"], body["to"]["quantity"]) == (3, 7)
-        source, destination = shown.stdout.split("\nto\n")
+        source, destination = output.stdout.split("\nto\n")
         assert (fields_of(source)["quantity"], fields_of(destination)["quantity"]) == ("1", "9")
 
-    def test_fault_of_both_sides_is_told_once(self, run):
-        """Each fault is told by what was typed."""
+    def test_error_of_both_sides_is_printed_once(self, run):
+        """Each error names the option."""
         sides = ("--from", "", "--to", "y", "--sku", "")
 
         done = run("stock", "transfer", *sides, "--quantity", 0)
@@ -320,13 +320,13 @@ class TestStock:
         ]
 
     def test_history_is_a_table_that_ends_with_the_opening_entry(self, run, adjust, mug):
-        """Newest first, with the signs of what came and left; `--all` walks all pages."""
+        """Movements are printed newest first with signed changes; `--all` prints all pages."""
         for delta in (3, -1):
             adjust(delta)
         history = ("stock", "history", mug["item_id"], "--sku", "MUG-1")
 
         table = run(*history)
-        walked = run(*history, "--page-size", 1, "--all", "--json")
+        all_pages = run(*history, "--page-size", 1, "--all", "--json")
 
         heading, *rows = (line.split() for line in table.stdout.splitlines())
         assert heading[:5] == ["Seq", "Kind", "On", "hand", "+/-"]
@@ -336,24 +336,28 @@ class TestStock:
             ["0", "opening", "+5"],
         ]
         assert table.stderr == "3 movements.\n"
-        assert [it["seq"] for it in json.loads(walked.stdout)["movements"]] == [2, 1, 0]
+        assert [movement["seq"] for movement in json.loads(all_pages.stdout)["movements"]] == [
+            2,
+            1,
+            0,
+        ]
 
 
 @pytest.fixture
 def reserved(run, mug):
     def reservation(*quantities):
-        lines = (("--line", f"{mug['item_id']}:MUG-1:{it}") for it in quantities)
-        done = run("reservations", "create", *(it for line in lines for it in line), "--json")
+        lines = (("--line", f"{mug['item_id']}:MUG-1:{quantity}") for quantity in quantities)
+        done = run("reservations", "create", *(part for line in lines for part in line), "--json")
         return json.loads(done.stdout)["reservation"]
 
     return reservation
 
 
 class TestReservations:
-    def test_held_units_are_committed_released_and_extended(self, run, reserved, mug):
-        """Lines of one item are summed; each verb takes the id."""
+    def test_reservations_are_committed_released_and_extended(self, run, reserved, mug):
+        """Lines of one item are summed; each command takes the id."""
         first, second = reserved(1, 2), reserved(1)
-        one, two = (it["reservation_id"] for it in (first, second))
+        one, two = (result["reservation_id"] for result in (first, second))
 
         extended = run("reservations", "extend", one, "--ttl-seconds", 3600, "--json")
         committed = run("reservations", "commit", one, "--json")
@@ -369,7 +373,7 @@ class TestReservations:
         assert (item["quantity"], item["reserved"]) == (2, 0)
 
     def test_line_is_split_at_the_outer_colons(self, run):
-        """An SKU may have colons of its own."""
+        """An SKU may contain colons."""
         made = run("items", "create", *MUG, "--sku", "A:B:1", "--json")
         item_id = json.loads(made.stdout)["item"]["item_id"]
 
@@ -378,26 +382,26 @@ class TestReservations:
         [line] = json.loads(done.stdout)["reservation"]["lines"]
         assert line == {"item_id": item_id, "sku": "A:B:1", "quantity": 2}
 
-    def test_faulty_line_is_told_by_its_number(self, run):
-        """Who typed several lines learns which of them is meant."""
+    def test_error_of_a_line_has_its_number(self, run):
+        """The error tells which of several lines is invalid."""
         done = run("reservations", "create", "--line", "x:y:1", "--line", "x:y:0")
 
         assert done.exit_code == 1
         assert done.stderr.splitlines()[1].startswith("  --line (number 2, quantity) must be")
 
-    def test_sweep_frees_what_is_due(self, run, reserved, mug, tmp_path):
-        """The sweep of the server, once and by hand."""
+    def test_sweep_expires_due_reservations(self, run, reserved, mug, tmp_path):
+        """The command runs the server's sweep once."""
         reserved(2)
         with sqlite3.connect(tmp_path / "test.sqlite3") as db:
             db.execute("UPDATE reservations SET expires_at = created_at")
         db.close()
 
         done, again = (run("sweep", "--json") for _ in range(2))
-        told = run("sweep", "--limit", 7)
+        result = run("sweep", "--limit", 7)
 
         assert json.loads(done.stdout) == {"expired": 1, "failed": 0, "purged": 0}
         assert json.loads(again.stdout) == {"expired": 0, "failed": 0, "purged": 0}
-        assert told.stdout.startswith("0 reservations expired")
+        assert result.stdout.startswith("0 reservations expired")
         item = json.loads(run("items", "get", mug["item_id"], "--json").stdout)["item"]
         assert item["reserved"] == 0
 
@@ -416,7 +420,7 @@ class TestBatch:
     ROW: ClassVar = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
 
     def test_rows_create_and_update(self, batch, run, mug):
-        """A row with an id updates that item; each row has its result."""
+        """A row with an id updates that item; each row has a result."""
         rows = [self.ROW, {"item_id": mug["item_id"], "sku": "MUG-1", "name": "Cup"}]
 
         done = batch({"items": rows}, "--json")
@@ -426,16 +430,16 @@ class TestBatch:
         assert [row["status"] for row in results] == [201, 200]
         assert results[1]["version"] == 2
 
-    def test_rows_come_from_the_standard_input_too(self, run):
-        """`-` is what everybody expects of it."""
+    def test_rows_can_come_from_stdin(self, run):
+        """`-` reads the rows from stdin."""
         command = ["items", "batch", "-", "--json"]
 
         done = CliRunner().invoke(cli, command, input=json.dumps([self.ROW]))
 
         assert (done.exit_code, len(json.loads(done.stdout)["results"])) == (0, 1)
 
-    def test_refused_row_refuses_all(self, batch, run):
-        """All or nothing is the default: nothing was created, and each refused row is told."""
+    def test_rejected_row_rejects_the_batch(self, batch, run):
+        """By default a batch is applied as a whole or not at all, and each rejected row is printed."""
         missing = {"item_id": "none", "sku": "MUG-1", "name": "Cup"}
 
         done = batch([self.ROW, missing])
@@ -452,8 +456,8 @@ class TestBatch:
         assert json.loads(run("items", "list", "--json").stdout)["count"] == 0
 
     @pytest.mark.parametrize("document", [{"mode": "per_row"}, {}])
-    def test_by_the_row_there_may_be_any_number(self, batch, run, document):
-        """Sixty rows are three requests; rows are counted through, and one that is refused stops no other."""
+    def test_per_row_batch_has_any_number_of_rows(self, batch, run, document):
+        """Sixty rows are three requests with consecutive indexes; a rejected row does not affect the others."""
         rows = [{**self.ROW, "sku": f"MUG-{number}"} for number in range(60)]
         rows[30]["quantity"] = -1
         options = () if document else ("--mode", "per_row")
@@ -467,8 +471,8 @@ class TestBatch:
         assert results[30]["details"][0]["field"] == "quantity"
         assert json.loads(run("items", "list", "--all", "--json").stdout)["count"] == 59
 
-    def test_repeat_under_a_key_does_what_was_refused(self, batch, run):
-        """An import can be run again until all of it is in; no row is created twice."""
+    def test_repeat_with_a_key_applies_rejected_rows(self, batch, run):
+        """A batch can be run again until every row is applied; no row is applied twice."""
         rows = [{**self.ROW, "sku": f"MUG-{number}"} for number in range(30)]
         rows[28]["quantity"] = -1
         again = [*rows[:28], {**rows[28], "quantity": 1}, rows[29]]
@@ -484,16 +488,16 @@ class TestBatch:
         assert json.loads(run("items", "list", "--all", "--json").stdout)["count"] == 30
 
     @pytest.mark.parametrize("text", ["", "[1", "[NaN]", '[{"sku": "A", "sku": "B"}]'])
-    def test_file_that_is_not_json_is_told(self, batch, text):
-        """A broken file is wrong usage, found out before anything is done."""
+    def test_file_that_is_not_json_is_rejected(self, batch, text):
+        """An invalid file is wrong usage, and nothing is written."""
         done = batch(text)
 
         assert (done.exit_code, done.stdout) == (2, "")
         assert "is not valid JSON" in done.stderr
 
     @pytest.mark.parametrize("document", [3, [], {}, {"items": [], "more": 1}, {"items": 3}])
-    def test_document_of_another_shape_is_refused(self, batch, document):
-        """What is no list of rows is told by the name that it has in the file."""
+    def test_document_of_another_shape_is_rejected(self, batch, document):
+        """The error names the field as the file does."""
         done = batch(document, "--mode", "per_row")
 
         assert (done.exit_code, done.stdout) == (1, "")
@@ -511,12 +515,12 @@ class TestReconcile:
 
         return changed
 
-    def test_agreement_is_told(self, run, mug):
+    def test_without_drift_prints_a_summary(self, run, mug):
         """Without drift there is no table, and the exit code is 0."""
         done, as_json = run("reconcile"), run("reconcile", "--json")
 
         assert (done.exit_code, done.stdout) == (0, "")
-        assert done.stderr == "1 item looked at: 0 with drift, 0 corrected.\n"
+        assert done.stderr == "1 item checked: 0 with drift, 0 corrected.\n"
         assert json.loads(as_json.stdout) == {
             "drifts": [],
             "count": 0,
@@ -525,15 +529,15 @@ class TestReconcile:
             "far_reservations": [],
         }
 
-    def test_drift_is_told_and_with_fix_corrected(self, run, mug, tamper):
-        """Looking changes nothing and exits with 1; `--fix` corrects, and then all is well."""
+    def test_drift_is_printed_and_corrected_with_fix(self, run, mug, tamper):
+        """Without `--fix` nothing changes and the exit code is 1; with it the drift is corrected."""
         tamper("UPDATE items SET reserved = 2")
 
         looked = run("reconcile")
         fixed = run("reconcile", "--fix", "--json")
         after = run("reconcile")
 
-        assert [it.exit_code for it in (looked, fixed, after)] == [1, 0, 0]
+        assert [result.exit_code for result in (looked, fixed, after)] == [1, 0, 0]
         heading, row = looked.stdout.splitlines()
         assert heading.startswith("SKU")
         assert row.endswith(mug["item_id"])
@@ -543,8 +547,8 @@ class TestReconcile:
         history = run("stock", "history", mug["item_id"], "--sku", "MUG-1", "--json")
         assert json.loads(history.stdout)["movements"][0]["kind"] == "correction"
 
-    def test_drift_that_cannot_be_corrected_is_left(self, run, mug, tamper):
-        """A lost movement cannot be made up; what is left is no success."""
+    def test_uncorrectable_drift_is_left(self, run, mug, tamper):
+        """A lost movement cannot be restored, so the exit code is 1."""
         for _ in range(2):
             run(
                 *("stock", "adjust", mug["item_id"], "--sku", "MUG-1"),
@@ -557,8 +561,8 @@ class TestReconcile:
         [drift] = json.loads(done.stdout)["drifts"]
         assert (done.exit_code, drift["gaps"], drift["corrected"]) == (1, [2], False)
 
-    def test_rows_that_cannot_be_read_are_reported_and_the_rest_is_checked(self, run, mug, tamper):
-        """An item, a movement and a reservation: each is named, the exit code is 1, and nothing ends in a traceback."""
+    def test_unreadable_rows_are_reported_and_the_rest_is_checked(self, run, mug, tamper):
+        """An unreadable item, movement and reservation are named, and the exit code is 1."""
         items = [
             json.loads(run("items", "create", *MUG, "--sku", sku, "--json").stdout)["item"]
             for sku in ("BAD", "MOVED", "DRIFT")
@@ -575,19 +579,19 @@ class TestReconcile:
         tamper("UPDATE reservations SET lines = '[[1]]'")
         tamper("UPDATE items SET reserved = 1 WHERE sku = 'DRIFT'")
 
-        told, fixed = run("reconcile"), run("reconcile", "--fix", "--json")
+        result, fixed = run("reconcile"), run("reconcile", "--fix", "--json")
 
         document = json.loads(fixed.stdout)
         codes = [row["code"] for row in document["unreadable"]]
-        assert (told.exit_code, fixed.exit_code) == (1, 1)
+        assert (result.exit_code, fixed.exit_code) == (1, 1)
         assert sorted(codes) == ["unreadable_item", "unreadable_movement", "unreadable_reservation"]
         assert document["items_looked_at"] == 3
         drifts = {drift["sku"]: drift["corrected"] for drift in document["drifts"]}
         # The reservation that cannot be read may hold units of any item.
         assert drifts == {"MUG-1": False, "MOVED": False, "DRIFT": False}
-        assert f"item_id {moved['item_id']}, sku MOVED, seq 1" in told.stdout
-        assert "3 rows could not be read" in told.stderr
-        assert drifting["sku"] in told.stdout
+        assert f"item_id {moved['item_id']}, sku MOVED, seq 1" in result.stdout
+        assert "3 rows could not be read" in result.stderr
+        assert drifting["sku"] in result.stdout
 
     def test_a_reservation_that_ends_too_late_is_reported_until_a_person_expires_it(
         self, run, reserved, mug, tamper
@@ -606,24 +610,24 @@ class TestReconcile:
         assert run("reconcile").exit_code == 0
 
 
-class TestRefusals:
-    def test_faults_are_told_by_the_options_that_have_them(self, run):
-        """Everything that is wrong with the values is told at once, and the exit code says that a rule refused them."""
+class TestErrors:
+    def test_errors_name_the_options(self, run):
+        """All errors are printed at once, and the exit code is 1."""
         done = run("items", "create", *MUG, "--sku", " ", "--quantity", "-3", "--price", "1e3")
 
         assert (done.exit_code, done.stdout) == (1, "")
         heading, *faults = done.stderr.splitlines()
-        assert heading == "Error: the request is not valid:"
+        assert heading == "Error: Invalid request:"
         assert [fault.split()[0] for fault in faults] == ["--sku", "--quantity", "--price"]
 
-    def test_renamed_field_is_told_by_its_option(self, run):
-        """The option of the page token is not called what HTTP calls it."""
+    def test_error_of_a_renamed_field_names_its_option(self, run):
+        """The error of a page token names --page-token and not the field of HTTP."""
         done = run("items", "list", "--page-token", "")
 
         assert done.stderr.splitlines()[1].startswith("  --page-token must be")
 
-    def test_refusal_as_json_is_the_envelope_of_http(self, run, mug):
-        """A program reads the refusal where it reads the answer, with its code and its numbers."""
+    def test_json_error_is_the_http_error(self, run, mug):
+        """With `--json`, stdout has the error with its code and numbers."""
         update = ("items", "update", mug["item_id"], "--sku", "MUG-1", "--name", "Cup", "--json")
 
         done = run(*update, "--if-match", '"7-0"')
@@ -662,8 +666,8 @@ class TestRefusals:
             ("reservations", "extend", "x"),
         ],
     )
-    def test_wrong_usage_is_told_before_anything_is_done(self, run, tmp_path, arguments):
-        """A command that makes no sense exits with 2, and leaves no file behind."""
+    def test_wrong_usage_changes_nothing(self, run, tmp_path, arguments):
+        """Wrong usage exits with 2 and creates no file."""
         done = run(*arguments)
 
         assert (done.exit_code, done.stdout) == (2, "")
@@ -694,28 +698,28 @@ class TestHelp:
         assert "..." not in listed
 
     @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-    def test_lists_each_command_in_a_few_words(self, path):
-        """The short help has 45 characters at most."""
+    def test_short_help_has_45_characters_at_most(self, path):
+        """The list of commands shows each short help in full."""
         assert 0 < len(COMMANDS[path].short_help or COMMANDS[path].help) <= 45
 
     @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-    def test_is_in_the_words_of_the_command_line(self, run, path):
-        """Options are described as they are typed, not as JSON has them."""
-        shown = run(*path, "--help").stdout
+    def test_uses_the_command_lines_spelling(self, run, path):
+        """Help uses the option's spelling and not that of JSON."""
+        output = run(*path, "--help").stdout
 
-        assert not re.search(r"\bnull\b|next_page_token|\bstring\b|\w+_key\b", shown)
+        assert not re.search(r"\bnull\b|next_page_token|\bstring\b|\w+_key\b", output)
 
-    def test_names_the_word_that_stands_for_no_number(self, run, mug):
-        """`none` is in the help of every such option, in its refusal, and is taken."""
+    def test_documents_none(self, run, mug):
+        """`none` is in the help and in the error of each option that accepts it."""
         update = ("items", "update", mug["item_id"], "--sku", "MUG-1")
 
-        shown = run(*update, "--help").stdout
-        refused = run(*update, "--reorder-point", "null")
+        output = run(*update, "--help").stdout
+        rejected = run(*update, "--reorder-point", "null")
 
-        assert "--reorder-point N|none" in shown
-        assert "`none` clears it" in " ".join(shown.split())
-        assert refused.exit_code == 2
-        assert "'null' is not a whole number or none" in refused.stderr
+        assert "--reorder-point N|none" in output
+        assert "`none` clears it" in " ".join(output.split())
+        assert rejected.exit_code == 2
+        assert "'null' is not a whole number or none" in rejected.stderr
 
 
 class TestMissingFile:
@@ -742,8 +746,8 @@ class TestMissingFile:
         ],
         ids=" ".join,
     )
-    def test_is_named(self, run, tmp_path, arguments):
-        """The exit code is that of storage that is away, and nothing is created."""
+    def test_is_an_error(self, run, tmp_path, arguments):
+        """The exit code is that of unavailable storage, and no file is created."""
         typo = tmp_path / "typo.sqlite3"
 
         done = run(*arguments, "--db", typo)
@@ -766,7 +770,7 @@ class TestMissingFile:
         ids=" ".join,
     )
     def test_is_created_by_commands_that_create_items(self, run, tmp_path, arguments):
-        """They are how an inventory begins."""
+        """These commands start an inventory."""
         (tmp_path / "rows.json").write_text(json.dumps([TestBatch.ROW]))
         (tmp_path / "c.csv").write_text("sku,name,category,quantity\nMUG-1,Mug,kitchen,5\n")
 
@@ -776,7 +780,7 @@ class TestMissingFile:
         assert json.loads(run("items", "list", "--db", "new.sqlite3", "--json").stdout)["count"]
 
     def test_is_not_created_by_a_dry_run(self, run, tmp_path):
-        """It reports what an import into a new file would do."""
+        """A dry run reports what an import into a new file would do."""
         (tmp_path / "c.csv").write_text("sku,name,category,quantity\nMUG-1,Mug,kitchen,5\n")
 
         done = run("import", "c.csv", "--dry-run", "--db", "new.sqlite3")
@@ -786,9 +790,9 @@ class TestMissingFile:
         assert not (tmp_path / "new.sqlite3").exists()
 
 
-class TestStorageAway:
-    def test_file_of_another_program_is_left_alone(self, run, tmp_path):
-        """A database that is not ours is refused with 3, in one sentence, and not touched."""
+class TestUnavailableStorage:
+    def test_database_of_another_program_is_not_changed(self, run, tmp_path):
+        """A database of another program is rejected with exit code 3 and one sentence."""
         theirs = tmp_path / "theirs.db"
         with sqlite3.connect(theirs) as db:
             db.execute("CREATE TABLE songs (title TEXT)")
@@ -802,8 +806,8 @@ class TestStorageAway:
             assert done.stderr.startswith(f"Error: {theirs} is a database of another program")
         assert theirs.read_bytes() == before
 
-    def test_missing_region_credentials_or_table_is_told(self, run, monkeypatch):
-        """What DynamoDB lacks is named."""
+    def test_missing_region_credentials_or_table_is_named(self, run, monkeypatch):
+        """The error names what is missing for DynamoDB."""
         with mock_aws():
             no_table = run("items", "list", "--dynamodb", "--json")
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -812,14 +816,14 @@ class TestStorageAway:
         monkeypatch.delenv("AWS_REGION")
         no_region = run("tables", "create", "--dynamodb")
 
-        assert [it.exit_code for it in (no_table, no_credentials, no_region)] == [3, 3, 3]
+        assert [result.exit_code for result in (no_table, no_credentials, no_region)] == [3, 3, 3]
         assert "inventory-dev" in json.loads(no_table.stdout)["error"]
         assert no_table.stderr == ""
         assert "credentials" in no_credentials.stderr
         assert "region" in no_region.stderr
 
-    def test_dynamodb_without_boto3_is_told(self, run, monkeypatch):
-        """It is an extra; the message says how to install it."""
+    def test_dynamodb_without_boto3_is_an_error(self, run, monkeypatch):
+        """The error says how to install boto3."""
         monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
 
         for command in (("items", "list"), ("tables", "create")):
@@ -828,8 +832,8 @@ class TestStorageAway:
             assert done.exit_code == 3
             assert "pip install boto3" in done.stderr
 
-    def test_debug_shows_where_an_error_came_from(self, run, tmp_path):
-        """The exit code and the sentence stay what they are."""
+    def test_debug_prints_the_traceback(self, run, tmp_path):
+        """The exit code and the message stay the same."""
         done = run("--debug", "items", "list", "--db", tmp_path / "no" / "such")
 
         assert done.exit_code == 3
@@ -838,8 +842,8 @@ class TestStorageAway:
 
 
 class TestDemo:
-    def test_running_it_twice_changes_nothing(self, run):
-        """Forty or so items come once, and so does what happens to them; what is there already is left alone."""
+    def test_second_run_changes_nothing(self, run):
+        """Items, movements and the reservation are created once."""
         first = run("demo")
         before = run("items", "list", "--all", "--json")
         second = run("demo")
@@ -851,33 +855,33 @@ class TestDemo:
         assert second.stdout.startswith(f"0 items created, {count} already present")
         assert json.loads(after.stdout) == json.loads(before.stdout)
 
-    def test_its_hints_lead_somewhere(self, run):
-        """The commands that it names show a history of several kinds, and an open reservation."""
+    def test_suggested_commands_work(self, run):
+        """The suggested commands print a history of several kinds and an open reservation."""
         hints = [line.split(": inventory ")[1] for line in run("demo").stdout.splitlines()[1:]]
 
         items, history, reservation = (run(*hint.split(), "--json") for hint in hints)
 
         assert json.loads(items.stdout)["count"] == 20
-        kinds = {it["kind"] for it in json.loads(history.stdout)["movements"]}
+        kinds = {movement["kind"] for movement in json.loads(history.stdout)["movements"]}
         assert kinds == {"opening", "adjust", "transfer_in", "count", "reserve"}
         assert json.loads(reservation.stdout)["reservation"]["state"] == "held"
         assert run("reconcile").exit_code == 0
 
-    def test_there_is_something_to_see(self):
-        """Two locations, several categories, an SKU in both places; some is low, some is out."""
+    def test_data_is_varied(self):
+        """The data has two locations, several categories, SKUs at both locations, and low and empty items."""
         shop = list(demo_items())
 
-        assert {it.location for it in shop} == {"store", "warehouse"}
-        assert len({it.category for it in shop}) >= 5
-        assert len({it.sku for it in shop}) < len(shop)
-        assert any(it.quantity == 0 for it in shop)
-        assert any(0 < it.quantity <= it.reorder_point for it in shop)
+        assert {item.location for item in shop} == {"store", "warehouse"}
+        assert len({item.category for item in shop}) >= 5
+        assert len({item.sku for item in shop}) < len(shop)
+        assert any(item.quantity == 0 for item in shop)
+        assert any(0 < item.quantity <= item.reorder_point for item in shop)
 
 
 @mock_aws
 class TestTables:
-    def test_are_made_once(self, run):
-        """The first run makes both tables and turns on the time to live; the second finds all of it."""
+    def test_are_created_once(self, run):
+        """The first run creates both tables and enables the time to live; the second changes nothing."""
         first = run("tables", "create", "--dynamodb", "--table", "shop")
         second = run("tables", "create", "--dynamodb", "--table", "shop")
 
@@ -885,16 +889,16 @@ class TestTables:
         assert first.stdout.splitlines() == [
             "Table shop created.",
             "Table shop-ledger created.",
-            "Time to live of shop-ledger turned on.",
+            "Time to live of shop-ledger enabled.",
         ]
         assert second.stdout.splitlines() == [
-            "Table shop was there already.",
-            "Table shop-ledger was there already.",
-            "Time to live of shop-ledger was on already.",
+            "Table shop already exists.",
+            "Table shop-ledger already exists.",
+            "Time to live of shop-ledger already enabled.",
         ]
 
-    def test_are_what_the_commands_need(self, run):
-        """Items live in the tables that were made."""
+    def test_are_usable_by_other_commands(self, run):
+        """Commands with --dynamodb use the created tables."""
         run("tables", "create", "--dynamodb")
         created = run("items", "create", *MUG, "--dynamodb", "--json")
         demo = run("demo", "--dynamodb")
@@ -903,8 +907,8 @@ class TestTables:
         assert (created.exit_code, demo.exit_code) == (0, 0)
         assert json.loads(listed.stdout)["items"] == [json.loads(created.stdout)["item"]]
 
-    def test_foreign_table_of_that_name_is_refused(self, run):
-        """A table that lacks what we need is not taken for ours."""
+    def test_table_without_our_indexes_is_rejected(self, run):
+        """An existing table without our indexes is an error."""
         client = boto3.client("dynamodb")
         arguments = create_table_arguments(ITEMS, "inventory-dev")
         arguments["GlobalSecondaryIndexes"].pop()
@@ -913,28 +917,28 @@ class TestTables:
         done = run("tables", "create", "--dynamodb")
 
         assert done.exit_code == 3
-        assert done.stderr == "Error: Table inventory-dev was there already, but lacks sku-index\n"
+        assert done.stderr == "Error: Table inventory-dev already exists without sku-index\n"
 
 
 class TestScript:
-    """The `inventory` command as it is installed."""
+    """The installed `inventory` command."""
 
-    def test_version_and_help_are_told(self):
-        """Both are what every command has."""
-        version, told = script("--version"), script("--help")
+    def test_version_and_help_are_printed(self):
+        """--version and --help exit with 0."""
+        version, result = script("--version"), script("--help")
 
         assert version.stdout.startswith("inventory, version ")
-        assert "serve" in told.stdout
+        assert "serve" in result.stdout
 
-    def test_default_file_is_in_the_present_folder(self, tmp_path):
-        """Without any setting, the file has its usual name."""
+    def test_default_database_is_in_the_current_folder(self, tmp_path):
+        """Without a setting, the database is inventory.sqlite3."""
         environ = {name: value for name, value in os.environ.items() if name != "INVENTORY_DB"}
 
         created = script("items", "create", *MUG, cwd=tmp_path, env=environ)
         done = script("items", "list", "--json", cwd=tmp_path, env=environ)
 
         assert (created.returncode, json.loads(done.stdout)["count"]) == (0, 1)
-        assert [it.name for it in tmp_path.iterdir()] == ["inventory.sqlite3"]
+        assert [path.name for path in tmp_path.iterdir()] == ["inventory.sqlite3"]
 
     @pytest.fixture
     def database(self, tmp_path):
@@ -942,8 +946,8 @@ class TestScript:
         assert script("items", "create", *MUG, "--db", path).returncode == 0
         return path
 
-    def test_reader_that_leaves_is_no_trouble(self, database):
-        """`inventory ... | head` says nothing about the closed pipe, and has the exit code of one."""
+    def test_closed_pipe_is_quiet(self, database):
+        """`inventory ... | head` prints no error, and exits as after SIGPIPE."""
         reader, writer = os.pipe()
         os.close(reader)
 
@@ -958,14 +962,14 @@ class TestScript:
         assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
     @pytest.mark.parametrize("term", ["dumb", "xterm"])
-    def test_id_is_whole_on_every_terminal(self, database, term):
-        """An id that is cut or folded could not be copied."""
+    def test_ids_are_never_cut_or_wrapped(self, database, term):
+        """Ids can be copied from a terminal of any width."""
         item = json.loads(script("items", "list", "--json", "--db", database).stdout)["items"][0]
         history = ("stock", "history", item["item_id"], "--sku", "MUG-1", "--db", database)
         lines = ("--line", f"{item['item_id']}:MUG-1:1", "--db", database)
         environ = {**os.environ, "TERM": term, "COLUMNS": "20"}
 
-        shown = {
+        outputs = {
             command[1]: on_a_terminal(*command, env=environ)
             for command in (
                 ("items", "list", "--db", database),
@@ -975,16 +979,16 @@ class TestScript:
             )
         }
 
-        assert item["item_id"] in shown["list"]
-        assert item["item_id"] in shown["get"]
-        assert f"{item['item_id']}:MUG-1:1" in shown["create"]
-        reservation_id = shown["create"].split("reservation_id")[1].splitlines()[0]
+        assert item["item_id"] in outputs["list"]
+        assert item["item_id"] in outputs["get"]
+        assert f"{item['item_id']}:MUG-1:1" in outputs["create"]
+        reservation_id = outputs["create"].split("reservation_id")[1].splitlines()[0]
         assert len(re.findall(UUID, reservation_id)) == 1
-        assert re.findall(UUID, shown["history"]) == re.findall(UUID, reservation_id)
+        assert re.findall(UUID, outputs["history"]) == re.findall(UUID, reservation_id)
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
-    def test_output_that_cannot_be_written_is_told(self, database):
-        """A full disk under a redirection is said in one line, and is no success."""
+    def test_unwritable_output_is_an_error(self, database):
+        """A full disk is reported in one line, and the exit code is 1."""
         with Path("/dev/full").open("w") as full:
             done = script(
                 *("items", "list", "--db", database),
@@ -997,7 +1001,7 @@ class TestScript:
 
     @pytest.mark.parametrize("missing", ["click", "uvicorn"])
     def test_missing_extra_is_named(self, tmp_path, missing):
-        """Where the library is installed without the extra, the command says how to get it."""
+        """Without the extra, the command says how to install it."""
         code = f"import sys; sys.modules[{missing!r}] = None\nfrom inventory_adapters.cli.main import main; main()"
 
         done = subprocess.run(
@@ -1015,7 +1019,7 @@ class TestScript:
 
 
 def test_interrupt_is_quiet(run, monkeypatch):
-    """Ctrl-C in the middle of a command is what a shell expects of it, and no message."""
+    """Ctrl-C exits with 130 and prints no message."""
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`inventory import` and `inventory export`: a catalogue from a file, and to one."""
+"""`inventory import` and `inventory export`: import items from a file and export them."""
 
 import sys
 from collections import Counter
@@ -30,16 +30,16 @@ __all__ = ["export_command", "import_command"]
 
 _REFUSED: Final = 1
 
-# Across a network, writes wait more than they work.
+# Concurrent writes, because a write to DynamoDB mostly waits for the network.
 _IN_FLIGHT: Final = 8
 
-# Smaller files are done before a person could read the progress.
-_WORTH_TELLING: Final = 1 << 20
+# Smaller files are imported before a person could read the progress.
+_MIN_PROGRESS_BYTES: Final = 1 << 20
 
-# Rows that are refused for the same reason, of which more would only hide the others.
+# The number of rows shown per reason of rejection; more would hide the other reasons.
 _MOST_ALIKE: Final = 20
 
-# Of the text of a sample.
+# The length of a sample's text.
 _MOST_SHOWN: Final = 60
 
 
@@ -53,9 +53,10 @@ class _CannotImportError(click.ClickException):
     "--format",
     "kind",
     type=click.Choice(["auto", *sorted(FORMATS)]),
+    metavar="FORMAT",
     default="auto",
     show_default=True,
-    help="File format; `auto` detects it from the columns.",
+    help=f"File format: {', '.join(sorted(FORMATS))}, or `auto` to detect it from the columns.",
 )
 @click.option(
     "--column",
@@ -138,12 +139,12 @@ def import_command(  # noqa: PLR0913 - options
     Exits with 1 if a row was rejected.
     """
     in_flight = _IN_FLIGHT if storage.kind == "dynamodb" else 1
-    table_choices = {it: choices.pop(it) for it in TABLE_CHOICES}
+    table_choices = {name: choices.pop(name) for name in TABLE_CHOICES}
     table_choices["columns"] = _columns(table_choices["columns"])
     try:
         if mapping is not None:
             table_choices = _with_mapping(Path(mapping), table_choices)
-        given = {name: it for name, it in table_choices.items() if it}
+        given = {name: value for name, value in table_choices.items() if value}
         with (
             storage.opened(missing="empty" if choices["dry_run"] else "create") as inventory,
             _progress(quiet=as_json) as progress,
@@ -179,16 +180,16 @@ def _columns(options: tuple[str, ...]) -> dict[str, str]:
 
 
 def _with_mapping(path: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the choices in a file, with those of the command line in their place where there are any."""
+    """Return the options saved in a file, overridden by those of the command line."""
     if not path.exists():
         return given
     saved = load_mapping(path)
     columns = {**saved.get("columns", {}), **given["columns"]}
-    return {**saved, **{name: it for name, it in given.items() if it}, "columns": columns}
+    return {**saved, **{name: value for name, value in given.items() if value}, "columns": columns}
 
 
 def _mapped(run: Import, given: dict[str, Any]) -> dict[str, str]:
-    """Return the columns to save: of a table all that are read; the columns of other formats are known."""
+    """Return the columns to save: all of a table; none of a format whose columns are known."""
     is_table = run.format == TableFormat.name or "columns" in given
     return {**run.mapping, **given.get("columns", {})} if is_table else {}
 
@@ -200,14 +201,14 @@ def _print_json(run: Import, *, dry_run: bool, verbose: bool) -> None:
     ``{"format": "shopify", "dry_run": false, "notes": [...], "rows": [{"line": 2, "result": "created", ...}, ...],
     "summary": {"created": 1, ...}}``
     """
-    del verbose  # A program gets all rows.
+    del verbose  # JSON always has all rows.
     about = {**about_import(run), "dry_run": dry_run}
     click.echo(f'{to_json(about)[:-1]}, "rows": [', nl=False)
     try:
         for number, outcome in enumerate(run):
             click.echo(f"{', ' if number else ''}{to_json(outcome_to_wire(outcome))}", nl=False)
     except BaseException:
-        # The document is ended properly; the error is reported beside it.
+        # The document is completed below, so the error is printed on stderr.
         click.get_current_context().meta[AS_JSON] = False
         raise
     finally:
@@ -261,7 +262,7 @@ def _shortened(value: str) -> str:
 
 
 def _print_summary(run: Import, *, dry_run: bool, is_done: bool) -> None:
-    results = ", ".join(f"{run.counts[it]} {it}" for it in RESULTS)
+    results = ", ".join(f"{run.counts[result]} {result}" for result in RESULTS)
     click.echo(f"{counted(run.counts.total(), 'rows')} ({run.format}): {results}.", err=True)
     if run.refused_columns:
         columns = ", ".join(
@@ -298,16 +299,16 @@ def _line(outcome: RowOutcome) -> str:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Lend what tells a person how far we are: a bar on a terminal, else lines."""
+    """Yield a function that shows the progress: as a bar on a terminal, else as lines."""
     if quiet:
         yield None
     elif not sys.stderr.isatty():
-        yield _told_in_lines()
+        yield _progress_lines()
     else:
-        from rich.console import Console  # noqa: PLC0415 - takes its time
+        from rich.console import Console  # noqa: PLC0415 - 12 % of a start
         from rich.progress import Progress  # noqa: PLC0415 - as above
 
-        # Lines for people go above the bar; a file that stdout is sent to gets them as they are.
+        # On a terminal, output appears above the bar. Redirected output is not changed.
         with Progress(
             console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
         ) as bar:
@@ -315,14 +316,14 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _told_in_lines() -> Callable[[int, int], None]:
-    told = 0
+def _progress_lines() -> Callable[[int, int], None]:
+    printed = 0
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal printed
         tenth = 10 * done // total if total else 10
-        if total >= _WORTH_TELLING and tenth > told:
-            told = tenth
+        if total >= _MIN_PROGRESS_BYTES and tenth > printed:
+            printed = tenth
             click.echo(f"{10 * tenth} % read", err=True)
 
     return progress
@@ -336,14 +337,14 @@ def export_command(storage: Storage, *, file: str, as_json: bool) -> None:
     """
     Export all items to a CSV FILE (use - for stdout), for spreadsheets and `inventory import`.
 
-    Each row carries the version and the seq of its item: imported again, it changes nothing that was changed since.
+    Each row has the version and seq of its item, so importing the file again does not overwrite later changes.
     """
     with storage.opened() as inventory:
         count = export_items(inventory, sys.stdout.buffer if file == "-" else file)
-    # Not on stdout where that is the file.
-    told = (
+    message = (
         to_json({"file": file, "count": count})
         if as_json
         else f"{counted(count, 'items')} exported."
     )
-    click.echo(told, err=file == "-" or not as_json)
+    # On stderr if stdout is the file.
+    click.echo(message, err=file == "-" or not as_json)

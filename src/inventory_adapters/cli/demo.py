@@ -1,4 +1,4 @@
-"""Something to look at: the stock of a small outdoor shop, with a store and a warehouse."""
+"""Sample data: a small outdoor shop with a store and a warehouse."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,11 +20,9 @@ from inventory.commands import (
 from inventory.items import Item, ItemKey
 from inventory.service import Inventory
 
-__all__ = ["Shop", "demo_items", "open_shop"]
+__all__ = ["SampleData", "demo_items", "load_sample_data"]
 
-_Shelf = tuple[str, str]
-
-# category: SKU, name, price, units in the store, units in the warehouse (None: not kept there), reorder point of each.
+# By category: SKU, name, price, units in the store, units in the warehouse (None: no item there), reorder point of both.
 _STOCK: Final[dict[str, tuple[tuple[str, str, str, int | None, int | None, int], ...]]] = {
     "tents": (
         ("TENT-TRAIL-1", "Trail tent, one person", "189.00", 4, 12, 3),
@@ -70,7 +68,7 @@ _STOCK: Final[dict[str, tuple[tuple[str, str, str, int | None, int | None, int],
 
 
 def demo_items() -> Iterator[CreateItem]:
-    """Yield about forty items; an SKU that is kept in both places comes twice."""
+    """Yield about forty items; some SKUs are at both locations."""
     for category, rows in _STOCK.items():
         for sku, name, price, in_store, in_warehouse, reorder_point in rows:
             for location, quantity in (("store", in_store), ("warehouse", in_warehouse)):
@@ -86,47 +84,51 @@ def demo_items() -> Iterator[CreateItem]:
                     )
 
 
-# The shelves, by SKU and location, that see some business.
-_GAS: Final[_Shelf] = ("GAS-230", "store")
-_GAS_SPARE: Final[_Shelf] = ("GAS-230", "warehouse")
-_TENT: Final[_Shelf] = ("TENT-TRAIL-2", "store")
+# The items with movements, by SKU and location.
+_GAS: Final = ("GAS-230", "store")
+_GAS_SPARE: Final = ("GAS-230", "warehouse")
+_TENT: Final = ("TENT-TRAIL-2", "store")
 _HELD_SECONDS: Final = 7 * 24 * 60 * 60
 
 
 @frozen(kw_only=True)
-class Shop:
+class SampleData:
     """
-    What `open_shop` did.
+    The result of `load_sample_data`.
 
     Attributes:
-        created: Items that it made.
-        found: Items that were there already.
-        moved: The item whose history is worth a look; None where nothing was moved.
-        reservation_id: The reservation that was made; None where none was.
+        created: The number of created items.
+        present: The number of items that existed already.
+        moved: An item with several kinds of movements; None if no movements were added.
+        reservation_id: The created reservation; None if there is none.
     """
 
     created: int
-    found: int
+    present: int
     moved: ItemKey | None = None
     reservation_id: str | None = None
 
 
-def open_shop(inventory: Inventory) -> Shop:
-    """Make those of `demo_items` that are not there, by SKU and location, and do some business with what never moved."""
-    shelves: dict[_Shelf, Item] = {}
+def load_sample_data(inventory: Inventory) -> SampleData:
+    """
+    Create the missing `demo_items`, then movements and a reservation.
+
+    Items are found by SKU and location. Movements and the reservation are added only if their items have never moved.
+    """
+    items: dict[tuple[str, str], Item] = {}
     created = 0
     for command in demo_items():
         item = _find(inventory, command)
         if item is None:
             item = inventory.create_item(command)
             created += 1
-        shelves[command.sku, command.location] = item
-    shop = Shop(created=created, found=len(shelves) - created)
-    if any(shelves[shelf].level.seq for shelf in (_GAS, _GAS_SPARE, _TENT)):
-        return shop
-    gas, spare, tent = (shelves[shelf].key for shelf in (_GAS, _GAS_SPARE, _TENT))
-    _do_business(inventory, gas, spare)
-    return attrs.evolve(shop, moved=gas, reservation_id=_hold(inventory, gas, tent))
+        items[command.sku, command.location] = item
+    result = SampleData(created=created, present=len(items) - created)
+    if any(items[place].level.seq for place in (_GAS, _GAS_SPARE, _TENT)):
+        return result
+    gas, spare, tent = (items[place].key for place in (_GAS, _GAS_SPARE, _TENT))
+    _move_stock(inventory, gas, spare)
+    return attrs.evolve(result, moved=gas, reservation_id=_reserve(inventory, gas, tent))
 
 
 def _find(inventory: Inventory, command: CreateItem) -> Item | None:
@@ -140,7 +142,7 @@ def _find(inventory: Inventory, command: CreateItem) -> Item | None:
             return next(iter(page.items), None)
 
 
-def _do_business(inventory: Inventory, gas: ItemKey, spare: ItemKey) -> None:
+def _move_stock(inventory: Inventory, gas: ItemKey, spare: ItemKey) -> None:
     store = ItemRef(item_id=gas.item_id, sku=gas.sku)
     warehouse = ItemRef(item_id=spare.item_id, sku=spare.sku)
     for delta, reason, reference in (
@@ -171,8 +173,8 @@ def _do_business(inventory: Inventory, gas: ItemKey, spare: ItemKey) -> None:
     )
 
 
-def _hold(inventory: Inventory, gas: ItemKey, tent: ItemKey) -> str:
-    """Reserve the outfit of one weekend, and return the id of the reservation."""
+def _reserve(inventory: Inventory, gas: ItemKey, tent: ItemKey) -> str:
+    """Reserve a tent and gas for an order, and return the id of the reservation."""
     lines = tuple(
         LineRequest(item_id=key.item_id, sku=key.sku, quantity=units)
         for key, units in ((tent, 1), (gas, 2))

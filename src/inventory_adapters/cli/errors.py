@@ -1,4 +1,4 @@
-"""Errors of the command line: exit codes, and how an error is printed."""
+"""Errors of the command line: exit codes and messages."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,50 +12,50 @@ from inventory_adapters.http.errors import error_body
 from inventory_adapters.wire import to_json
 
 __all__ = [
+    "BROKEN_PIPE",
     "INTERRUPTED",
-    "READER_LEFT",
-    "REFUSED",
-    "STORAGE_AWAY",
+    "REJECTED",
+    "STORAGE_UNAVAILABLE",
     "USAGE",
     "CommandError",
     "exit_code",
     "show_error",
 ]
 
-REFUSED: Final = 1
+REJECTED: Final = 1
 USAGE: Final = 2
-STORAGE_AWAY: Final = 3
+STORAGE_UNAVAILABLE: Final = 3
 INTERRUPTED: Final = 130
-READER_LEFT: Final = 141
-"""What a shell reports for a program that SIGPIPE ended."""
+BROKEN_PIPE: Final = 141
+"""The exit code of a program that SIGPIPE ended, as shells report it."""
 
 
 class CommandError(click.ClickException):
-    """The command cannot do what was asked; the message is one sentence."""
+    """The command cannot run with these options; the message is one sentence."""
 
     exit_code = USAGE
 
 
 def exit_code(error: InventoryError) -> int:
-    """Return the exit code that *error* stands for."""
-    return STORAGE_AWAY if isinstance(error, StorageError) else REFUSED
+    """Return the exit code for *error*."""
+    return STORAGE_UNAVAILABLE if isinstance(error, StorageError) else REJECTED
 
 
 def show_error(error: InventoryError, *, as_json: bool) -> None:
     """Print *error*: as JSON on stdout, or for people on stderr."""
     if as_json:
-        # On this machine, a file or a table may be named.
+        # Unlike over HTTP, the message may name a file or a table of this machine.
         click.echo(to_json(error_body(error) | {"error": error.message}))
     elif isinstance(error, ValidationError):
-        told = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
-        # Once, also where both sides of a transfer have the same fault.
-        _show_lines("the request is not valid:", dict.fromkeys(told))
+        lines = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
+        # Without duplicates, because both sides of a transfer may have the same error.
+        _show_lines("Invalid request:", dict.fromkeys(lines))
     elif isinstance(error, BatchRefusedError):
-        told = [f"row {index}: {refused.message}" for index, refused in error.refused.items()]
-        _show_lines(error.message, told)
+        lines = [f"row {index}: {rejected.message}" for index, rejected in error.refused.items()]
+        _show_lines(error.message, lines)
     else:
-        about = [f"{name} {value}" for name, value in error.facts.items() if value is not None]
-        _show_lines(error.message, [", ".join(about)] if about else [])
+        facts = [f"{name} {value}" for name, value in error.facts.items() if value is not None]
+        _show_lines(error.message, [", ".join(facts)] if facts else [])
 
 
 def _show_lines(heading: str, lines: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from inventory.errors import ValidationError
 from inventory.idempotency import IdempotencyKey
 from inventory.timeouts import deadline
 from inventory.validation import build, specs
-from inventory_adapters.cli.errors import REFUSED
+from inventory_adapters.cli.errors import REJECTED
 from inventory_adapters.cli.operations import ANSWER_SECONDS, operation_command
 from inventory_adapters.cli.options import JSON, parameter
 from inventory_adapters.cli.output import counted, show_list
@@ -37,7 +37,7 @@ items.add_command(operation_command("delete_item", "delete", "Delete an item."))
 
 
 class _JsonFile(click.File):
-    """A file that holds one JSON document, which is what the command gets."""
+    """A file with one JSON document, parsed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -70,37 +70,37 @@ def batch(storage: Storage, *, file: Any, as_json: bool, **given: Any) -> None:
     Exits with 1 if a row was rejected.
     """
     route = route_named("batch_items")
-    sent = dict(file) if isinstance(file, dict) else {"items": file}
+    body = dict(file) if isinstance(file, dict) else {"items": file}
     if was_typed("mode"):
-        sent["mode"] = given["mode"]
-    chunks = list(_chunks(route, sent, given["idempotency_key"]))
+        body["mode"] = given["mode"]
+    chunks = list(_chunks(route, body, given["idempotency_key"]))
     check_unique([row for chunk in chunks for row in chunk.items])
     results: list[dict[str, Any]] = []
     with storage.opened(missing="create") as inventory:
         for chunk in chunks:
             with deadline(ANSWER_SECONDS):
-                done = route.use_case(inventory, chunk)
+                rows = route.use_case(inventory, chunk)
             first = len(results)
-            results += [row_to_wire(attrs.evolve(row, index=first + row.index)) for row in done]
-    refused = sum("error" in row for row in results)
+            results += [row_to_wire(attrs.evolve(row, index=first + row.index)) for row in rows]
+    rejected = sum("error" in row for row in results)
     if as_json:
         click.echo(to_json({"results": results}))
     else:
         show_list("results", results)
-        click.echo(f"{counted(len(results), 'rows')}, {refused} rejected.", err=True)
-    click.get_current_context().exit(REFUSED if refused else 0)
+        click.echo(f"{counted(len(results), 'rows')}, {rejected} rejected.", err=True)
+    click.get_current_context().exit(REJECTED if rejected else 0)
 
 
-def _chunks(route: Route[Any, Any], sent: dict[str, Any], key: str | None) -> Iterator[BatchItems]:
-    """Yield the whole batch or, by the row, batches of as many rows as one may have."""
-    rows = sent.get("items")
-    if sent.get("mode") == PER_ROW and isinstance(rows, list) and rows:
+def _chunks(route: Route[Any, Any], body: dict[str, Any], key: str | None) -> Iterator[BatchItems]:
+    """Yield the whole batch; with the mode per_row, batches of the maximum size."""
+    rows = body.get("items")
+    if body.get("mode") == PER_ROW and isinstance(rows, list) and rows:
         starts = range(0, len(rows), MAX_ROWS)
-        chunks = [{**sent, "items": rows[first : first + MAX_ROWS]} for first in starts]
+        chunks = [{**body, "items": rows[first : first + MAX_ROWS]} for first in starts]
     else:
-        chunks = [sent]
+        chunks = [body]
     for number, chunk in enumerate(chunks):
-        # The rows of each batch count from 0: after the first, a scope of its own keeps the keys of its rows apart.
+        # The keys of rows contain their index, which starts at 0 in each batch, so each later batch has its own scope.
         keyed = IdempotencyKey(key, scope=f"batch {number}") if key and number else key
-        elsewhere = {} if keyed is None else {"idempotency_key": keyed}
-        yield build(BatchItems, chunk, elsewhere, allowed=route.sent_fields)
+        headers = {} if keyed is None else {"idempotency_key": keyed}
+        yield build(BatchItems, chunk, headers, allowed=route.sent_fields)

@@ -1,8 +1,8 @@
 """
-`inventory ...`: the group of all commands, and the one place where an error becomes an exit code.
+The `inventory` command: the group of all commands, which turns errors into messages and exit codes.
 
-0; 1 a rule refused, drift or a refused row is left, or the output cannot be written; 2 usage; 3 storage is away;
-130 interrupted; 141 the reader of our output left.
+Exit codes: 0 success; 1 a request or a row was rejected, drift is left, or the output cannot be written; 2 wrong usage;
+3 the storage cannot be used; 130 interrupted; 141 the reader of the output left.
 """
 
 import os
@@ -10,17 +10,18 @@ import sys
 import traceback
 from typing import Any, Final, TextIO
 
-_NEEDS_EXTRA: Final = "This command needs more packages: install the extra tap-inventory[local]"
+_NEEDS_EXTRA: Final = "This command needs more packages. Install the extra tap-inventory[local]."
 
 try:
     import click
 
     from inventory.errors import InventoryError
     from inventory_adapters.cli.catalogue import export_command, import_command
+    from inventory_adapters.cli.demo import load_sample_data
     from inventory_adapters.cli.errors import (
+        BROKEN_PIPE,
         INTERRUPTED,
-        READER_LEFT,
-        STORAGE_AWAY,
+        STORAGE_UNAVAILABLE,
         CommandError,
         exit_code,
         show_error,
@@ -39,15 +40,15 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name != "click":
         raise
-    # The command is installed with the library, its packages only with the extra.
-    print(_NEEDS_EXTRA, file=sys.stderr)  # noqa: T201 - a command talks to its user
+    # The library installs this command, but only the extra installs the packages it needs.
+    sys.stderr.write(f"{_NEEDS_EXTRA}\n")
     sys.exit(2)
 
 __all__ = ["cli", "main"]
 
 
 class _Commands(click.Group):
-    """The group of all commands: the one place where an error becomes a message and an exit code."""
+    """The group of all commands, which turns errors into messages and exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -59,7 +60,7 @@ class _Commands(click.Group):
         except ConfigError as error:
             _show_traceback(ctx)
             click.echo(f"Error: {error}", err=True)
-            ctx.exit(STORAGE_AWAY)
+            ctx.exit(STORAGE_UNAVAILABLE)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in {"rich", "uvicorn"}:
                 raise
@@ -67,10 +68,10 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except OSError as error:
-            # What is still buffered goes nowhere, silently, when Python closes stdout.
+            # Discard buffered output, or Python would report the same error again when it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):
-                ctx.exit(READER_LEFT)
+                ctx.exit(BROKEN_PIPE)
             _show_traceback(ctx)
             raise click.ClickException(error.strerror or str(error)) from error
 
@@ -78,7 +79,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         finally:
-            # Here rather than at the end of the process, where nobody could catch that the reader has left.
+            # Flush here, because errors at the end of the process cannot be caught.
             sys.stdout.flush()
 
 
@@ -90,14 +91,14 @@ def _show_traceback(ctx: click.Context) -> None:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tap-inventory", prog_name="inventory")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:  # noqa: FBT001 - click passes by name
+def cli(*, debug: bool) -> None:
     """Keep an inventory that never oversells."""
 
 
 def main() -> None:
     """Run the `inventory` command."""
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks letters for is no reason to fail.
+        # Names may have characters that the terminal's encoding lacks.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     cli(prog_name="inventory")
 
@@ -110,20 +111,18 @@ def demo(storage: Storage) -> None:
 
     Items that exist already, by SKU and location, are not changed.
     """
-    from inventory_adapters.cli.demo import open_shop  # noqa: PLC0415 - for this command alone
-
     with storage.opened(missing="create") as inventory:
-        shop = open_shop(inventory)
+        data = load_sample_data(inventory)
     click.echo(
-        f"{counted(shop.created, 'items')} created, {shop.found} already present, in {storage}.\n"
+        f"{counted(data.created, 'items')} created, {data.present} already present, in {storage}.\n"
         "List them: inventory items list"
     )
-    if shop.moved is not None:
+    if data.moved is not None:
         click.echo(
-            f"Show how stock moved: inventory stock history {shop.moved.item_id} --sku {shop.moved.sku}"
+            f"Show how stock moved: inventory stock history {data.moved.item_id} --sku {data.moved.sku}"
         )
-    if shop.reservation_id is not None:
-        click.echo(f"Show what is reserved: inventory reservations get {shop.reservation_id}")
+    if data.reservation_id is not None:
+        click.echo(f"Show what is reserved: inventory reservations get {data.reservation_id}")
 
 
 @cli.command()
@@ -135,7 +134,7 @@ def demo(storage: Storage) -> None:
 )
 def openapi(output: TextIO) -> None:
     """Print the OpenAPI document of the HTTP API."""
-    from inventory_adapters.http.openapi import as_text  # noqa: PLC0415 - for this command alone
+    from inventory_adapters.http.openapi import as_text  # noqa: PLC0415 - 12 % of a start
 
     output.write(as_text())
 

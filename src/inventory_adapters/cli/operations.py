@@ -1,8 +1,8 @@
 """
 Operations of the HTTP API as commands of `inventory`.
 
-Options come from the fields of the command, responses from the route, so both faces take and return the same. Records and lists
-of records have a short form to type.
+Options come from the fields of the command and responses from the route, so the command line and HTTP accept and return the
+same. Records and lists of records have a short form.
 """
 
 import re
@@ -29,10 +29,10 @@ from inventory_adapters.wire import to_json
 
 __all__ = ["ANSWER_SECONDS", "operation_command"]
 
-# A person waits longer than a browser does, but not for ever.
+# Longer than over HTTP, because a person can interrupt the command.
 ANSWER_SECONDS: Final = 10.0
 
-# Cut to the maximum of the deployment: fewer, larger pages are read faster.
+# Fewer, larger pages are read faster. The deployment's maximum limits this.
 _LARGEST_PAGE: Final = 1000
 
 _ALL: Final = click.Option(
@@ -41,15 +41,15 @@ _ALL: Final = click.Option(
 
 
 def operation_command(operation: str, name: str, short_help: str) -> click.Command:
-    """Return the command called *name*, which does the *operation* of ROUTES."""
+    """Return a command called *name* for an *operation* of `ROUTES`."""
     route = route_named(operation)
     fields = specs(route.command)
-    # Every other operation needs an item, which no new file has.
+    # Every other operation needs an item, and a new file has none.
     missing: Literal["create", "error"] = "create" if route.command is CreateItem else "error"
     is_list = any(spec.name == "page_token" for spec in fields)
 
     def run(storage: Storage, *, as_json: bool, everything: bool = False, **given: Any) -> None:
-        command = build(route.command, _sent(fields, given))
+        command = build(route.command, _request(fields, given))
         with storage.opened(missing=missing) as inventory:
             if is_list:
                 pages = _pages(inventory, route, command, everything=everything)
@@ -62,7 +62,7 @@ def operation_command(operation: str, name: str, short_help: str) -> click.Comma
             show_answer(answer)
             _show_replay(command)
 
-    # *sku* of the library is --sku here.
+    # The library's docstrings write *sku* for --sku.
     run.__doc__ = re.sub(r"\*(\w+)\*", r"--\1", route.command.__doc__ or "")
     parameters = [*_parameters(fields), *([_ALL] if is_list else [])]
     return click.command(name, params=parameters, short_help=short_help)(
@@ -78,17 +78,17 @@ def _parameters(fields: tuple[Spec, ...]) -> Iterator[click.Parameter]:
             yield next(parameter(part) for part in specs(ItemRef) if part.name == "sku")
 
 
-def _sent(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """Return what was typed as the HTTP API would have it."""
-    sent: dict[str, Any] = {}
+def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options as the fields of the HTTP request."""
+    request: dict[str, Any] = {}
     for spec in fields:
         value = given[spec.name]
         if value is None:
             continue
         if isinstance(spec.bound, Record):
             value = {"item_id": value, "sku": given["sku"]}
-        sent[spec.wire] = None if value == NONE else value
-    return sent
+        request[spec.wire] = None if value == NONE else value
+    return request
 
 
 def _answer(inventory: Inventory, route: Route[Any, Any], command: Any) -> Answer:
@@ -99,7 +99,7 @@ def _answer(inventory: Inventory, route: Route[Any, Any], command: Any) -> Answe
 def _pages(
     inventory: Inventory, route: Route[Any, Any], query: Any, *, everything: bool
 ) -> Iterator[dict[str, Any]]:
-    """Yield the page that *query* asks for, and with *everything* all pages after it."""
+    """Yield the page of *query* and, with *everything*, all pages after it."""
     if everything and query.page_size is None:
         query = attrs.evolve(query, page_size=_LARGEST_PAGE)
     while True:
@@ -113,9 +113,9 @@ def _pages(
 
 def _show_json_pages(pages: Iterator[dict[str, Any]]) -> None:
     """
-    Print *pages* as one document, each row as soon as its page is there.
+    Print *pages* as one document, each page as soon as it is read.
 
-    An error after the first page ends the list and stands beside it, in place of the count:
+    An error after the first page ends the list and replaces the count:
     ``{"items": [...], "error": "...", "code": "..."}``.
     """
     first = next(pages)

@@ -23,10 +23,10 @@ from inventory.validation import (
 __all__ = ["AS_JSON", "JSON", "NONE", "parameter", "typed_as"]
 
 AS_JSON: Final = "inventory.as_json"
-"""The key of a context's `meta` that is set for `--json`."""
+"""The key of `--json` in a context's `meta`."""
 
 _ARGUMENTS: Final = {"item_id", "reservation_id"}
-# What is typed for a field, where it is not called as it is on the wire; the SKU of a transfer is typed once, for both sides.
+# Options whose name differs from the field's. A transfer has one --sku for both sides.
 _TYPED_AS: Final = {
     "last_evaluated_key": "page_token",
     "lines": "line",
@@ -35,33 +35,33 @@ _TYPED_AS: Final = {
     "from.item_id": "from",
     "to.item_id": "to",
 }
-_LINE: Final = re.compile(r"lines\[(?P<place>\d+)\]\.?(?P<field>\w*)")
+_LINE: Final = re.compile(r"lines\[(?P<index>\d+)\]\.?(?P<field>\w*)")
 
-# click takes None for an option that was left out.
+# A value of its own, because None means to click that the option is absent.
 NONE: Final = "\0none"
 
 
 def typed_as(wire: str) -> str:
-    """Return the option or argument of a field, by its name in a `FieldError`."""
+    """Return the option or argument of the field that a `FieldError` names."""
     if wire in _ARGUMENTS:
         return wire.upper()
     if re.match(r"items\b", wire):
-        return wire  # Typed in a file, under that name.
+        return wire  # From a file, which uses this name.
     if line := _LINE.fullmatch(wire):
-        where = f"number {int(line['place']) + 1}"
-        return f"--line ({where}, {line['field']})" if line["field"] else f"--line ({where})"
+        number = f"number {int(line['index']) + 1}"
+        return f"--line ({number}, {line['field']})" if line["field"] else f"--line ({number})"
     return f"--{_TYPED_AS.get(wire, wire).replace('_', '-')}"
 
 
 def parameter(spec: Spec) -> click.Parameter:
-    """Return the option of a command's field; an id, which is always required, is an argument."""
+    """Return the option of a field, or its argument if the field is an id."""
     if spec.wire in _ARGUMENTS:
         return click.Argument([spec.name])
     names = [typed_as(spec.wire), spec.name]
     if isinstance(spec.bound, Boolean):
         return click.Option(names, is_flag=True, help=spec.bound.doc)
     kind, metavar = _kind(spec)
-    # Shown only: left out, it would come to the same. To click, a default of None is a default, too.
+    # Only to show it: the command has the same default. Without one, click must get no `default` at all.
     shown = isinstance(spec.default, str | int | Decimal) and str(spec.default) != ""
     default: dict[str, Any] = {"default": str(spec.default), "show_default": True} if shown else {}
     return click.Option(
@@ -75,27 +75,26 @@ def parameter(spec: Spec) -> click.Parameter:
     )
 
 
-def _kind(  # noqa: PLR0911 - one for each kind of bound
-    spec: Spec,
-) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str | None]":
-    """Return how a value is read, and what help calls it; what else text may be is for its bound to say."""
+def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str | None]":
+    """Return the type and the metavar of an option; the field's bound checks the value."""
+    kind: click.ParamType[Any] | Callable[[str], Any] = click.STRING
+    metavar = None
     match spec.bound:
         case Integer():
-            return _whole_number, "N"
+            kind, metavar = _integer, "N"
         case Nullable(Integer()):
-            return _number_or_none, "N|none"
+            kind, metavar = _integer_or_none, "N|none"
         case Nullable(PageSize()):
-            return click.STRING, "N"
+            metavar = "N"
         case Money():
-            return click.STRING, "AMOUNT"
+            metavar = "AMOUNT"
         case Choice(options=options) | Nullable(Choice(options=options)):
-            return click.Choice(options), None
+            kind = click.Choice(options)
         case Record():
-            return click.STRING, "ITEM_ID"
+            metavar = "ITEM_ID"
         case List():
-            return _line, "ITEM_ID:SKU:QUANTITY"
-        case _:
-            return click.STRING, None
+            kind, metavar = _line, "ITEM_ID:SKU:QUANTITY"
+    return kind, metavar
 
 
 def _help(spec: Spec) -> str:
@@ -112,32 +111,32 @@ def _help(spec: Spec) -> str:
             return spec.bound.doc
 
 
-def _whole_number(text: str) -> int:
-    """Read digits, maybe after a minus; not all that Python takes for a number, such as 1_000."""
+def _integer(text: str) -> int:
+    """Parse digits with an optional minus sign, without the other forms of `int`, such as 1_000."""
     if not re.fullmatch(r"-?[0-9]{1,20}", text):
         raise click.BadParameter(f"{text!r} is not a whole number")
     return int(text)
 
 
-def _number_or_none(text: str) -> int | str:
+def _integer_or_none(text: str) -> int | str:
     if text == "none":
         return NONE
     try:
-        return _whole_number(text)
+        return _integer(text)
     except click.BadParameter as error:
         raise click.BadParameter(f"{error.message} or none") from None
 
 
 def _line(text: str) -> dict[str, Any]:
-    # Ids and numbers have no colon; an SKU may have several.
+    # Ids and numbers have no colons, but an SKU may have several.
     item_id, _, rest = text.partition(":")
     sku, _, quantity = rest.rpartition(":")
     if not (item_id and sku and quantity):
         raise click.BadParameter(f"{text!r} is not ITEM_ID:SKU:QUANTITY")
-    return {"item_id": item_id, "sku": sku, "quantity": _whole_number(quantity)}
+    return {"item_id": item_id, "sku": sku, "quantity": _integer(quantity)}
 
 
-def _remember(ctx: click.Context, _option: click.Parameter, value: bool) -> bool:  # noqa: FBT001 - click's signature
+def _remember(ctx: click.Context, _option: click.Parameter, value: Any) -> Any:
     ctx.meta[AS_JSON] = value
     return value
 

@@ -1,7 +1,7 @@
 """
-What people see of a response: tables on stdout; counts, hints and progress on stderr.
+Responses as text: tables on stdout; counts, hints and progress on stderr.
 
-A row is one line, whatever the width of the terminal: an id that is cut or folded cannot be copied.
+A row is one line regardless of the terminal's width, because an id that is cut or wrapped cannot be copied.
 """
 
 import os
@@ -25,7 +25,7 @@ __all__ = [
     "show_progress",
 ]
 
-# What each list shows, by its name in the JSON document: the fields, and their headings.
+# The fields of each list and their headings, by the list's name in the JSON document.
 _COLUMNS: Final[dict[str, dict[str, str]]] = {
     "items": {
         "sku": "SKU",
@@ -87,7 +87,7 @@ class Table:
     """
     The columns of a list, printed as its rows arrive.
 
-    Columns are as wide as the rows so far need; a longer value widens its column from its page on. So a list of any length is
+    A column is as wide as its longest value so far; a longer value widens it from its page on. So a list of any length is
     printed in constant memory.
 
     Args:
@@ -100,7 +100,7 @@ class Table:
         self._has_heading = False
 
     def show(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Print *rows*, before the first ones a heading, at once."""
+        """Print *rows* at once, the first ones after a heading."""
         lines = [{field: _text(field, row.get(field)) for field in self._columns} for row in rows]
         for line in (self._columns, *lines):
             for field, text in line.items():
@@ -121,13 +121,13 @@ class Table:
 
 
 def show_list(name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Print *rows* as the columns that a list of this *name* has."""
+    """Print *rows* as a table of the list called *name*."""
     Table(name).show(rows)
 
 
 def show_pages(pages: Iterable[dict[str, Any]]) -> None:
     """
-    Print pages, each as soon as it is there, and say on stderr how many rows they had and how to get the next page.
+    Print each page as soon as it is read, then the number of rows and the option for the next page on stderr.
 
     Args:
         pages: At least one, each ``{"items": [...], "count": 20, "next_page_token": "..."}``.
@@ -140,10 +140,10 @@ def show_pages(pages: Iterable[dict[str, Any]]) -> None:
         table.show(page[name])
         count += page["count"]
         token = page.get("next_page_token")
-    # Not on stdout, where every line after the heading is a row.
+    # On stderr, because every line of stdout after the heading is a row.
     if token:
         click.echo(
-            f"{counted(count, name)}, and there are more: add --page-token {token}, or --all.",
+            f"{counted(count, name)}, more available: add --page-token {token}, or --all.",
             err=True,
         )
     else:
@@ -156,7 +156,7 @@ def counted(count: int, things: str) -> str:
 
 
 def show_answer(answer: Answer) -> None:
-    """Print the message of *answer*, then each part of it field by field, under its name if there are several."""
+    """Print the message of *answer*, then the fields of each part, under its name if there are several."""
     parts = dict(answer.body)
     if message := parts.pop("message", None):
         click.echo(message)
@@ -175,7 +175,7 @@ def _show_fields(part: dict[str, Any]) -> None:
 
 
 def _flat(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield names and values; of a reservation, each line as it would be typed."""
+    """Yield names and values; each line of a reservation in the form of --line."""
     for name, value in part.items():
         if name == "lines":
             for line in value:
@@ -185,13 +185,13 @@ def _flat(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def show_progress(text: str) -> None:
-    """Show *text* at a terminal in place of the text before; `""` removes it."""
+    """Replace the progress text on a terminal by *text*; `""` removes it."""
     if sys.stderr.isatty():
         click.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
 
 def _text(field: str, value: Any) -> str:
-    """Return the *value* of a *field* as people read it."""
+    """Return the *value* of a *field* as text for people."""
     match value:
         case None | []:
             return "-"
@@ -208,7 +208,7 @@ def _text(field: str, value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """Return *text* with a space for every character that a terminal could take for a command."""
+    """Return *text* with control characters replaced by spaces, so that it cannot control a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -218,7 +218,7 @@ def _padded(text: str, width: int, *, right: bool = False) -> str:
 
 
 def _width(text: str) -> int:
-    """Return how many cells of a terminal *text* takes: wide letters take two, marks on a letter none."""
+    """Return the width of *text* in terminal cells: two for wide characters, none for combining marks."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
@@ -229,5 +229,5 @@ def _cells(letter: str) -> int:
 
 
 def _bold(text: str) -> str:
-    """Return *text* in bold, where the terminal can show it; `click.echo` leaves that out of files and pipes."""
+    """Return *text* in bold if the terminal supports it; `click.echo` removes this from files and pipes."""
     return text if os.environ.get("TERM") == "dumb" else click.style(text, bold=True)

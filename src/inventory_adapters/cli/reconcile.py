@@ -6,7 +6,7 @@ import attrs
 import click
 
 from inventory.reconcile import Drift, FarReservation, UnreadableRow
-from inventory_adapters.cli.errors import REFUSED
+from inventory_adapters.cli.errors import REJECTED
 from inventory_adapters.cli.options import JSON
 from inventory_adapters.cli.output import counted, printable, show_list, show_progress
 from inventory_adapters.cli.storage import Storage, storage_options
@@ -25,16 +25,16 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
     """
     Check every item's stock against its ledger and open reservations.
 
-    With --fix, units on hand stay as they are, and reserved units become what the open reservations hold. Rows that cannot be
-    read, and reservations that end more than 32 days from now, are reported too; nothing is corrected from a row that cannot be
-    read. Exits with 1 if anything is left.
+    With --fix, units on hand stay as they are, and reserved units become the sum of the open reservations. Unreadable rows and
+    reservations that end more than 32 days from now are reported, too; unreadable rows are not used for corrections. Exits with
+    1 if anything is left.
     """
-    looked_at = 0
+    checked = 0
 
     def progress(count: int) -> None:
-        nonlocal looked_at
-        looked_at = count
-        show_progress(f"{counted(count, 'items')} looked at")
+        nonlocal checked
+        checked = count
+        show_progress(f"{counted(count, 'items')} checked")
 
     with storage.opened() as inventory:
         try:
@@ -42,15 +42,15 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
         finally:
             show_progress("")
     drifts = [finding for finding in findings if isinstance(finding, Drift)]
-    unreadable = [found.error for found in findings if isinstance(found, UnreadableRow)]
-    far = [found.reservation for found in findings if isinstance(found, FarReservation)]
+    unreadable = [finding.error for finding in findings if isinstance(finding, UnreadableRow)]
+    far = [finding.reservation for finding in findings if isinstance(finding, FarReservation)]
     rows = [_drift_to_json(drift) for drift in drifts]
     corrected = sum(drift.corrected for drift in drifts)
     if as_json:
         document = {
             "drifts": rows,
             "count": len(rows),
-            "items_looked_at": looked_at,
+            "items_looked_at": checked,
             "unreadable": [
                 {"code": error.code, **error.row, "error": error.why} for error in unreadable
             ],
@@ -61,20 +61,20 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
         if rows:
             show_list("drifts", rows)
         for error in unreadable:
-            named = ", ".join(f"{name} {value}" for name, value in error.row.items())
-            click.echo(printable(f"{error.message}: {named}: {error.why}"))
+            row = ", ".join(f"{name} {value}" for name, value in error.row.items())
+            click.echo(printable(f"{error.message}: {row}: {error.why}"))
         for reservation in far:
             click.echo(
                 f"Reservation {reservation.reservation_id} ends too late, at {reservation.expires_at}. "
                 "Check the clock, then run: inventory sweep --far"
             )
         click.echo(
-            f"{counted(looked_at, 'items')} looked at: {len(rows)} with drift, {corrected} corrected.",
+            f"{counted(checked, 'items')} checked: {len(rows)} with drift, {corrected} corrected.",
             err=True,
         )
         if unreadable:
             click.echo(f"{counted(len(unreadable), 'rows')} could not be read.", err=True)
-    click.get_current_context().exit(REFUSED if len(findings) > corrected else 0)
+    click.get_current_context().exit(REJECTED if len(findings) > corrected else 0)
 
 
 def _drift_to_json(drift: Drift) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`inventory reservations`: hold units, and commit, release or extend what is held."""
+"""`inventory reservations`: reserve units, and commit, release or extend reservations."""
 
 import click
 

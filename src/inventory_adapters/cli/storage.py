@@ -1,6 +1,5 @@
-"""Where a command of `inventory` finds the items: the options that say so, and what they stand for."""
+"""The storage of a command: its options, and the inventory that they select."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -13,6 +12,7 @@ from attrs import frozen
 from inventory.errors import StorageUnavailableError
 from inventory.service import Inventory
 from inventory_adapters import bootstrap
+from inventory_adapters.aws.transport import ServiceError
 
 __all__ = [
     "DYNAMODB",
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @frozen(kw_only=True)
 class Storage:
-    """Where items are kept; made from a command's options."""
+    """The storage that the options of a command select."""
 
     kind: Literal["sqlite", "memory", "dynamodb"]
     db: str
@@ -39,7 +39,7 @@ class Storage:
     def __str__(self) -> str:
         match self.kind:
             case "sqlite":
-                return os.path.abspath(self.db)  # noqa: PTH100 - text in, text out
+                return str(Path(self.db).absolute())
             case "memory":
                 return "memory, until the server stops"
             case "dynamodb":
@@ -53,8 +53,8 @@ class Storage:
         Open the inventory for a block.
 
         Args:
-            missing: What to do without a database file: fail, create it, or use an empty inventory that is not kept. Commands
-                that need an item do not create a file: a mistyped name is an error, not an empty inventory.
+            missing: The action without a database file: fail, create it, or use an empty inventory in memory. Commands that
+                need an item do not create a file, so a mistyped name is an error and not an empty inventory.
 
         Raises:
             StorageUnavailableError: The storage cannot be used, or there is no database file.
@@ -85,7 +85,7 @@ class Storage:
 
 
 def ledger_of(table: str) -> str:
-    """Return the name of the ledger that belongs to the *table* of items."""
+    """Return the name of the ledger table for a *table* of items."""
     return f"{table}-ledger"
 
 
@@ -93,13 +93,11 @@ def ledger_of(table: str) -> str:
 def sdk_errors_translated() -> Iterator[None]:
     """Raise errors of the SDK as `StorageUnavailableError`."""
     try:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes its time
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is optional
     except ImportError as error:
         raise StorageUnavailableError(
             "DynamoDB needs boto3. Install it with: pip install boto3"
         ) from error
-
-    from inventory_adapters.aws.transport import ServiceError  # noqa: PLC0415 - as above
 
     try:
         yield
@@ -141,13 +139,13 @@ TABLE: Final = click.option(
 
 
 def storage_options(*, with_memory: bool = False) -> Callable[[F], Callable[..., Any]]:
-    """Give a command the options that say where items are kept; it is called with `storage`."""
+    """Add the storage options to a command, which gets them as `storage`."""
     options = [_DB, *([_MEMORY] if with_memory else []), DYNAMODB, TABLE, _DURABILITY]
 
     def decorate(function: F) -> Callable[..., Any]:
         @wraps(function)
         def with_storage(**given: Any) -> Any:
-            return function(storage=_chosen(given), **given)
+            return function(storage=_selected(given), **given)
 
         decorated: Callable[..., Any] = with_storage
         for option in reversed(options):
@@ -157,14 +155,14 @@ def storage_options(*, with_memory: bool = False) -> Callable[[F], Callable[...,
     return decorate
 
 
-def _chosen(given: dict[str, Any]) -> Storage:
-    """Take the storage options out of *given*, and refuse those that contradict each other or would mean nothing."""
+def _selected(given: dict[str, Any]) -> Storage:
+    """Remove the storage options from *given*, and reject contradictory or unused ones."""
     kind: Literal["sqlite", "memory", "dynamodb"] = "sqlite"
     memory, dynamodb = given.pop("memory", False), given.pop("dynamodb")
     if memory or dynamodb:
         kind = "memory" if memory else "dynamodb"
     if memory + dynamodb + was_typed("db") > 1:
-        raise click.UsageError("--db, --memory and --dynamodb exclude each other.")
+        raise click.UsageError("Use only one of --db, --memory and --dynamodb.")
     if was_typed("table") and not dynamodb:
         raise click.UsageError("--table needs --dynamodb.")
     if was_typed("durability") and kind != "sqlite":
@@ -173,6 +171,6 @@ def _chosen(given: dict[str, Any]) -> Storage:
 
 
 def was_typed(name: str) -> bool:
-    """Tell whether an option of the present command stands on the command line, rather than having its default."""
+    """Return whether an option of the current command was given on the command line."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE

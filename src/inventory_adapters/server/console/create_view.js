@@ -1,26 +1,26 @@
-/** A form for a new item. */
+/** The form for a new item. */
 
 import { createItem } from "./api.js";
 import { h } from "./dom.js";
 import { makeForm } from "./forms.js";
-import { DETAILS, detailField } from "./details.js";
+import { detailField } from "./details.js";
 import { notice } from "./notices.js";
 import { addressOf } from "./places.js";
 
+/** @type {import("./main.js").View} */
 export async function createView() {
-  const details = Object.fromEntries(DETAILS.map((name) => [name, detailField(name)]));
   const form = makeForm({
     label: "New item",
     fields: [
-      { name: "sku", label: "SKU", required: true, hint: "The code that people use. It stays as it is." },
-      details.name,
-      details.category,
+      { name: "sku", label: "SKU", required: true, hint: "The code that identifies the item. It cannot be changed later." },
+      detailField("name"),
+      detailField("category"),
       { name: "quantity", label: "On hand", kind: "integer", required: true },
-      details.location,
-      details.price,
-      details.reorder_point,
-      details.status,
-      details.description,
+      detailField("location"),
+      detailField("price"),
+      detailField("reorder_point"),
+      detailField("status"),
+      detailField("description"),
     ],
     action: "Create item",
     send: createItem,

@@ -1,36 +1,64 @@
-/** The details of an item that people edit, as fields of forms. */
+/** The details of an item that people edit, as form fields. */
+
+/** @import { Item } from "./api.js" */
+/** @import { Field } from "./forms.js" */
 
 import { number, price, STATUS_OPTIONS, statusName } from "./format.js";
+
+/** @typedef {keyof typeof FIELDS} DetailName */
 
 const FIELDS = {
   name: { label: "Name", required: true },
   category: { label: "Category", required: true },
-  location: { label: "Location", hint: "Where it is kept; “default” where nothing is said." },
-  price: { label: "Price", hint: "Of one unit, exact." },
-  reorder_point: { label: "Reorder point", kind: "integer", blank: "null", hint: "Low when no more than this are available." },
-  status: { label: "Status", kind: "choice", options: STATUS_OPTIONS },
-  description: { label: "Description", kind: "multiline" },
+  location: { label: "Location", hint: "Where the item is stored. Empty means “default”." },
+  price: { label: "Price", hint: "Price of one unit." },
+  reorder_point: {
+    label: "Reorder point",
+    kind: /** @type {const} */ ("integer"),
+    blank: /** @type {const} */ ("null"),
+    hint: "The item is low when available units fall to this number.",
+  },
+  status: { label: "Status", kind: /** @type {const} */ ("choice"), options: STATUS_OPTIONS },
+  description: { label: "Description", kind: /** @type {const} */ ("multiline") },
 };
 
-/** Their names on the wire. */
-export const DETAILS = Object.keys(FIELDS);
+/** The names of the details on the wire. */
+export const DETAILS = /** @type {DetailName[]} */ (Object.keys(FIELDS));
 
-/** Return the field of a form for one of them: of a new item, or of *item*, where an emptied field is no field left out. */
+/**
+ * Return the form field of a detail. For an existing item, an emptied field is sent as empty text instead of being omitted.
+ *
+ * @param {DetailName} name
+ * @param {Item} [item] The item to edit; none for a new item.
+ * @returns {Field}
+ */
 export function detailField(name, item) {
-  return { name, ...(item && { value: item[name], blank: "keep" }), ...FIELDS[name] };
+  return { name, ...(item && { value: item[name], blank: /** @type {const} */ ("keep") }), ...FIELDS[name] };
 }
 
+/** @param {DetailName} name */
 export const detailLabel = (name) => FIELDS[name].label;
 
-/** Return a value as people read it. */
+/**
+ * Return the value of a detail as text for people.
+ *
+ * @param {DetailName} name
+ * @param {unknown} value
+ */
 export function detailText(name, value) {
   if (value === null || value === "") return "none";
-  if (name === "status") return statusName(value);
-  if (name === "reorder_point" && Number.isInteger(value)) return number(value);
-  return name === "price" && Number.isFinite(Number(value)) ? price(value) : String(value);
+  if (name === "status") return statusName(String(value));
+  if (name === "reorder_point" && Number.isInteger(value)) return number(Number(value));
+  return name === "price" && Number.isFinite(Number(value)) ? price(Number(value)) : String(value);
 }
 
-/** Tell whether two values of a detail are the same; a price may be a number or its text. */
+/**
+ * Return whether two values of a detail are the same. A price may be a number or its text.
+ *
+ * @param {string} name
+ * @param {unknown} one
+ * @param {unknown} other
+ */
 export function isSame(name, one, other) {
   return one === other || (name === "price" && String(one) !== "" && Number(one) === Number(other));
 }

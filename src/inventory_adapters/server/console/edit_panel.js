@@ -1,20 +1,25 @@
 /**
- * Editing the details of an item, guarded by the state that the form was made from. Where somebody else was quicker, both
- * versions are laid side by side, and nothing is lost that was not given up.
+ * The form that edits an item's details. An edit applies only to the state that the form was filled from. If someone else changed
+ * the item in the meantime, both versions are shown side by side, so no change is lost without a choice.
  */
 
-import { getItem, updateItem } from "./api.js";
+/** @import { Fields, ItemState } from "./api.js" */
+/** @import { DetailName } from "./details.js" */
+/** @import { Difference } from "./merge.js" */
+
+import { ActionKey } from "./action_key.js";
+import { asApiError, getItem, updateItem } from "./api.js";
 import { fill, h, newId } from "./dom.js";
 import { DETAILS, detailField, detailLabel, detailText, isSame } from "./details.js";
 import { makeForm } from "./forms.js";
 import { differences } from "./merge.js";
-import { notice, refusalBox } from "./notices.js";
+import { errorBox, notice } from "./notices.js";
 
 /**
- * @param {{item: Object, etag: string}} state What is known of the item.
- * @param {(answer: {item: Object, etag: string}) => void} changed Told of every newer state.
- * @param {() => void} again Makes the panel once more, from the state that is known then.
- * @param {() => Node[]} beside Makes what stands beside the button.
+ * @param {ItemState} state The last known state of the item.
+ * @param {(state: ItemState) => void} changed Called with every newer state.
+ * @param {() => void} again Makes the panel again, from the state known then.
+ * @param {() => Node[]} beside Makes the elements beside the button.
  */
 export function editPanel(state, changed, again, beside) {
   const base = { ...state };
@@ -23,18 +28,18 @@ export function editPanel(state, changed, again, beside) {
     label: "Edit the details",
     fields: DETAILS.map((name) => detailField(name, base.item)),
     action: "Save",
-    send: async (values) => {
-      const edits = editsOf(base.item, values);
-      return Object.keys(edits).length ? updateItem(base.item, edits, base.etag) : null;
+    send: async (values, key) => {
+      const edits = editsOf(base, values);
+      return Object.keys(edits).length ? updateItem(base.item, edits, base.etag, key) : null;
     },
-    done: (answer) => {
-      if (answer) changed(answer);
-      notice(answer ? "Saved." : "Nothing was changed.");
+    done: (newer) => {
+      if (newer) changed(newer);
+      notice(newer ? "Saved." : "Nothing was changed.");
       again();
     },
-    refused: (error, values) => {
+    rejected: (error, values) => {
       if (error.code !== "precondition_failed") return false;
-      showConflict(panel, { base, edits: editsOf(base.item, values), changed, again });
+      showConflict(panel, { base, edits: editsOf(base, values), changed, again });
       return true;
     },
     beside: beside(),
@@ -42,45 +47,62 @@ export function editPanel(state, changed, again, beside) {
   return fill(panel, form);
 }
 
-function editsOf(item, values) {
-  return Object.fromEntries(Object.entries(values).filter(([name, value]) => !isSame(name, item[name], value)));
+/**
+ * Return the fields of *values* that differ from the item.
+ *
+ * @param {ItemState} base
+ * @param {Fields} values
+ * @returns {Fields}
+ */
+function editsOf({ item }, values) {
+  const names = DETAILS.filter((name) => name in values && !isSame(name, item[name], values[name]));
+  return Object.fromEntries(names.map((name) => [name, values[name]]));
 }
 
-/** Read what is stored now, and ask, field by field, what shall be. */
+/**
+ * Read the stored item and let the person choose a version of each field.
+ *
+ * @param {HTMLElement} panel
+ * @param {{base: ItemState, edits: Fields, changed: (state: ItemState) => void, again: () => void}} conflict
+ */
 async function showConflict(panel, { base, edits, changed, again }) {
+  /** @type {ItemState} */
   let theirs;
   try {
     theirs = await getItem(base.item);
   } catch (error) {
-    if (error.status === undefined) throw error;
-    fill(panel, refusalBox(error));
+    fill(panel, errorBox(asApiError(error)));
     return;
   }
-  const found = differences(DETAILS, base.item, theirs.item, edits, isSame);
-  const choices = found.map(makeChoice);
+  const choices = differences(DETAILS, base.item, theirs.item, edits, isSame).map(makeChoice);
   const problems = h("div", { class: "problems" });
-  const heading = h("h2", { tabindex: "-1" }, "Somebody changed this item meanwhile");
+  const heading = h("h2", { tabindex: "-1" }, "Someone else changed this item");
+  const actionKey = new ActionKey();
 
+  /** @param {SubmitEvent} event */
   async function save(event) {
     event.preventDefault();
-    if (choices.some((it) => it.chosen() === null)) {
-      fill(problems, h("p", { class: "refusal", role: "alert" }, "Choose for every field which value shall be kept."));
+    if (choices.some((choice) => choice.chosen() === null)) {
+      fill(problems, h("p", { class: "refusal", role: "alert" }, "Choose a value for every field."));
       return;
     }
-    const mine = choices.filter((it) => it.chosen() === "yours").map((it) => it.name);
+    const mine = choices.filter((choice) => choice.chosen() === "yours").map(({ name }) => name);
     const body = Object.fromEntries(mine.map((name) => [name, edits[name]]));
     try {
-      changed(mine.length ? await updateItem(base.item, body, theirs.etag) : theirs);
-    } catch (error) {
-      if (error.status === undefined) throw error;
-      if (error.code === "precondition_failed") {
-        showConflict(panel, { base: theirs, edits: body, changed, again });
-      } else {
-        fill(problems, refusalBox(error));
-      }
+      const update = (/** @type {string} */ key) => updateItem(base.item, body, theirs.etag, key);
+      changed(mine.length ? await actionKey.send(body, update) : theirs);
+    } catch (reason) {
+      const error = asApiError(reason);
+      if (error.code === "precondition_failed") showConflict(panel, { base: theirs, edits: body, changed, again });
+      else fill(problems, errorBox(error));
       return;
     }
-    notice(mine.length ? "Saved." : "Their version stays.");
+    notice(mine.length ? "Saved." : "Their version was kept.");
+    again();
+  }
+
+  function startOver() {
+    changed(theirs);
     again();
   }
 
@@ -90,38 +112,48 @@ async function showConflict(panel, { base, edits, changed, again }) {
       "form",
       { class: "conflict", "aria-label": "Resolve the conflict", novalidate: true, onsubmit: save },
       heading,
-      h("p", {}, "Nothing was saved yet. Choose what each field shall say."),
-      choices.map((it) => it.element),
+      h("p", {}, "Nothing has been saved yet. Choose a value for each field."),
+      choices.map(({ element }) => element),
       problems,
       h(
         "div",
         { class: "actions" },
-        h("button", { type: "submit", class: "primary" }, "Save the choice"),
-        h("button", { type: "button", onclick: () => (changed(theirs), again()) }, "Start over"),
+        h("button", { type: "submit", class: "primary" }, "Save choices"),
+        h("button", { type: "button", onclick: startOver }, "Start over"),
       ),
     ),
   );
   heading.focus();
 }
 
-/** Two radio buttons for a field; where only one side changed it, that side is chosen already. */
+/**
+ * Make two radio buttons for a field. If only one side changed it, that side is chosen already.
+ *
+ * @param {Difference<DetailName>} difference
+ */
 function makeChoice({ name, theirs, yours, changedBy }) {
   const group = newId(name);
-  const side = (which, words, value) => {
-    const input = h("input", { type: "radio", name: group, value: which, checked: changedBy === which });
-    const label = h(
+  const side = (/** @type {"theirs"|"yours"} */ value, /** @type {string} */ label, /** @type {unknown} */ shown) => {
+    const input = h("input", { type: "radio", name: group, value, checked: changedBy === value });
+    const element = h(
       "label",
       { class: "side" },
       input,
-      h("span", { class: "label" }, words),
-      h("span", { class: "value" }, detailText(name, value)),
+      h("span", { class: "label" }, label),
+      h("span", { class: "value" }, detailText(name, shown)),
     );
-    return { input, label };
+    return { input, element };
   };
   const sides = [side("theirs", "Theirs", theirs), side("yours", "Yours", yours)];
+  const legend = h("legend", {}, detailLabel(name));
   return {
     name,
-    element: h("fieldset", {}, h("legend", {}, detailLabel(name)), sides.map((it) => it.label)),
-    chosen: () => sides.find((it) => it.input.checked)?.input.value ?? null,
+    element: h(
+      "fieldset",
+      {},
+      legend,
+      sides.map(({ element }) => element),
+    ),
+    chosen: () => sides.find(({ input }) => input.checked)?.input.value ?? null,
   };
 }

@@ -1,4 +1,6 @@
-/** Numbers, times and refusals in words. */
+/** Numbers, times, statuses and errors as text for people. */
+
+/** @import { ApiError } from "./api.js" */
 
 const NUMBER = new Intl.NumberFormat("en");
 const SIGNED = new Intl.NumberFormat("en", { signDisplay: "exceptZero" });
@@ -6,28 +8,45 @@ const PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFra
 const THIS_YEAR = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const ANY_YEAR = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
+/** @param {number} value */
 export const number = (value) => NUMBER.format(value);
+
+/** @param {number} value */
 export const signed = (value) => SIGNED.format(value).replace("-", "−");
+
+/** @param {number} value */
 export const price = (value) => PRICE.format(value);
 
-/** A time as people say it, where they are; without the year where it is this one. */
+/**
+ * Return a time in the person's time zone, without the year if it is the current one.
+ *
+ * @param {string} text
+ */
 export function time(text) {
   const when = new Date(text);
   return (when.getFullYear() === new Date().getFullYear() ? THIS_YEAR : ANY_YEAR).format(when);
 }
 
-/** "1 unit", "2 units". */
+/**
+ * Return "1 unit" or "2 units".
+ *
+ * @param {number} value
+ * @param {string} one
+ */
 export function counted(value, one, many = `${one}s`) {
   return `${number(value)} ${value === 1 ? one : many}`;
 }
 
+/** @type {Record<string, string>} */
 const STATUSES = { available: "Available", out_of_stock: "Out of stock", discontinued: "Discontinued" };
 
-/** Statuses of an item by their names on the wire. */
+/** The statuses of an item: name on the wire, label. */
 export const STATUS_OPTIONS = Object.entries(STATUSES);
 
+/** @param {string} status */
 export const statusName = (status) => STATUSES[status] ?? status;
 
+/** @type {Record<string, string>} */
 const KINDS = {
   opening: "Opening balance",
   adjust: "Adjusted",
@@ -37,33 +56,43 @@ const KINDS = {
   release: "Released",
   expire: "Expired",
   commit: "Committed",
-  transfer_out: "Moved out",
-  transfer_in: "Moved in",
+  transfer_out: "Transferred out",
+  transfer_in: "Transferred in",
   correction: "Corrected",
   delete: "Deleted",
 };
 
+/** @param {string} kind */
 export const kindName = (kind) => KINDS[kind] ?? kind;
 
-// In the order in which they are told.
+// In display order.
 const NUMBERS = {
   requested: "requested",
   available: "available",
   reserved: "reserved",
   expected_quantity: "expected",
   quantity: "on hand",
-  limit: "allowed at most",
+  limit: "maximum",
 };
 
-/** Say the numbers that came with a refusal: "6 requested · 5 available · 2 reserved". */
-export function numbersOf(error) {
-  const told = Object.entries(NUMBERS)
-    .filter(([name]) => Number.isInteger(error.body?.[name]))
-    .map(([name, words]) => `${number(error.body[name])} ${words}`);
-  return told.length && error.body.sku ? `${error.body.sku}: ${told.join(" · ")}` : told.join(" · ");
+/**
+ * Return the numbers of an error response: "6 requested · 5 available · 2 reserved".
+ *
+ * @param {ApiError} error
+ */
+export function numbersOf({ body }) {
+  const numbers = Object.entries(NUMBERS)
+    .filter(([name]) => Number.isInteger(body[name]))
+    .map(([name, label]) => `${number(body[name])} ${label}`)
+    .join(" · ");
+  return numbers && body.sku ? `${body.sku}: ${numbers}` : numbers;
 }
 
-/** Say how long ago a time was: "just now", "14 min ago", "3 h ago". */
+/**
+ * Return how long ago a time was: "just now", "14 min ago", "3 h ago".
+ *
+ * @param {number} then
+ */
 export function age(then, now = Date.now()) {
   const seconds = Math.floor((now - then) / 1000);
   if (seconds < 60) return seconds < 10 ? "just now" : `${Math.floor(seconds / 10) * 10} s ago`;
@@ -71,10 +100,14 @@ export function age(then, now = Date.now()) {
   return `${Math.floor(seconds / 3600)} h ago`;
 }
 
-/** Say how far away a time is: "in 14 min", "in 3 h", "over". */
+/**
+ * Return how far away a time is: "in 14 min", "in 3 h", "overdue".
+ *
+ * @param {string} text
+ */
 export function until(text, now = Date.now()) {
-  const seconds = Math.floor((new Date(text) - now) / 1000);
-  if (seconds <= 0) return "over";
+  const seconds = Math.floor((Date.parse(text) - now) / 1000);
+  if (seconds <= 0) return "overdue";
   if (seconds < 60) return "in under a minute";
   if (seconds < 2 * 3600) return `in ${Math.round(seconds / 60)} min`;
   if (seconds < 48 * 3600) return `in ${Math.round(seconds / 3600)} h`;

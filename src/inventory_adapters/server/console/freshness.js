@@ -1,24 +1,30 @@
-/** How old the data of a view is, and ways to read it again: a button, and the return to the window. */
+/** The age of a view's data, and ways to reload it: a button, and the return to the window. */
 
+import { asApiError } from "./api.js";
 import { fill, h } from "./dom.js";
 import { age } from "./format.js";
-import { refusalBox } from "./notices.js";
+import { errorBox } from "./notices.js";
 
 const TICK_SECONDS = 10;
 
+/** @typedef {() => Promise<void>} Action */
+
 /**
- * Make the line with the age of the data and its button, and the place for what goes wrong.
+ * Make the line with the age of the data and its button, and the place for errors.
  *
- * @param {() => Promise<void>} read Reads the data again and shows it. If it fails, the data that is shown stays.
- * @param {AbortSignal} signal Is aborted when the view is left.
+ * @param {Action} read Reads the data again and shows it. If it fails, the data on the page stays.
+ * @param {AbortSignal} signal Aborted when the person leaves the view.
  */
 export function makeFreshness(read, signal) {
   const text = h("span", {});
   const button = h("button", { type: "button", class: "quiet", onclick: () => run(readAgain) }, "Refresh");
   const line = h("p", { class: "freshness", hidden: true }, text, button);
   const problems = h("div", { class: "problems" });
+  /** @type {Set<Action>} */
   const waiting = new Set();
+  /** @type {Promise<unknown>} */
   let last = Promise.resolve();
+  /** @type {number|null} */
   let readAt = null;
 
   function showAge() {
@@ -26,32 +32,36 @@ export function makeFreshness(read, signal) {
     text.textContent = readAt === null ? "" : `Updated ${age(readAt)}`;
   }
 
-  /** Note that the data was read just now. */
+  /** Record that the data was read just now. */
   function mark() {
     readAt = Date.now();
     showAge();
   }
 
-  /** Run *action* after the others, unless it waits already. Its error is shown, with a button to try it again. */
+  /**
+   * Run *action* after the actions before it, unless it is waiting already. Show its error with a button that runs it again.
+   *
+   * @param {Action} action
+   */
   async function run(action) {
     if (waiting.has(action)) return;
     waiting.add(action);
     button.setAttribute("aria-busy", "true");
     const before = last;
-    let done;
-    last = new Promise((resolve) => (done = resolve));
+    let finish = () => {};
+    last = new Promise((/** @type {(value?: unknown) => void} */ resolve) => (finish = resolve));
     await before;
     try {
       await action();
       fill(problems);
     } catch (error) {
       if (signal.aborted) return;
-      if (error.status === undefined) throw error;
-      fill(problems, refusalBox(error, h("button", { type: "button", onclick: () => run(action) }, "Try again")));
+      const tryAgain = h("button", { type: "button", onclick: () => run(action) }, "Try again");
+      fill(problems, errorBox(asApiError(error), tryAgain));
     } finally {
       waiting.delete(action);
       if (!waiting.size) button.removeAttribute("aria-busy");
-      done();
+      finish();
     }
   }
 
@@ -62,7 +72,7 @@ export function makeFreshness(read, signal) {
 
   const refresh = () => run(readAgain);
 
-  // Both, because a browser may report only one of them: another tab was shown, another window was in front.
+  // A browser may report only one of these events: another tab was shown, or another window was in front.
   window.addEventListener("focus", refresh, { signal });
   document.addEventListener("visibilitychange", () => document.hidden || refresh(), { signal });
   const ticking = setInterval(showAge, TICK_SECONDS * 1000);

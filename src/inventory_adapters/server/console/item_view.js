@@ -1,25 +1,34 @@
-/** One item: how much there is, what can be done with it, and how it came to that. */
+/** One item: its stock, the actions on it, and its ledger. */
 
-import { adjustStock, countStock, createReservation, deleteItem, getItem } from "./api.js";
+/** @import { Item, ItemKey, ItemState } from "./api.js" */
+/** @import { Children } from "./dom.js" */
+
+import { ActionKey } from "./action_key.js";
+import { adjustStock, asApiError, countStock, createReservation, deleteItem, getItem } from "./api.js";
 import { fill, h } from "./dom.js";
 import { editPanel } from "./edit_panel.js";
 import { counted, number, price, signed, statusName, time } from "./format.js";
-import { makeForm } from "./forms.js";
+import { inputOf, makeForm } from "./forms.js";
 import { makeFreshness } from "./freshness.js";
 import { ledgerPart } from "./ledger.js";
 import { levelBar, marks } from "./level.js";
-import { notice, refusalBox } from "./notices.js";
+import { errorBox, notice } from "./notices.js";
 import { addLine, HOLDS, remember } from "./session.js";
 import { makeTabs } from "./tabs.js";
 
-export async function itemView({ parts: [item_id, sku], signal }) {
+/** @type {import("./main.js").View} */
+export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
   const key = { item_id, sku };
   const state = await getItem(key);
   const about = h("div", {});
   const ledger = ledgerPart(key);
   const fresh = makeFreshness(reload, signal);
 
-  /** Show what an answer said of the item, and what has come into its ledger. */
+  /**
+   * Show a newer state of the item, and its new movements.
+   *
+   * @param {ItemState} newer
+   */
   function changed({ item, etag }) {
     Object.assign(state, { item, etag });
     fill(about, aboutPart(item));
@@ -30,15 +39,15 @@ export async function itemView({ parts: [item_id, sku], signal }) {
   async function reload() {
     const before = state.etag;
     const now = await getItem(key);
-    // Nothing is drawn again without a change, nor from a response that an own change has overtaken. (The tag changes with the
-    // details and with every movement.)
+    // Draw only a changed item, and never a response that was sent before a later change on this page. The tag changes with the
+    // details and with every movement.
     if (state.etag === before && now.etag !== before) changed(now);
   }
 
   fill(about, aboutPart(state.item));
   await ledger.refresh();
   fresh.mark();
-  const tabs = makeTabs("What to do", [
+  const tabs = makeTabs("Actions", [
     ["Adjust", () => adjustForm(key, changed)],
     ["Count", () => countForm(state, changed)],
     ["Reserve", () => reserveForm(state, reload)],
@@ -55,9 +64,11 @@ export async function itemView({ parts: [item_id, sku], signal }) {
   return { title: state.item.name, content };
 }
 
+/**
+ * @param {Item} item
+ * @returns {Children}
+ */
 function aboutPart(item) {
-  const figure = (label, value, classes = "") =>
-    h("div", { class: classes }, h("dt", {}, label), h("dd", {}, number(value)));
   return [
     h("h1", { tabindex: "-1" }, item.name),
     h("p", { class: "under" }, h("code", {}, item.sku), h("span", { class: "marks" }, marks(item))),
@@ -87,28 +98,54 @@ function aboutPart(item) {
   ];
 }
 
+/**
+ * @param {string} label
+ * @param {number} value
+ */
+function figure(label, value, classes = "") {
+  return h("div", { class: classes }, h("dt", {}, label), h("dd", {}, number(value)));
+}
+
+/**
+ * @param {string} label
+ * @param {string} value
+ */
 function fact(label, value) {
   return h("li", {}, h("span", { class: "label" }, label), h("span", {}, value));
 }
 
-function adjustForm(key, changed) {
+/**
+ * @param {ItemKey} item
+ * @param {(state: ItemState) => void} changed
+ */
+function adjustForm(item, changed) {
   return makeForm({
     label: "Adjust the stock",
     fields: [
-      { name: "delta", label: "Change", kind: "integer", required: true, hint: "Units that came, or with a minus, that left." },
+      {
+        name: "delta",
+        label: "Change",
+        kind: "integer",
+        required: true,
+        hint: "Units to add; with a minus sign, units to remove.",
+      },
       { name: "reason", label: "Reason", required: true },
-      { name: "reference", label: "Reference", hint: "An order, a delivery note." },
+      { name: "reference", label: "Reference", hint: "For example, an order or delivery note." },
     ],
     action: "Adjust",
-    send: (fields, submission) => adjustStock(key, fields, submission),
-    done: (answer, form) => {
-      changed(answer);
-      notice(`Adjusted: ${counted(answer.item.quantity, "unit")} on hand now.`);
-      form.elements.delta.focus();
+    send: (fields, key) => adjustStock(item, fields, key),
+    done: (response, form) => {
+      changed(response);
+      notice(`Adjusted: ${counted(response.item.quantity, "unit")} on hand now.`);
+      inputOf(form, "delta").focus();
     },
   });
 }
 
+/**
+ * @param {ItemState} state
+ * @param {(state: ItemState) => void} changed
+ */
 function countForm(state, changed) {
   return makeForm({
     label: "Count the stock",
@@ -119,89 +156,96 @@ function countForm(state, changed) {
         label: "Expected",
         kind: "integer",
         value: state.item.quantity,
-        hint: "The count is rejected if the quantity on hand has changed since.",
+        hint: "The count is rejected if the quantity on hand differs from this.",
       },
       { name: "reason", label: "Reason" },
     ],
     action: "Record the count",
-    send: (fields, submission) => countStock(state.item, fields, submission),
-    done: (answer, form) => {
-      const difference = answer.movement.delta_on_hand;
-      changed(answer);
-      notice(`Counted: ${counted(answer.item.quantity, "unit")} on hand (${difference ? signed(difference) : "as expected"}).`);
-      form.elements.expected_quantity.value = answer.item.quantity;
-      form.elements.quantity.focus();
+    send: (fields, key) => countStock(state.item, fields, key),
+    done: (response, form) => {
+      const difference = response.movement.delta_on_hand;
+      changed(response);
+      const result = difference ? signed(difference) : "as expected";
+      notice(`Counted: ${counted(response.item.quantity, "unit")} on hand (${result}).`);
+      inputOf(form, "expected_quantity").value = String(response.item.quantity);
+      inputOf(form, "quantity").focus();
     },
   });
 }
 
+const RESERVED_UNITS = "lines[0].quantity";
+
+/**
+ * @param {ItemState} state
+ * @param {() => void} reload
+ */
 function reserveForm(state, reload) {
   const form = makeForm({
     label: "Reserve units",
     fields: [
-      { name: "lines[0].quantity", label: "Units", kind: "integer", required: true },
+      { name: RESERVED_UNITS, label: "Units", kind: "integer", required: true },
       { name: "ttl_seconds", label: "Hold for", kind: "choice", options: HOLDS, required: true },
-      { name: "reference", label: "Reference", hint: "The cart or the order that it is for." },
+      { name: "reference", label: "Reference", hint: "For example, a cart or order." },
     ],
     action: "Reserve",
-    complete: ({ "lines[0].quantity": quantity, ttl_seconds, ...more }) => ({
+    complete: ({ [RESERVED_UNITS]: quantity, ttl_seconds, ...more }) => ({
       lines: [{ item_id: state.item.item_id, sku: state.item.sku, quantity }],
       ttl_seconds: Number(ttl_seconds),
       ...more,
     }),
     send: createReservation,
-    done: (reservation, made) => {
+    done: (reservation) => {
       remember(reservation.reservation_id);
       reload();
       notice("Reserved. Commit or release it under Reservations.");
-      made.elements["lines[0].quantity"].focus();
+      inputOf(form, RESERVED_UNITS).focus();
     },
-    beside: [
-      h("button", { type: "button", onclick: () => addToDraft(state.item, form) }, "Add to a larger one"),
-    ],
+    beside: [h("button", { type: "button", onclick: addToDraft }, "Add to new reservation")],
   });
+
+  function addToDraft() {
+    addLine(state.item, inputOf(form, RESERVED_UNITS).value);
+    location.hash = "#/reservations";
+  }
+
   return form;
 }
 
-function addToDraft(item, form) {
-  addLine(item, form.elements["lines[0].quantity"].value);
-  location.hash = "#/reservations";
-}
-
+/** @param {ItemState} state */
 function deleteButton(state) {
   const dialog = h("dialog", { "aria-label": "Delete the item" });
-  const problems = h("div", { class: "problems" });
-  let asked;
 
-  /** Ask about the item as it is now; what is deleted is what the question shows, or nothing. */
+  /** Ask about the item as it is now. Delete only the state that the question shows. */
   function ask() {
-    asked = { ...state };
+    const { item, etag } = state;
+    const problems = h("div", { class: "problems" });
+    const actionKey = new ActionKey();
+
+    async function remove() {
+      try {
+        await actionKey.send(etag, (key) => deleteItem(item, etag, key));
+      } catch (error) {
+        fill(problems, errorBox(asApiError(error)));
+        return;
+      }
+      dialog.close();
+      notice(`${item.name} was deleted.`);
+      location.hash = "#/";
+    }
+
     fill(
       dialog,
-      h("h2", {}, `Delete ${asked.item.name}?`),
-      h("p", {}, `Its ${counted(asked.item.quantity, "unit")} on hand will be removed. The ledger stays.`),
-      fill(problems),
+      h("h2", {}, `Delete ${item.name}?`),
+      h("p", {}, `Its ${counted(item.quantity, "unit")} on hand will be removed. The ledger is kept.`),
+      problems,
       h(
         "div",
         { class: "actions" },
         h("button", { type: "button", class: "danger", onclick: remove }, "Delete"),
-        h("button", { type: "button", onclick: () => dialog.close() }, "Keep it"),
+        h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
       ),
     );
     dialog.showModal();
-  }
-
-  async function remove() {
-    try {
-      await deleteItem(asked.item, asked.etag);
-    } catch (error) {
-      if (error.status === undefined) throw error;
-      fill(problems, refusalBox(error));
-      return;
-    }
-    dialog.close();
-    notice(`${asked.item.name} was deleted.`);
-    location.hash = "#/";
   }
 
   return [h("button", { type: "button", class: "quiet", onclick: ask }, "Delete…"), dialog];

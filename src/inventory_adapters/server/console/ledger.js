@@ -1,25 +1,34 @@
-/** The ledger of an item: a chart of its balances, and every movement as a row. */
+/** The ledger of an item: a chart of its balances, and a table of its movements. */
 
-import { listMovements } from "./api.js";
+/** @import { ItemKey, Movement } from "./api.js" */
+/** @import { Children } from "./dom.js" */
+
+import { asApiError, listMovements } from "./api.js";
 import { fill, h } from "./dom.js";
 import { counted, kindName, number, signed, time } from "./format.js";
-import { refusalBox } from "./notices.js";
+import { errorBox } from "./notices.js";
 import { addressOfReservation } from "./places.js";
 import { stepChart } from "./step_chart.js";
 
-/** Make the part of the page; `refresh` adds the movements that are new. */
-export function ledgerPart(key) {
+/**
+ * Make the ledger's part of the page; `refresh` adds new movements.
+ *
+ * @param {ItemKey} item
+ */
+export function ledgerPart(item) {
   const element = h("section", { class: "card ledger", "aria-label": "Ledger" });
+  /** @type {Movement[]} */
   let movements = [];
+  /** @type {string|undefined} */
   let token;
 
   async function refresh() {
-    await read(async () => {
-      const page = await listMovements(key);
+    await show(async () => {
+      const page = await listMovements(item);
       const last = movements[0]?.seq ?? -1;
       const added = page.movements.filter(({ seq }) => seq > last);
       if (added.length < page.movements.length) {
-        // The ledger only ever grows: what was loaded stays, older movements too.
+        // Movements never change, so all loaded ones are kept, including older ones.
         movements = [...added, ...movements];
       } else {
         movements = page.movements;
@@ -28,20 +37,21 @@ export function ledgerPart(key) {
     });
   }
 
-  async function older() {
-    await read(async () => {
-      const page = await listMovements(key, token);
+  async function loadOlder() {
+    await show(async () => {
+      const page = await listMovements(item, token);
       movements = [...movements, ...page.movements];
       token = page.next_page_token;
     });
   }
 
-  async function read(pages) {
+  /** @param {() => Promise<void>} load */
+  async function show(load) {
     try {
-      await pages();
+      await load();
     } catch (error) {
-      if (error.status === undefined) throw error;
-      fill(element, h("h2", {}, "Ledger"), refusalBox(error, h("button", { type: "button", onclick: refresh }, "Try again")));
+      const tryAgain = h("button", { type: "button", onclick: refresh }, "Try again");
+      fill(element, h("h2", {}, "Ledger"), errorBox(asApiError(error), tryAgain));
       return;
     }
     fill(
@@ -49,7 +59,7 @@ export function ledgerPart(key) {
       h("div", { class: "heading" }, h("h2", {}, "Ledger"), legend()),
       stepChart(movements.toReversed()),
       movementTable(movements),
-      token && h("p", {}, h("button", { type: "button", onclick: older }, "Load older movements")),
+      token && h("p", {}, h("button", { type: "button", onclick: loadOlder }, "Load older movements")),
     );
   }
 
@@ -57,17 +67,25 @@ export function ledgerPart(key) {
 }
 
 function legend() {
-  const entry = (kind, words) => h("span", {}, h("span", { class: `swatch swatch-${kind}`, "aria-hidden": "true" }), words);
-  return h("p", { class: "legend" }, entry("on-hand", "On hand"), entry("available", "Available"), entry("reserved", "Reserved"));
+  const entry = (/** @type {string} */ kind, /** @type {string} */ label) =>
+    h("span", {}, h("span", { class: `swatch swatch-${kind}`, "aria-hidden": "true" }), label);
+  return h(
+    "p",
+    { class: "legend" },
+    entry("on-hand", "On hand"),
+    entry("available", "Available"),
+    entry("reserved", "Reserved"),
+  );
 }
 
+/** @param {Movement[]} movements */
 function movementTable(movements) {
   const heads = [
     ["When", "wide"],
-    ["What", ""],
+    ["Movement", ""],
     ["On hand", "number"],
     ["Reserved", "number"],
-    ["Why", "why wide"],
+    ["Reason", "why wide"],
   ].map(([label, classes]) => h("th", { scope: "col", class: classes }, label));
   return h(
     "table",
@@ -78,6 +96,7 @@ function movementTable(movements) {
   );
 }
 
+/** @param {Movement} movement */
 function movementRow(movement) {
   const when = time(movement.recorded_at);
   return h(
@@ -89,22 +108,30 @@ function movementRow(movement) {
       { scope: "row" },
       kindName(movement.kind),
       h("span", { class: "more narrow" }, when),
-      h("span", { class: "more narrow" }, why(movement)),
+      h("span", { class: "more narrow" }, reasonOf(movement)),
     ),
     balance(movement.on_hand, movement.delta_on_hand),
     balance(movement.reserved, movement.delta_reserved),
-    h("td", { class: "why wide" }, why(movement)),
+    h("td", { class: "why wide" }, reasonOf(movement)),
   );
 }
 
-function why({ reason, reference, reservation_id }) {
-  const words = [reason, reference].filter(Boolean).join(" · ");
-  if (!reservation_id) return words;
-  // The start of the id is enough for people.
+/**
+ * @param {Movement} movement
+ * @returns {Children}
+ */
+function reasonOf({ reason, reference, reservation_id }) {
+  const text = [reason, reference].filter(Boolean).join(" · ");
+  if (!reservation_id) return text;
+  // The first characters of the id are enough to tell reservations apart.
   const link = h("a", { href: addressOfReservation(reservation_id) }, `reservation ${reservation_id.slice(0, 8)}`);
-  return [words && `${words} · `, link];
+  return [text && `${text} · `, link];
 }
 
+/**
+ * @param {number} after
+ * @param {number} delta
+ */
 function balance(after, delta) {
   const change = delta !== 0 && h("span", { class: delta < 0 ? "delta minus" : "delta" }, signed(delta));
   return h("td", { class: "number" }, change, number(after));

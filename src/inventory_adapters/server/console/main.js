@@ -1,20 +1,28 @@
-/** Which view is at which address (all behind `#`, so that the server has one page to serve), and the keys and drops of every view. */
+/**
+ * The views and their addresses, and the keys and dropped files that all views share. Addresses come after `#`, so the server has
+ * one page to serve.
+ */
 
-import { fill, h } from "./dom.js";
+/** @import { ApiError } from "./api.js" */
+
+import { asApiError } from "./api.js";
+import { fill, h, one } from "./dom.js";
 import { createView } from "./create_view.js";
 import { importView, offerFile } from "./import_view.js";
 import { itemView } from "./item_view.js";
-import { refusalBox } from "./notices.js";
+import { errorBox } from "./notices.js";
 import { reservationsView } from "./reservations_view.js";
 import { stockView } from "./stock_view.js";
 
+/** @typedef {{parts: string[], query: URLSearchParams, signal: AbortSignal}} Place The parsed address of a view. */
+
 /**
- * A view makes its content and may go on working until its signal is aborted.
+ * A view makes its content, and may continue to work until its signal is aborted.
  *
- * @typedef {(place: {parts: string[], query: URLSearchParams, signal: AbortSignal}) => Promise<{title: string, content: Node}>} View
+ * @typedef {(place: Place) => Promise<{title: string, content: Node}>} View
  */
 
-/** @type {Object<string, View>} */
+/** @type {Record<string, View>} */
 const VIEWS = {
   "": stockView,
   items: itemView,
@@ -23,15 +31,15 @@ const VIEWS = {
   import: importView,
 };
 
-const main = document.getElementById("main");
+const main = one(document, "#main");
 let leaving = new AbortController();
 
 async function show() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...parts] = path.split("/").map(decoded);
+  const [path = "", search = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name = "", ...parts] = path.split("/").map(decoded);
   const isFirst = !main.querySelector("h1");
   try {
     const view = VIEWS[name] ?? notFoundView;
@@ -41,46 +49,49 @@ async function show() {
     fill(main, content);
   } catch (error) {
     if (signal.aborted) return;
-    if (error.status === undefined) throw error; // A mistake of ours.
-    fill(main, h("h1", { tabindex: "-1" }, "That did not work"), failure(error));
+    fill(main, h("h1", { tabindex: "-1" }, "Something went wrong"), failure(asApiError(error)));
   }
   markPlace(name);
   if (!isFirst) {
     window.scrollTo(0, 0);
-    main.querySelector("h1")?.focus({ preventScroll: true });
+    one(main, "h1").focus({ preventScroll: true });
   }
 }
 
+/** @param {ApiError} error */
 function failure(error) {
-  return refusalBox(
+  return errorBox(
     error,
     h(
       "div",
       { class: "actions" },
       h("button", { type: "button", onclick: show }, "Try again"),
-      h("a", { href: "#/" }, "Back to the stock"),
+      h("a", { href: "#/" }, "Back to stock"),
     ),
   );
 }
 
+/** @param {string} name */
 function markPlace(name) {
+  const current = name && name in VIEWS ? name : "stock";
   for (const link of document.querySelectorAll("nav [data-view]")) {
-    const isHere = link.dataset.view === (name in VIEWS && name ? name : "stock");
-    if (isHere) link.setAttribute("aria-current", "page");
+    if (link.getAttribute("data-view") === current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
 }
 
+/** @type {View} */
 async function notFoundView() {
   const content = h(
     "section",
     {},
-    h("h1", { tabindex: "-1" }, "There is nothing here"),
-    h("p", {}, h("a", { href: "#/" }, "Back to the stock")),
+    h("h1", { tabindex: "-1" }, "Page not found"),
+    h("p", {}, h("a", { href: "#/" }, "Back to stock")),
   );
-  return { title: "Nothing here", content };
+  return { title: "Page not found", content };
 }
 
+/** @param {string} text */
 function decoded(text) {
   try {
     return decodeURIComponent(text);
@@ -89,19 +100,20 @@ function decoded(text) {
   }
 }
 
-// Escape leads back to the stock, unless something is being typed or a dialog takes it.
+// Escape returns to the stock, unless an input has the focus or a dialog is open.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
-  if (!event.target.closest("input, textarea, select") && location.hash.length > 2) location.hash = "#/";
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
+  if (!isTyping && location.hash.length > 2) location.hash = "#/";
 });
 
-// The skip link's address is no view.
-document.querySelector(".skip").addEventListener("click", (event) => {
+// Without this, the address of the skip link would be taken for a view.
+one(document, ".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
 
-// A file that is dropped anywhere is meant for the import; the browser would leave the page for it.
+// A file dropped anywhere is imported. Without this, the browser would leave the page to show the file.
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => {
   event.preventDefault();

@@ -1,22 +1,31 @@
-/** A three-way comparison: what an edit was made from, what is stored now, and the edit. */
+/** A three-way comparison of the base of an edit, the stored item and the edit. */
 
 /**
- * Return the fields whose value is now in question.
+ * A field with two versions.
  *
- * @param {string[]} names
- * @param {Object} base
- * @param {Object} theirs
- * @param {Object} edits The fields that were edited, and nothing else.
- * @param {(name: string, one: unknown, other: unknown) => boolean} isSame
- * @returns {Array<{name: string, theirs: unknown, yours: unknown, changedBy: "theirs"|"yours"|"both"}>} Not those where both agree.
+ * @template {string} [N=string]
+ * @typedef {{name: N, theirs: unknown, yours: unknown, changedBy: "theirs"|"yours"|"both"}} Difference
+ */
+
+/**
+ * Return the fields whose stored value differs from that of the edit.
+ *
+ * @template {string} N
+ * @param {N[]} names
+ * @param {{[name in N]: unknown}} base
+ * @param {{[name in N]: unknown}} theirs
+ * @param {Record<string, unknown>} edits The edited fields only.
+ * @param {(name: N, one: unknown, other: unknown) => boolean} isSame
+ * @returns {Difference<N>[]}
  */
 export function differences(names, base, theirs, edits, isSame) {
   return names
     .map((name) => {
       const isMine = name in edits;
       const isTheirs = !isSame(name, base[name], theirs[name]);
-      const yours = isMine ? edits[name] : base[name];
-      return { name, theirs: theirs[name], yours, changedBy: isMine && isTheirs ? "both" : isMine ? "yours" : "theirs" };
+      /** @type {"theirs"|"yours"|"both"} */
+      const changedBy = isMine && isTheirs ? "both" : isMine ? "yours" : "theirs";
+      return { name, theirs: theirs[name], yours: isMine ? edits[name] : base[name], changedBy };
     })
     .filter(({ name, theirs: stored, yours }) => !isSame(name, stored, yours));
 }

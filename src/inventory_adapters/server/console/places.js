@@ -1,9 +1,19 @@
 /** Addresses of views. */
 
-/** The address of the reservations, with one of them among those that are shown. */
+/** @import { ItemKey } from "./api.js" */
+
+/**
+ * Return the address of the reservations view that shows this reservation too.
+ *
+ * @param {string} id
+ */
 export const addressOfReservation = (id) => `#/reservations/${encodeURIComponent(id)}`;
 
-/** The address of an item's page. */
+/**
+ * Return the address of an item's view.
+ *
+ * @param {ItemKey} item
+ */
 export function addressOf({ item_id, sku }) {
   return `#/items/${encodeURIComponent(item_id)}/${encodeURIComponent(sku)}`;
 }

@@ -1,4 +1,6 @@
-/** Balances over movements as a step chart: one step a movement, so that a busy minute is as readable as a quiet year. */
+/** A step chart of balances. Each movement takes one step, so a busy minute is as readable as a quiet year. */
+
+/** @import { Movement } from "./api.js" */
 
 import { h, newId, svg } from "./dom.js";
 import { counted, kindName, number, signed, time } from "./format.js";
@@ -8,23 +10,24 @@ const HEIGHT = 200;
 const MARGIN = { top: 12, right: 12, bottom: 24, left: 52 };
 
 /**
- * @param {Object[]} movements Oldest first.
+ * @param {Movement[]} movements Oldest first.
  * @returns {Element}
  */
 export function stepChart(movements) {
-  if (movements.length === 0) return h("p", {}, "Nothing has moved yet.");
-  const top = niceTop(Math.max(...movements.map((it) => it.on_hand), 1));
-  // As wide as it will be seen on a phone, so that its letters are as large as the others.
+  if (movements.length === 0) return h("p", {}, "No movements yet.");
+  const top = niceTop(Math.max(...movements.map(({ on_hand }) => on_hand), 1));
+  // The chart's own width on a phone, so that its text is not scaled down.
   const width = Math.min(WIDEST, window.innerWidth);
   const right = width - MARGIN.right;
   const bottom = HEIGHT - MARGIN.bottom;
   const stepWidth = (right - MARGIN.left) / movements.length;
-  const x = (place) => MARGIN.left + place * stepWidth;
-  const y = (units) => bottom - (units / top) * (bottom - MARGIN.top);
-  const onHand = movements.map((it) => it.on_hand);
-  const available = movements.map((it) => it.on_hand - it.reserved);
-  const line = (values) => values.map((units, place) => `${x(place)},${y(units)} ${x(place + 1)},${y(units)}`);
-  const down = (values) => line(values).map((pair) => pair.split(" ").reverse().join(" ")).reverse();
+  const x = (/** @type {number} */ step) => MARGIN.left + step * stepWidth;
+  const y = (/** @type {number} */ units) => bottom - (units / top) * (bottom - MARGIN.top);
+  const onHand = movements.map(({ on_hand }) => on_hand);
+  const available = movements.map(({ on_hand, reserved }) => on_hand - reserved);
+  const line = (/** @type {number[]} */ values) =>
+    values.flatMap((units, step) => [`${x(step)},${y(units)}`, `${x(step + 1)},${y(units)}`]);
+  const availableLine = line(available);
 
   const hatch = newId("hatch");
   return h(
@@ -35,14 +38,14 @@ export function stepChart(movements) {
       { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": inWords(movements) },
       hatching(hatch),
       gridLines(top, y, right),
-      svg("polygon", { class: "area-available", points: `${x(0)},${bottom} ${line(available).join(" ")} ${right},${bottom}` }),
-      svg("polygon", { fill: `url(#${hatch})`, points: `${line(onHand).join(" ")} ${down(available).join(" ")}` }),
+      svg("polygon", { class: "area-available", points: `${x(0)},${bottom} ${availableLine.join(" ")} ${right},${bottom}` }),
+      svg("polygon", { fill: `url(#${hatch})`, points: [...line(onHand), ...availableLine.toReversed()].join(" ") }),
       svg("polyline", { class: "line-on-hand", points: line(onHand).join(" ") }),
       timeLabels(movements, bottom, right),
-      movements.map((movement, place) =>
+      movements.map((movement, step) =>
         svg(
           "rect",
-          { class: "step", x: x(place), y: MARGIN.top, width: stepWidth, height: bottom - MARGIN.top },
+          { class: "step", x: x(step), y: MARGIN.top, width: stepWidth, height: bottom - MARGIN.top },
           svg("title", {}, stepInWords(movement)),
         ),
       ),
@@ -50,7 +53,11 @@ export function stepChart(movements) {
   );
 }
 
-/** Told apart without colour, as in the bars. */
+/**
+ * Return the pattern of reserved units, as in the level bars. It does not depend on colour.
+ *
+ * @param {string} id
+ */
 function hatching(id) {
   return svg(
     "pattern",
@@ -60,6 +67,11 @@ function hatching(id) {
   );
 }
 
+/**
+ * @param {number} top
+ * @param {(units: number) => number} y
+ * @param {number} right
+ */
 function gridLines(top, y, right) {
   const ticks = top < 4 ? Array.from({ length: top + 1 }, (_, units) => units) : [0, top / 2, top];
   return ticks.map((units) =>
@@ -72,32 +84,44 @@ function gridLines(top, y, right) {
   );
 }
 
+/**
+ * @param {Movement[]} movements
+ * @param {number} bottom
+ * @param {number} right
+ */
 function timeLabels(movements, bottom, right) {
   const first = time(movements[0].recorded_at);
-  const last = time(movements.at(-1).recorded_at);
+  const last = time(movements[movements.length - 1].recorded_at);
   return [
     svg("text", { class: "time", x: MARGIN.left, y: bottom + 18 }, first),
     last !== first && svg("text", { class: "time", x: right, y: bottom + 18, "text-anchor": "end" }, last),
   ];
 }
 
-/** Return the next even number of the form 1, 2, 4, 6, 8 or 10 times a power of ten, so that its half is a whole number. */
+/**
+ * Return the next even number of the form 1, 2, 4, 6, 8 or 10 times a power of ten, so that its half is an integer.
+ *
+ * @param {number} most
+ */
 function niceTop(most) {
   if (most < 4) return most;
   const power = 10 ** Math.floor(Math.log10(most));
-  return [1, 2, 4, 6, 8, 10].map((it) => it * power).find((it) => it >= most && it % 2 === 0);
+  const tops = [1, 2, 4, 6, 8, 10].map((factor) => factor * power);
+  return tops.find((units) => units >= most && units % 2 === 0) ?? 10 * power;
 }
 
+/** @param {Movement[]} movements */
 function inWords(movements) {
-  const balances = movements.map((it) => it.on_hand);
-  const [first, last] = [balances[0], balances.at(-1)];
+  const balances = movements.map(({ on_hand }) => on_hand);
+  const last = movements[movements.length - 1];
   return (
-    `On hand over ${counted(movements.length, "entry", "entries")}: from ${number(first)} to ${number(last)}, ` +
+    `On hand over ${counted(movements.length, "entry", "entries")}: from ${number(balances[0])} to ${number(last.on_hand)}, ` +
     `at least ${number(Math.min(...balances))}, at most ${number(Math.max(...balances))}. ` +
-    `${number(movements.at(-1).reserved)} reserved now. The table below has every movement.`
+    `${number(last.reserved)} reserved now. The table below lists every movement.`
   );
 }
 
+/** @param {Movement} movement */
 function stepInWords({ kind, delta_on_hand, delta_reserved, on_hand, reserved, recorded_at }) {
   const deltas = [delta_on_hand && `on hand ${signed(delta_on_hand)}`, delta_reserved && `reserved ${signed(delta_reserved)}`];
   return [

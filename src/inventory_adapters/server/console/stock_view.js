@@ -1,7 +1,10 @@
-/** The stock as a table: filtered by the server, searched, sorted and paged among the rows that are loaded. */
+/** The stock as a table. The server filters; search, sorting and paging cover the loaded items. */
 
-import { findItems, itemPages } from "./api.js";
-import { fill, h, newId } from "./dom.js";
+/** @import { Item } from "./api.js" */
+/** @import { Child } from "./dom.js" */
+
+import { asApiError, findItems, itemPages } from "./api.js";
+import { fill, h, newId, one } from "./dom.js";
 import { counted, number, STATUS_OPTIONS } from "./format.js";
 import { makeFreshness } from "./freshness.js";
 import { isLow, levelBar, marks } from "./level.js";
@@ -9,15 +12,23 @@ import { addressOf } from "./places.js";
 import { notice } from "./notices.js";
 
 const ROWS_A_PAGE = 25;
-// The API gives pages in its own order. This many items are loaded ahead, to be searched and sorted here; more on request.
+// The API returns pages in its own order, so this many items are loaded for search and sorting; more on request.
 const LOADED_AHEAD = 1000;
 
-// One for all comparisons: making a collator takes far longer than comparing.
+// Shared, because creating a collator takes far longer than comparing.
 const COLLATOR = new Intl.Collator("en", { numeric: true });
+/** @typedef {(a: Item, b: Item) => number} Compare */
+
+/** @type {(name: "sku"|"name"|"category"|"location") => Compare} */
 const byText = (name) => (a, b) => COLLATOR.compare(a[name], b[name]);
+/** @type {(name: "available"|"reserved"|"quantity") => Compare} */
 const byNumber = (name) => (a, b) => a[name] - b[name];
 
-/** What can be sorted by: label, comparison, and the class of the column. */
+/**
+ * The columns: name, label, comparison and class.
+ *
+ * @type {Array<[name: string, label: string, compare: Compare, classes: string]>}
+ */
 const COLUMNS = [
   ["sku", "SKU", byText("sku"), "wide"],
   ["name", "Name", byText("name"), ""],
@@ -28,35 +39,50 @@ const COLUMNS = [
   ["quantity", "On hand", byNumber("quantity"), "number wide"],
 ];
 
-const FILTERS = ["category", "status", "location", "low_stock", "sku"];
+const FILTERS = /** @type {const} */ (["category", "status", "location", "low_stock", "sku"]);
 
-/** What the table shows of what is loaded; kept when an item is opened and the way leads back. */
+/** @typedef {Record<(typeof FILTERS)[number], string>} Filters Empty for no filter. */
+
+/** The search, order and page of the table. They stay when the person opens an item and comes back. */
 const shown = { search: "", sort: "name", descending: false, page: 0 };
 
+/** @typedef {{rows: Item[]|null, token: string|undefined}} State `rows` are sorted; null until the first ones are loaded. */
+/** @typedef {Record<"category"|"location", HTMLDataListElement>} Suggestions */
+/** @typedef {(sort: string, descending: boolean) => void} SortBy */
+
+/** @type {import("./main.js").View} */
 export async function stockView({ query, signal }) {
   const filters = filtersIn(query);
-  // `rows` are in the order of the table; null until something was read.
+  /** @type {State} */
   const state = { rows: null, token: undefined };
   const summary = h("p", { class: "summary", role: "status" });
   const table = h("div", {});
-  const suggestions = { category: h("datalist", { id: newId("categories") }), location: h("datalist", { id: newId("locations") }) };
+  const suggestions = {
+    category: h("datalist", { id: newId("categories") }),
+    location: h("datalist", { id: newId("locations") }),
+  };
   const fresh = makeFreshness(refresh, signal);
 
-  /** Read all that is shown again; the old rows stay until the new ones are there. */
+  /** Read all loaded items again. The old rows stay until the new ones are complete. */
   async function refresh() {
     const count = Math.max(state.rows?.length ?? 0, LOADED_AHEAD);
-    const { items, token } = await read(count, undefined);
+    const { items, token } = await read(count);
     update(items, [], token);
   }
 
   async function readMore() {
     const { items, token } = await read(LOADED_AHEAD, state.token);
-    update(items, state.rows, token);
+    update(items, state.rows ?? [], token);
   }
 
   const loadMore = () => fresh.run(readMore);
 
+  /**
+   * @param {number} count
+   * @param {string} [token]
+   */
   async function read(count, token) {
+    /** @type {Item[]} */
     const items = [];
     let next = token;
     if (!state.rows) summary.textContent = "Loading…";
@@ -74,41 +100,54 @@ export async function stockView({ query, signal }) {
     return { items, token: next };
   }
 
-  /** Show *items* beside *others*. An item that was edited between two pages comes twice: the one read last is shown. */
+  /**
+   * Show *items* and *others*. An item edited between two pages appears in both; the one read last is shown.
+   *
+   * @param {Item[]} items
+   * @param {Item[]} others
+   * @param {string} [token]
+   */
   function update(items, others, token) {
-    const known = new Map(items.map((item) => [keyOf(item), item]));
-    state.rows = others.filter((item) => !known.has(keyOf(item))).concat([...known.values()]).sort(inOrder);
+    const latest = new Map(items.map((item) => [keyOf(item), item]));
+    state.rows = [...others.filter((item) => !latest.has(keyOf(item))), ...latest.values()].sort(inOrder);
     state.token = token;
     suggest(suggestions, state.rows);
     render();
   }
 
+  /**
+   * @param {number} count
+   * @param {string} [token]
+   */
   function showProgress(count, token) {
     if (!state.rows) summary.textContent = `Loading… ${counted(count, "item")}`;
     else if (token) summary.textContent = `${counted(state.rows.length, "item")} · loading more… ${number(count)}`;
   }
 
   function showSummary() {
-    summary.textContent = state.rows ? summaryOf(state.rows.filter(matches(shown.search)), state) : "The stock could not be loaded.";
+    summary.textContent = state.rows ? summaryOf(state.rows, state.token) : "The stock could not be loaded.";
   }
 
+  /** @type {SortBy} */
   function sortBy(sort, descending) {
     Object.assign(shown, { sort, descending, page: 0 });
-    state.rows.sort(inOrder);
+    state.rows?.sort(inOrder);
     render();
   }
 
   function render() {
     if (!state.rows) return;
-    const focused = document.activeElement?.dataset?.key;
+    const focused = document.activeElement?.getAttribute("data-key");
     showSummary();
-    fill(table, tablePart({ state, filters, render, sortBy, loadMore, showAll }));
-    if (focused) table.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    fill(table, ...tablePart({ rows: state.rows, token: state.token, filters, render, sortBy, loadMore, showAll }));
+    if (!focused) return;
+    const redrawn = table.querySelector(`[data-key="${CSS.escape(focused)}"]`);
+    if (redrawn instanceof HTMLElement) redrawn.focus({ preventScroll: true });
   }
 
   function showAll() {
     shown.search = "";
-    bar.querySelector("input").value = "";
+    /** @type {HTMLInputElement} */ (one(bar, "input")).value = "";
     if (Object.values(filters).some(Boolean)) location.hash = "#/";
     else render();
   }
@@ -132,8 +171,14 @@ export async function stockView({ query, signal }) {
   return { title: "Stock", content };
 }
 
+/** @param {Item} item */
 const keyOf = (item) => JSON.stringify([item.item_id, item.sku]);
 
+/**
+ * @param {Filters} filters
+ * @param {Suggestions} suggestions
+ * @param {() => void} render
+ */
 function searchBar(filters, suggestions, render) {
   const search = h("input", {
     type: "search",
@@ -148,18 +193,19 @@ function searchBar(filters, suggestions, render) {
       if (filters.sku && !search.value) filterBy("sku", "");
       else render();
     },
-    // Not on submit: a form with several fields and no button has none.
-    onkeydown: (event) => {
+    // A form with several fields and no button has no submit event.
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Enter") findExactly(search.value.trim());
     },
   });
-  const change = (name) => (event) => {
-    const { type, checked, value } = event.target;
-    filterBy(name, type === "checkbox" ? (checked ? "true" : "") : value.trim());
-  };
+  const lowStock = h("input", {
+    type: "checkbox",
+    checked: filters.low_stock === "true",
+    onchange: (event) => filterBy("low_stock", event.currentTarget.checked ? "true" : ""),
+  });
   return h(
     "form",
-    { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
+    { class: "filters", role: "search", onsubmit: (/** @type {SubmitEvent} */ event) => event.preventDefault() },
     h(
       "div",
       { class: "field search" },
@@ -167,67 +213,96 @@ function searchBar(filters, suggestions, render) {
       search,
       h("p", { class: "hint", id: "search-hint" }, "Searches the loaded items. Enter finds an exact SKU in all items."),
     ),
-    textFilter("Category", "category", filters, suggestions.category, change),
-    textFilter("Location", "location", filters, suggestions.location, change),
-    statusFilter(filters, change),
-    h(
-      "label",
-      { class: "check" },
-      h("input", { type: "checkbox", checked: filters.low_stock === "true", onchange: change("low_stock") }),
-      "Low stock only",
-    ),
+    textFilter("Category", "category", filters, suggestions.category),
+    textFilter("Location", "location", filters, suggestions.location),
+    statusFilter(filters),
+    h("label", { class: "check" }, lowStock, "Low stock only"),
   );
 }
 
-function textFilter(label, name, filters, suggestions, change) {
+/**
+ * @param {string} label
+ * @param {"category"|"location"} name
+ * @param {Filters} filters
+ * @param {HTMLDataListElement} suggestions
+ */
+function textFilter(label, name, filters, suggestions) {
   const id = newId(name);
-  const input = h("input", { id, type: "search", value: filters[name], list: suggestions.id, placeholder: "Any", onchange: change(name) });
+  const attributes = { id, type: "search", value: filters[name], list: suggestions.id, placeholder: "Any" };
+  const input = h("input", { ...attributes, onchange: (event) => filterBy(name, event.currentTarget.value.trim()) });
   return h("div", { class: "field" }, h("label", { for: id }, label), input, suggestions);
 }
 
-function statusFilter(filters, change) {
+/** @param {Filters} filters */
+function statusFilter(filters) {
   const id = newId("status");
   const options = [["", "Any"], ...STATUS_OPTIONS].map(([value, label]) =>
     h("option", { value, selected: value === filters.status }, label),
   );
-  return h("div", { class: "field" }, h("label", { for: id }, "Status"), h("select", { id, onchange: change("status") }, options));
+  const select = h("select", { id, onchange: (event) => filterBy("status", event.currentTarget.value) }, options);
+  return h("div", { class: "field" }, h("label", { for: id }, "Status"), select);
 }
 
+/**
+ * @param {Suggestions} suggestions
+ * @param {Item[]} rows
+ */
 function suggest(suggestions, rows) {
-  for (const [name, list] of Object.entries(suggestions)) {
+  for (const name of /** @type {const} */ (["category", "location"])) {
     const values = [...new Set(rows.map((item) => item[name]))].sort();
-    fill(list, values.map((value) => h("option", { value })));
+    fill(suggestions[name], ...values.map((value) => h("option", { value })));
   }
 }
 
+/** @param {string} sku */
 async function findExactly(sku) {
   if (!sku) return;
-  let found;
+  let items;
   try {
-    found = await findItems({ sku });
+    items = await findItems({ sku });
   } catch (error) {
-    notice(error.message);
+    notice(asApiError(error).message);
     return;
   }
-  if (found.length === 1) location.hash = addressOf(found[0]);
-  else if (found.length > 1) filterBy("sku", sku);
-  else notice(`No item has exactly the SKU “${sku}”.`);
+  if (items.length === 1) location.hash = addressOf(items[0]);
+  else if (items.length > 1) filterBy("sku", sku);
+  else notice(`No item has the SKU “${sku}”.`);
 }
 
+/**
+ * @param {URLSearchParams} query
+ * @returns {Filters}
+ */
 function filtersIn(query) {
-  return Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
+  return /** @type {Filters} */ (Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""])));
 }
 
-/** Change one filter of the address, which may be ahead of what is shown. */
+/**
+ * Change one filter in the address. The address may be newer than the table.
+ *
+ * @param {keyof Filters} name
+ * @param {string} value
+ */
 function filterBy(name, value) {
   const filters = { ...filtersIn(new URLSearchParams(location.hash.split("?")[1])), [name]: value };
-  const given = Object.entries(filters).filter(([, it]) => it);
+  const query = new URLSearchParams(Object.entries(filters).filter(([, text]) => text));
   Object.assign(shown, { page: 0 }, filters.sku ? { search: "" } : {});
-  location.hash = given.length ? `#/?${new URLSearchParams(given)}` : "#/";
+  location.hash = query.size ? `#/?${query}` : "#/";
 }
 
-function tablePart({ state, filters, render, sortBy, loadMore, showAll }) {
-  const matching = state.rows.filter(matches(shown.search));
+/**
+ * @param {Object} table
+ * @param {Item[]} table.rows
+ * @param {string|undefined} table.token
+ * @param {Filters} table.filters
+ * @param {() => void} table.render
+ * @param {SortBy} table.sortBy
+ * @param {() => void} table.loadMore
+ * @param {() => void} table.showAll
+ * @returns {Child[]}
+ */
+function tablePart({ rows, token, filters, render, sortBy, loadMore, showAll }) {
+  const matching = rows.filter(matches(shown.search));
   const pages = Math.max(1, Math.ceil(matching.length / ROWS_A_PAGE));
   shown.page = Math.min(shown.page, pages - 1);
   const first = shown.page * ROWS_A_PAGE;
@@ -235,28 +310,38 @@ function tablePart({ state, filters, render, sortBy, loadMore, showAll }) {
   return [
     visible.length > 0 && sortChoice(sortBy),
     visible.length > 0 && itemTable(visible, sortBy),
-    visible.length === 0 && emptyNote(state.rows, filters, showAll),
+    visible.length === 0 && emptyNote(rows, filters, showAll),
     h(
       "div",
       { class: "pager" },
       pages > 1 && pagerPart(first, visible.length, matching.length, pages, render),
-      state.token && h("button", { type: "button", "data-key": "more", onclick: loadMore }, `Load ${number(LOADED_AHEAD)} more`),
+      token && h("button", { type: "button", "data-key": "more", onclick: loadMore }, `Load ${number(LOADED_AHEAD)} more`),
     ),
   ];
 }
 
-function summaryOf(matching, { rows, token }) {
+/**
+ * @param {Item[]} rows
+ * @param {string} [token]
+ */
+function summaryOf(rows, token) {
+  const matching = rows.filter(matches(shown.search));
   const low = matching.filter((item) => item.available > 0 && isLow(item)).length;
   const out = matching.filter((item) => item.available === 0).length;
   const counts = [
     shown.search ? `${number(matching.length)} of ${counted(rows.length, "loaded item")}` : counted(rows.length, "item"),
     low && `${number(low)} low`,
     out && `${number(out)} out of stock`,
-    token && "there are more: only the loaded ones are searched and sorted",
+    token && "more not loaded: search and sorting cover the loaded items",
   ];
   return counts.filter(Boolean).join(" · ");
 }
 
+/**
+ * @param {Item[]} rows
+ * @param {Filters} filters
+ * @param {() => void} showAll
+ */
 function emptyNote(rows, filters, showAll) {
   const isFiltered = Object.values(filters).some(Boolean);
   if (rows.length || isFiltered) {
@@ -271,22 +356,41 @@ function emptyNote(rows, filters, showAll) {
     "div",
     { class: "empty" },
     h("p", { class: "empty-title" }, "Nothing in stock yet"),
-    h("p", {}, h("a", { href: "#/new" }, "Create the first item"), " or ", h("a", { href: "#/import" }, "import a CSV file"), "."),
+    h(
+      "p",
+      {},
+      h("a", { href: "#/new" }, "Create the first item"),
+      " or ",
+      h("a", { href: "#/import" }, "import a CSV file"),
+      ".",
+    ),
   );
 }
 
+/**
+ * @param {string} search
+ * @returns {(item: Item) => boolean}
+ */
 function matches(search) {
-  const wanted = search.toLocaleLowerCase("en");
-  return (item) => `${item.name}\n${item.sku}`.toLocaleLowerCase("en").includes(wanted);
+  const lower = search.toLocaleLowerCase("en");
+  return (item) => `${item.name}\n${item.sku}`.toLocaleLowerCase("en").includes(lower);
 }
 
-/** Compare two items in the order that is chosen. */
+/**
+ * Compare two items by the sorted column, then by location.
+ *
+ * @type {Compare}
+ */
 function inOrder(a, b) {
-  const [, , compare] = COLUMNS.find(([name]) => name === shown.sort);
+  const [, , compare] = COLUMNS.find(([name]) => name === shown.sort) ?? COLUMNS[0];
   const order = compare(a, b) || COLLATOR.compare(a.location, b.location);
   return shown.descending ? -order : order;
 }
 
+/**
+ * @param {Item[]} items
+ * @param {SortBy} sortBy
+ */
 function itemTable(items, sortBy) {
   const heads = COLUMNS.map(([name, label, , classes]) => {
     const isSorted = shown.sort === name;
@@ -296,7 +400,12 @@ function itemTable(items, sortBy) {
       { scope: "col", class: classes, "aria-sort": isSorted ? direction : null },
       h(
         "button",
-        { type: "button", class: "sort", "data-key": `sort-${name}`, onclick: () => sortBy(name, shown.sort === name && !shown.descending) },
+        {
+          type: "button",
+          class: "sort",
+          "data-key": `sort-${name}`,
+          onclick: () => sortBy(name, isSorted && !shown.descending),
+        },
         label,
         h("span", { class: "arrow", "aria-hidden": "true" }, isSorted ? (shown.descending ? "↓" : "↑") : ""),
       ),
@@ -306,12 +415,17 @@ function itemTable(items, sortBy) {
   return h(
     "table",
     { class: "items" },
-    h("caption", { class: "hidden" }, "Items in stock. In each bar: available, then reserved; the line across it is the reorder point."),
+    h(
+      "caption",
+      { class: "hidden" },
+      "Items in stock. Each bar shows available, then reserved units; the line across it is the reorder point.",
+    ),
     h("thead", {}, h("tr", {}, heads)),
     h("tbody", {}, items.map(itemRow)),
   );
 }
 
+/** @param {Item} item */
 function itemRow(item) {
   const more = [item.sku, item.category, item.location].join(" · ");
   return h(
@@ -339,7 +453,11 @@ function itemRow(item) {
   );
 }
 
-/** Where columns are hidden, so are their buttons: there, this is how to sort. */
+/**
+ * Return the choice of the order for narrow windows, which hide columns with their sort buttons.
+ *
+ * @param {SortBy} sortBy
+ */
 function sortChoice(sortBy) {
   const id = newId("order");
   const options = COLUMNS.flatMap(([name, label]) =>
@@ -351,31 +469,37 @@ function sortChoice(sortBy) {
       ),
     ),
   );
-  const change = (event) => {
-    const [sort, descending] = event.target.value.split(" ");
+  const select = h("select", { id, "data-key": "sort-choice", onchange: change }, options);
+
+  function change() {
+    const [sort, descending] = select.value.split(" ");
     sortBy(sort, descending === "true");
-  };
-  return h(
-    "p",
-    { class: "sort-choice narrow" },
-    h("label", { for: id }, "Sorted by "),
-    h("select", { id, "data-key": "sort-choice", onchange: change }, options),
-  );
+  }
+
+  return h("p", { class: "sort-choice narrow" }, h("label", { for: id }, "Sorted by "), select);
 }
 
+/**
+ * @param {number} first
+ * @param {number} count
+ * @param {number} total
+ * @param {number} pages
+ * @param {() => void} render
+ */
 function pagerPart(first, count, total, pages, render) {
-  const turn = (by) => () => {
-    const target = shown.page + by;
-    if (target < 0 || target >= pages) return;
-    shown.page = target;
-    render();
+  const button = (/** @type {string} */ key, /** @type {string} */ label, /** @type {number} */ target) => {
+    const exists = target >= 0 && target < pages;
+    const open = () => {
+      if (!exists) return;
+      shown.page = target;
+      render();
+    };
+    // Not `disabled`, which would take the focus from the button.
+    return h("button", { type: "button", "data-key": key, "aria-disabled": exists ? null : "true", onclick: open }, label);
   };
-  // aria-disabled, not disabled: the button that was pressed keeps the focus.
-  const button = (key, label, by, isOver) =>
-    h("button", { type: "button", "data-key": key, "aria-disabled": isOver ? "true" : null, onclick: turn(by) }, label);
   return [
-    button("previous", "Previous", -1, shown.page === 0),
+    button("previous", "Previous", shown.page - 1),
     h("span", { class: "place", role: "status" }, `${number(first + 1)}–${number(first + count)} of ${number(total)}`),
-    button("next", "Next", 1, shown.page === pages - 1),
+    button("next", "Next", shown.page + 1),
   ];
 }

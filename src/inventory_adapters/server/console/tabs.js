@@ -1,40 +1,52 @@
-/** Tabs as the ARIA Authoring Practices describe them: one is in the tab order, arrows lead to the others. */
+/** Tabs as the ARIA Authoring Practices describe them: one is in the tab order, and arrow keys select the others. */
+
+/** @import { Children } from "./dom.js" */
 
 import { fill, h, newId } from "./dom.js";
 
 /**
+ * A tab: its name, and a function that makes its content whenever it is opened. Calling *again* makes the content again.
+ *
+ * @typedef {[name: string, make: (again: () => void) => Children]} Tab
+ */
+
+/**
  * @param {string} label
- * @param {Array<[string, (again: () => void) => Node|Node[]]>} tabs Of each: its name; makes its content whenever it is opened,
- *   and is given a function that makes it once more.
+ * @param {Tab[]} tabs
  */
 export function makeTabs(label, tabs) {
   const panel = h("div", { role: "tabpanel", id: newId("panel") });
-  const buttons = tabs.map(([name], place) =>
-    h(
-      "button",
-      { type: "button", role: "tab", id: newId("tab"), "aria-controls": panel.id, onclick: () => open(place), onkeydown: step },
-      name,
-    ),
-  );
+  const buttons = tabs.map(([name], index) => {
+    const attributes = { type: "button", role: "tab", id: newId("tab"), "aria-controls": panel.id };
+    return h("button", { ...attributes, onclick: () => open(index), onkeydown: step }, name);
+  });
 
-  function open(place) {
-    buttons.forEach((button, each) => {
-      button.setAttribute("aria-selected", String(each === place));
-      button.tabIndex = each === place ? 0 : -1;
+  /** @param {number} opened */
+  function open(opened) {
+    buttons.forEach((button, index) => {
+      button.setAttribute("aria-selected", String(index === opened));
+      button.tabIndex = index === opened ? 0 : -1;
     });
-    panel.setAttribute("aria-labelledby", buttons[place].id);
-    fill(panel, tabs[place][1](() => open(place)));
+    panel.setAttribute("aria-labelledby", buttons[opened].id);
+    const [, make] = tabs[opened];
+    fill(
+      panel,
+      make(() => open(opened)),
+    );
   }
 
+  /** @param {KeyboardEvent & {currentTarget: HTMLButtonElement}} event */
   function step(event) {
-    const here = buttons.indexOf(event.currentTarget);
+    const current = buttons.indexOf(event.currentTarget);
     const last = buttons.length - 1;
-    const target = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: last }[event.key];
+    /** @type {Record<string, number>} */
+    const targets = { ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: last };
+    const target = targets[event.key];
     if (target === undefined) return;
     event.preventDefault();
-    const place = target < 0 ? last : target > last ? 0 : target;
-    open(place);
-    buttons[place].focus();
+    const selected = target < 0 ? last : target > last ? 0 : target;
+    open(selected);
+    buttons[selected].focus();
   }
 
   open(0);
