@@ -47,7 +47,7 @@ from inventory import (
     TransferStock,
     UpdateItem,
 )
-from inventory.paging import walk
+from inventory.paging import iter_pages
 from inventory_adapters.storage.memory import MemoryRepository
 from tests import strategies
 from tests.model import DAY, LIMIT, Model, RefusedError, available, needs_reorder
@@ -97,7 +97,7 @@ def plain(value):
     if value is None or type(value) in AS_IT_IS:
         return value
     if isinstance(value, InventoryError):
-        facts = {name: plain(fact) for name, fact in value.facts.items() if name != "faults"}
+        facts = {name: plain(fact) for name, fact in value.facts.items() if name != "errors"}
         return {"error": type(value), **facts}
     if attrs.has(type(value)):
         named = {
@@ -537,7 +537,7 @@ def run(machine, *, examples, steps, shrink=True):
 
 
 def open_reservations(inventory):
-    pages = walk(lambda page: inventory.repository.held_reservations(page, due_by=None))
+    pages = iter_pages(lambda page: inventory.repository.held_reservations(page, due_by=None))
     return [row for page in pages for row in plain(page.items)]
 
 

@@ -18,7 +18,7 @@ from inventory.errors import (
 )
 from inventory.items import ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.reservations import ReservationState, forgotten_before
+from inventory.reservations import ReservationState, retention_cutoff
 from inventory.stock import MovementKind
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
@@ -129,7 +129,7 @@ class Correct(MemoryRepository):
         return wanted.position(item)
 
     def passing(self, wanted):
-        return [item for item in self._items.values() if wanted.passes(item)]
+        return [item for item in self._items.values() if wanted.matches(item)]
 
     def after(self, wanted, token):
         return cursors.decode_item(wanted, token)
@@ -1079,7 +1079,7 @@ def is_old(record, at):
 
 
 def is_forgotten(reservation, at):
-    return reservation.closed_at is not None and reservation.closed_at <= forgotten_before(at)
+    return reservation.closed_at is not None and reservation.closed_at <= retention_cutoff(at)
 
 
 @caught_by("test_a_purge_deletes_what_is_due")
@@ -1106,7 +1106,7 @@ class PurgesReservationsAtOnce(Correct):
 class PurgesReservationsByWhenTheyExpired(Correct):
     purge = purging(
         expired=is_old,
-        closed=lambda each, at: not is_held(each) and each.expires_at <= forgotten_before(at),
+        closed=lambda each, at: not is_held(each) and each.expires_at <= retention_cutoff(at),
     )
 
 
@@ -1120,7 +1120,7 @@ class PurgesReservationsOfOneState(Correct):
 
 @caught_by("test_a_purge_leaves_all_else_alone")
 class PurgesWhatIsHeld(Correct):
-    purge = purging(expired=is_old, closed=lambda each, at: each.expires_at <= forgotten_before(at))
+    purge = purging(expired=is_old, closed=lambda each, at: each.expires_at <= retention_cutoff(at))
 
 
 @caught_by("test_a_purge_leaves_all_else_alone")

@@ -29,7 +29,6 @@ LIBRARY = """
     Finding
     GetItem
     GetReservation
-    ReservedStockError
     IdempotencyKey
     IfMatch
     InsufficientStockError
@@ -44,7 +43,6 @@ LIBRARY = """
     ItemNotFoundError
     ItemRef
     KeyReusedError
-    Limits
     LineRequest
     ListItems
     ListMovements
@@ -52,6 +50,7 @@ LIBRARY = """
     MovementKind
     NotFoundError
     Page
+    PageLimits
     PageRequest
     PreconditionFailedError
     ReleaseReservation
@@ -61,6 +60,7 @@ LIBRARY = """
     ReservationLine
     ReservationNotFoundError
     ReservationState
+    ReservedStockError
     RowResult
     SameItemError
     SkuMismatchError

@@ -63,12 +63,12 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyKey
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
-from inventory.paging import Limits, Page, PageRequest
+from inventory.paging import Page, PageLimits, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationLine, ReservationState
-from inventory.service import Inventory, SweepResult, Transfer
-from inventory.stock import Movement, MovementKind, StockChange
+from inventory.service import Inventory, SweepResult
+from inventory.stock import Movement, MovementKind, StockChange, Transfer
 from inventory.timeouts import deadline
 from inventory.validation import UNSET
 
@@ -113,7 +113,6 @@ __all__ = [
     "ItemNotFoundError",
     "ItemRef",
     "KeyReusedError",
-    "Limits",
     "LineRequest",
     "ListItems",
     "ListMovements",
@@ -121,6 +120,7 @@ __all__ = [
     "MovementKind",
     "NotFoundError",
     "Page",
+    "PageLimits",
     "PageRequest",
     "PreconditionFailedError",
     "ReleaseReservation",

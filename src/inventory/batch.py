@@ -51,7 +51,7 @@ class RowResult:
         )
 
     @classmethod
-    def refused(cls, index: int, row: Any, error: InventoryError) -> Self:
+    def rejected(cls, index: int, row: Any, error: InventoryError) -> Self:
         """Return the result of a row that was not."""
         return cls(
             index=index,
@@ -94,10 +94,10 @@ def check_valid(rows: Sequence[Any]) -> None:
         FieldError(f"items[{index}]{'.' if fault.field else ''}{fault.field}", fault.message)
         for index, row in enumerate(rows)
         if isinstance(row, ValidationError)
-        for fault in row.faults
+        for fault in row.errors
     ]
     if faults:
-        raise ValidationError(faults=tuple(faults))
+        raise ValidationError(errors=tuple(faults))
 
 
 def check_none_refused(refused: Mapping[int, InventoryError], *, rows: int) -> None:

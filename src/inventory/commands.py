@@ -18,26 +18,26 @@ from inventory.stock import MAX_QUANTITY
 from inventory.validation import (
     UNSET,
     Boolean,
+    BoundError,
     Choice,
     Converted,
+    Identifier,
     Integer,
     JsonSchema,
-    Key,
     Line,
     List,
     Money,
     Nullable,
+    Object,
     PageSize,
-    Record,
-    RefusedError,
     Spec,
     Text,
     Unset,
     build,
     command,
     field,
-    given,
     object_schema,
+    set_fields,
     specs,
 )
 
@@ -71,9 +71,9 @@ MAX_PRICE: Final = Decimal("99999999999.9999")
 """Fifteen digits: the most that survive a reader who takes a JSON number for a binary double."""
 
 # Source: "Quotas in Amazon DynamoDB", partition key 2048 bytes, sort key 1024 bytes.
-ITEM_ID: Final = Key(2048, doc="The id that the system gave the item.")
-EXISTING_SKU: Final = Key(1024, doc="The SKU of the item.")
-PAGE_TOKEN: Final = Key(1 << 14, doc="The `next_page_token` of the page before.")
+ITEM_ID: Final = Identifier(2048, doc="The id that the system gave the item.")
+EXISTING_SKU: Final = Identifier(1024, doc="The SKU of the item.")
+PAGE_TOKEN: Final = Identifier(1 << 14, doc="The `next_page_token` of the page before.")
 
 SKU: Final = Line(128, doc="The code that people use for the item.")
 NAME: Final = Line(256, may_have_joiners=True, doc="What the item is called.")
@@ -104,7 +104,7 @@ EXPECTED_QUANTITY: Final = Nullable(
 )
 REASON: Final = Text(256, doc="Why the stock changed, for people.")
 REFERENCE: Final = Nullable(Text(256, doc="What it is for: an order, a delivery note."))
-RESERVATION_ID: Final = Key(1024, doc="The id that the system gave the reservation.")
+RESERVATION_ID: Final = Identifier(1024, doc="The id that the system gave the reservation.")
 TTL_SECONDS: Final = Integer(60, LONGEST_SECONDS, doc="How long to hold the units, in seconds.")
 
 # 25 items with a movement and a low-stock marker each, the reservation and the idempotency record: 77 of the 100 actions
@@ -183,7 +183,9 @@ class UpdateItem:
     @property
     def details(self) -> dict[str, Any]:
         """The given details by name: everything but the stock."""
-        return given(self, but=("item_id", "sku", "quantity", "if_match", "idempotency_key"))
+        return set_fields(
+            self, exclude=("item_id", "sku", "quantity", "if_match", "idempotency_key")
+        )
 
 
 @command
@@ -210,16 +212,16 @@ class ListItems:
     """
 
     category: str | None = field(
-        Nullable(Key(2048, doc="Only items of this category.")), default=None
+        Nullable(Identifier(2048, doc="Only items of this category.")), default=None
     )
     status: str | None = field(
         Nullable(Choice(STATUSES, doc="Only items with this status.")), default=None
     )
     sku: str | None = field(
-        Nullable(Key(1024, doc="Only items with this SKU, at any location.")), default=None
+        Nullable(Identifier(1024, doc="Only items with this SKU, at any location.")), default=None
     )
     location: str | None = field(
-        Nullable(Key(2048, doc="Only items at this location.")), default=None
+        Nullable(Identifier(2048, doc="Only items at this location.")), default=None
     )
     low_stock: bool = field(
         Boolean(doc="Only items at or below their reorder point that are not discontinued."),
@@ -300,10 +302,10 @@ class TransferStock:
     """Move units of one SKU from one item to another."""
 
     source: Converted[ItemRef | _Fields, ItemRef] = field(
-        Record(ItemRef, doc="The item to take the units from."), wire="from"
+        Object(ItemRef, doc="The item to take the units from."), wire="from"
     )
     destination: Converted[ItemRef | _Fields, ItemRef] = field(
-        Record(ItemRef, doc="The item to add the units to."), wire="to"
+        Object(ItemRef, doc="The item to add the units to."), wire="to"
     )
     quantity: int = field(UNITS)
     reference: str | None = field(REFERENCE, default=None)
@@ -330,7 +332,7 @@ class CreateReservation:
 
     lines: Converted[Sequence[LineRequest | _Fields], tuple[LineRequest, ...]] = field(
         List(
-            Record(LineRequest),
+            Object(LineRequest),
             MAX_LINES,
             doc="Units to reserve; lines of the same item are added up.",
         )
@@ -401,7 +403,7 @@ class _BatchRows:
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not value:
-            raise RefusedError(FieldError("", f"must be a list of 1 to {MAX_ROWS} rows"))
+            raise BoundError(FieldError("", f"must be a list of 1 to {MAX_ROWS} rows"))
         if len(value) > MAX_ROWS:
             raise BatchTooLargeError(rows=len(value), limit=MAX_ROWS)
         return tuple(map(self._row, value))
@@ -411,11 +413,11 @@ class _BatchRows:
         if isinstance(value, CreateItem | UpdateItem):
             if value.idempotency_key is not None:
                 return ValidationError(
-                    faults=(FieldError("idempotency_key", "belongs on the batch, not on a row"),)
+                    errors=(FieldError("idempotency_key", "belongs on the batch, not on a row"),)
                 )
             return value
         if not isinstance(value, Mapping):
-            return ValidationError(faults=(FieldError("", "must be an object"),))
+            return ValidationError(errors=(FieldError("", "must be an object"),))
         try:
             if "item_id" in value:
                 return build(UpdateItem, value, allowed=_row_fields(UpdateItem))

@@ -141,14 +141,14 @@ class ValidationError(InvalidRequestError):
     One or more fields are missing, unknown, of the wrong type or out of bounds.
 
     Attributes:
-        faults: What is wrong with each field.
+        errors: What is wrong with each field.
     """
 
     code = "validation_failed"
-    faults: tuple[FieldError, ...]
+    errors: tuple[FieldError, ...]
 
     def _sentence(self) -> str:
-        return "; ".join(f"{fault.field} {fault.message}" for fault in self.faults)
+        return "; ".join(f"{fault.field} {fault.message}" for fault in self.errors)
 
 
 class InvalidCursorError(InvalidRequestError):

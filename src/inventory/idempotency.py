@@ -15,17 +15,17 @@ from attrs import define, frozen
 
 from inventory.errors import FieldError
 from inventory.items import Timestamp
-from inventory.validation import UNSET, JsonSchema, RefusedError
+from inventory.validation import UNSET, BoundError, JsonSchema
 
 __all__ = [
     "IDEMPOTENCY_KEY",
-    "KEPT_SECONDS",
+    "RETENTION_SECONDS",
     "IdempotencyKey",
     "IdempotencyRecord",
     "fingerprint",
 ]
 
-KEPT_SECONDS: Final = 24 * 60 * 60
+RETENTION_SECONDS: Final = 24 * 60 * 60
 
 _VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 
@@ -71,9 +71,7 @@ class _IdempotencyKeyBound:
         try:
             return IdempotencyKey(value)
         except ValueError:
-            raise RefusedError(
-                FieldError("", "must be 1 to 255 visible ASCII characters")
-            ) from None
+            raise BoundError(FieldError("", "must be 1 to 255 visible ASCII characters")) from None
 
     def schema(self) -> JsonSchema:
         return {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
@@ -109,7 +107,7 @@ class IdempotencyRecord:
             fingerprint=request,
             answer=answer,
             stored_at=at,
-            expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS)),
+            expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=RETENTION_SECONDS)),
         )
 
 

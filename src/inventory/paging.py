@@ -8,7 +8,7 @@ from attrs.validators import ge
 
 from inventory.errors import UnreadableRowError
 
-__all__ = ["Cursor", "Limits", "Page", "PageRequest", "walk"]
+__all__ = ["Cursor", "Page", "PageLimits", "PageRequest", "iter_pages"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -49,7 +49,7 @@ class Page(Generic[T_co]):
 
 
 @frozen(kw_only=True)
-class Limits:
+class PageLimits:
     """
     How many rows a page has.
 
@@ -74,7 +74,7 @@ class Limits:
         return min(wanted or self.default_page_size, self.max_items_per_page)
 
 
-def walk(
+def iter_pages(
     read: Callable[[PageRequest], Page[T_co]], *, size: int = _MOST_PER_PAGE
 ) -> Iterator[Page[T_co]]:
     """Yield every page of what *read* reads, from the first to the last, up to *size* rows at a time."""

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
-from inventory.paging import Limits, Page, PageRequest
+from inventory.paging import Page, PageLimits, PageRequest
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 from inventory.validation import normalized
@@ -40,7 +40,7 @@ Clock = Callable[[], datetime]
 NewId = Callable[[], str]
 """Returns an id that was never given out before."""
 
-LimitsSource = Callable[[], Limits]
+LimitsSource = Callable[[], PageLimits]
 """Returns the page limits in force. Never raises, never takes long: it falls back to what it last knew, or to defaults."""
 
 Index = Literal["sku", "low_stock", "category", "status", "item_id"]
@@ -80,7 +80,7 @@ class ItemFilter:
             location=self.location and normalized(self.location),
         )
 
-    def passes(self, item: Item) -> bool:
+    def matches(self, item: Item) -> bool:
         """Tell whether *item* belongs in the list."""
         return (
             (self.sku is None or item.sku == self.sku)

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from inventory.errors import FieldError
 from inventory.items import Item
-from inventory.validation import JsonSchema, RefusedError
+from inventory.validation import BoundError, JsonSchema
 
 __all__ = ["ANY_STATE", "IF_MATCH", "IfMatch"]
 
@@ -84,7 +84,7 @@ class _IfMatchBound:
         try:
             return IfMatch.parse(value)
         except (ValueError, TypeError, AttributeError):
-            raise RefusedError(
+            raise BoundError(
                 FieldError(
                     "", f'must be * or up to {_MAX_TAGS} entity tags such as "3-7", in quotes'
                 )

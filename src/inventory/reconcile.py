@@ -6,7 +6,7 @@ from attrs import frozen
 
 from inventory.errors import UnreadableRowError
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
-from inventory.paging import walk
+from inventory.paging import iter_pages
 from inventory.ports import InventoryRepository
 from inventory.reservations import Reservation
 from inventory.stock import Movement, MovementKind, StockChange
@@ -34,7 +34,7 @@ class Drift:
         key: The item.
         on_hand, reserved, seq: What its level says. Of on-hand, the level is right.
         ledger_on_hand, ledger_reserved, ledger_seq: What its movements add up to.
-        promised: What open reservations hold of it. Of reserved, this is right.
+        held: What open reservations hold of it. Of reserved, this is right.
         gaps: Movements whose balance does not follow from the one before, by seq; they can be shown, not mended.
         corrected: Whether a `correction` was written.
     """
@@ -46,7 +46,7 @@ class Drift:
     ledger_on_hand: int
     ledger_reserved: int
     ledger_seq: int
-    promised: int
+    held: int
     gaps: tuple[int, ...] = ()
     corrected: bool = False
 
@@ -57,7 +57,7 @@ class Drift:
             self.ledger_on_hand,
             self.ledger_reserved,
             self.ledger_seq,
-        ) or self.reserved != min(self.promised, self.on_hand)
+        ) or self.reserved != min(self.held, self.on_hand)
 
 
 @frozen
@@ -94,29 +94,29 @@ class OpenReservations:
     What the open reservations hold.
 
     Attributes:
-        promised: Units of each item.
+        held: Units of each item.
         far: Those that end later than any can.
-        unreadable: Those that could not be read, whose units are not in *promised*.
+        unreadable: Those that could not be read, whose units are not in *held*.
     """
 
-    promised: dict[ItemKey, int]
+    held: dict[ItemKey, int]
     far: tuple[Reservation, ...]
     unreadable: tuple[UnreadableRowError, ...]
 
 
 def open_reservations(repository: InventoryRepository, at: Timestamp) -> OpenReservations:
     """Read all open reservations."""
-    promised: dict[ItemKey, int] = {}
+    held: dict[ItemKey, int] = {}
     far: list[Reservation] = []
     unreadable: list[UnreadableRowError] = []
-    for page in walk(repository.held_reservations):
+    for page in iter_pages(repository.held_reservations):
         unreadable += page.unreadable
         for reservation in page.items:
             if reservation.is_far(at):
                 far.append(reservation)
             for line in reservation.lines:
-                promised[line.key] = promised.get(line.key, 0) + line.quantity
-    return OpenReservations(promised=promised, far=tuple(far), unreadable=tuple(unreadable))
+                held[line.key] = held.get(line.key, 0) + line.quantity
+    return OpenReservations(held=held, far=tuple(far), unreadable=tuple(unreadable))
 
 
 @frozen(kw_only=True)
@@ -154,7 +154,7 @@ def examine_item(
         return Examined(item=None)
     open_ = reservations()
     unreadable: list[UnreadableRowError] = []
-    drift = examine(item, _newest_first(repository, key, unreadable), open_.promised.get(key, 0))
+    drift = examine(item, _newest_first(repository, key, unreadable), open_.held.get(key, 0))
     return Examined(
         item=item,
         drift=drift,
@@ -168,12 +168,12 @@ def examine_item(
 def _newest_first(
     repository: InventoryRepository, key: ItemKey, unreadable: list[UnreadableRowError]
 ) -> Iterator[Movement]:
-    for page in walk(lambda page: repository.list_movements(key, page)):
+    for page in iter_pages(lambda page: repository.list_movements(key, page)):
         unreadable += page.unreadable
         yield from page.items
 
 
-def examine(item: Item, newest_first: Iterable[Movement], promised: int) -> Drift | None:
+def examine(item: Item, newest_first: Iterable[Movement], held: int) -> Drift | None:
     """Return where *item*, its movements and the units that open reservations hold of it disagree; None where they agree."""
     newest: Movement | None = None
     later: Movement | None = None
@@ -195,7 +195,7 @@ def examine(item: Item, newest_first: Iterable[Movement], promised: int) -> Drif
         ledger_on_hand=newest.on_hand if newest else level.on_hand,
         ledger_reserved=newest.reserved if newest else level.reserved,
         ledger_seq=newest.seq if newest else 0,
-        promised=promised,
+        held=held,
         gaps=tuple(gaps),
     )
     return drift if drift.gaps or drift.can_be_corrected else None
@@ -214,7 +214,7 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
     level = StockLevel(
         on_hand=item.level.on_hand,
         # More promises than units cannot be kept; the item shows as many as there are.
-        reserved=min(drift.promised, item.level.on_hand),
+        reserved=min(drift.held, item.level.on_hand),
         seq=max(drift.seq, drift.ledger_seq) + 1,
     )
     movement = Movement(

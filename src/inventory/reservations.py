@@ -14,13 +14,13 @@ from inventory.stock import StockChange, expire, issue, release, reserve
 
 __all__ = [
     "FAR_SECONDS",
-    "KEPT_SECONDS",
     "LONGEST_SECONDS",
+    "RETENTION_SECONDS",
     "Reservation",
     "ReservationLine",
     "ReservationState",
     "far_from",
-    "forgotten_before",
+    "retention_cutoff",
 ]
 
 LONGEST_SECONDS: Final = 31 * 24 * 60 * 60
@@ -34,7 +34,7 @@ One that does was made while a clock was ahead. It is never expired by itself: a
 expire every open reservation.
 """
 
-KEPT_SECONDS: Final = 30 * 24 * 60 * 60
+RETENTION_SECONDS: Final = 30 * 24 * 60 * 60
 """How long the record of a reservation is kept once it is closed."""
 
 
@@ -209,9 +209,9 @@ def far_from(at: Timestamp) -> Timestamp:
     return _later(at, FAR_SECONDS)
 
 
-def forgotten_before(at: Timestamp) -> Timestamp:
+def retention_cutoff(at: Timestamp) -> Timestamp:
     """Return the time before which a closed reservation was closed long enough ago for its record to be deleted."""
-    return _later(at, -KEPT_SECONDS)
+    return _later(at, -RETENTION_SECONDS)
 
 
 def _later(at: Timestamp, seconds: int) -> Timestamp:

@@ -44,7 +44,7 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyKey
 from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey, StockLevel, Timestamp
-from inventory.paging import Limits, Page, PageRequest, walk
+from inventory.paging import Page, PageLimits, PageRequest, iter_pages
 from inventory.ports import (
     Change,
     Clock,
@@ -59,7 +59,7 @@ from inventory.ports import (
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationState, far_from
 from inventory.retry import Decision, execute
-from inventory.stock import Movement, MovementKind, StockChange
+from inventory.stock import Movement, MovementKind, StockChange, Transfer
 from inventory.timeouts import time_left
 from inventory.validation import UNSET
 
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from inventory.batch import RowResult
     from inventory.reconcile import Examined, Finding, OpenReservations
 
-__all__ = ["Inventory", "SweepResult", "Transfer"]
+__all__ = ["Inventory", "SweepResult"]
 
 R = TypeVar("R")
 
@@ -76,20 +76,6 @@ _SWEPT_ON_DEMAND: Final = 25
 _DUE_AT_ONCE: Final = 100
 # Below this, a sweeper stops rather than be stopped.
 _SWEEP_RESERVE_SECONDS: Final = 1.0
-
-
-@frozen(kw_only=True)
-class Transfer:
-    """
-    What a transfer did.
-
-    Attributes:
-        source: The item that units left, as it then is.
-        destination: The item that they came to, as it then is.
-    """
-
-    source: Item
-    destination: Item
 
 
 @frozen(kw_only=True)
@@ -145,7 +131,7 @@ class Inventory:
     """
 
     repository: InventoryRepository
-    limits: LimitsSource = attrs.field(default=Limits, kw_only=True)
+    limits: LimitsSource = attrs.field(default=PageLimits, kw_only=True)
     clock: Clock = attrs.field(default=_now, kw_only=True)
     new_id: NewId = attrs.field(default=_new_id, kw_only=True)
     pause: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True)
@@ -459,7 +445,7 @@ class Inventory:
         They hold their units until `expire_reservations` is called with `far`, by a person who has looked at the clock.
         """
         after = far_from(self._now())
-        pages = walk(lambda page: self.repository.held_reservations(page, ends_after=after))
+        pages = iter_pages(lambda page: self.repository.held_reservations(page, ends_after=after))
         return (reservation for page in pages for reservation in page.items)
 
     def reconcile(
@@ -483,7 +469,7 @@ class Inventory:
         yield from map(reconcile.UnreadableRow, open_.unreadable)
         yield from map(reconcile.FarReservation, open_.far)
         seen = 0
-        for page in walk(lambda page: self.repository.list_items(ItemFilter(), page)):
+        for page in iter_pages(lambda page: self.repository.list_items(ItemFilter(), page)):
             yield from map(reconcile.UnreadableRow, page.unreadable)
             for listed in page.items:
                 yield from self._reconcile_item(listed.key, open_, fix=fix)
@@ -635,7 +621,7 @@ class Inventory:
             else:
                 raise row
         except InventoryError as error:
-            return batch.RowResult.refused(index, row, error)
+            return batch.RowResult.rejected(index, row, error)
         return batch.RowResult.of(index, item, created=isinstance(row, CreateItem))
 
     def _close(
@@ -680,7 +666,7 @@ class Inventory:
         left = command.limit
         size = min(command.limit, _DUE_AT_ONCE)
         for search in searches:
-            for page in walk(search, size=size):
+            for page in iter_pages(search, size=size):
                 yield from page.unreadable
                 for reservation in page.items[:left]:
                     left -= 1

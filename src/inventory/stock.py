@@ -18,7 +18,7 @@ __all__ = [
     "Movement",
     "MovementKind",
     "StockChange",
-    "StockLevel",
+    "Transfer",
     "adjust",
     "count",
     "delete",
@@ -100,6 +100,20 @@ class StockChange:
     item: Item
     movement: Movement
     before: Item | None = field(default=None, eq=False, repr=False)
+
+
+@frozen(kw_only=True)
+class Transfer:
+    """
+    What a transfer did.
+
+    Attributes:
+        source: The item that units left, as it then is.
+        destination: The item that they came to, as it then is.
+    """
+
+    source: Item
+    destination: Item
 
 
 def _move(  # noqa: PLR0913 - a movement has that many sides

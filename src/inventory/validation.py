@@ -21,26 +21,26 @@ __all__ = [
     "UNSET",
     "Boolean",
     "Bound",
+    "BoundError",
     "Choice",
     "Converted",
+    "Identifier",
     "Integer",
-    "Key",
     "Line",
     "List",
     "Money",
     "Nullable",
+    "Object",
     "PageSize",
-    "Record",
-    "RefusedError",
     "Spec",
     "Text",
     "Unset",
     "build",
     "command",
     "field",
-    "given",
     "normalized",
     "object_schema",
+    "set_fields",
     "specs",
 ]
 
@@ -63,16 +63,16 @@ UNSET: Final = Unset.UNSET
 """What a field of a partial update holds when the caller did not send it; None would be a value."""
 
 
-class RefusedError(Exception):
+class BoundError(Exception):
     """A value is out of its bound. Each fault names the place inside the value: `""` for the value itself."""
 
     def __init__(self, *faults: FieldError) -> None:
         super().__init__(faults)
-        self.faults = faults
+        self.errors = faults
 
 
-def _refused(message: str) -> RefusedError:
-    return RefusedError(FieldError("", message))
+def _refused(message: str) -> BoundError:
+    return BoundError(FieldError("", message))
 
 
 class Bound(Protocol):
@@ -86,7 +86,7 @@ class Bound(Protocol):
         Return *value* in its one canonical form.
 
         Raises:
-            RefusedError: *value* is not of the type, or out of the bound.
+            BoundError: *value* is not of the type, or out of the bound.
         """
 
     def schema(self) -> JsonSchema:
@@ -209,7 +209,7 @@ class Line:
 
 
 @frozen
-class Key:
+class Identifier:
     """Text that finds something: limited by what storage can look up, in bytes of UTF-8."""
 
     max_bytes: int
@@ -374,7 +374,7 @@ class Nullable:
 
 
 @frozen
-class Record:
+class Object:
     """An object with the fields of a command: such a command, or a mapping by the names on the wire."""
 
     kind: type[Any]
@@ -388,8 +388,8 @@ class Record:
         try:
             return build(self.kind, value)
         except ValidationError as error:
-            raise RefusedError(
-                *(FieldError(f".{fault.field}", fault.message) for fault in error.faults)
+            raise BoundError(
+                *(FieldError(f".{fault.field}", fault.message) for fault in error.errors)
             ) from None
 
     def schema(self) -> JsonSchema:
@@ -414,10 +414,10 @@ class List:
         for place, row in enumerate(value):
             try:
                 rows.append(self.bound.read(row))
-            except RefusedError as refused:
+            except BoundError as refused:
                 faults += _inside(f"[{place}]", refused)
         if faults:
-            raise RefusedError(*faults)
+            raise BoundError(*faults)
         return tuple(rows)
 
     def schema(self) -> JsonSchema:
@@ -480,17 +480,17 @@ def _check_all(self: Any) -> None:
         if value is not UNSET and value is not spec.default:
             try:
                 read = spec.bound.read(value)
-            except RefusedError as refused:
+            except BoundError as refused:
                 faults += _inside(spec.wire, refused)
             else:
                 if read is not value:
                     object.__setattr__(self, spec.name, read)
     if faults:
-        raise ValidationError(faults=tuple(faults))
+        raise ValidationError(errors=tuple(faults))
 
 
-def _inside(wire: str, refused: RefusedError) -> list[FieldError]:
-    return [FieldError(wire + fault.field, fault.message) for fault in refused.faults]
+def _inside(wire: str, refused: BoundError) -> list[FieldError]:
+    return [FieldError(wire + fault.field, fault.message) for fault in refused.errors]
 
 
 @dataclass_transform(
@@ -539,10 +539,12 @@ def object_schema(fields: Iterable[Spec]) -> JsonSchema:
     }
 
 
-def given(made: object, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
+def set_fields(made: object, *, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the fields of a command that hold more than `UNSET`, by attribute name, *but* some."""
     values = {
-        spec.name: getattr(made, spec.name) for spec in specs(type(made)) if spec.name not in but
+        spec.name: getattr(made, spec.name)
+        for spec in specs(type(made))
+        if spec.name not in exclude
     }
     return {name: value for name, value in values.items() if value is not UNSET}
 
@@ -581,6 +583,6 @@ def build(
         if wire in values and wire not in unknown:
             try:
                 spec.bound.read(values[wire])
-            except RefusedError as refused:
+            except BoundError as refused:
                 faults += _inside(wire, refused)
-    raise ValidationError(faults=tuple(faults))
+    raise ValidationError(errors=tuple(faults))

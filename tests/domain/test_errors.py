@@ -21,7 +21,7 @@ def kinds(base=InventoryError):
 
 def example(kind):
     """Return an error of *kind* with a value for each of its facts."""
-    values = {"faults": (FieldError("a", "is bad"),), "refused": {0: ItemNotFoundError(**ITEM)}}
+    values = {"errors": (FieldError("a", "is bad"),), "refused": {0: ItemNotFoundError(**ITEM)}}
     names = [
         name
         for parent in kind.__mro__

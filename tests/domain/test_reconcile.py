@@ -136,7 +136,7 @@ def test_of_more_promises_than_units_as_many_are_kept_as_there_are():
     change = correct(item, drift, at=NOW)
     corrected, movement = change.item, change.movement
 
-    assert drift.promised == 5
+    assert drift.held == 5
     assert (corrected.level.on_hand, corrected.level.reserved) == (3, 3)
     assert examine(corrected, [movement], 5) is None
 

@@ -66,7 +66,7 @@ class TestStock(StockUseCases):
 
         found = {drift.key.sku: drift for drift in inventory.reconcile()}
         assert (found["TENT"].on_hand, found["TENT"].ledger_on_hand) == (7, 5)
-        assert (found["TENT"].reserved, found["TENT"].promised) == (4, 2)
+        assert (found["TENT"].reserved, found["TENT"].held) == (4, 2)
         assert set(found) == {"TENT", "STOVE"}
         assert not found["TENT"].corrected
 

@@ -107,7 +107,7 @@ def any_request_of_a_kind_replays_a_key(patch):
 
 @bug
 def an_answer_is_kept_a_second_too_long(patch):
-    patch(idempotency, "KEPT_SECONDS", idempotency.KEPT_SECONDS + 1)
+    patch(idempotency, "RETENTION_SECONDS", idempotency.RETENTION_SECONDS + 1)
 
 
 @bug

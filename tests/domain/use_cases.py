@@ -35,10 +35,10 @@ from inventory import (
     ItemNotFoundError,
     ItemRef,
     KeyReusedError,
-    Limits,
     LineRequest,
     ListItems,
     ListMovements,
+    PageLimits,
     PreconditionFailedError,
     ReleaseReservation,
     ReservationClosedError,
@@ -384,7 +384,7 @@ class ItemUseCases(UseCases):
 
     def test_page_sizes_follow_the_limits_in_force(self, connect, repository):
         """The default where none is asked for, the maximum where too much is."""
-        limits = Limits(default_page_size=2, max_items_per_page=3)
+        limits = PageLimits(default_page_size=2, max_items_per_page=3)
         inventory = connect(Inventory(repository, limits=lambda: limits))
         for number in range(5):
             inventory.create_item(CreateItem(sku=f"S{number}", name="N", quantity=1, category="c"))
@@ -915,7 +915,7 @@ class StockUseCases(UseCases):
         with pytest.raises(ValidationError) as caught:
             inventory.batch_items(BatchItems(items=(row,)))
 
-        assert [fault.field for fault in caught.value.faults] == ["items[0].idempotency_key"]
+        assert [fault.field for fault in caught.value.errors] == ["items[0].idempotency_key"]
 
     # Batches
 
@@ -957,7 +957,7 @@ class StockUseCases(UseCases):
         with pytest.raises(ValidationError) as caught:
             inventory.batch_items(BatchItems(items=({"sku": "", "quantity": 1}, 5)))
 
-        assert {fault.field for fault in caught.value.faults} == {
+        assert {fault.field for fault in caught.value.errors} == {
             *("items[0].sku", "items[0].name", "items[0].category", "items[1]"),
         }
 

@@ -47,7 +47,7 @@ def show_error(error: InventoryError, *, as_json: bool) -> None:
         # On this machine, a file or a table may be named.
         click.echo(to_json(error_body(error) | {"error": error.message}))
     elif isinstance(error, ValidationError):
-        told = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
+        told = [f"{typed_as(fault.field)} {fault.message}" for fault in error.errors]
         # Once, also where both sides of a transfer have the same fault.
         _show_lines("the request is not valid:", dict.fromkeys(told))
     elif isinstance(error, BatchRefusedError):

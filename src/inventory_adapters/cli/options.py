@@ -15,8 +15,8 @@ from inventory.validation import (
     List,
     Money,
     Nullable,
+    Object,
     PageSize,
-    Record,
     Spec,
 )
 
@@ -90,7 +90,7 @@ def _kind(  # noqa: PLR0911 - one for each kind of bound
             return click.STRING, "AMOUNT"
         case Choice(options=options) | Nullable(Choice(options=options)):
             return click.Choice(options), None
-        case Record():
+        case Object():
             return click.STRING, "ITEM_ID"
         case List():
             return _line, "ITEM_ID:SKU:QUANTITY"

@@ -8,7 +8,7 @@ from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter
-from inventory.reservations import Reservation, ReservationState, forgotten_before
+from inventory.reservations import Reservation, ReservationState, retention_cutoff
 from inventory.stock import Movement
 from inventory_adapters.storage import cursors
 
@@ -46,7 +46,7 @@ class MemoryRepository:
     def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
         after = () if page.cursor is None else cursors.decode_item(wanted, page.cursor)
         with self._lock:
-            passing = [item for item in self._items.values() if wanted.passes(item)]
+            passing = [item for item in self._items.values() if wanted.matches(item)]
         rest = sorted(
             (item for item in passing if wanted.position(item) > after), key=wanted.position
         )
@@ -111,7 +111,7 @@ class MemoryRepository:
     def purge(self, at: Timestamp) -> int:
         with self._lock:
             old = [name for name, record in self._served.items() if record.expires_at <= at]
-            forgotten = forgotten_before(at)
+            forgotten = retention_cutoff(at)
             closed = [
                 name
                 for name, reservation in self._reservations.items()

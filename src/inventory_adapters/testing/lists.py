@@ -106,7 +106,7 @@ class ListsContract:
             wanted = ItemFilter(**dict(zip(choices, chosen, strict=True)))
             listed = walk(repository, wanted)
 
-            assert by_key(listed) == [item for item in items if wanted.passes(item)], wanted
+            assert by_key(listed) == [item for item in items if wanted.matches(item)], wanted
             if wanted.index != "item_id":
                 assert listed == sorted(listed, key=wanted.position), wanted
 
@@ -137,7 +137,7 @@ class ListsContract:
         items = _stocked(repository, 6, details)
         outsiders = _outsiders()
         repository.commit(creation(*outsiders))
-        passing = [item for item in (*items, *outsiders) if wanted.passes(item)]
+        passing = [item for item in (*items, *outsiders) if wanted.matches(item)]
         assert len(passing) >= 6
 
         for size in range(1, len(passing) + 2):
@@ -250,7 +250,7 @@ class ListsContract:
             an_item(item_id, sku=sku) for item_id in ("a", "b", "c") for sku in ("SKU-1", "SKU-2")
         ]
         repository.commit(creation(*items))
-        passing = [item for item in items if wanted.passes(item)]
+        passing = [item for item in items if wanted.matches(item)]
 
         listed = walk(repository, wanted, size)
 

@@ -4,7 +4,7 @@ import itertools
 from typing import ClassVar
 
 from inventory.ports import InventoryRepository
-from inventory.reservations import KEPT_SECONDS as RESERVATION_KEPT_SECONDS
+from inventory.reservations import RETENTION_SECONDS as RESERVATION_RETENTION_SECONDS
 from inventory_adapters.testing.examples import (
     CLOSED_STATES,
     a_record,
@@ -38,7 +38,7 @@ class PurgeContract:
 
     def test_a_purge_deletes_what_is_due(self, repository: InventoryRepository) -> None:
         """Records from the instant that they expire on, and reservations from 30 days after they were closed on."""
-        at = RESERVATION_KEPT_SECONDS
+        at = RESERVATION_RETENTION_SECONDS
         ends = [at - 1000, at, at + 0.000001, at + 1000]
         for end in ends:
             repository.commit(serving(a_record(f"record {end}", expires_at=end)))
@@ -70,7 +70,7 @@ class PurgeContract:
         over = a_reservation(expires_at=-900)
         repository.commit(together(moved, reservation=reservation_write(None, over)))
 
-        assert repository.purge(a_time(10 * RESERVATION_KEPT_SECONDS)) == 0
+        assert repository.purge(a_time(10 * RESERVATION_RETENTION_SECONDS)) == 0
 
         assert repository.get_item(item.key) == after(moved)
         assert ledger(repository, item.key) == [*moved.movements]
