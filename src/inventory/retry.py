@@ -1,6 +1,5 @@
 """Commit a decision: retry on conflict, replay on a repeated idempotency key."""
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import inf
@@ -8,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
+from inventory.backoff import full_jitter
 from inventory.errors import (
     BatchRefusedError,
     ContentionError,
@@ -128,6 +128,6 @@ def _pauses() -> Iterator[float]:
     """Yield how long to wait after each attempt: full jitter, to avoid synchronized retries."""
     longest = _FIRST_PAUSE_SECONDS
     for _ in range(_MAX_ATTEMPTS - 1):
-        yield random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+        yield full_jitter(longest)
         longest = min(longest * _GROWTH, _LONGEST_PAUSE_SECONDS)
     yield inf

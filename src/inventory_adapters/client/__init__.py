@@ -5,7 +5,6 @@ Needs the extra `client`: ``tap-inventory[client]``.
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -21,6 +20,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from inventory import batch
+from inventory.backoff import full_jitter
 from inventory.batch import RowResult
 from inventory.commands import (
     ALL_OR_NOTHING,
@@ -353,4 +353,4 @@ class _Failure:
 
 def _jitter(attempt: int) -> float:
     longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10), _LONGEST_PAUSE_SECONDS)
-    return random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+    return full_jitter(longest)
