@@ -67,9 +67,10 @@ from inventory.paging import Page, PageLimits, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationLine, ReservationState
-from inventory.service import Inventory, SweepResult
+from inventory.service import Inventory
 from inventory.stock import Movement, MovementKind, StockChange, Transfer
 from inventory.timeouts import deadline
+from inventory.upkeep import SweepResult
 from inventory.validation import UNSET
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ __all__ = [
     "Reservation",
     "ReservationLine",
     "ReservationState",
-    "far_from",
+    "far_after",
     "retention_cutoff",
 ]
 
@@ -123,7 +123,7 @@ class Reservation:
 
     def is_far(self, at: Timestamp) -> bool:
         """Tell whether the reservation is open and ends later than it can, as seen *at* a time."""
-        return self.state is ReservationState.HELD and self.expires_at > far_from(at)
+        return self.state is ReservationState.HELD and self.expires_at > far_after(at)
 
     def state_at(self, at: Timestamp) -> ReservationState:
         """Return what the reservation is at a time, swept or not."""
@@ -204,7 +204,7 @@ class Reservation:
         return tuple(changes)
 
 
-def far_from(at: Timestamp) -> Timestamp:
+def far_after(at: Timestamp) -> Timestamp:
     """Return the time after which no reservation ends whose clock was right."""
     return _later(at, FAR_SECONDS)
 

@@ -81,7 +81,7 @@ def nothing_is_swept_on_demand(patch):
 
 @bug
 def one_too_few_is_swept_on_demand(patch):
-    patch(service, "_SWEPT_ON_DEMAND", 24)
+    patch(service, "_EXPIRED_ON_DEMAND", 24)
 
 
 @bug
