@@ -110,7 +110,11 @@ def check_valid(rows: Sequence[Any]) -> None:
 
 
 def stored_keys(repository: InventoryRepository, rows: Iterable[Any]) -> dict[ItemKey, ItemKey]:
-    """Return the keys of items that rows name by a SKU that is not normalized. Reads only those items."""
+    """
+    Return the stored keys of rows whose SKU is not normalized.
+
+    Only those items are read.
+    """
     keys = [row.key for row in rows if isinstance(row, UpdateItem)]
     items = lookup.get_items(repository, [key for key in keys if key.normalized != key])
     return {key: item.key for key, item in items.items()}
@@ -162,7 +166,7 @@ def apply_each(
     create: Callable[[CreateItem], Item],
     update: Callable[[UpdateItem], Item],
 ) -> tuple[RowResult, ...]:
-    """Apply each row by itself, under a key of its own where the batch has one, and return the results."""
+    """Apply each row by itself, with its own idempotency key."""
     results: list[RowResult] = []
     for index, row in enumerate(command.items):
         key = command.idempotency_key and command.idempotency_key.for_row(index)

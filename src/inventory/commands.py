@@ -68,7 +68,11 @@ __all__ = [
 ]
 
 MAX_PRICE: Final = Decimal("99999999999.9999")
-"""Fifteen digits: the most that a client which reads JSON numbers as binary doubles can represent exactly."""
+"""
+Maximum price, of fifteen digits.
+
+More digits would be inexact for a client that reads JSON numbers as binary doubles.
+"""
 
 # Source: "Quotas in Amazon DynamoDB", partition key 2048 bytes, sort key 1024 bytes.
 ITEM_ID: Final = Identifier(2048, doc="ID of the item.")
@@ -231,7 +235,7 @@ class ListItems:
 
 @command
 class AdjustStock:
-    """Add or remove units, for example after a delivery, a breakage or a return."""
+    """Add or remove units, such as after a delivery, a breakage or a return."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)

@@ -57,7 +57,7 @@ def update(
 
 
 def concerns_stock(command: UpdateItem) -> bool:
-    """Return whether the update depends on the stock of the item, and not on its details alone."""
+    """Return whether the update depends on the stock of the item."""
     return command.quantity is not UNSET or command.reorder_point is not UNSET
 
 

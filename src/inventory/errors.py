@@ -85,7 +85,11 @@ __all__ = [
 
 @frozen
 class FieldError:
-    """One invalid field of a request: ``FieldError("quantity", "must be a whole number from 0 to 1000000000")``."""
+    """
+    One invalid field of a request.
+
+    Example: ``FieldError("quantity", "must be a whole number from 0 to 1000000000")``.
+    """
 
     field: str
     message: str
@@ -217,7 +221,7 @@ class ItemNotFoundError(NotFoundError):
 
 
 class ReservationNotFoundError(NotFoundError):
-    """No reservation has this ID, or it was closed long ago and its record was purged."""
+    """No reservation has this ID, or it was closed long ago and purged."""
 
     code = "reservation_not_found"
     sentence = "Reservation not found"
@@ -268,7 +272,7 @@ class InsufficientStockError(ReservedStockError):
 
 
 class StaleQuantityError(ConflictError):
-    """The current quantity is not the expected one, because the stock moved meanwhile."""
+    """The current quantity is not the expected one."""
 
     code = "stale_quantity"
     sentence = "Unexpected quantity: {expected_quantity} expected, {quantity} on hand. Count again."
@@ -435,7 +439,11 @@ class StorageThrottledError(StorageError):
 
 
 class StorageUnavailableError(StorageError):
-    """The storage did not answer in time. A write may or may not have been applied."""
+    """
+    The storage did not answer in time.
+
+    A write may or may not have been applied.
+    """
 
     code = "storage_unavailable"
     sentence = "Storage did not answer in time. Try again."
@@ -458,4 +466,4 @@ class StaleReadError(Exception):
 
 
 class DuplicateRequestError(Exception):
-    """The idempotency key of a change was already used, and nothing was written."""
+    """The idempotency key was already used, and nothing was written."""

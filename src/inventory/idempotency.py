@@ -117,7 +117,7 @@ def fingerprint(command: Any) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """Return *value* in a form whose `repr` depends only on what the caller sent."""
+    """Return *value* in a form whose `repr` is equal for equal requests."""
     kind = type(value)
     if attrs.has(kind):
         fields = ((field.name, getattr(value, field.name)) for field in attrs.fields(kind))

@@ -1,4 +1,8 @@
-"""Items: their details, guarded by `version`, and their stock levels, guarded by `seq`."""
+"""
+Items and their stock levels.
+
+The details of an item are guarded by `version`, its stock level by `seq`.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -70,7 +74,11 @@ class ItemKey:
 
     @property
     def normalized(self) -> Self:
-        """The key with its SKU in the form that new items have; the key itself if it already is."""
+        """
+        The key with its SKU in the form that new items have.
+
+        It is the key itself if its SKU already has that form.
+        """
         sku = normalized(self.sku)
         return self if sku == self.sku else attrs.evolve(self, sku=sku)
 
@@ -156,7 +164,11 @@ class Item:
 
     @property
     def etag(self) -> str:
-        """The state of the item as an entity tag (RFC 9110, section 8.8.3): ``"<version>-<seq>"``, with the quotes."""
+        """
+        The state of the item as an entity tag (RFC 9110, section 8.8.3).
+
+        It is ``"<version>-<seq>"``, with the quotes.
+        """
         return f'"{self.version}-{self.level.seq}"'
 
     def edited(self, fields: dict[str, Any], *, at: Timestamp) -> Self:

@@ -31,7 +31,7 @@ def get_item(repository: InventoryRepository, key: ItemKey) -> Item | None:
 
 
 def get_items(repository: InventoryRepository, keys: Iterable[ItemKey]) -> dict[ItemKey, Item]:
-    """Return the items with these keys, each under the key that the caller sent."""
+    """Return the items with these keys, by the key that the caller sent."""
     requested = tuple(dict.fromkeys(keys))
     if not requested:
         return {}
@@ -45,7 +45,7 @@ def get_items(repository: InventoryRepository, keys: Iterable[ItemKey]) -> dict[
 
 
 def history_key(repository: InventoryRepository, key: ItemKey) -> ItemKey:
-    """Return the key of the ledger that *key* names, whether or not the item still exists."""
+    """Return the key of the ledger that *key* names, of a deleted item too."""
     other = key.normalized
     if (
         other == key

@@ -15,7 +15,11 @@ T_co = TypeVar("T_co", covariant=True)
 _MAX_PAGE_SIZE: Final = 100
 
 Cursor = str
-"""A position in the results of one query; opaque outside the repository that made it."""
+"""
+A position in the results of one query.
+
+It is opaque outside the repository that made it.
+"""
 
 
 @frozen(kw_only=True)
@@ -77,7 +81,7 @@ class PageLimits:
 def iter_pages(
     read: Callable[[PageRequest], Page[T_co]], *, size: int = _MAX_PAGE_SIZE
 ) -> Iterator[Page[T_co]]:
-    """Yield every page that *read* returns, from the first to the last, with up to *size* rows each."""
+    """Yield every page that *read* returns, with up to *size* rows each."""
     page = read(PageRequest(size=size))
     yield page
     while page.next_cursor is not None:

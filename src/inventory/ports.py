@@ -41,7 +41,11 @@ NewId = Callable[[], str]
 """Returns an ID that is never returned again."""
 
 LimitsSource = Callable[[], PageLimits]
-"""Returns the page limits in force. Never raises or blocks: it falls back to the last known limits, or to defaults."""
+"""
+Returns the page limits in force.
+
+Never raises or blocks: it falls back to the last known limits, or to defaults.
+"""
 
 Index = Literal["sku", "low_stock", "category", "status", "item_id"]
 
@@ -210,10 +214,18 @@ class InventoryRepository(Protocol):
         """Return the item, or None if it does not exist."""
 
     def find_item(self, item_id: str) -> Item | None:
-        """Return the item with this ID, or None; of several items with one ID, the first by SKU."""
+        """
+        Return the item with this ID, or None.
+
+        If several items have the ID, it is the first by SKU.
+        """
 
     def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
-        """Return the items that exist, in any order; each read may happen at another moment."""
+        """
+        Return the items that exist, in any order.
+
+        Each read may happen at another moment.
+        """
 
     def list_items(self, item_filter: ItemFilter, page: PageRequest) -> Page[Item]:
         """
@@ -239,7 +251,11 @@ class InventoryRepository(Protocol):
         """
 
     def first_movement(self, key: ItemKey) -> Movement | None:
-        """Return the item's movement with seq 1 or, if that is missing, the earliest one; None if there is none."""
+        """
+        Return the item's first movement, or None if it has none.
+
+        If the movement with seq 1 is missing, it is the earliest one.
+        """
 
     def get_reservation(self, reservation_id: str) -> Reservation | None:
         """Return the reservation as it is stored, or None if it does not exist."""
@@ -268,7 +284,11 @@ class InventoryRepository(Protocol):
         """
 
     def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
-        """Return the record of an idempotency key, or None; expired records may still be returned."""
+        """
+        Return the record of an idempotency key, or None.
+
+        Expired records may still be returned.
+        """
 
     def purge(self, at: Timestamp) -> int:
         """
@@ -308,7 +328,11 @@ class InventoryRepository(Protocol):
 
 @runtime_checkable
 class ExclusiveRepository(InventoryRepository, Protocol):
-    """A repository that supports exclusive access, such as a local database with a single writer."""
+    """
+    A repository that supports exclusive access.
+
+    An example is a local database with a single writer.
+    """
 
     def exclusive(self) -> AbstractContextManager[None]:
         """

@@ -17,7 +17,11 @@ _MAX_TAGS: Final = 32
 
 @cache
 def _entity_tag() -> re.Pattern[str]:
-    """Return the pattern of an entity tag; compiled on first use, because most cold starts need none."""
+    """
+    Return the pattern of an entity tag.
+
+    It is compiled on first use, because most cold starts need none.
+    """
     # Source: RFC 9110, section 8.8.3. The groups "version" and "seq" match in tags of this system only.
     return re.compile(
         r'[ \t]*(?P<weak>W/)?"(?:(?P<version>0|[1-9][0-9]{0,17})-(?P<seq>0|[1-9][0-9]{0,17})'
@@ -67,7 +71,7 @@ class IfMatch:
         return None if self.tags is None else frozenset(version for version, _ in self.tags)
 
     def accepts(self, item: Item) -> bool:
-        """Return whether the details and the stock of *item* are in an accepted state."""
+        """Return whether details and stock of *item* are in an accepted state."""
         return self.tags is None or (item.version, item.level.seq) in self.tags
 
     def accepts_version(self, item: Item) -> bool:

@@ -1,4 +1,4 @@
-"""Reconcile: check each item's level against its ledger and its open reservations."""
+"""Check each item's level against its ledger and open reservations."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -239,7 +239,11 @@ def _newest_first(
 
 
 def examine(item: Item, newest_first: Iterable[Movement], held: int) -> Drift | None:
-    """Return the drift between *item*, its movements and its *held* units; None if they agree."""
+    """
+    Return the drift between *item*, its movements and its *held* units.
+
+    Return None if they agree.
+    """
     newest: Movement | None = None
     later: Movement | None = None
     gaps = []
@@ -275,7 +279,11 @@ def _follows(earlier: Movement, later: Movement) -> bool:
 
 
 def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
-    """Set reserved to the held units, with a movement that brings the ledger to the corrected level."""
+    """
+    Set reserved to the held units.
+
+    The movement brings the ledger to the corrected level.
+    """
     level = StockLevel(
         on_hand=item.level.on_hand,
         # More units may be held than are on hand; the level cannot show more than those.

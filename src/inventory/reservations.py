@@ -1,4 +1,8 @@
-"""Reservations: units of one or more items, held for a time, then committed, released or expired as a whole."""
+"""
+Reservations of units of one or more items.
+
+A reservation is committed, released or expired as a whole.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -24,7 +28,7 @@ __all__ = [
 ]
 
 MAX_SECONDS: Final = 31 * 24 * 60 * 60
-"""Maximum duration of a reservation from its creation, extensions included."""
+"""Maximum duration of a reservation, extensions included."""
 
 FAR_SECONDS: Final = MAX_SECONDS + 24 * 60 * 60
 """
@@ -122,11 +126,11 @@ class Reservation:
         return self.state is ReservationState.HELD and at >= self.expires_at
 
     def is_far(self, at: Timestamp) -> bool:
-        """Return whether the reservation is open and ends later than a reservation can, as of *at*."""
+        """Return whether the reservation is open and ends after `far_after`."""
         return self.state is ReservationState.HELD and self.expires_at > far_after(at)
 
     def state_at(self, at: Timestamp) -> ReservationState:
-        """Return the state at a time, whether or not a sweep has closed the reservation."""
+        """Return the state at a time, even before a sweep closes the reservation."""
         return ReservationState.EXPIRED if self.is_due(at) else self.state
 
     def require_held(self, at: Timestamp) -> None:
@@ -146,7 +150,11 @@ class Reservation:
             raise ReservationClosedError(reservation_id=self.reservation_id, state=str(state))
 
     def extended(self, ttl_seconds: int, *, at: Timestamp) -> Self:
-        """Return the reservation extended to *ttl_seconds* from now: never shortened, and up to `MAX_SECONDS`."""
+        """
+        Return the reservation extended to *ttl_seconds* from now.
+
+        It is never shortened, and lasts up to `MAX_SECONDS`.
+        """
         self.require_held(at)
         latest = _later(self.created_at, MAX_SECONDS)
         return attrs.evolve(
@@ -180,7 +188,11 @@ class Reservation:
     def free(
         self, state: ReservationState, items: Mapping[ItemKey, Item], *, at: Timestamp
     ) -> tuple[StockChange, ...]:
-        """Make the units of all lines available again, released or expired; skip items that do not exist."""
+        """
+        Make the units of all lines available again, released or expired.
+
+        Items that do not exist are skipped.
+        """
         verb = expire if state is ReservationState.EXPIRED else release
         lines = [line for line in self.lines if line.key in items]
         return self._changes(verb, lines, items, at=at)
@@ -210,7 +222,7 @@ class Reservation:
 
 
 def far_after(at: Timestamp) -> Timestamp:
-    """Return the time after which no reservation ends, unless a clock was ahead."""
+    """Return the time after which reservations end only if a clock was ahead."""
     return _later(at, FAR_SECONDS)
 
 

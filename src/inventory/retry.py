@@ -1,4 +1,4 @@
-"""Commit a decision: retry on conflict, replay on a repeated idempotency key."""
+"""Commit a decision, with retry on conflict and replay on a repeated key."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -99,7 +99,11 @@ class Executor:
     def _attempt(
         self, decide: Callable[[], Decision[R]], key: IdempotencyKey | None, request: str
     ) -> R:
-        """Decide and commit; after reserved units prevented it, expire due reservations and decide again."""
+        """
+        Decide and commit.
+
+        If reserved units prevent it, expire due reservations and decide again.
+        """
         try:
             change, answer = decide()
         except (ReservedStockError, BatchRefusedError) as error:

@@ -1,4 +1,8 @@
-"""Inventory: one method per command. Each reads through the port, decides with pure values, and commits once."""
+"""
+Inventory: one method per command.
+
+Each method reads through the port, decides with pure values, and commits once.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -438,7 +442,7 @@ class Inventory:
         return executor.execute(command, decide)
 
     def _expire_due(self) -> bool:
-        """Expire due reservations for a request that needs their units, and return whether there were any."""
+        """Expire due reservations, and return whether there were any."""
         try:
             return (
                 self.expire_reservations(ExpireReservations(limit=_EXPIRED_ON_DEMAND)).expired > 0
@@ -469,7 +473,11 @@ class Inventory:
         )
 
     def _edit(self, command: UpdateItem) -> Item:
-        """Update details alone: with one conditional write, without reading the item first."""
+        """
+        Update details alone.
+
+        One conditional write is enough; the item is not read first.
+        """
         fields = command.details
         if not fields:
             item = self._require(command.key)
@@ -491,7 +499,11 @@ class Inventory:
         raise ItemNotFoundError(item_id=command.item_id, sku=command.sku)
 
     def _opening(self, key: ItemKey, first: Movement | None) -> Movement | None:
-        """Derive the opening entry of a ledger. Read what dates it only if the *first* movement does not."""
+        """
+        Derive the opening balance of a ledger.
+
+        Read the item or the last movement only if the *first* movement does not date it.
+        """
         if first is not None and first.item_created_at is not None:
             return stock.opening(None, first)
         item = self.repository.get_item(key)

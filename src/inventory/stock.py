@@ -1,4 +1,4 @@
-"""Stock movements, and the pure verbs that return an item's next state with its movement."""
+"""Stock movements, and pure verbs that return an item with its movement."""
 
 from enum import StrEnum
 from typing import Final
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 MAX_QUANTITY: Final = 1_000_000_000
-"""Maximum units on hand of an item; the sum of 100 lines stays far below 64 bits."""
+"""Maximum units on hand of an item; sums stay far below 64 bits."""
 
 
 class MovementKind(StrEnum):
@@ -125,7 +125,11 @@ def _move(
     at: Timestamp,
     **cause: str | None,
 ) -> StockChange:
-    """Change both balances of an item; *cause* is the `reason`, `reference` and `reservation_id` of the movement."""
+    """
+    Change both balances of an item.
+
+    *cause* is the `reason`, `reference` and `reservation_id` of the movement.
+    """
     before = item.level
     if on_hand > 0 and before.on_hand + on_hand > MAX_QUANTITY:
         raise StockLimitError(
@@ -265,7 +269,11 @@ def issue(
 def release(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
-    """Make reserved *units* available again. If the reserved count is wrong, at most as many as it says."""
+    """
+    Make reserved *units* available again.
+
+    If the reserved count is lower than *units*, only that many.
+    """
     return _move(
         item,
         MovementKind.RELEASE,
@@ -279,7 +287,7 @@ def release(
 def expire(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
-    """Make reserved *units* available again, because their reservation expired; otherwise as `release`."""
+    """Make *units* of an expired reservation available again, as `release` does."""
     return _move(
         item,
         MovementKind.EXPIRE,

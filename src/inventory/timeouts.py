@@ -1,4 +1,8 @@
-"""Per-request deadline. Set at the entry point; checked before starting work that may not finish."""
+"""
+Per-request deadline.
+
+It is set at the entry point, and checked before starting work that may not finish.
+"""
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
@@ -11,7 +15,11 @@ _ends_at: ContextVar[float] = ContextVar("inventory_deadline", default=inf)
 
 
 def deadline(seconds: float) -> AbstractContextManager[None]:
-    """Set a deadline for this block, *seconds* from now. An earlier deadline around it stays in force."""
+    """
+    Set a deadline for this block, *seconds* from now.
+
+    An earlier deadline around it stays in force.
+    """
     return _Deadline(seconds)
 
 
@@ -31,5 +39,9 @@ class _Deadline(AbstractContextManager[None]):
 
 
 def time_left() -> float:
-    """Return the seconds until the deadline of the current request; infinity if it has none."""
+    """
+    Return the seconds until the deadline of the current request.
+
+    Return infinity if it has none.
+    """
     return _ends_at.get() - monotonic()

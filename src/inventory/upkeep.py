@@ -45,7 +45,11 @@ def far_reservations(repository: InventoryRepository, at: Timestamp) -> Iterator
 def reservations_to_expire(
     repository: InventoryRepository, command: ExpireReservations, at: Timestamp
 ) -> Iterator[Reservation | UnreadableRowError]:
-    """Yield reservations to expire, up to the limit, and an error for each unreadable row, beyond the limit too."""
+    """
+    Yield reservations to expire, up to the limit.
+
+    Yield an error for each unreadable row too; these do not count.
+    """
     searches = [partial(repository.held_reservations, due_by=at)]
     if command.far:
         searches.append(partial(repository.held_reservations, ends_after=far_after(at)))

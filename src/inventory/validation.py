@@ -60,7 +60,11 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""The value of an optional field that the caller did not send. None would be a value of its own."""
+"""
+The value of an optional field that the caller did not send.
+
+None would be a value of its own.
+"""
 
 
 class BoundError(Exception):
@@ -95,7 +99,7 @@ class Bound(Protocol):
         """
 
     def schema(self) -> JsonSchema:
-        """Describe the bound as JSON Schema (draft 2020-12, which OpenAPI 3.1 uses)."""
+        """Return the JSON Schema of the bound (draft 2020-12, as in OpenAPI 3.1)."""
 
 
 # Category Cc except tab, line feed and carriage return; and the code points that UTF-8 cannot encode.
@@ -158,7 +162,11 @@ _MOST_COMPOSED: Final = 4
 
 
 def normalized(text: str) -> str:
-    """Return one-line *text* as it is stored: in Unicode normalization form C, without white space at its ends."""
+    """
+    Return one-line *text* as it is stored.
+
+    It is in Unicode normalization form C, without white space at its ends.
+    """
     text = text.strip(_WHITE_SPACE)
     return text if text.isascii() else normalize("NFC", text)
 
@@ -215,7 +223,7 @@ class Line:
 
 @frozen
 class Identifier:
-    """Text that identifies something existing, limited by what storage can look up, in bytes of UTF-8."""
+    """Text that identifies something stored, measured in bytes of UTF-8."""
 
     max_bytes: int
     doc: str = attrs.field(default="", kw_only=True)
@@ -263,7 +271,11 @@ class Integer:
 
 @frozen
 class Money:
-    """An exact amount from 0: an int, a Decimal or a decimal string, but not a float."""
+    """
+    An exact amount from 0.
+
+    The value is an int, a Decimal or a decimal string, but not a float.
+    """
 
     maximum: Decimal
     places: int = attrs.field(kw_only=True)
@@ -300,7 +312,7 @@ class Money:
 
 
 def canonical(value: Decimal) -> Decimal:
-    """Return *value* without exponent or trailing zeros, so that every store returns the same digits."""
+    """Return *value* without exponent or trailing zeros."""
     if value == value.to_integral_value():
         return Decimal(int(value))
     return value.normalize()
@@ -380,7 +392,11 @@ class Nullable:
 
 @frozen
 class Object:
-    """An object with the fields of a command: the command, or a mapping by names on the wire."""
+    """
+    An object with the fields of a command.
+
+    The value is the command, or a mapping by names on the wire.
+    """
 
     kind: type[Any]
     doc: str = attrs.field(default="", kw_only=True)
@@ -474,7 +490,7 @@ class Converted(Generic[Accepted_contra, Stored_co]):
 
 
 def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None) -> Any:
-    """Declare a field of a command, with its bound and, if it differs, its name on the *wire*."""
+    """Declare a field of a command, with its bound and its name on the *wire*."""
     return attrs.field(default=default, metadata={"bound": bound, "wire": wire})
 
 
@@ -545,7 +561,7 @@ def object_schema(fields: Iterable[Spec]) -> JsonSchema:
 
 
 def set_fields(instance: object, *, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the fields of a command that are not `UNSET`, by attribute name, without the *exclude* ones."""
+    """Return the fields of a command that are not `UNSET`, by attribute name."""
     names = [spec.name for spec in specs(type(instance)) if spec.name not in exclude]
     values = {name: getattr(instance, name) for name in names}
     return {name: value for name, value in values.items() if value is not UNSET}
