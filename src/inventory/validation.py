@@ -60,11 +60,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""
-The value of an optional field that the caller did not send.
-
-None would be a value of its own.
-"""
+"""The value of an optional field that the caller did not send."""
 
 
 class BoundError(Exception):
@@ -162,11 +158,7 @@ _MOST_COMPOSED: Final = 4
 
 
 def normalized(text: str) -> str:
-    """
-    Return one-line *text* as it is stored.
-
-    It is in Unicode normalization form C, without white space at its ends.
-    """
+    """Return one-line *text* in NFC, without white space at its ends."""
     text = text.strip(_WHITE_SPACE)
     return text if text.isascii() else normalize("NFC", text)
 
@@ -271,11 +263,7 @@ class Integer:
 
 @frozen
 class Money:
-    """
-    An exact amount from 0.
-
-    The value is an int, a Decimal or a decimal string, but not a float.
-    """
+    """An exact amount from 0, as int, Decimal or decimal string."""
 
     maximum: Decimal
     places: int = attrs.field(kw_only=True)
@@ -392,11 +380,7 @@ class Nullable:
 
 @frozen
 class Object:
-    """
-    An object with the fields of a command.
-
-    The value is the command, or a mapping by names on the wire.
-    """
+    """A command, or a mapping of its fields by their names on the wire."""
 
     kind: type[Any]
     doc: str = attrs.field(default="", kw_only=True)
