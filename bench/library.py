@@ -217,7 +217,7 @@ def near_the_end(store: SqliteRepository, wanted: ItemFilter, items: int) -> Cur
     last = max(_SKUS, _SECONDS) * (behind + 1)
     first = max(0, items - last)
     passing = sorted(
-        filter(wanted.passes, islice(made_items(first), items - first)), key=wanted.position
+        filter(wanted.matches, islice(made_items(first), items - first)), key=wanted.position
     )
     cursor = cursors.encode_item(wanted, passing[-behind - 1])
     found = store.list_items(wanted, PageRequest(size=behind + 1, cursor=cursor)).items

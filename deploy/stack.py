@@ -21,7 +21,7 @@ from deploy.monitoring import Monitoring
 from deploy.rollout import Rollout
 from deploy.sweeper import SCHEDULED, Sweeper
 from deploy.tables import Tables
-from inventory.paging import Limits
+from inventory.paging import PageLimits
 from inventory_adapters.http.routes import ROUTES
 
 __all__ = ["STUB_BUNDLE", "TapStack", "TapStackProps"]
@@ -223,7 +223,7 @@ class TapStack(cdk.Stack):
             description="The table of the items",
             string_value=tables.items.table_name,
         )
-        limits = Limits()
+        limits = PageLimits()
         return ssm.StringParameter(
             self,
             "ConfigParameter",

@@ -1,4 +1,4 @@
-"""One machine over random histories: the same commands, at the same times, to inventories on any storage and to the model."""
+"""A state machine that sends random commands to inventories on any storage and compares them with the model."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -47,25 +47,25 @@ from inventory import (
     TransferStock,
     UpdateItem,
 )
-from inventory.paging import walk
+from inventory.paging import iter_pages
 from inventory_adapters.storage.memory import MemoryRepository
 from tests import strategies
-from tests.model import DAY, LIMIT, Model, RefusedError, available, needs_reorder
+from tests.model import DAY, LIMIT, ExpectedError, Model, available, needs_reorder
 
-NOWHERE = ("nowhere", "SKU-1")
-AS_IT_IS = (bool, int, str, Timestamp)
-MOST_PAGES = 10_000
-FREE, THERE = "as many units as are available", "as many units as are there, promised or not"
+UNKNOWN_KEY = ("nowhere", "SKU-1")
+PLAIN_TYPES = (bool, int, str, Timestamp)
+MAX_PAGES = 10_000
+ALL_AVAILABLE, ALL_ON_HAND = "all available units", "all units on hand"
 
 
 @contextmanager
 def memory():
-    """Yield the reference."""
+    """Yield the reference repository."""
     yield MemoryRepository()
 
 
 class Clock:
-    """Stands still while a command is carried out, and is a microsecond fuller after each, so that no two times are equal."""
+    """A clock that stands still during a command and moves by a microsecond after it, so that all times differ."""
 
     def __init__(self):
         self.now = datetime(2026, 5, 1, tzinfo=UTC)
@@ -82,55 +82,55 @@ class Clock:
 
 
 def an_inventory(repository, clock):
-    """Return an inventory whose ids and times are the same in every run, and that has no reason to wait."""
+    """Return an inventory with the same IDs and times in every run, which never pauses."""
     ids = count()
     return Inventory(
         repository,
         clock=clock,
         new_id=lambda: f"id-{next(ids):06}",
-        pause=lambda _: pytest.fail("nobody else is writing"),
+        pause=lambda _: pytest.fail("paused without another writer"),
     )
 
 
 def plain(value):
-    """Return *value* as the model would put it: dictionaries, with item keys and levels spread out, lists, text and numbers."""
-    if value is None or type(value) in AS_IT_IS:
+    """Return *value* in the form of the model: lists and dictionaries, with item keys and levels flattened."""
+    if value is None or type(value) in PLAIN_TYPES:
         return value
     if isinstance(value, InventoryError):
-        facts = {name: plain(fact) for name, fact in value.facts.items() if name != "faults"}
+        facts = {name: plain(fact) for name, fact in value.facts.items() if name != "errors"}
         return {"error": type(value), **facts}
     if attrs.has(type(value)):
-        named = {
+        fields = {
             field.name: plain(getattr(value, field.name))
             for field in attrs.fields(type(value))
             if field.eq
         }
-        return {**named.pop("key", {}), **named.pop("level", {}), **named}
+        return {**fields.pop("key", {}), **fields.pop("level", {}), **fields}
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    assert isinstance(value, Decimal | Enum)  # Nothing else comes out of an inventory.
+    assert isinstance(value, Decimal | Enum)  # An inventory returns no other types.
     return str(value)
 
 
-def answered(inventory, verb, command):
-    """Return what the inventory answers, the sentence of a refusal, and whether it is an answer that was given before."""
+def answer_of(inventory, verb, command):
+    """Return the answer or error of the inventory, the message of the error, and whether the answer is a replay."""
     key = getattr(command, "idempotency_key", None)
     if key is not None:
         key = IdempotencyKey(key.value, scope=key.scope)
         command = attrs.evolve(command, idempotency_key=key)
     try:
-        answer, sentence = getattr(inventory, verb)(command), None
+        answer, message = getattr(inventory, verb)(command), None
     except InventoryError as error:
-        answer, sentence = error, str(error)
-    return plain(answer), sentence, key is not None and key.replayed
+        answer, message = error, str(error)
+    return plain(answer), message, key is not None and key.replayed
 
 
-def walked(inventory, verb, query):
-    """Return the rows of all pages, or the refusal of the first."""
+def all_rows(inventory, verb, query):
+    """Return the rows of all pages, or the error of the first."""
     rows = []
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         try:
             page = getattr(inventory, verb)(query)
         except InventoryError as error:
@@ -140,37 +140,37 @@ def walked(inventory, verb, query):
         if page.next_cursor is None:
             return rows
         query = attrs.evolve(query, page_token=page.next_cursor)
-    return pytest.fail("the walk does not end")
+    return pytest.fail("the pages do not end")
 
 
 def by_key(rows):
     return sorted(rows, key=lambda row: (row["item_id"], row["sku"]))
 
 
-def one_of_its(name):
-    """Draw from a list that the machine keeps."""
+def one_of(name):
+    """Draw an element of an attribute of the machine."""
     return st.runner().flatmap(lambda machine: st.sampled_from(getattr(machine, name)))
 
 
-# So few that stock runs out, and, now and then, so many that no more fit.
+# Few units, so that stock runs out; sometimes so many that the maximum is reached.
 few = st.integers(0, 6)
-units = st.sampled_from([1, 2, FREE, FREE, THERE, LIMIT])
+units = st.sampled_from([1, 2, ALL_AVAILABLE, ALL_AVAILABLE, ALL_ON_HAND, LIMIT])
 on_hand = few | few | st.sampled_from([LIMIT - 1, LIMIT])
 orders = st.none() | st.sampled_from(["order 1", "order 2"])
 idempotency_keys = st.none() | st.builds(
     IdempotencyKey,
     value=st.sampled_from(["k1", "k2", "k1#0"]),
-    scope=st.sampled_from(["", "", "", "somebody else"]),
+    scope=st.sampled_from(["", "", "", "another caller"]),
 )
 ttls = st.sampled_from([60, 60, 900, DAY, 31 * DAY])
 pauses = st.sampled_from([1, 60, 900, DAY, 40 * DAY])
 stock = {"quantity": on_hand, "reorder_point": st.none() | few}
 creations = st.builds(CreateItem, sku=strategies.skus, **strategies.details, **stock)
 edits = st.fixed_dictionaries({}, optional=strategies.details | stock)
-a_ref = one_of_its("refs")
-a_name = one_of_its("names").map(lambda name: {"reservation_id": name})
-once_there_are_some = precondition(lambda self: self.promises)
-seen = st.sampled_from(
+a_ref = one_of("refs")
+a_name = one_of("names").map(lambda name: {"reservation_id": name})
+if_there_are_reservations = precondition(lambda self: self.reservations)
+state = st.sampled_from(
     ["anything", "as it is", "before it moved", "before it was edited", "nothing"]
 )
 EVERYTHING = ListItems(page_size=50)
@@ -180,7 +180,7 @@ INVALID_ROW = {"sku": "", "quantity": -1}
 
 class InventoryMachine(RuleBasedStateMachine):
     """
-    All verbs in any order.
+    All operations in any order.
 
     Attributes:
         repositories: Context managers, each of which yields an empty repository.
@@ -196,10 +196,10 @@ class InventoryMachine(RuleBasedStateMachine):
         self.inventories = [
             an_inventory(self.stack.enter_context(make()), self.clock) for make in self.repositories
         ]
-        self.keys = {NOWHERE: None}  # Of every item that ever was, and of one that never was.
-        self.promises = {}  # The ids of all reservations that ever were.
-        self.sent = []  # Commands that had a key.
-        self.news = None  # The items that moved since the books were last looked at, if any command was carried out.
+        self.keys = {UNKNOWN_KEY: None}  # Of every item, deleted ones included, and an unknown one.
+        self.reservations = {}  # The IDs of all reservations, purged ones included.
+        self.sent = []  # Commands with a key.
+        self.moved = None  # Items that moved since the last check of the stored data; None if no command was sent.
 
     def teardown(self):
         """Close every repository."""
@@ -207,66 +207,70 @@ class InventoryMachine(RuleBasedStateMachine):
 
     @property
     def refs(self):
-        """Items to ask for, those that are there first."""
+        """References to items, existing ones more often."""
         keys = [*self.model.items, *self.model.items, *self.keys]
         return [{"item_id": item_id, "sku": sku} for item_id, sku in keys]
 
     @property
     def names(self):
-        """Reservations to ask for, those that are open first, and one that never was."""
+        """IDs of reservations, open ones more often, and an unknown one."""
         held = [name for name, row in self.model.reservations.items() if row["state"] == "held"]
-        return [*held, *held, *self.promises, "nowhere"]
+        return [*held, *held, *self.reservations, "nowhere"]
 
     @property
     def moments(self):
-        """The instants, still to come, at which a reservation expires or an answer is forgotten."""
+        """The future times at which a reservation or an idempotency record expires."""
         held = [row for row in self.model.reservations.values() if row["state"] == "held"]
         ends = [row["expires_at"] for row in held]
-        ends += [until for _, _, until in self.model.idempotency_record.values()]
+        ends += [until for _, _, until in self.model.records.values()]
         return sorted(end for end in ends if end > self.model.now())
 
-    def agreed(self, ask):
-        """Ask every inventory, and return the answer that all of them gave."""
+    def common_answer(self, ask):
+        """Call *ask* with every inventory, and return the answer, which must be the same."""
         first, *others = [ask(inventory) for inventory in self.inventories]
         for other in others:
             assert other == first
         return first
 
     def expected(self, verb, command):
-        """Return what the model answers."""
+        """Return the answer of the model."""
         try:
             return getattr(self.model, verb)(command)
-        except RefusedError as refused:
-            return refused.answer
+        except ExpectedError as error:
+            return error.answer
 
     def do(self, verb, command):
-        """Send *command* everywhere, and return the answer that all gave, and that the model gives."""
-        answer, _, replayed = self.agreed(lambda inventory: answered(inventory, verb, command))
+        """Send *command* to all inventories and the model, and return the answer, which must be the same."""
+        answer, _, replayed = self.common_answer(
+            lambda inventory: answer_of(inventory, verb, command)
+        )
         rows = answer if isinstance(answer, list) else [answer]
         ids = [row.get("reservation_id") or row.get("item_id") for row in rows]
-        known = {*self.promises, *(item_id for item_id, _ in self.keys)}
-        self.model.ids = [made for made in ids if made and made not in known]
+        known = {*self.reservations, *(item_id for item_id, _ in self.keys)}
+        self.model.ids = [each for each in ids if each and each not in known]
         self.model.replayed = False
         before = self.model.ledgers.copy()
         assert answer == self.expected(verb, command)
         assert replayed == self.model.replayed
         moved = {key for key, rows in self.model.ledgers.items() if rows is not before.get(key)}
-        self.news = moved | (self.news or set())
+        self.moved = moved | (self.moved or set())
         self.keys |= dict.fromkeys(self.model.items)
-        self.promises |= dict.fromkeys(self.model.reservations)
+        self.reservations |= dict.fromkeys(self.model.reservations)
         if getattr(command, "idempotency_key", None) and (verb, command) not in self.sent:
             self.sent.append((verb, command))
         if not verb.startswith("get"):
             self.clock.tick()
         return answer
 
-    def so_many(self, ref, number):
-        """Return *number*, or what `FREE` or `THERE` stand for; at least 1, as no command takes fewer."""
+    def units_of(self, ref, number):
+        """Return *number*, or the units of `ALL_AVAILABLE` or `ALL_ON_HAND`; at least 1, the minimum of a command."""
         row = self.model.items.get(tuple(ref.values()), {"on_hand": 0, "reserved": 0})
-        return max(1, {FREE: available(row), THERE: row["on_hand"]}.get(number, number))
+        return max(
+            1, {ALL_AVAILABLE: available(row), ALL_ON_HAND: row["on_hand"]}.get(number, number)
+        )
 
-    def if_match(self, ref, seen):
-        """Return what a caller sends who has *seen* the item."""
+    def if_match(self, ref, state):
+        """Return the precondition of a caller who read the item in that state."""
         row = self.model.items.get(tuple(ref.values()), {"version": 1, "seq": 0})
         version, seq = row["version"], row["seq"]
         tags = {
@@ -275,43 +279,45 @@ class InventoryMachine(RuleBasedStateMachine):
             "before it moved": {(version, seq - 1)},
             "before it was edited": {(version - 1, seq)},
             "nothing": set(),
-        }[seen]
+        }[state]
         return IfMatch(None if tags is None else frozenset(tags))
 
     # Items
 
     @initialize(commands=st.lists(creations, min_size=1, max_size=3))
     def stock_up(self, commands):
-        """Start with a few units of each thing, at two places."""
+        """Create a few items at two locations."""
         for command in commands:
             self.do("create_item", attrs.evolve(command, quantity=6))
             self.do("create_item", attrs.evolve(command, location="elsewhere"))
 
     @rule(command=creations, key=idempotency_keys)
     def create(self, command, key):
-        """Put an item on the books."""
+        """Create an item."""
         self.do("create_item", attrs.evolve(command, idempotency_key=key))
 
     @rule(ref=a_ref, with_sku=st.booleans())
     def get(self, ref, with_sku):
-        """Read an item, by its whole key or by its id."""
+        """Read an item by its key or by its ID alone."""
         self.do("get_item", GetItem(item_id=ref["item_id"], sku=ref["sku"] if with_sku else None))
 
-    @rule(ref=a_ref, fields=edits, seen=seen, key=idempotency_keys)
-    def update(self, ref, fields, seen, key):
-        """Change details, stock, both or nothing, on any condition."""
-        how = {"if_match": self.if_match(ref, seen), "idempotency_key": key}
-        self.do("update_item", UpdateItem(**ref, **fields, **how))
+    @rule(ref=a_ref, fields=edits, state=state, key=idempotency_keys)
+    def update(self, ref, fields, state, key):
+        """Update details, stock, both or nothing, with any precondition."""
+        conditions = {"if_match": self.if_match(ref, state), "idempotency_key": key}
+        self.do("update_item", UpdateItem(**ref, **fields, **conditions))
 
-    @rule(ref=a_ref, seen=seen, key=idempotency_keys)
-    def delete(self, ref, seen, key):
-        """Delete an item, on any condition; it is asked for all the same later."""
-        how = {"if_match": self.if_match(ref, seen), "idempotency_key": key}
-        self.do("delete_item", DeleteItem(**ref, **how))
+    @rule(ref=a_ref, state=state, key=idempotency_keys)
+    def delete(self, ref, state, key):
+        """Delete an item, with any precondition."""
+        conditions = {"if_match": self.if_match(ref, state), "idempotency_key": key}
+        self.do("delete_item", DeleteItem(**ref, **conditions))
 
     @rule(
         rows=st.lists(
-            creations | st.tuples(a_ref, edits, seen) | st.just(INVALID_ROW), min_size=1, max_size=4
+            creations | st.tuples(a_ref, edits, state) | st.just(INVALID_ROW),
+            min_size=1,
+            max_size=4,
         ),
         mode=st.sampled_from(["all_or_nothing", "per_row"]),
         key=idempotency_keys,
@@ -326,17 +332,17 @@ class InventoryMachine(RuleBasedStateMachine):
         ]
         self.do("batch_items", BatchItems(items=rows, mode=mode, idempotency_key=key))
 
-    @rule(wanted=strategies.likely_filters | strategies.filters, page_size=st.integers(1, 3))
-    def walk_a_list(self, wanted, page_size):
-        """Walk a list to its end: what belongs into it, each item once, in the order of its index."""
-        query = ListItems(**attrs.asdict(wanted), page_size=page_size)
+    @rule(item_filter=strategies.likely_filters | strategies.filters, page_size=st.integers(1, 3))
+    def read_a_list(self, item_filter, page_size):
+        """Read all pages of a list: each matching item once, in the order of the index."""
+        query = ListItems(**attrs.asdict(item_filter), page_size=page_size)
         for inventory in self.inventories:
-            rows = walked(inventory, "list_items", query)
+            rows = all_rows(inventory, "list_items", query)
             assert by_key(rows) == by_key(self.model.list_items(query))
-            if wanted.index != "item_id":
-                order = "updated_at" if wanted.index == "category" else "item_id"
-                places = [row[order] for row in rows]
-                assert places == sorted(places)
+            if item_filter.index != "item_id":
+                order = "updated_at" if item_filter.index == "category" else "item_id"
+                positions = [row[order] for row in rows]
+                assert positions == sorted(positions)
 
     # Stock
 
@@ -348,43 +354,43 @@ class InventoryMachine(RuleBasedStateMachine):
         key=idempotency_keys,
     )
     def adjust(self, ref, sign, number, reference, key):
-        """Have units come, or leave."""
+        """Add or remove units."""
         fields = {
-            "delta": sign * self.so_many(ref, number),
-            "reason": "it is so",
+            "delta": sign * self.units_of(ref, number),
+            "reason": "an adjustment",
             "reference": reference,
         }
         self.do("adjust_stock", AdjustStock(**ref, **fields, idempotency_key=key))
 
     @rule(ref=a_ref, quantity=on_hand, expected_quantity=st.none() | few, key=idempotency_keys)
     def count(self, ref, quantity, expected_quantity, key):
-        """Find so many on the shelf, with an idea of how many there should be, or without."""
+        """Count units, with or without an expected quantity."""
         fields = {"quantity": quantity, "expected_quantity": expected_quantity}
         self.do("count_stock", CountStock(**ref, **fields, idempotency_key=key))
 
-    @rule(source=a_ref, to=a_ref, alike=st.integers(0, 3), number=units, key=idempotency_keys)
-    def transfer(self, source, to, alike, number, key):
+    @rule(source=a_ref, to=a_ref, same=st.integers(0, 3), number=units, key=idempotency_keys)
+    def transfer(self, source, to, same, number, key):
         """Move units, mostly between items of one SKU."""
         same_sku = [ref for ref in self.refs if ref["sku"] == source["sku"] and ref != source]
-        destination = same_sku[alike % len(same_sku)] if same_sku and alike else to
+        destination = same_sku[same % len(same_sku)] if same_sku and same else to
         self.do(
             "transfer_stock",
             TransferStock(
                 source=ItemRef(**source),
                 destination=ItemRef(**destination),
-                quantity=self.so_many(source, number),
-                reference="a shelf is full",
+                quantity=self.units_of(source, number),
+                reference="no space",
                 idempotency_key=key,
             ),
         )
 
     @rule(ref=a_ref, page_size=st.integers(1, 4))
-    def walk_a_ledger(self, ref, page_size):
-        """Walk an item's history to its opening balance, also when the item is gone."""
+    def read_a_ledger(self, ref, page_size):
+        """Read all pages of the ledger of an item, deleted or not."""
         query = ListMovements(**ref, page_size=page_size)
-        history = self.expected("list_movements", query)
+        ledger = self.expected("list_movements", query)
         for inventory in self.inventories:
-            assert walked(inventory, "list_movements", query) == history
+            assert all_rows(inventory, "list_movements", query) == ledger
 
     # Reservations
 
@@ -393,49 +399,49 @@ class InventoryMachine(RuleBasedStateMachine):
         ttl=ttls,
         reference=orders,
         key=idempotency_keys,
-        then=st.sampled_from(["wait", "lapse", "commit_reservation", "release_reservation"]),
+        then=st.sampled_from(["keep", "expire", "commit_reservation", "release_reservation"]),
     )
     def reserve(self, lines, ttl, reference, key, then):
-        """Hold units of one or more items, and, perhaps, do with them what is usual then."""
-        lines = [LineRequest(**ref, quantity=self.so_many(ref, number)) for ref, number in lines]
+        """Reserve units of one or more items, and perhaps close the reservation or let it expire."""
+        lines = [LineRequest(**ref, quantity=self.units_of(ref, number)) for ref, number in lines]
         fields = {"lines": lines, "ttl_seconds": ttl, "reference": reference}
-        made = self.do("create_reservation", CreateReservation(**fields, idempotency_key=key))
-        if then == "lapse":
+        answer = self.do("create_reservation", CreateReservation(**fields, idempotency_key=key))
+        if then == "expire":
             self.wait(ttl)
-        elif then in CLOSING and "error" not in made:
-            self.close({"reservation_id": made["reservation_id"]}, then, None)
+        elif then in CLOSING and "error" not in answer:
+            self.close({"reservation_id": answer["reservation_id"]}, then, None)
 
-    @once_there_are_some
+    @if_there_are_reservations
     @rule(name=a_name)
     def get_reservation(self, name):
         """Read a reservation."""
         self.do("get_reservation", GetReservation(**name))
 
-    @once_there_are_some
+    @if_there_are_reservations
     @rule(name=a_name, verb=st.sampled_from([*CLOSING]), key=idempotency_keys)
     def close(self, name, verb, key):
-        """Let held units leave, or give them back."""
+        """Commit or release a reservation."""
         self.do(verb, CLOSING[verb](**name, idempotency_key=key))
 
-    @once_there_are_some
+    @if_there_are_reservations
     @rule(name=a_name, ttl=ttls, key=idempotency_keys)
     def extend(self, name, ttl, key):
-        """Hold units for longer."""
+        """Extend a reservation."""
         self.do(
             "extend_reservation", ExtendReservation(**name, ttl_seconds=ttl, idempotency_key=key)
         )
 
     @rule(limit=st.sampled_from([1, 2, 1000]))
     def expire(self, limit):
-        """Sweep."""
+        """Expire due reservations."""
         self.do("expire_reservations", ExpireReservations(limit=limit))
 
-    # Again, later, and upkeep
+    # Repetition, time and upkeep
 
     @precondition(lambda self: self.sent)
-    @rule(sent=one_of_its("sent"))
+    @rule(sent=one_of("sent"))
     def send_again(self, sent):
-        """Repeat a command under its key, as a client does that has had no answer."""
+        """Repeat a command under its key, like a client that lost the response."""
         self.do(*sent)
 
     @rule(seconds=pauses)
@@ -444,76 +450,76 @@ class InventoryMachine(RuleBasedStateMachine):
         self.clock.now += timedelta(seconds=seconds)
 
     @precondition(lambda self: self.moments)
-    @rule(moment=one_of_its("moments"))
-    def wait_for_it(self, moment):
-        """Be there at the very instant at which something ends, and look."""
+    @rule(moment=one_of("moments"))
+    def wait_until_it_ends(self, moment):
+        """Move to the exact time at which something expires, and read it."""
         self.clock.move_to(moment)
         for name, row in self.model.reservations.items():
             if row["expires_at"] == moment:
                 self.do("get_reservation", GetReservation(reservation_id=name))
 
     @rule()
-    def forget(self):
-        """Delete what need not be kept any longer."""
+    def purge(self):
+        """Delete expired records and old reservations."""
         for inventory in self.inventories:
             inventory.repository.purge(self.model.now())
-        self.model.forget()
-        self.news = set()
+        self.model.purge()
+        self.moved = set()
 
     @rule()
     def reconcile(self):
-        """Find nothing wrong, and hence correct nothing."""
+        """Find no drift, and correct nothing."""
         for inventory in self.inventories:
             assert list(inventory.reconcile(fix=True)) == []
-        self.news = set()
+        self.moved = set()
 
-    # What holds at any time
+    # Invariants
 
-    @precondition(lambda self: self.news is not None)
+    @precondition(lambda self: self.moved is not None)
     @invariant()
-    def the_books_are_right(self):
-        """Look at everything in the reference, and in the others at what should have changed: a call to them costs more."""
+    def stored_data_is_right(self):
+        """Check all data of the reference, and of the slower others only what should have changed."""
         reference, *others = self.inventories
-        self.compare_the_books(reference, self.keys)
-        self.add_up_the_books(reference)
+        self.compare_stored_data(reference, self.keys)
+        self.check_balances(reference)
         for inventory in others:
-            self.compare_the_books(inventory, self.news)
-        self.news = None
+            self.compare_stored_data(inventory, self.moved)
+        self.moved = None
 
-    def compare_the_books(self, inventory, keys):
-        """The same items, the same of them low, the same promises, and for these keys the same movements."""
-        items = by_key(walked(inventory, "list_items", EVERYTHING))
+    def compare_stored_data(self, inventory, keys):
+        """Compare items, low stock and reservations with the model, and for these keys the movements."""
+        items = by_key(all_rows(inventory, "list_items", EVERYTHING))
         assert items == by_key(self.model.items.values())
-        low = by_key(walked(inventory, "list_items", ListItems(page_size=50, low_stock=True)))
+        low = by_key(all_rows(inventory, "list_items", ListItems(page_size=50, low_stock=True)))
         assert low == [row for row in items if needs_reorder(row)]
         held = {row["reservation_id"]: row for row in open_reservations(inventory)}
-        promised = self.model.reservations.items()
-        assert held == {name: row for name, row in promised if row["state"] == "held"}
+        rows = self.model.reservations.items()
+        assert held == {name: row for name, row in rows if row["state"] == "held"}
         for key in keys:
             query = whole_ledger(key)
-            assert walked(inventory, "list_movements", query) == self.expected(
+            assert all_rows(inventory, "list_movements", query) == self.expected(
                 "list_movements", query
             )
 
-    def add_up_the_books(self, inventory):
-        """No unit is promised that is not there; open reservations explain the promises, and the ledger explains all."""
-        promised: Counter[tuple[str, str]] = Counter()
+    def check_balances(self, inventory):
+        """Check that open reservations add up to reserved, and movements to both balances."""
+        held_units: Counter[tuple[str, str]] = Counter()
         for reservation in open_reservations(inventory):
             for line in reservation["lines"]:
-                promised[line["item_id"], line["sku"]] += line["quantity"]
-        deleted = {*self.keys} - {NOWHERE, *self.model.items}
+                held_units[line["item_id"], line["sku"]] += line["quantity"]
+        deleted = {*self.keys} - {UNKNOWN_KEY, *self.model.items}
         for key in deleted:
-            level = replayed(walked(inventory, "list_movements", whole_ledger(key)))
+            level = level_after(all_rows(inventory, "list_movements", whole_ledger(key)))
             assert (level["on_hand"], level["reserved"]) == (0, 0)
-        for item in walked(inventory, "list_items", EVERYTHING):
+        for item in all_rows(inventory, "list_items", EVERYTHING):
             key = item["item_id"], item["sku"]
             assert 0 <= item["reserved"] <= item["on_hand"]
-            assert item["reserved"] == promised.pop(key, 0)
+            assert item["reserved"] == held_units.pop(key, 0)
             assert (
-                replayed(walked(inventory, "list_movements", whole_ledger(key))).items()
+                level_after(all_rows(inventory, "list_movements", whole_ledger(key))).items()
                 <= item.items()
             )
-        assert not promised
+        assert not held_units
         assert list(inventory.reconcile()) == []
 
 
@@ -522,8 +528,8 @@ def whole_ledger(key):
 
 
 def run(machine, *, examples, steps, shrink=True):
-    """Run a machine on so many histories of up to so many steps; stop at the first bug, and find the shortest way to it."""
-    # Not Phase.explain, which is the default: it runs the history a hundred times more, to name lines that we know.
+    """Run a machine on a number of histories, each of up to *steps* steps, and report the first bug."""
+    # Without Phase.explain, which would run a failing history a hundred times more.
     phases = [Phase.reuse, Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     run_state_machine_as_test(
         machine,
@@ -537,13 +543,13 @@ def run(machine, *, examples, steps, shrink=True):
 
 
 def open_reservations(inventory):
-    pages = walk(lambda page: inventory.repository.held_reservations(page, due_by=None))
+    pages = iter_pages(lambda page: inventory.repository.held_reservations(page, due_by=None))
     return [row for page in pages for row in plain(page.items)]
 
 
-def replayed(history):
-    """Return the level that movements lead to, having checked each balance on the way."""
-    *movements, opening = history
+def level_after(ledger):
+    """Return the level after all movements, and check each balance."""
+    *movements, opening = ledger
     on_hand, reserved, seq = opening["on_hand"], opening["reserved"], 0
     for movement in reversed(movements):
         on_hand += movement["delta_on_hand"]

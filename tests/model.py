@@ -1,9 +1,9 @@
 """
-The inventory once more, as plainly as it can be said: dictionaries; no storage, no races, no redoing.
+A model of the inventory, made of dictionaries: without storage, concurrency or retries.
 
-The state machine compares every answer with this one. It shares the commands, the errors and the form of a time with the
-domain, and none of its rules. An answer is a row or several: a dictionary by the names of the fields, with the key of an item
-and its level spread out. Rows are replaced, never changed, so a copy of the dictionaries is a copy of everything.
+The state machine compares every answer of an inventory with the answer of the model. The model shares the commands, the errors
+and the format of times with the domain, but no rules. An answer is one row or several: a dictionary by field name, with the key
+and the level of an item flattened. Rows are replaced, never changed, so a shallow copy of the dictionaries is a full copy.
 """
 
 from collections import Counter
@@ -41,119 +41,125 @@ DETAILS = (
 )
 
 
-class RefusedError(Exception):
-    """An answer too: which error, with which facts; and how many promised units stood in the way."""
+class ExpectedError(Exception):
+    """
+    The error that the inventory must raise.
 
-    def __init__(self, error, *, held_back=0, **facts):
+    Attributes:
+        answer: The class of the error and its facts.
+        reserved_units: Number of reserved units that caused it.
+    """
+
+    def __init__(self, error, *, reserved_units=0, **facts):
         self.answer = {"error": error, **facts}
-        self.held_back = held_back
+        self.reserved_units = reserved_units
 
 
 class Model:
     """
-    Answers each command as an inventory must.
+    Returns the answer to each command that an inventory must give.
 
     Args:
-        clock: Returns the present time.
+        clock: Returns the current time.
     """
 
     def __init__(self, clock):
         self.clock = clock
         self.items = {}  # (item_id, sku): row
-        self.births = {}  # (item_id, sku): when the item was created, also once it is gone
+        self.births = {}  # (item_id, sku): when the item was created, deleted items included
         self.ledgers = {}  # (item_id, sku): rows, oldest first
         self.reservations = {}  # reservation_id: row, as it is stored
-        self.idempotency_record = {}  # (key, row of a batch or None): (the command, its answer, the time when it is forgotten)
-        # Ids cannot be foretold: those that the inventory under test has just given out.
+        self.records = {}  # (scope, value, row of a batch or None): (command, answer, time of expiry)
+        # Because the IDs of the inventory under test are unknown before, the machine sets those of the current answer.
         self.ids: list[str] = []
 
     def now(self, *, later=0):
         return Timestamp.of(self.clock() + timedelta(seconds=later))
 
     def new_id(self):
-        made, *self.ids = self.ids or ["an id that was not given out"]
-        return made
+        first, *self.ids = self.ids or ["an ID that the answer does not have"]
+        return first
 
     # Items
 
     def create_item(self, command):
-        return self.once(command, lambda: self.created(command))
+        return self.execute(command, lambda: self.created(command))
 
     def get_item(self, query):
-        found = [key for key in self.items if key[0] == query.item_id]
-        wanted = min(found, default=None) if query.sku is None else (query.item_id, query.sku)
-        if wanted not in self.items:
+        keys = [key for key in self.items if key[0] == query.item_id]
+        key = min(keys, default=None) if query.sku is None else (query.item_id, query.sku)
+        if key not in self.items:
             sku = {} if query.sku is None else {"sku": query.sku}
-            raise RefusedError(ItemNotFoundError, item_id=query.item_id, **sku)
-        return self.items[wanted]
+            raise ExpectedError(ItemNotFoundError, item_id=query.item_id, **sku)
+        return self.items[key]
 
     def update_item(self, command):
-        return self.once(command, lambda: self.updated(command))
+        return self.execute(command, lambda: self.updated(command))
 
     def delete_item(self, command):
         def delete():
             row = self.item(command)
-            self.check(command.if_match, row, stock_too=True)
+            self.check(command.if_match, row, with_stock=True)
             if row["reserved"]:
-                raise self.held_back(ItemInUseError, row)
+                raise self.reserved_error(ItemInUseError, row)
             self.moved(of(command), "delete", -row["on_hand"])
             del self.items[of(command)]
             return row
 
-        return self.once(command, delete)
+        return self.execute(command, delete)
 
-    def list_items(self, wanted):
-        """All pages of it, in no particular order."""
+    def list_items(self, query):
+        """Return the rows of all pages, in any order."""
         return [
             row
             for row in self.items.values()
-            if wanted.category in (None, row["category"])
-            and wanted.status in (None, row["status"])
-            and wanted.sku in (None, row["sku"])
-            and wanted.location in (None, row["location"])
-            and (not wanted.low_stock or needs_reorder(row))
+            if query.category in (None, row["category"])
+            and query.status in (None, row["status"])
+            and query.sku in (None, row["sku"])
+            and query.location in (None, row["location"])
+            and (not query.low_stock or needs_reorder(row))
         ]
 
     def batch_items(self, command):
         updates = [of(row) for row in command.items if isinstance(row, UpdateItem)]
-        for place, key in enumerate(updates):
-            if key in updates[:place]:
+        for number, key in enumerate(updates):
+            if key in updates[:number]:
                 rows = [
                     index
                     for index, row in enumerate(command.items)
                     if isinstance(row, UpdateItem) and of(row) == key
                 ]
                 facts = {"first_row": rows[0], "second_row": rows[1]}
-                raise RefusedError(DuplicateRowError, **named(key), **facts)
+                raise ExpectedError(DuplicateRowError, **named(key), **facts)
         if command.mode == "per_row":
-            return [self.by_itself(command, index) for index in range(len(command.items))]
+            return [self.alone(command, index) for index in range(len(command.items))]
         for row in command.items:
             require_valid(row)
-        return self.once(command, lambda: self.all_or_none(command))
+        return self.execute(command, lambda: self.together(command))
 
-    def all_or_none(self, command):
-        results, refused, held_back = [], {}, 0
+    def together(self, command):
+        results, rejected, reserved_units = [], {}, 0
         for index, row in enumerate(command.items):
             try:
                 results.append(applied(index, row, self.row(row)))
-            except RefusedError as refusal:
-                refused[index] = refusal.answer
-                held_back += refusal.held_back
-        if refused:
-            raise RefusedError(
+            except ExpectedError as error:
+                rejected[index] = error.answer
+                reserved_units += error.reserved_units
+        if rejected:
+            raise ExpectedError(
                 BatchRefusedError,
-                held_back=held_back,
-                refused=refused,
+                reserved_units=reserved_units,
+                refused=rejected,
                 rows=len(command.items),
             )
         return results
 
-    def by_itself(self, command, index):
+    def alone(self, command, index):
         row = command.items[index]
         try:
             require_valid(row)
-            done = self.once(row, lambda: self.row(row), key=(command.idempotency_key, index))
-        except RefusedError as refusal:
+            after = self.execute(row, lambda: self.row(row), key=(command.idempotency_key, index))
+        except ExpectedError as error:
             return {
                 "index": index,
                 "created": False,
@@ -161,9 +167,9 @@ class Model:
                 "seq": None,
                 "item_id": getattr(row, "item_id", None),
                 "sku": getattr(row, "sku", None),
-                "error": refusal.answer,
+                "error": error.answer,
             }
-        return applied(index, row, done)
+        return applied(index, row, after)
 
     def row(self, row):
         return self.created(row) if isinstance(row, CreateItem) else self.updated(row)
@@ -187,17 +193,17 @@ class Model:
 
     def updated(self, command):
         row = self.item(command)
-        given = {name: getattr(command, name) for name in DETAILS}
-        given = {name: value for name, value in given.items() if value is not UNSET}
-        if "price" in given:
-            given["price"] = str(command.price)
+        details = {name: getattr(command, name) for name in DETAILS}
+        details = {name: value for name, value in details.items() if value is not UNSET}
+        if "price" in details:
+            details["price"] = str(command.price)
         counted = command.quantity is not UNSET
-        self.check(command.if_match, row, stock_too=counted or "reorder_point" in given)
+        self.check(command.if_match, row, with_stock=counted or "reorder_point" in details)
         if counted:
             self.count(command, "edit", command.quantity)
-        if given or counted:
-            version = row["version"] + bool(given)
-            after = {**given, "version": version, "updated_at": self.now()}
+        if details or counted:
+            version = row["version"] + bool(details)
+            after = {**details, "version": version, "updated_at": self.now()}
             self.items[of(command)] = {**self.items[of(command)], **after}
         return self.items[of(command)]
 
@@ -208,27 +214,27 @@ class Model:
             row = self.item(command)
             self.require_available(row, -command.delta)
             self.require_room(row, command.delta)
-            why = {"reason": command.reason, "reference": command.reference}
-            return self.moved(of(command), "adjust", command.delta, **why)
+            cause = {"reason": command.reason, "reference": command.reference}
+            return self.moved(of(command), "adjust", command.delta, **cause)
 
-        return self.once(command, adjust)
+        return self.execute(command, adjust)
 
     def count_stock(self, command):
         def count():
             row, expected = self.item(command), command.expected_quantity
             if expected not in (None, row["on_hand"]):
                 facts = {"expected_quantity": expected, "quantity": row["on_hand"]}
-                raise RefusedError(StaleQuantityError, **named(of_row(row)), **facts)
+                raise ExpectedError(StaleQuantityError, **named(of_row(row)), **facts)
             return self.count(command, "count", command.quantity, reason=command.reason)
 
-        return self.once(command, count)
+        return self.execute(command, count)
 
     def transfer_stock(self, command):
         source, destination = of(command.source), of(command.destination)
         if source == destination:
-            raise RefusedError(SameItemError)
+            raise ExpectedError(SameItemError)
         if source[1] != destination[1]:
-            raise RefusedError(
+            raise ExpectedError(
                 SkuMismatchError, source=command.source.sku, destination=command.destination.sku
             )
 
@@ -236,18 +242,18 @@ class Model:
             out, into = self.item(command.source), self.item(command.destination)
             self.require_available(out, command.quantity)
             self.require_room(into, command.quantity)
-            why = {"reference": command.reference}
-            out = self.moved(source, "transfer_out", -command.quantity, **why)
-            into = self.moved(destination, "transfer_in", command.quantity, **why)
+            cause = {"reference": command.reference}
+            out = self.moved(source, "transfer_out", -command.quantity, **cause)
+            into = self.moved(destination, "transfer_in", command.quantity, **cause)
             return {"source": out["item"], "destination": into["item"]}
 
-        return self.once(command, transfer)
+        return self.execute(command, transfer)
 
     def list_movements(self, query):
-        """All pages of it, newest first, and the opening balance."""
+        """Return the rows of all pages, newest first, and the opening balance."""
         ledger, row = self.ledgers.get(of(query), []), self.items.get(of(query), {})
         if not ledger and not row:
-            raise RefusedError(ItemNotFoundError, **named(of(query)))
+            raise ExpectedError(ItemNotFoundError, **named(of(query)))
         first = ledger[0] if ledger else {**row, "delta_on_hand": 0, "delta_reserved": 0}
         on_hand = first["on_hand"] - first["delta_on_hand"]
         opening = {
@@ -266,26 +272,26 @@ class Model:
         }
         return [*reversed(ledger), opening]
 
-    def count(self, command, kind, found, *, reason=None):
+    def count(self, command, kind, quantity, *, reason=None):
         row = self.item(command)
-        if found < row["reserved"]:
-            raise self.held_back(BelowReservedError, row, requested=found)
-        return self.moved(of(command), kind, found - row["on_hand"], reason=reason)
+        if quantity < row["reserved"]:
+            raise self.reserved_error(BelowReservedError, row, requested=quantity)
+        return self.moved(of(command), kind, quantity - row["on_hand"], reason=reason)
 
-    def moved(self, key, kind, came=0, promised=0, **why):
-        """Move units, and write down that they did."""
+    def moved(self, key, kind, on_hand=0, reserved=0, **cause):
+        """Change both balances and record the movement."""
         before = self.items[key]
         after = {
-            "on_hand": before["on_hand"] + came,
-            "reserved": before["reserved"] + promised,
+            "on_hand": before["on_hand"] + on_hand,
+            "reserved": before["reserved"] + reserved,
             "seq": before["seq"] + 1,
         }
-        had, has = available(before) > 0, available(after) > 0
-        follows = {
+        was, is_now = available(before) > 0, available(after) > 0
+        following = {
             ("available", True, False): "out_of_stock",
             ("out_of_stock", False, True): "available",
         }
-        status = follows.get((before["status"], had, has), before["status"])
+        status = following.get((before["status"], was, is_now), before["status"])
         self.items[key] = {**before, **after, "status": status}
         movement = {
             **named(key),
@@ -294,9 +300,9 @@ class Model:
             "reason": None,
             "reference": None,
             "reservation_id": None,
-            **why,
-            "delta_on_hand": came,
-            "delta_reserved": promised,
+            **cause,
+            "delta_on_hand": on_hand,
+            "delta_reserved": reserved,
             "recorded_at": self.now(),
             "item_created_at": self.births[key] if after["seq"] == 1 or kind == "delete" else None,
         }
@@ -314,9 +320,9 @@ class Model:
             for line in lines:
                 self.require_available(self.found(of_row(line)), line["quantity"])
             name = self.new_id()
-            why = {"reservation_id": name, "reference": command.reference}
+            cause = {"reservation_id": name, "reference": command.reference}
             for line in lines:
-                self.moved(of_row(line), "reserve", promised=line["quantity"], **why)
+                self.moved(of_row(line), "reserve", reserved=line["quantity"], **cause)
             self.reservations[name] = {
                 "reservation_id": name,
                 "lines": lines,
@@ -328,17 +334,17 @@ class Model:
             }
             return self.reservations[name]
 
-        return self.once(command, reserve)
+        return self.execute(command, reserve)
 
     def get_reservation(self, query):
         row = self.reservation(query)
         return {**row, "state": "expired" if self.is_due(row) else row["state"]}
 
     def commit_reservation(self, command):
-        return self.once(command, lambda: self.close(command, "committed"))
+        return self.execute(command, lambda: self.close(command, "committed"))
 
     def release_reservation(self, command):
-        return self.once(command, lambda: self.close(command, "released"))
+        return self.execute(command, lambda: self.close(command, "released"))
 
     def extend_reservation(self, command):
         def extend():
@@ -349,7 +355,7 @@ class Model:
             self.reservations[row["reservation_id"]] = {**row, "expires_at": until}
             return self.reservations[row["reservation_id"]]
 
-        return self.once(command, extend)
+        return self.execute(command, extend)
 
     def expire_reservations(self, command):
         return {"expired": self.sweep(command.limit), "failed": 0}
@@ -367,11 +373,11 @@ class Model:
 
     def closed(self, row, state):
         kind = {"committed": "commit", "released": "release", "expired": "expire"}[state]
-        why = {name: row[name] for name in ("reservation_id", "reference")}
+        cause = {name: row[name] for name in ("reservation_id", "reference")}
         for line in row["lines"]:
             units = line["quantity"]
-            left = -units if state == "committed" else 0
-            self.moved(of_row(line), kind, left, -units, **why)
+            removed = -units if state == "committed" else 0
+            self.moved(of_row(line), kind, removed, -units, **cause)
         self.reservations[row["reservation_id"]] = {
             **row,
             "state": state,
@@ -382,10 +388,10 @@ class Model:
     def is_due(self, row):
         return row["state"] == "held" and self.now() >= row["expires_at"]
 
-    def forget(self):
-        """Answers after a day, closed reservations after a month."""
-        self.idempotency_record = {
-            key: kept for key, kept in self.idempotency_record.items() if kept[2] > self.now()
+    def purge(self):
+        """Delete expired records and reservations that were closed a month ago."""
+        self.records = {
+            key: record for key, record in self.records.items() if record[2] > self.now()
         }
         month_ago = self.now(later=-30 * DAY)
         self.reservations = {
@@ -394,85 +400,85 @@ class Model:
             if row["closed_at"] is None or row["closed_at"] > month_ago
         }
 
-    # What is there
+    # Lookup and checks
 
     def item(self, command):
         return self.found(of(command))
 
     def found(self, key):
         if key not in self.items:
-            raise RefusedError(ItemNotFoundError, **named(key))
+            raise ExpectedError(ItemNotFoundError, **named(key))
         return self.items[key]
 
     def reservation(self, command):
         name = command.reservation_id
         if name not in self.reservations:
-            raise RefusedError(ReservationNotFoundError, reservation_id=name)
+            raise ExpectedError(ReservationNotFoundError, reservation_id=name)
         return self.reservations[name]
 
     def held(self, command):
         row = self.reservation(command)
         which = {"reservation_id": row["reservation_id"]}
         if self.is_due(row) or row["state"] == "expired":
-            raise RefusedError(ReservationExpiredError, **which, expires_at=row["expires_at"])
+            raise ExpectedError(ReservationExpiredError, **which, expires_at=row["expires_at"])
         if row["state"] != "held":
-            raise RefusedError(ReservationClosedError, **which, state=row["state"])
+            raise ExpectedError(ReservationClosedError, **which, state=row["state"])
         return row
 
-    def check(self, if_match, row, *, stock_too):
-        seen = (row["version"], row["seq"]) if stock_too else row["version"]
-        tags = if_match.tags if stock_too or if_match.tags is None else if_match.versions
-        if tags is not None and seen not in tags:
-            raise RefusedError(PreconditionFailedError, version=row["version"], seq=row["seq"])
+    def check(self, if_match, row, *, with_stock):
+        current = (row["version"], row["seq"]) if with_stock else row["version"]
+        tags = if_match.tags if with_stock or if_match.tags is None else if_match.versions
+        if tags is not None and current not in tags:
+            raise ExpectedError(PreconditionFailedError, version=row["version"], seq=row["seq"])
 
     def require_available(self, row, units):
         if units > available(row):
             facts = {"available": available(row), "requested": units}
-            raise self.held_back(InsufficientStockError, row, **facts)
+            raise self.reserved_error(InsufficientStockError, row, **facts)
 
     def require_room(self, row, units):
         if units > 0 and row["on_hand"] + units > LIMIT:
             facts = {"limit": LIMIT, "quantity": row["on_hand"], "requested": units}
-            raise RefusedError(StockLimitError, **named(of_row(row)), **facts)
+            raise ExpectedError(StockLimitError, **named(of_row(row)), **facts)
 
-    def held_back(self, error, row, **facts):
-        promised = row["reserved"]
-        return RefusedError(
-            error, held_back=promised, **named(of_row(row)), reserved=promised, **facts
+    def reserved_error(self, error, row, **facts):
+        units = row["reserved"]
+        return ExpectedError(
+            error, reserved_units=units, **named(of_row(row)), reserved=units, **facts
         )
 
-    # How a command is carried out
+    # Execution of a command
 
-    def once(self, command, do, *, key=None):
-        """Do it, or repeat the answer that was given under the key before."""
+    def execute(self, command, do, *, key=None):
+        """Return the answer of *do*, or the first answer under the same key."""
         key, row = key or (command.idempotency_key, None)
         if key is None:
             return self.attempt(do)
-        name = (key.scope, key.value, row)
-        known, answer, until = self.idempotency_record.get(name, (None, None, ""))
+        record = (key.scope, key.value, row)
+        known, answer, until = self.records.get(record, (None, None, ""))
         if until <= self.now():
             answer = self.attempt(do)
-            self.idempotency_record[name] = (command, answer, self.now(later=DAY))
+            self.records[record] = (command, answer, self.now(later=DAY))
             return answer
 
         def do_and_undo():
             do()
-            raise RefusedError(None)
+            raise ExpectedError(None)
 
-        # The key is looked at last: what is done by then is undone, but not what was swept on the way.
-        with suppress(RefusedError):
+        # Because an inventory reads the record last, the reservations that it expired for the request stay expired.
+        with suppress(ExpectedError):
             self.attempt(do_and_undo)
         if known != command:
-            raise RefusedError(KeyReusedError)
+            raise ExpectedError(KeyReusedError)
         self.replayed = row is None
         return answer
 
     def attempt(self, do):
-        """Where promised units stand in the way, sweep, and try once more."""
+        """Return the answer of *do*; if reserved units prevent it, expire due reservations and try again."""
         try:
             return self.all_or_nothing(do)
-        except RefusedError as refused:
-            if not refused.held_back or not self.sweep(25):
+        except ExpectedError as error:
+            if not error.reserved_units or not self.sweep(25):
                 raise
         return self.all_or_nothing(do)
 
@@ -480,7 +486,7 @@ class Model:
         before = self.items.copy(), self.ledgers.copy(), self.reservations.copy(), self.ids
         try:
             return do()
-        except RefusedError:
+        except ExpectedError:
             self.items, self.ledgers, self.reservations, self.ids = before
             raise
 
@@ -517,13 +523,13 @@ def is_low(row):
 
 def require_valid(row):
     if isinstance(row, ValidationError):
-        raise RefusedError(ValidationError)
+        raise ExpectedError(ValidationError)
 
 
-def applied(index, row, done):
+def applied(index, row, after):
     return {
         "index": index,
         "created": isinstance(row, CreateItem),
         "error": None,
-        **{name: done[name] for name in ("item_id", "sku", "version", "seq")},
+        **{name: after[name] for name in ("item_id", "sku", "version", "seq")},
     }

@@ -1,4 +1,4 @@
-"""Values and commands for Hypothesis: few enough to collide, strange enough to break things."""
+"""Hypothesis strategies for values and commands: few enough to collide, unusual enough to find bugs."""
 
 from decimal import Decimal
 
@@ -12,15 +12,15 @@ from inventory.stock import MAX_QUANTITY
 from inventory.validation import canonical, normalized
 from inventory_adapters.testing import a_time
 
-# What a caller may write: no control characters but tabs and line breaks, no lone surrogates.
+# Characters of text: no control characters except tabs and line breaks, no lone surrogates.
 CHARACTERS = st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("\t\n\r")
 
-# Of one line: no invisible characters either.
+# Characters of one line: no invisible ones either.
 LINE_CHARACTERS = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 
 
 def texts(max_size, *common):
-    """One line as it is stored, normalized and not blank: mostly one of *common*, so that values meet again."""
+    """Return normalized lines that are not blank, mostly from *common*, so that values repeat."""
     anything = st.text(LINE_CHARACTERS, min_size=1, max_size=max_size).map(normalized)
     unusual = anything.filter(lambda text: 0 < len(text.strip("\ufe0f")) <= max_size)
     usual = st.sampled_from(common)
@@ -57,7 +57,7 @@ creations = st.builds(
 updates = st.fixed_dictionaries(
     {}, optional=details | {"quantity": quantities, "reorder_point": reorder_points}
 )
-"""Fields of an `UpdateItem`: any of them, or none."""
+"""Any fields of an `UpdateItem`, or none."""
 
 tags = st.tuples(st.integers(0, 4), st.integers(0, 4))
 if_matches = st.just(IfMatch()) | st.builds(IfMatch, st.frozensets(tags, max_size=6))
@@ -79,12 +79,12 @@ likely_filters = st.builds(
     location=st.sampled_from([None, None, None, "default"]),
     low_stock=st.sampled_from([False, False, True]),
 )
-"""Filters that several items may well pass."""
+"""Filters that several items are likely to match."""
 
 
 @st.composite
 def levels(draw):
-    """Stock, with some of it reserved."""
+    """Draw a stock level with reserved units."""
     on_hand = draw(quantities)
     return StockLevel(on_hand=on_hand, reserved=draw(st.integers(0, on_hand)), seq=draw(quantities))
 

@@ -18,7 +18,7 @@ from inventory.errors import (
 )
 from inventory.items import ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.reservations import ReservationState, forgotten_before
+from inventory.reservations import ReservationState, retention_cutoff
 from inventory.stock import MovementKind
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
@@ -131,7 +131,7 @@ class Correct(MemoryRepository):
         return item_filter.position(item)
 
     def passing(self, item_filter):
-        return [item for item in self._items.values() if item_filter.passes(item)]
+        return [item for item in self._items.values() if item_filter.matches(item)]
 
     def after(self, item_filter, token):
         return cursors.decode_item(item_filter, token)
@@ -1103,7 +1103,7 @@ def has_expired(record, at):
 
 
 def is_closed_long_ago(reservation, at):
-    return reservation.closed_at is not None and reservation.closed_at <= forgotten_before(at)
+    return reservation.closed_at is not None and reservation.closed_at <= retention_cutoff(at)
 
 
 @caught_by("test_a_purge_deletes_expired_records_and_old_reservations")
@@ -1133,7 +1133,7 @@ class PurgesReservationsByWhenTheyExpired(Correct):
     purge = purging(
         expired=has_expired,
         closed=lambda reservation, at: (
-            not is_held(reservation) and reservation.expires_at <= forgotten_before(at)
+            not is_held(reservation) and reservation.expires_at <= retention_cutoff(at)
         ),
     )
 
@@ -1152,7 +1152,7 @@ class PurgesReservationsOfOneState(Correct):
 class PurgesHeldReservations(Correct):
     purge = purging(
         expired=has_expired,
-        closed=lambda reservation, at: reservation.expires_at <= forgotten_before(at),
+        closed=lambda reservation, at: reservation.expires_at <= retention_cutoff(at),
     )
 
 

@@ -1,7 +1,7 @@
 """
-The public names of the library: docs/reference/public.md says for how long they stay.
+The public names of the library; see docs/reference/public.md for the version policy.
 
-A name that is added belongs here and in docs/reference/library.md; one that goes is a breaking change.
+Add a new name here and in docs/reference/library.md. Removing a name is a breaking change.
 """
 
 import inventory
@@ -29,7 +29,6 @@ LIBRARY = """
     Finding
     GetItem
     GetReservation
-    ReservedStockError
     IdempotencyKey
     IfMatch
     InsufficientStockError
@@ -44,7 +43,6 @@ LIBRARY = """
     ItemNotFoundError
     ItemRef
     KeyReusedError
-    Limits
     LineRequest
     ListItems
     ListMovements
@@ -52,6 +50,7 @@ LIBRARY = """
     MovementKind
     NotFoundError
     Page
+    PageLimits
     PageRequest
     PreconditionFailedError
     ReleaseReservation
@@ -61,6 +60,7 @@ LIBRARY = """
     ReservationLine
     ReservationNotFoundError
     ReservationState
+    ReservedStockError
     RowResult
     SameItemError
     SkuMismatchError
@@ -102,17 +102,17 @@ PORTS = """
 
 
 def test_library_exports_these_names():
-    """What `from inventory import ...` offers, and no more."""
+    """`inventory` exports these names and no others."""
     assert sorted(inventory.__all__) == LIBRARY.split()
 
 
 def test_ports_export_these_names():
-    """What the author of a repository imports from `inventory.ports`."""
+    """Authors of repositories import these names from `inventory.ports`."""
     assert sorted(inventory.ports.__all__) == PORTS.split()
 
 
 def test_every_exported_name_exists():
-    """Also those that are loaded on first use."""
+    """Names that are loaded on first use exist too."""
     for module in (inventory, inventory.ports):
         for name in module.__all__:
             assert getattr(module, name) is not None

@@ -1,8 +1,8 @@
 """
 Every command and query that a caller may send, with its bounds and units.
 
-Bounds apply to what a caller newly writes. What only finds a thing (ids, filters, the SKU of an existing item) is limited by
-what DynamoDB can look up, so that rows of an earlier version stay within reach; `inventory.lookup` finds them.
+The bounds of items apply to new values. Identifiers (IDs, filters, the SKU of an existing item) are limited only by what
+DynamoDB can look up, so that rows of an earlier version can be found; see `inventory.lookup`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,31 +13,31 @@ from inventory.errors import BatchTooLargeError, FieldError, ValidationError
 from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
 from inventory.items import STATUSES, ItemKey
 from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
-from inventory.reservations import LONGEST_SECONDS
+from inventory.reservations import MAX_SECONDS
 from inventory.stock import MAX_QUANTITY
 from inventory.validation import (
     UNSET,
     Boolean,
+    BoundError,
     Choice,
     Converted,
+    Identifier,
     Integer,
     JsonSchema,
-    Key,
     Line,
     List,
     Money,
     Nullable,
+    Object,
     PageSize,
-    Record,
-    RefusedError,
     Spec,
     Text,
     Unset,
     build,
     command,
     field,
-    given,
     object_schema,
+    set_fields,
     specs,
 )
 
@@ -68,23 +68,25 @@ __all__ = [
 ]
 
 MAX_PRICE: Final = Decimal("99999999999.9999")
-"""Fifteen digits: the most that survive a reader who takes a JSON number for a binary double."""
+"""
+Maximum price, of fifteen digits.
+
+More digits would be inexact for a client that reads JSON numbers as binary doubles.
+"""
 
 # Source: "Quotas in Amazon DynamoDB", partition key 2048 bytes, sort key 1024 bytes.
-ITEM_ID: Final = Key(2048, doc="The id that the system gave the item.")
-EXISTING_SKU: Final = Key(1024, doc="The SKU of the item.")
-PAGE_TOKEN: Final = Key(1 << 14, doc="The `next_page_token` of the page before.")
+ITEM_ID: Final = Identifier(2048, doc="ID of the item.")
+EXISTING_SKU: Final = Identifier(1024, doc="SKU of the item.")
+PAGE_TOKEN: Final = Identifier(1 << 14, doc="Token of the page, from the page before.")
 
-SKU: Final = Line(128, doc="The code that people use for the item.")
-NAME: Final = Line(256, may_have_joiners=True, doc="What the item is called.")
-DESCRIPTION: Final = Text(
-    4096, min_length=0, may_be_blank=True, doc="More about the item, for people."
-)
+SKU: Final = Line(128, doc="Human-facing code of the item.")
+NAME: Final = Line(256, may_have_joiners=True, doc="Name of the item.")
+DESCRIPTION: Final = Text(4096, min_length=0, may_be_blank=True, doc="Description of the item.")
 QUANTITY: Final = Integer(0, MAX_QUANTITY, doc="Units on hand.")
-PRICE: Final = Money(MAX_PRICE, places=4, doc="Price of one unit, exact.")
-CATEGORY: Final = Line(128, doc="What the item is listed under.")
+PRICE: Final = Money(MAX_PRICE, places=4, doc="Exact price of one unit.")
+CATEGORY: Final = Line(128, doc="Category of the item.")
 STATUS: Final = Choice(STATUSES, doc="Availability status of the item.")
-LOCATION: Final = Line(128, doc="Where the item is kept.")
+LOCATION: Final = Line(128, doc="Location of the item.")
 REORDER_POINT: Final = Nullable(
     Integer(
         0,
@@ -98,21 +100,21 @@ PAGE_SIZE: Final = PageSize(
 DELTA: Final = Integer(
     -MAX_QUANTITY, MAX_QUANTITY, may_be_zero=False, doc="Units to add, or to remove if negative."
 )
-UNITS: Final = Integer(1, MAX_QUANTITY, doc="Units.")
+UNITS: Final = Integer(1, MAX_QUANTITY, doc="Number of units.")
 EXPECTED_QUANTITY: Final = Nullable(
     Integer(0, MAX_QUANTITY, doc="Fail unless the current quantity equals this value.")
 )
-REASON: Final = Text(256, doc="Why the stock changed, for people.")
-REFERENCE: Final = Nullable(Text(256, doc="What it is for: an order, a delivery note."))
-RESERVATION_ID: Final = Key(1024, doc="The id that the system gave the reservation.")
-TTL_SECONDS: Final = Integer(60, LONGEST_SECONDS, doc="How long to hold the units, in seconds.")
+REASON: Final = Text(256, doc="Reason of the change, for people.")
+REFERENCE: Final = Nullable(Text(256, doc="Reference, such as an order or a delivery note."))
+RESERVATION_ID: Final = Identifier(1024, doc="ID of the reservation.")
+TTL_SECONDS: Final = Integer(60, MAX_SECONDS, doc="How long to hold the units, in seconds.")
 
 # 25 items with a movement and a low-stock marker each, the reservation and the idempotency record: 77 of the 100 actions
 # that one TransactWriteItems may have. Source: "Amazon DynamoDB Transactions: How it works".
 MAX_LINES: Final = 25
 MAX_ROWS: Final = 25
 
-# What callers may pass, and what the attribute holds.
+# The types that callers may pass, and the type of the attribute.
 _Price = Converted[Decimal | int | str, Decimal]
 _IfMatch = Converted[IfMatch | str, IfMatch]
 _Key = Converted[IdempotencyKey | str | None, IdempotencyKey | None]
@@ -127,7 +129,7 @@ class CreateItem:
     """
     Create an item.
 
-    Without a status it is available, or out of stock where it has no units.
+    Without a status it is available, or out of stock if it has no units.
     """
 
     sku: str = field(SKU)
@@ -147,7 +149,7 @@ class GetItem:
     """
     Return an item.
 
-    Without *sku*, it is the first by SKU of the items that share the id.
+    Without *sku*, it is the first by SKU of the items that share the ID.
     """
 
     item_id: str = field(ITEM_ID)
@@ -159,7 +161,7 @@ class UpdateItem:
     """
     Update the given fields of an item.
 
-    A new *quantity* is a physical count and moves the stock. The other fields are details and make a new version.
+    A new *quantity* is a physical count and is recorded as a movement. The other fields are details and create a new version.
     """
 
     item_id: str = field(ITEM_ID)
@@ -177,13 +179,15 @@ class UpdateItem:
 
     @property
     def key(self) -> ItemKey:
-        """The item to change."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
     @property
     def details(self) -> dict[str, Any]:
-        """The given details by name: everything but the stock."""
-        return given(self, but=("item_id", "sku", "quantity", "if_match", "idempotency_key"))
+        """The given details by name, without the quantity."""
+        return set_fields(
+            self, exclude=("item_id", "sku", "quantity", "if_match", "idempotency_key")
+        )
 
 
 @command
@@ -197,29 +201,29 @@ class DeleteItem:
 
     @property
     def key(self) -> ItemKey:
-        """The item to delete."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
 @command
 class ListItems:
     """
-    List the items that match every filter, a page at a time.
+    List the items that match every filter, one page at a time.
 
     Within a category, the item edited longest ago comes first. All other lists are in the order of the item ids.
     """
 
     category: str | None = field(
-        Nullable(Key(2048, doc="Only items of this category.")), default=None
+        Nullable(Identifier(2048, doc="Only items of this category.")), default=None
     )
     status: str | None = field(
         Nullable(Choice(STATUSES, doc="Only items with this status.")), default=None
     )
     sku: str | None = field(
-        Nullable(Key(1024, doc="Only items with this SKU, at any location.")), default=None
+        Nullable(Identifier(1024, doc="Only items with this SKU, at any location.")), default=None
     )
     location: str | None = field(
-        Nullable(Key(2048, doc="Only items at this location.")), default=None
+        Nullable(Identifier(2048, doc="Only items at this location.")), default=None
     )
     low_stock: bool = field(
         Boolean(doc="Only items at or below their reorder point that are not discontinued."),
@@ -231,7 +235,7 @@ class ListItems:
 
 @command
 class AdjustStock:
-    """Add or remove units: a delivery, a breakage, a return."""
+    """Add or remove units, such as after a delivery, a breakage or a return."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
@@ -242,7 +246,7 @@ class AdjustStock:
 
     @property
     def key(self) -> ItemKey:
-        """The item that moves."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
@@ -259,14 +263,14 @@ class CountStock:
 
     @property
     def key(self) -> ItemKey:
-        """The item that was counted."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
 @command
 class ListMovements:
     """
-    List the movements of an item, newest first, a page at a time.
+    List the movements of an item, newest first, one page at a time.
 
     The last entry is the opening balance.
     """
@@ -278,20 +282,20 @@ class ListMovements:
 
     @property
     def key(self) -> ItemKey:
-        """The item."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
 @command
 class ItemRef:
-    """One existing item."""
+    """A reference to an existing item."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
 
     @property
     def key(self) -> ItemKey:
-        """What finds it."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
@@ -300,10 +304,10 @@ class TransferStock:
     """Move units of one SKU from one item to another."""
 
     source: Converted[ItemRef | _Fields, ItemRef] = field(
-        Record(ItemRef, doc="The item to take the units from."), wire="from"
+        Object(ItemRef, doc="The item to take the units from."), wire="from"
     )
     destination: Converted[ItemRef | _Fields, ItemRef] = field(
-        Record(ItemRef, doc="The item to add the units to."), wire="to"
+        Object(ItemRef, doc="The item to add the units to."), wire="to"
     )
     quantity: int = field(UNITS)
     reference: str | None = field(REFERENCE, default=None)
@@ -312,7 +316,7 @@ class TransferStock:
 
 @command
 class LineRequest:
-    """Units of one item that shall be held."""
+    """A line of a new reservation: units of one item."""
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
@@ -320,7 +324,7 @@ class LineRequest:
 
     @property
     def key(self) -> ItemKey:
-        """The item."""
+        """The key of the item."""
         return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
@@ -330,9 +334,9 @@ class CreateReservation:
 
     lines: Converted[Sequence[LineRequest | _Fields], tuple[LineRequest, ...]] = field(
         List(
-            Record(LineRequest),
+            Object(LineRequest),
             MAX_LINES,
-            doc="Units to reserve; lines of the same item are added up.",
+            doc="Units to reserve. Lines of the same item are added up.",
         )
     )
     ttl_seconds: int = field(TTL_SECONDS, default=900)
@@ -385,7 +389,7 @@ class ExpireReservations:
     )
     far: bool = field(
         Boolean(
-            doc="Also expire reservations that end more than 32 days from now: made while a clock was ahead. "
+            doc="Also expire reservations that end more than 32 days from now, created while a clock was ahead. "
             "Check the clock first."
         ),
         default=False,
@@ -401,7 +405,7 @@ class _BatchRows:
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not value:
-            raise RefusedError(FieldError("", f"must be a list of 1 to {MAX_ROWS} rows"))
+            raise BoundError(FieldError("", f"must be a list of 1 to {MAX_ROWS} rows"))
         if len(value) > MAX_ROWS:
             raise BatchTooLargeError(rows=len(value), limit=MAX_ROWS)
         return tuple(map(self._row, value))
@@ -411,17 +415,17 @@ class _BatchRows:
         if isinstance(value, CreateItem | UpdateItem):
             if value.idempotency_key is not None:
                 return ValidationError(
-                    faults=(FieldError("idempotency_key", "belongs on the batch, not on a row"),)
+                    errors=(FieldError("idempotency_key", "belongs on the batch, not on a row"),)
                 )
             return value
         if not isinstance(value, Mapping):
-            return ValidationError(faults=(FieldError("", "must be an object"),))
+            return ValidationError(errors=(FieldError("", "must be an object"),))
         try:
             if "item_id" in value:
                 return build(UpdateItem, value, allowed=_row_fields(UpdateItem))
             return build(CreateItem, value, allowed=_row_fields(CreateItem))
         except ValidationError as error:
-            # Kept as the row's own answer: in a batch by the row, the others go on.
+            # Not raised: it is the result of this row. With `PER_ROW`, the others are applied.
             return error
 
     def schema(self) -> JsonSchema:
@@ -435,8 +439,8 @@ class BatchItems:
     Create and update up to 25 items at once.
 
     Attributes:
-        items: `CreateItem` and `UpdateItem` commands; a row that is none of them stands as its `ValidationError`.
-        mode: `ALL_OR_NOTHING`: one write, or none; `PER_ROW`: each row by itself.
+        items: `CreateItem` and `UpdateItem` commands, and a `ValidationError` for each invalid row.
+        mode: `ALL_OR_NOTHING` applies all rows in one write, or none. `PER_ROW` applies each row by itself.
     """
 
     items: Converted[

@@ -2,9 +2,9 @@
 Errors of the domain.
 
 InventoryError
-├── InvalidRequestError             the request itself is wrong; sending it again cannot help
+├── InvalidRequestError             the request is invalid; do not retry it unchanged
 │   ├── ValidationError             one or more fields are out of bounds; reports all of them at once
-│   ├── InvalidCursorError          a page token is malformed, edited, or of another query
+│   ├── InvalidCursorError          a page token is malformed, was edited, or belongs to another query
 │   ├── SameItemError               a transfer from an item to itself
 │   ├── SkuMismatchError            a transfer between different SKUs
 │   ├── DuplicateRowError           a batch with the same item twice
@@ -13,25 +13,25 @@ InventoryError
 │   ├── ItemNotFoundError
 │   └── ReservationNotFoundError
 ├── ConflictError                   the request is valid, but the current state forbids it
-│   ├── ReservedStockError               reserved units prevent it; expiring due reservations may help
+│   ├── ReservedStockError          reserved units prevent it; expiring due reservations may help
 │   │   ├── InsufficientStockError  fewer units are available than requested
 │   │   ├── BelowReservedError      a count would leave fewer units than are reserved
 │   │   └── ItemInUseError          units of the item are reserved
 │   ├── StaleQuantityError          on-hand is not the expected quantity
-│   ├── StockLimitError             more units than an item may have
+│   ├── StockLimitError             the item would have more units than allowed
 │   ├── ReservationExpiredError     the reservation has expired
 │   ├── ReservationClosedError      the reservation was already committed or released
-│   ├── BatchRefusedError           a row of an all-or-nothing batch was rejected, so all were
+│   ├── BatchRefusedError           a row of an atomic batch was rejected, so none was applied
 │   └── ContentionError             others kept changing the same item; try again
 ├── PreconditionFailedError         the item was modified since the caller read it
 ├── KeyReusedError                  the idempotency key belongs to another request
 └── StorageError
-    ├── UnreadableRowError          a stored row has not the shape that it should have
+    ├── UnreadableRowError          a stored row could not be read
     │   ├── UnreadableItemError
     │   ├── UnreadableMovementError
     │   └── UnreadableReservationError
-    ├── StorageThrottledError       storage asks for a slower pace
-    └── StorageUnavailableError     storage did not answer in time; a write may or may not have been applied
+    ├── StorageThrottledError       the storage is busy
+    └── StorageUnavailableError     the storage did not answer in time; a write may or may not have been applied
 
 StaleReadError and DuplicateRequestError are outside the tree: a repository raises them, `Inventory` handles them, and they
 never reach a caller.
@@ -85,7 +85,11 @@ __all__ = [
 
 @frozen
 class FieldError:
-    """One invalid field of a request: ``FieldError("quantity", "must be a whole number from 0 to 1000000000")``."""
+    """
+    One invalid field of a request.
+
+    Example: ``FieldError("quantity", "must be a whole number from 0 to 1000000000")``.
+    """
 
     field: str
     message: str
@@ -94,15 +98,15 @@ class FieldError:
 @dataclass_transform(kw_only_default=True, eq_default=False)
 class InventoryError(Exception):
     """
-    Base of all errors that a caller of `Inventory` may see.
+    Base class of all errors that `Inventory` raises.
 
-    The annotations of a subclass name its facts: keyword arguments of its constructor, and attributes of the error. An error
-    survives `copy`, `pickle` and the HTTP client with its type, message and facts.
+    The annotations of a subclass are its facts: keyword arguments of the constructor and attributes of the error. Copies,
+    pickles and the HTTP client preserve type, message and facts.
 
     Attributes:
-        code: Stable, snake_case, for programs; part of the wire contract. Every error that is raised has its own.
-        message: One sentence for people.
-        facts: Values that a client needs to go on, such as ``{"available": 3, "requested": 5}``.
+        code: A stable snake_case code for programs, part of the wire format. Every class that is raised has its own.
+        message: A message for people.
+        facts: Values that a client needs to continue, such as ``{"available": 3, "requested": 5}``.
     """
 
     code: ClassVar[str]
@@ -133,7 +137,7 @@ def _units(count: int) -> str:
 
 
 class InvalidRequestError(InventoryError):
-    """The request itself is wrong."""
+    """The request is invalid."""
 
 
 class ValidationError(InvalidRequestError):
@@ -141,14 +145,14 @@ class ValidationError(InvalidRequestError):
     One or more fields are missing, unknown, of the wrong type or out of bounds.
 
     Attributes:
-        faults: What is wrong with each field.
+        errors: One error per invalid field.
     """
 
     code = "validation_failed"
-    faults: tuple[FieldError, ...]
+    errors: tuple[FieldError, ...]
 
     def _sentence(self) -> str:
-        return "; ".join(f"{fault.field} {fault.message}" for fault in self.faults)
+        return "; ".join(f"{error.field} {error.message}" for error in self.errors)
 
 
 class InvalidCursorError(InvalidRequestError):
@@ -166,14 +170,14 @@ class SameItemError(InvalidRequestError):
 
 
 class SkuMismatchError(InvalidRequestError):
-    """A transfer is between items of one SKU."""
+    """The two items of a transfer have different SKUs."""
 
     code = "sku_mismatch"
     source: str
     destination: str
 
     def _sentence(self) -> str:
-        # A SKU that finds an item may be 1,024 bytes long.
+        # Shortened, because the SKU of an existing item may be 1,024 bytes long.
         return f"Both items of a transfer must have the same SKU: {self.source[:128]}, {self.destination[:128]}"
 
 
@@ -189,7 +193,7 @@ class DuplicateRowError(InvalidRequestError):
 
 
 class BatchTooLargeError(InvalidRequestError):
-    """A batch has more rows than fit into one atomic write."""
+    """A batch has too many rows for one atomic write."""
 
     code = "batch_too_large"
     sentence = "Too many rows: {rows}, at most {limit}"
@@ -198,16 +202,16 @@ class BatchTooLargeError(InvalidRequestError):
 
 
 class NotFoundError(InventoryError):
-    """What the request names does not exist."""
+    """The item or reservation does not exist."""
 
 
 class ItemNotFoundError(NotFoundError):
     """
-    No item has this id (and SKU).
+    No item has this ID (and SKU).
 
     Attributes:
         item_id: As requested.
-        sku: As requested; None where only the id was given.
+        sku: As requested; None if the request has only the ID.
     """
 
     code = "item_not_found"
@@ -217,7 +221,7 @@ class ItemNotFoundError(NotFoundError):
 
 
 class ReservationNotFoundError(NotFoundError):
-    """No reservation has this id, or it was closed so long ago that its record was purged."""
+    """No reservation has this ID, or it was closed long ago and purged."""
 
     code = "reservation_not_found"
     sentence = "Reservation not found"
@@ -233,7 +237,7 @@ class ReservedStockError(ConflictError):
     Reserved units prevent this operation.
 
     Attributes:
-        reserved: How many units of the item are reserved.
+        reserved: Number of reserved units of the item.
     """
 
     item_id: str
@@ -268,7 +272,7 @@ class InsufficientStockError(ReservedStockError):
 
 
 class StaleQuantityError(ConflictError):
-    """On-hand is not the expected quantity: the stock moved meanwhile."""
+    """The current quantity is not the expected one."""
 
     code = "stale_quantity"
     sentence = "Unexpected quantity: {expected_quantity} expected, {quantity} on hand. Count again."
@@ -279,7 +283,7 @@ class StaleQuantityError(ConflictError):
 
 
 class StockLimitError(ConflictError):
-    """More units would be on hand than an item may have."""
+    """The item would have more units than allowed."""
 
     code = "stock_limit_exceeded"
     sentence = "Too many units: {quantity} on hand, {requested} to add, at most {limit}"
@@ -310,11 +314,11 @@ class ReservationClosedError(ConflictError):
 
 class BatchRefusedError(ConflictError):
     """
-    A row of an all-or-nothing batch was rejected, so none was applied.
+    Rows of an atomic batch were rejected, so none was applied.
 
     Attributes:
         refused: The error of each rejected row, by the index of the row.
-        rows: How many rows the batch has.
+        rows: Number of rows in the batch.
     """
 
     code = "batch_refused"
@@ -323,7 +327,7 @@ class BatchRefusedError(ConflictError):
 
     @property
     def reserved(self) -> int:
-        """How many reserved units prevented rows from being applied."""
+        """Number of reserved units of the items of rejected rows."""
         return sum(getattr(error, "reserved", 0) for error in self.refused.values())
 
     def _sentence(self) -> str:
@@ -331,7 +335,7 @@ class BatchRefusedError(ConflictError):
 
 
 class ContentionError(ConflictError):
-    """Others changed the same items between every read and write; nothing was changed by this request."""
+    """Others kept changing the same items, so this request changed nothing."""
 
     code = "contention"
     sentence = "Others kept changing the same items. Nothing was changed; try again."
@@ -342,8 +346,8 @@ class PreconditionFailedError(InventoryError):
     The item was modified since the caller read it.
 
     Attributes:
-        version: The current version of its details.
-        seq: The current number of its movements.
+        version: The current version of the item's details.
+        seq: The current seq of its stock level.
     """
 
     code = "precondition_failed"
@@ -353,14 +357,14 @@ class PreconditionFailedError(InventoryError):
 
 
 class KeyReusedError(InventoryError):
-    """The idempotency key was used for another request; the effect of that one stands."""
+    """The idempotency key was already used for another request."""
 
     code = "idempotency_key_reused"
     sentence = "This Idempotency-Key was already used with different parameters"
 
 
 class StorageError(InventoryError):
-    """The storage behind the repository failed."""
+    """The storage failed."""
 
 
 class UnreadableRowError(StorageError):
@@ -375,7 +379,7 @@ class UnreadableRowError(StorageError):
 
     @property
     def row(self) -> dict[str, Any]:
-        """What names the row: ``{"item_id": ..., "sku": ..., "seq": 3}``."""
+        """The identity of the row: ``{"item_id": ..., "sku": ..., "seq": 3}``."""
         return {name: fact for name, fact in self.facts.items() if name != "why"}
 
 
@@ -384,8 +388,8 @@ class UnreadableItemError(UnreadableRowError):
     The stored row could not be read as an item.
 
     Attributes:
-        item_id: The item.
-        sku: The item.
+        item_id: The ID of the item.
+        sku: The SKU of the item.
     """
 
     code = "unreadable_item"
@@ -399,9 +403,9 @@ class UnreadableMovementError(UnreadableRowError):
     The stored row could not be read as a movement.
 
     Attributes:
-        item_id: The item.
-        sku: The item.
-        seq: The place of the movement in the item's ledger.
+        item_id: The ID of the item.
+        sku: The SKU of the item.
+        seq: The position of the movement in the item's ledger.
     """
 
     code = "unreadable_movement"
@@ -425,7 +429,7 @@ class UnreadableReservationError(UnreadableRowError):
 
 
 class StorageThrottledError(StorageError):
-    """Storage asks for a slower pace; nothing was changed by this request."""
+    """The storage is busy; this request changed nothing."""
 
     code = "storage_throttled"
     sentence = "Storage is busy. Try again in a moment."
@@ -435,7 +439,11 @@ class StorageThrottledError(StorageError):
 
 
 class StorageUnavailableError(StorageError):
-    """Storage did not answer in time. A write may or may not have been applied."""
+    """
+    The storage did not answer in time.
+
+    A write may or may not have been applied.
+    """
 
     code = "storage_unavailable"
     sentence = "Storage did not answer in time. Try again."
@@ -449,7 +457,7 @@ class StaleReadError(Exception):
     A condition of a write did not hold, and nothing was written.
 
     Attributes:
-        current: The current row, from writes of a single item; None where there is no row.
+        current: The current item, if the write was of a single item that exists; else None.
     """
 
     def __init__(self, current: "Item | None" = None) -> None:
@@ -458,4 +466,4 @@ class StaleReadError(Exception):
 
 
 class DuplicateRequestError(Exception):
-    """The idempotency key of a change was already used, and nothing was written."""
+    """The idempotency key was already used, and nothing was written."""

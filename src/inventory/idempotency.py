@@ -1,5 +1,5 @@
 """
-Idempotency keys, and the records of the requests that were executed under them.
+Idempotency keys, and the records of requests that were executed under them.
 
 A record is written in the same transaction as the effect of its request, so both are written or neither.
 """
@@ -15,17 +15,17 @@ from attrs import define, frozen
 
 from inventory.errors import FieldError
 from inventory.items import Timestamp
-from inventory.validation import UNSET, JsonSchema, RefusedError
+from inventory.validation import UNSET, BoundError, JsonSchema
 
 __all__ = [
     "IDEMPOTENCY_KEY",
-    "KEPT_SECONDS",
+    "RETENTION_SECONDS",
     "IdempotencyKey",
     "IdempotencyRecord",
     "fingerprint",
 ]
 
-KEPT_SECONDS: Final = 24 * 60 * 60
+RETENTION_SECONDS: Final = 24 * 60 * 60
 
 _VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 
@@ -33,13 +33,13 @@ _VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 @define
 class IdempotencyKey:
     """
-    A caller's name for one request: sent again, it has no second effect and returns the same answer.
+    A caller's name for one request. A repeated request has no second effect and returns the same answer.
 
     Attributes:
         value: 1 to 255 visible ASCII characters.
         scope: The caller; two callers may use the same value for different requests.
-        row: The index of a row in the batch that the key was sent with; None for the request as a whole.
-        replayed: Set by the call: whether the answer is the one of an earlier request.
+        row: The index of a row in the batch that the key was sent with; None for the whole request.
+        replayed: Set by the call: whether the answer is that of an earlier request.
     """
 
     value: str = attrs.field(on_setattr=attrs.setters.frozen)
@@ -54,7 +54,7 @@ class IdempotencyKey:
 
     @property
     def record_id(self) -> str:
-        """The id of the record; of fixed length, and different for each scope, value and row."""
+        """The ID of the record: of fixed length, unique for scope, value and row."""
         return sha256(json.dumps([self.scope, self.value, self.row]).encode()).hexdigest()
 
     def for_row(self, index: int) -> Self:
@@ -71,9 +71,7 @@ class _IdempotencyKeyBound:
         try:
             return IdempotencyKey(value)
         except ValueError:
-            raise RefusedError(
-                FieldError("", "must be 1 to 255 visible ASCII characters")
-            ) from None
+            raise BoundError(FieldError("", "must be 1 to 255 visible ASCII characters")) from None
 
     def schema(self) -> JsonSchema:
         return {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
@@ -89,10 +87,10 @@ class IdempotencyRecord:
 
     Attributes:
         record_id: `IdempotencyKey.record_id`.
-        fingerprint: Of the request; the same key with another request is an error.
-        answer: The result of the use case: an `Item`, `StockChange`, `Transfer`, `Reservation` or a tuple of `RowResult`.
+        fingerprint: The fingerprint of the request. The same key with another request is an error.
+        answer: The answer of the use case: an `Item`, `StockChange`, `Transfer`, `Reservation` or a tuple of `RowResult`.
         stored_at: When the request was executed.
-        expires_at: From then on the record counts as absent, deleted or not.
+        expires_at: From then on the record is ignored, deleted or not.
     """
 
     record_id: str
@@ -103,27 +101,27 @@ class IdempotencyRecord:
 
     @classmethod
     def of(cls, key: IdempotencyKey, request: str, answer: Any, *, at: Timestamp) -> Self:
-        """Return the record of a request that is executed at a time; *request* is its fingerprint."""
+        """Return the record of a request; *request* is its fingerprint."""
         return cls(
             record_id=key.record_id,
             fingerprint=request,
             answer=answer,
             stored_at=at,
-            expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=KEPT_SECONDS)),
+            expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=RETENTION_SECONDS)),
         )
 
 
 def fingerprint(command: Any) -> str:
-    """Return a text that differs between requests; the key itself is not part of it."""
+    """Return a text that identifies the request, without its key."""
     return sha256(repr(_canonical(command)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _canonical(value: Any) -> Any:
-    """Return *value* in a form whose `repr` depends on nothing but what was sent."""
+    """Return *value* in a form whose `repr` is equal for equal requests."""
     kind = type(value)
     if attrs.has(kind):
         fields = ((field.name, getattr(value, field.name)) for field in attrs.fields(kind))
-        # A field that was not sent is left out, so that a later version may add one.
+        # Without unset fields, so that a later version can add optional ones.
         sent = [
             (name, _canonical(part))
             for name, part in fields

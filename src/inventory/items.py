@@ -1,4 +1,8 @@
-"""What a thing is: its details, guarded by `version`, and beside them how much of it there is, guarded by `seq`."""
+"""
+Items and their stock levels.
+
+The details of an item are guarded by `version`, its stock level by `seq`.
+"""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,28 +32,28 @@ STATUSES: Final = (AVAILABLE, OUT_OF_STOCK, DISCONTINUED)
 
 class Timestamp(str):
     """
-    An instant as it is stored and sent: ``2026-05-01T09:30:00.000000+00:00``.
+    A time as it is stored and sent: ``2026-05-01T09:30:00.000000+00:00``.
 
-    Text rather than a datetime because stores sort it as text (hence the fixed width), and because times that an earlier
-    version stored, naive ones among them, are given back as they are.
+    Text rather than a datetime, because stores sort it as text (hence the fixed width), and because times that an earlier
+    version stored, naive ones included, are returned unchanged.
     """
 
     __slots__ = ()
 
     @classmethod
     def of(cls, at: datetime) -> Self:
-        """Write down the aware datetime *at*."""
+        """Return the timestamp of the aware datetime *at*."""
         if at.tzinfo is None:
-            msg = "a time without a zone is not an instant; pass an aware datetime"
+            msg = "a datetime needs a time zone"
             raise ValueError(msg)
         return cls(at.astimezone(UTC).isoformat(timespec="microseconds"))
 
     def as_datetime(self) -> datetime:
         """
-        Return the instant in UTC; a stored time without a zone is read as UTC.
+        Return an aware datetime in UTC; a time without a zone is read as UTC.
 
         Raises:
-            ValueError: An earlier version stored something that is no ISO 8601 time.
+            ValueError: The text, which an earlier version stored, is not an ISO 8601 time.
         """
         at = datetime.fromisoformat(self)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -58,11 +62,11 @@ class Timestamp(str):
 @frozen(kw_only=True, order=True)
 class ItemKey:
     """
-    What finds an item.
+    The key of an item.
 
     Attributes:
-        item_id: Made by the system; a UUID.
-        sku: The code that people use; items at several locations may share one.
+        item_id: A UUID that the system generates.
+        sku: The human-facing code; items at several locations may share one.
     """
 
     item_id: str
@@ -70,7 +74,11 @@ class ItemKey:
 
     @property
     def normalized(self) -> Self:
-        """The key with the SKU in the form that new items have; the key itself where it has that already."""
+        """
+        The key with its SKU in the form that new items have.
+
+        It is the key itself if its SKU already has that form.
+        """
         sku = normalized(self.sku)
         return self if sku == self.sku else attrs.evolve(self, sku=sku)
 
@@ -78,12 +86,12 @@ class ItemKey:
 @frozen(kw_only=True)
 class StockLevel:
     """
-    Units of one item. No instance breaks ``0 <= reserved <= on_hand``.
+    Units of one item, with ``0 <= reserved <= on_hand``.
 
     Attributes:
         on_hand: Units that are physically there; `quantity` on the wire.
-        reserved: Units among them that are promised.
-        seq: How many movements the item has seen.
+        reserved: Units on hand that open reservations hold.
+        seq: Number of stock movements recorded for the item.
     """
 
     on_hand: int
@@ -92,12 +100,12 @@ class StockLevel:
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.reserved <= self.on_hand or self.seq < 0:
-            msg = f"no stock can be {self.on_hand} on hand, {self.reserved} reserved, at movement {self.seq}"
+            msg = f"invalid stock level: {self.on_hand} on hand, {self.reserved} reserved, seq {self.seq}"
             raise ValueError(msg)
 
     @property
     def available(self) -> int:
-        """Units that can still be promised."""
+        """Units that are on hand and not reserved."""
         return self.on_hand - self.reserved
 
 
@@ -107,18 +115,18 @@ class Item:
     A thing that is kept at a location.
 
     Attributes:
-        key: What finds it.
-        name: For people, one line.
-        description: For people, any length up to the bound; may be empty.
-        category: What it is listed under.
-        price: Per unit, exact, in the deployment's one currency.
-        status: One of `STATUSES`; rows of an earlier version may hold others.
+        key: Its ID and SKU.
+        name: One line of text.
+        description: Any text up to the maximum length; may be empty.
+        category: The category that it is listed under.
+        price: The exact price of one unit, in the deployment's one currency.
+        status: One of `STATUSES`; rows of an earlier version may have others.
         location: Where it is kept.
-        reorder_point: At or below this many available units the item is low; None for never.
-        version: How many edits the details have seen, from 1; 0 for a row of an earlier version.
-        created_at: When the item was put on the books.
-        updated_at: When it was last edited; movements of stock do not count.
-        level: How much of it there is.
+        reorder_point: The item is low when available units fall to this number; None for never.
+        version: Number of the version of the details, from 1; 0 for a row of an earlier version.
+        created_at: When the item was created.
+        updated_at: When the details or, by an update, the quantity last changed. Other movements do not count.
+        level: Its stock level.
     """
 
     key: ItemKey
@@ -136,27 +144,31 @@ class Item:
 
     @property
     def item_id(self) -> str:
-        """The system's half of the key."""
+        """The ID."""
         return self.key.item_id
 
     @property
     def sku(self) -> str:
-        """The people's half of the key."""
+        """The SKU."""
         return self.key.sku
 
     @property
     def is_low(self) -> bool:
-        """Whether the numbers are low: `available <= reorder_point`, whatever the status."""
+        """Whether `available <= reorder_point`, whatever the status."""
         return self.reorder_point is not None and self.level.available <= self.reorder_point
 
     @property
     def needs_reorder(self) -> bool:
-        """Whether the item belongs in the list of low stock: low, and not discontinued."""
+        """Whether the item is in the list of low stock: low, and not discontinued."""
         return self.is_low and self.status != DISCONTINUED
 
     @property
     def etag(self) -> str:
-        """The state of the item as an entity tag (RFC 9110, section 8.8.3): ``"<version>-<seq>"``, in its quotes."""
+        """
+        The state of the item as an entity tag (RFC 9110, section 8.8.3).
+
+        It is ``"<version>-<seq>"``, with the quotes.
+        """
         return f'"{self.version}-{self.level.seq}"'
 
     def edited(self, fields: dict[str, Any], *, at: Timestamp) -> Self:
@@ -165,10 +177,10 @@ class Item:
 
     def moved(self, level: StockLevel) -> Self:
         """
-        Return the item with its stock at *level*, and the status that follows from it.
+        Return the item with its stock at *level*, and the status that follows.
 
-        The status follows on edges only: an available item whose last available unit goes becomes out of stock, and comes
-        back with the next one. A discontinued item stays so.
+        The status changes only when availability does: an available item becomes out of stock with its last available unit,
+        and available again with the next one. A discontinued item stays discontinued.
         """
         status = self.status
         if status == AVAILABLE and self.level.available > 0 == level.available:

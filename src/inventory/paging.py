@@ -1,4 +1,4 @@
-"""Pages of a longer list: what is asked for, and what comes back."""
+"""Pages of a longer list."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
@@ -8,23 +8,27 @@ from attrs.validators import ge
 
 from inventory.errors import UnreadableRowError
 
-__all__ = ["Cursor", "Limits", "Page", "PageRequest", "walk"]
+__all__ = ["Cursor", "Page", "PageLimits", "PageRequest", "iter_pages"]
 
 T_co = TypeVar("T_co", covariant=True)
 
-_MOST_PER_PAGE: Final = 100
+_MAX_PAGE_SIZE: Final = 100
 
 Cursor = str
-"""A position in one query's results; opaque to everyone but the repository that made it."""
+"""
+A position in the results of one query.
+
+It is opaque outside the repository that made it.
+"""
 
 
 @frozen(kw_only=True)
 class PageRequest:
     """
-    Up to *size* rows, from after *cursor* on.
+    A request for one page.
 
     Attributes:
-        size: Most rows to return, at least 1.
+        size: Maximum number of rows, at least 1.
         cursor: `Page.next_cursor` of the page before; None for the first page.
     """
 
@@ -35,11 +39,11 @@ class PageRequest:
 @frozen(kw_only=True)
 class Page(Generic[T_co]):
     """
-    Some rows of a list.
+    One page of a list.
 
     Attributes:
-        items: The rows, in the order of the query. May be short or empty before the end is reached.
-        next_cursor: Where the next page starts; None, and only None, means that this was the last one.
+        items: The rows, in the order of the query. There may be few or none, even before the last page.
+        next_cursor: The cursor of the next page; None on the last page, and only there.
         unreadable: One error for each row that was skipped because it could not be read.
     """
 
@@ -49,35 +53,35 @@ class Page(Generic[T_co]):
 
 
 @frozen(kw_only=True)
-class Limits:
+class PageLimits:
     """
-    How many rows a page has.
+    The number of rows per page.
 
     Attributes:
-        default_page_size: When the caller does not say.
-        max_items_per_page: However many the caller asks for; at most 100.
+        default_page_size: The number if the caller requests none.
+        max_items_per_page: The maximum, whatever the caller requests; at most 100.
     """
 
     default_page_size: int = 20
     max_items_per_page: int = 50
 
     def __attrs_post_init__(self) -> None:
-        if not 0 < self.default_page_size <= self.max_items_per_page <= _MOST_PER_PAGE:
+        if not 0 < self.default_page_size <= self.max_items_per_page <= _MAX_PAGE_SIZE:
             msg = (
-                f"limits must satisfy 0 < default_page_size <= max_items_per_page <= {_MOST_PER_PAGE}, "
+                f"limits must satisfy 0 < default_page_size <= max_items_per_page <= {_MAX_PAGE_SIZE}, "
                 f"not {self.default_page_size} and {self.max_items_per_page}"
             )
             raise ValueError(msg)
 
-    def page_size(self, wanted: int | None) -> int:
-        """Return the size to use when a caller asks for *wanted* rows."""
-        return min(wanted or self.default_page_size, self.max_items_per_page)
+    def page_size(self, requested: int | None) -> int:
+        """Return the page size for a request."""
+        return min(requested or self.default_page_size, self.max_items_per_page)
 
 
-def walk(
-    read: Callable[[PageRequest], Page[T_co]], *, size: int = _MOST_PER_PAGE
+def iter_pages(
+    read: Callable[[PageRequest], Page[T_co]], *, size: int = _MAX_PAGE_SIZE
 ) -> Iterator[Page[T_co]]:
-    """Yield every page of what *read* reads, from the first to the last, up to *size* rows at a time."""
+    """Yield every page that *read* returns, with up to *size* rows each."""
     page = read(PageRequest(size=size))
     yield page
     while page.next_cursor is not None:

@@ -1,8 +1,8 @@
 """
-What the outside must supply: storage, a clock, ids, limits.
+Ports: the interfaces that adapters implement (storage, clock, IDs, limits).
 
-A repository has narrow reads and one atomic write; `edit_item` exists beside it because one conditional call is cheaper than
-a read and a transaction. It holds no rules: it checks the conditions it is handed, and says what it found.
+A repository has narrow reads and one atomic write. `edit_item` exists beside it because one conditional call is cheaper than a
+read and a transaction. Repositories contain no business rules; they only check the given conditions.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
-from inventory.paging import Limits, Page, PageRequest
+from inventory.paging import Page, PageLimits, PageRequest
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 from inventory.validation import normalized
@@ -35,28 +35,32 @@ __all__ = [
 ]
 
 Clock = Callable[[], datetime]
-"""Returns the present time, aware, to the microsecond."""
+"""Returns the current time: an aware datetime, precise to the microsecond."""
 
 NewId = Callable[[], str]
-"""Returns an id that was never given out before."""
+"""Returns an ID that is never returned again."""
 
-LimitsSource = Callable[[], Limits]
-"""Returns the page limits in force. Never raises, never takes long: it falls back to what it last knew, or to defaults."""
+LimitsSource = Callable[[], PageLimits]
+"""
+Returns the page limits in force.
+
+Never raises or blocks: it falls back to the last known limits, or to defaults.
+"""
 
 Index = Literal["sku", "low_stock", "category", "status", "item_id"]
 
-# The most selective first. Where none of the first four is asked for, the walk is over all items, by id.
+# The most selective first. Without one of these filters, a list reads all items by ID.
 _PRECEDENCE: Final[tuple[Index, ...]] = ("sku", "low_stock", "category", "status")
 
 
 @frozen(kw_only=True)
 class ItemFilter:
     """
-    Which items a list has: those that pass every filter that is set.
+    A filter for lists; an item must match all parts that are set.
 
     Attributes:
         category, status, sku, location: The value that an item must have; None for any.
-        low_stock: Whether only items at or below their reorder point pass, and of these none that is discontinued.
+        low_stock: Whether an item must be at or below its reorder point and not discontinued.
     """
 
     category: str | None = None
@@ -67,7 +71,7 @@ class ItemFilter:
 
     @property
     def index(self) -> Index:
-        """The one index that the list walks; the other filters are applied to what it yields."""
+        """The index that the list reads; the other parts filter its rows."""
         return next((name for name in _PRECEDENCE if getattr(self, name)), "item_id")
 
     @property
@@ -80,8 +84,8 @@ class ItemFilter:
             location=self.location and normalized(self.location),
         )
 
-    def passes(self, item: Item) -> bool:
-        """Tell whether *item* belongs in the list."""
+    def matches(self, item: Item) -> bool:
+        """Return whether *item* belongs in the list."""
         return (
             (self.sku is None or item.sku == self.sku)
             and (not self.low_stock or item.needs_reorder)
@@ -91,7 +95,7 @@ class ItemFilter:
         )
 
     def position(self, item: Item) -> tuple[str, ...]:
-        """Return where *item* stands in the order of the list; no two items stand in one place."""
+        """Return the sort key of *item* in the list, unique among items."""
         if self.index == "category":
             return (item.updated_at, item.item_id, item.sku)
         return (item.item_id, item.sku)
@@ -103,34 +107,32 @@ class ItemWrite:
     The next state of one item, and the state that it replaces.
 
     Attributes:
-        before: The item as it was read; None for one that must not exist yet.
-        after: The item as it will be; None to delete it.
+        before: The item as it was read; None to create it.
+        after: The item after the write; None to delete it.
+        key: The key of the item.
     """
 
     before: Item | None
     after: Item | None
+    key: ItemKey = field(init=False, eq=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        if self.before is None and self.after is None:
-            msg = "an item write has an item before, or one after, or both"
-            raise ValueError(msg)
-
-    @property
-    def key(self) -> ItemKey:
-        """The item."""
+    @key.default
+    def _key(self) -> ItemKey:
         item = self.before if self.after is None else self.after
-        assert item is not None  # noqa: S101 - checked when the value was made
+        if item is None:
+            msg = "an item write needs an item before, after, or both"
+            raise ValueError(msg)
         return item.key
 
 
 @frozen(kw_only=True)
 class ReservationWrite:
     """
-    The next state of a reservation, and the state that it was decided on.
+    The next state of a reservation, and the state that it replaces.
 
     Attributes:
-        before: The reservation as it was read; None for a new one.
-        after: The reservation as it shall be.
+        before: The reservation as it was read; None to create it.
+        after: The reservation after the write.
     """
 
     before: Reservation | None
@@ -139,31 +141,31 @@ class ReservationWrite:
 
 def _unique(_change: "Change", _attribute: Any, items: tuple[ItemWrite, ...]) -> None:
     if len({write.key for write in items}) != len(items):
-        msg = "a change names each item once"
+        msg = "a change must name each item only once"
         raise ValueError(msg)
 
 
 def _of_the_items(change: "Change", _attribute: Any, movements: tuple[Movement, ...]) -> None:
     moved = {movement.key for movement in movements}
     if len(moved) != len(movements) or not moved <= {write.key for write in change.items}:
-        msg = "a change has one movement at most for each of its items, and none of others"
+        msg = "a change may have at most one movement per item, and none of other items"
         raise ValueError(msg)
     if not moved >= {write.key for write in change.items if write.after is None}:
-        msg = "a change that deletes an item has a movement for it"
+        msg = "a change that deletes an item must have a movement of it"
         raise ValueError(msg)
 
 
 @frozen(kw_only=True)
 class Change:
     """
-    All that one use case writes, kept as a whole or not at all.
+    Everything that one use case writes, atomically.
 
     Attributes:
-        write_id: Names the decision. A repository that sends a change twice, because an answer was lost, stores it once.
-        items: Items to create, to bring from one state to the next, or to delete, no item twice.
-        movements: The ledger entries that explain every difference of level in *items*; an item that is deleted always has one.
-        reservation: A reservation to open, extend or close.
-        idempotency_record: The answer of the command's idempotency key.
+        write_id: Identifies the change. A repository that sends it twice, because a response was lost, stores it once.
+        items: Items to create, update or delete, each once.
+        movements: One ledger entry for each item in *items* whose level changes or that is deleted.
+        reservation: A reservation to create, extend or close.
+        idempotency_record: The record of the command's idempotency key.
     """
 
     write_id: str
@@ -174,21 +176,21 @@ class Change:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
+        """Whether the change writes nothing."""
         return not (self.items or self.reservation or self.idempotency_record)
 
 
 @frozen(kw_only=True)
 class ItemEdit:
     """
-    An edit of details that was decided without reading the item.
+    An update of details that does not depend on the current item.
 
     Attributes:
-        write_id: Names the decision, as in `Change`.
+        write_id: Identifies the edit, as in `Change`.
         key: The item to edit.
         fields: New details by their names on `Item`; never the key, the level, the version or `reorder_point`.
-        at: When; becomes `updated_at`.
-        versions: The edit applies only to an item at one of these; None for any.
+        at: The new `updated_at`.
+        versions: The item must be at one of these versions; None for any.
     """
 
     write_id: str
@@ -200,51 +202,63 @@ class ItemEdit:
 
 class InventoryRepository(Protocol):
     """
-    Where items are kept.
+    Storage for items, movements, reservations and idempotency records.
 
-    Every method may raise `StorageThrottledError` or `StorageUnavailableError`. A read that names a row raises
-    `UnreadableItemError`, `UnreadableMovementError` or `UnreadableReservationError` for one that cannot be read; a page skips
-    it, logs one warning, and lists it in `Page.unreadable`. Reads see every write that was acknowledged before they began, but
-    for `list_items`, which may lag behind.
+    Every method may raise `StorageThrottledError` or `StorageUnavailableError`. A read of one row raises `UnreadableItemError`,
+    `UnreadableMovementError` or `UnreadableReservationError` if the row cannot be read; a page skips such a row, logs one
+    warning, and lists the error in `Page.unreadable`. A read returns every write that was acknowledged before it started;
+    only `list_items` may lag behind.
     """
 
     def get_item(self, key: ItemKey) -> Item | None:
-        """Return the item, or None where there is none."""
+        """Return the item, or None if it does not exist."""
 
     def find_item(self, item_id: str) -> Item | None:
-        """Return the item with this id; of several SKUs under one id, the first by SKU."""
+        """
+        Return the item with this ID, or None.
+
+        If several items have the ID, it is the first by SKU.
+        """
 
     def get_items(self, keys: Iterable[ItemKey]) -> tuple[Item, ...]:
-        """Return those of the items that exist, in no particular order; each as of its own moment."""
-
-    def list_items(self, wanted: ItemFilter, page: PageRequest) -> Page[Item]:
         """
-        Return a page of the items that pass *wanted*, in the order of `ItemFilter.position`.
+        Return the items that exist, in any order.
 
-        A walk over all items may come in any order that a store has, as DynamoDB's `Scan` does. A walk from the first page to
-        the one without a cursor yields every item that passed all along, and once, unless it was edited meanwhile and so
-        stands elsewhere. A cursor outlives the item that it names.
+        Each read may happen at another moment.
+        """
+
+    def list_items(self, item_filter: ItemFilter, page: PageRequest) -> Page[Item]:
+        """
+        Return a page of the items that match *item_filter*, in the order of `ItemFilter.position`.
+
+        Without a filter that has an index, the order may be any other, such as that of DynamoDB's `Scan`. The pages from the
+        first to the one without a cursor contain every item that matched throughout, exactly once, unless an edit moved it to
+        another position meanwhile. A cursor stays valid if the item that it names is deleted.
 
         Raises:
-            InvalidCursorError: The cursor is malformed, was edited, or is of another filter.
+            InvalidCursorError: The cursor is malformed, was edited, or belongs to another filter.
         """
 
     def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
         """
         Return a page of the item's movements, newest first, whether or not the item still exists.
 
-        A page that is full has a cursor, also where no movement is left: the walk always ends on a page with room for one
-        more entry, the derived opening balance.
+        A full page has a cursor even if no movement follows, so that the last page always has room for one more entry: the
+        derived opening balance.
 
         Raises:
-            InvalidCursorError: The cursor is malformed, was edited, or is of another item.
+            InvalidCursorError: The cursor is malformed, was edited, or belongs to another item.
         """
 
     def first_movement(self, key: ItemKey) -> Movement | None:
-        """Return the item's movement with seq 1, or, should that be lost, the earliest there is."""
+        """
+        Return the item's first movement, or None if it has none.
+
+        If the movement with seq 1 is missing, it is the earliest one.
+        """
 
     def get_reservation(self, reservation_id: str) -> Reservation | None:
-        """Return the reservation as it is stored, or None where there is none."""
+        """Return the reservation as it is stored, or None if it does not exist."""
 
     def held_reservations(
         self,
@@ -254,42 +268,49 @@ class InventoryRepository(Protocol):
         ends_after: Timestamp | None = None,
     ) -> Page[Reservation]:
         """
-        Return a page of the reservations whose stored state is held, the one that expires first at the head.
+        Return a page of the reservations whose stored state is held, the first to expire first.
+
+        Without *due_by* and *ends_after*, the pages contain all of them, with every write acknowledged before the call, and in
+        any order. With one of the two, the result may lag behind: the caller reads each reservation again. The two exclude
+        each other.
 
         Args:
-            page: Which page.
-            due_by: Only those that expire at this time or before, as of a moment ago: it finds work for a sweeper that looks
-                at each again.
-            ends_after: Only those that expire after this time, as of a moment ago; not together with *due_by*. With neither,
-                all of them, with every write acknowledged before the call, however long it takes, and in any order.
+            page: The page to return.
+            due_by: Only reservations that expire at this time or before.
+            ends_after: Only reservations that expire after this time.
 
         Raises:
             InvalidCursorError: The cursor is malformed or was edited.
         """
 
     def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
-        """Return the record of an idempotency key, or None where there is none; one that has expired may still be there."""
+        """
+        Return the record of an idempotency key, or None.
+
+        Expired records may still be returned.
+        """
 
     def purge(self, at: Timestamp) -> int:
         """
         Delete idempotency records that have expired at a time, and reservations that were closed 30 days before it.
 
         Returns:
-            How many; 0 where storage sees to it by itself.
+            Number of deleted records; 0 if the storage deletes them by itself.
         """
 
     def commit(self, change: Change) -> None:
         """
-        Store all of *change*, or none of it.
+        Store *change* atomically, if all of these conditions hold.
 
-        An item of `Change.items` is stored or deleted only if its level and its version are as they were read or, for a new
-        one, if its key is free. What is stored beside it that no `Item` knows is left alone. The movements of a deleted item
-        stay.
+        An item: its stored level and version are those of `ItemWrite.before`; if that is None, no item has its key. Stored
+        fields that `Item` does not have are left unchanged. The movements of a deleted item remain.
 
-        A movement is stored only if its place (`seq`) in the item's history is free, so an item under a key that once had a
-        history cannot write over it. A reservation is stored only if its state and `expires_at` are as they were read or, for
-        a new one, if its id is free. An idempotency record is stored only if there is none of its id, or one that had expired
-        at the new one's `stored_at`.
+        A movement: no movement of the item has its seq, so that a new item under an old key cannot overwrite the old ledger.
+
+        A reservation: its stored state and `expires_at` are those of `ReservationWrite.before`; if that is None, no
+        reservation has its ID.
+
+        An idempotency record: no record has its ID, or that record had expired at the new one's `stored_at`.
 
         Raises:
             DuplicateRequestError: The idempotency key was already used; takes precedence over all other errors.
@@ -298,26 +319,31 @@ class InventoryRepository(Protocol):
 
     def edit_item(self, edit: ItemEdit) -> Item:
         """
-        Replace the given details, count the version up, and return the item as it then is.
+        Replace the given details, increment the version, and return the updated item.
 
         Raises:
-            StaleReadError: There is no such item, or its version is not an accepted one; it carries the item as it is.
+            StaleReadError: The item does not exist, or its version is not accepted. The error has the current item.
         """
 
 
 @runtime_checkable
 class ExclusiveRepository(InventoryRepository, Protocol):
-    """A repository that can be had alone: one in a single place, which writers take turns at anyway."""
+    """
+    A repository that supports exclusive access.
+
+    An example is a local database with a single writer.
+    """
 
     def exclusive(self) -> AbstractContextManager[None]:
         """
-        Give this thread the store to itself, inside the block that it begins.
+        Hold an exclusive write lock for the duration of the block.
 
-        Nobody else writes meanwhile, so no decision that is made inside is overtaken. Reads see what was written inside. A
-        commit or an edit that is refused leaves what was written before it; all of it is kept when the block ends, and nothing
-        if it ends with an error. To acknowledge a change before then would be too early. A block within a block is part of it.
+        Because no other thread or process writes meanwhile, nothing that was read in the block becomes stale. Reads return the
+        writes of the block. A commit or an edit that raises leaves the earlier writes of the block intact. All writes are
+        stored when the block ends, and none if it ends with an error, so acknowledge none of them earlier. A nested block is
+        part of the outer one.
 
         Raises:
-            StorageThrottledError: The turn did not come in time; the block was not begun.
-            StorageUnavailableError: Nothing of it was kept.
+            StorageThrottledError: The lock was not free in time; the block did not start.
+            StorageUnavailableError: Nothing was stored.
         """

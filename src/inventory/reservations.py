@@ -1,4 +1,8 @@
-"""Reservations: units of one or more items, held for a while, then committed, released or expired as a whole."""
+"""
+Reservations of units of one or more items.
+
+A reservation is committed, released or expired as a whole.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -14,32 +18,32 @@ from inventory.stock import StockChange, expire, issue, release, reserve
 
 __all__ = [
     "FAR_SECONDS",
-    "KEPT_SECONDS",
-    "LONGEST_SECONDS",
+    "MAX_SECONDS",
+    "RETENTION_SECONDS",
     "Reservation",
     "ReservationLine",
     "ReservationState",
-    "far_from",
-    "forgotten_before",
+    "far_after",
+    "retention_cutoff",
 ]
 
-LONGEST_SECONDS: Final = 31 * 24 * 60 * 60
-"""How long after it was made a reservation may still be held, however often it is extended."""
+MAX_SECONDS: Final = 31 * 24 * 60 * 60
+"""Maximum duration of a reservation, extensions included."""
 
-FAR_SECONDS: Final = LONGEST_SECONDS + 24 * 60 * 60
+FAR_SECONDS: Final = MAX_SECONDS + 24 * 60 * 60
 """
-How far ahead a held reservation cannot end, with a day for clocks that differ.
+The maximum duration, with a day for clocks that differ.
 
-One that does was made while a clock was ahead. It is never expired by itself: a machine whose clock is behind would otherwise
-expire every open reservation.
+An open reservation that ends later than this from now was created while a clock was ahead. It does not expire by itself:
+otherwise a machine whose clock is behind would expire every open reservation.
 """
 
-KEPT_SECONDS: Final = 30 * 24 * 60 * 60
-"""How long the record of a reservation is kept once it is closed."""
+RETENTION_SECONDS: Final = 30 * 24 * 60 * 60
+"""How long a closed reservation is stored."""
 
 
 class ReservationState(StrEnum):
-    """What became of a reservation."""
+    """The state of a reservation."""
 
     HELD = "held"
     COMMITTED = "committed"
@@ -49,7 +53,7 @@ class ReservationState(StrEnum):
 
 @frozen(kw_only=True, order=True)
 class ReservationLine:
-    """Units of one item, at least 1."""
+    """Reserved units of one item, at least 1."""
 
     key: ItemKey
     quantity: int = attrs.field(
@@ -67,13 +71,13 @@ class Reservation:
     Units held for a reference.
 
     Attributes:
-        reservation_id: Made by the system; a UUID.
-        lines: What is held, each item once, by key.
-        state: As it is stored. A held reservation counts as expired from `expires_at` on, whether or not anything has
-            noticed yet: see `state_at`.
-        reference: What it is for: a cart, an order.
-        created_at: When it was made.
-        expires_at: Until when the units are held.
+        reservation_id: A UUID that the system generates.
+        lines: The reserved units of each item, in the order of the keys.
+        state: The stored state. A held reservation counts as expired from `expires_at` on, even before a sweep closes it: see
+            `state_at`.
+        reference: A cart, an order or the like.
+        created_at: When it was created.
+        expires_at: When it expires.
         closed_at: When it was committed, released or expired; None while it is held.
     """
 
@@ -89,15 +93,15 @@ class Reservation:
     def open(
         cls,
         reservation_id: str,
-        wanted: Iterable[tuple[ItemKey, int]],
+        lines: Iterable[tuple[ItemKey, int]],
         *,
         ttl_seconds: int,
         reference: str | None,
         at: Timestamp,
     ) -> Self:
-        """Make a reservation that is held from *at* on; lines of the same item are summed."""
+        """Return a new reservation; lines of the same item are added up."""
         units: dict[ItemKey, int] = {}
-        for key, quantity in wanted:
+        for key, quantity in lines:
             units[key] = units.get(key, 0) + quantity
         return cls(
             reservation_id=reservation_id,
@@ -109,33 +113,33 @@ class Reservation:
 
     @property
     def position(self) -> tuple[str, str]:
-        """Where the reservation stands in the order in which reservations expire."""
+        """The sort key of the order in which reservations expire."""
         return (self.expires_at, self.reservation_id)
 
     @property
     def keys(self) -> tuple[ItemKey, ...]:
-        """The items that are held."""
+        """The items of the lines."""
         return tuple(line.key for line in self.lines)
 
     def is_due(self, at: Timestamp) -> bool:
-        """Tell whether the reservation is still open although its time is over."""
+        """Return whether the reservation has expired but is not closed."""
         return self.state is ReservationState.HELD and at >= self.expires_at
 
     def is_far(self, at: Timestamp) -> bool:
-        """Tell whether the reservation is open and ends later than it can, as seen *at* a time."""
-        return self.state is ReservationState.HELD and self.expires_at > far_from(at)
+        """Return whether the reservation is open and ends after `far_after`."""
+        return self.state is ReservationState.HELD and self.expires_at > far_after(at)
 
     def state_at(self, at: Timestamp) -> ReservationState:
-        """Return what the reservation is at a time, swept or not."""
+        """Return the state at a time, even before a sweep closes the reservation."""
         return ReservationState.EXPIRED if self.is_due(at) else self.state
 
     def require_held(self, at: Timestamp) -> None:
         """
-        Make sure that the units are still held.
+        Check that the reservation is held.
 
         Raises:
-            ReservationExpiredError: Their time is over.
-            ReservationClosedError: They were committed or released.
+            ReservationExpiredError: It has expired.
+            ReservationClosedError: It was committed or released.
         """
         state = self.state_at(at)
         if state is ReservationState.EXPIRED:
@@ -146,50 +150,63 @@ class Reservation:
             raise ReservationClosedError(reservation_id=self.reservation_id, state=str(state))
 
     def extended(self, ttl_seconds: int, *, at: Timestamp) -> Self:
-        """Return the reservation held until *ttl_seconds* from now: never shorter, and never beyond `LONGEST_SECONDS`."""
+        """
+        Return the reservation extended to *ttl_seconds* from now.
+
+        It is never shortened, and lasts up to `MAX_SECONDS`.
+        """
         self.require_held(at)
-        latest = _later(self.created_at, LONGEST_SECONDS)
+        latest = _later(self.created_at, MAX_SECONDS)
         return attrs.evolve(
             self, expires_at=max(self.expires_at, min(_later(at, ttl_seconds), latest))
         )
 
     def closed(self, state: ReservationState, *, at: Timestamp) -> Self:
-        """Return the reservation as it is once it has been committed, released or expired."""
+        """Return the reservation committed, released or expired."""
         return attrs.evolve(self, state=state, closed_at=at)
 
     def hold(self, items: Mapping[ItemKey, Item]) -> tuple[StockChange, ...]:
         """
-        Promise all lines, or none.
+        Reserve the units of all lines, or of none.
 
         Raises:
             ItemNotFoundError: An item does not exist.
-            InsufficientStockError: An item has fewer units available.
+            InsufficientStockError: Fewer units of an item are available.
         """
-        return self._changes(reserve, items, at=self.created_at)
+        return self._changes(reserve, self.lines, items, at=self.created_at)
 
     def issue(self, items: Mapping[ItemKey, Item], *, at: Timestamp) -> tuple[StockChange, ...]:
         """
-        Let all lines leave.
+        Remove the units of all lines from stock.
 
         Raises:
-            ItemNotFoundError: An item was deleted behind our back.
-            InsufficientStockError: As `inventory.stock.issue`.
+            ItemNotFoundError: An item was deleted by another process.
+            InsufficientStockError: See `inventory.stock.issue`.
         """
-        return self._changes(issue, items, at=at)
+        return self._changes(issue, self.lines, items, at=at)
 
     def free(
         self, state: ReservationState, items: Mapping[ItemKey, Item], *, at: Timestamp
     ) -> tuple[StockChange, ...]:
-        """Make all lines available again, as released or as expired; items that are gone hold nothing back."""
-        there = attrs.evolve(self, lines=tuple(line for line in self.lines if line.key in items))
+        """
+        Make the units of all lines available again, released or expired.
+
+        Items that do not exist are skipped.
+        """
         verb = expire if state is ReservationState.EXPIRED else release
-        return there._changes(verb, items, at=at)  # noqa: SLF001 - itself
+        lines = [line for line in self.lines if line.key in items]
+        return self._changes(verb, lines, items, at=at)
 
     def _changes(
-        self, verb: Callable[..., StockChange], items: Mapping[ItemKey, Item], *, at: Timestamp
+        self,
+        verb: Callable[..., StockChange],
+        lines: Iterable[ReservationLine],
+        items: Mapping[ItemKey, Item],
+        *,
+        at: Timestamp,
     ) -> tuple[StockChange, ...]:
         changes = []
-        for line in self.lines:
+        for line in lines:
             if line.key not in items:
                 raise ItemNotFoundError(item_id=line.key.item_id, sku=line.key.sku)
             changes.append(
@@ -204,14 +221,14 @@ class Reservation:
         return tuple(changes)
 
 
-def far_from(at: Timestamp) -> Timestamp:
-    """Return the time after which no reservation ends whose clock was right."""
+def far_after(at: Timestamp) -> Timestamp:
+    """Return the time after which reservations end only if a clock was ahead."""
     return _later(at, FAR_SECONDS)
 
 
-def forgotten_before(at: Timestamp) -> Timestamp:
-    """Return the time before which a closed reservation was closed long enough ago for its record to be deleted."""
-    return _later(at, -KEPT_SECONDS)
+def retention_cutoff(at: Timestamp) -> Timestamp:
+    """Return the time up to which closed reservations are deleted."""
+    return _later(at, -RETENTION_SECONDS)
 
 
 def _later(at: Timestamp, seconds: int) -> Timestamp:

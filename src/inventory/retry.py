@@ -1,13 +1,14 @@
-"""Commit a decision: retry on conflict, replay on a repeated idempotency key."""
+"""Commit a decision, with retry on conflict and replay on a repeated key."""
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import inf
 from typing import Any, Final, TypeVar, cast
 
 import attrs
+from attrs import frozen
 
+from inventory.backoff import full_jitter
 from inventory.errors import (
     BatchRefusedError,
     ContentionError,
@@ -23,7 +24,7 @@ from inventory.items import Timestamp
 from inventory.ports import Change, ExclusiveRepository, InventoryRepository
 from inventory.timeouts import time_left
 
-__all__ = ["Decision", "execute"]
+__all__ = ["Decision", "Executor"]
 
 R = TypeVar("R")
 
@@ -37,97 +38,105 @@ _GROWTH: Final = 4
 _LONGEST_PAUSE_SECONDS: Final = 0.35
 
 
-def execute(  # noqa: C901, PLR0913 - one loop with every way out of it, and what it needs from outside
-    command: Any,
-    decide: Callable[[], Decision[R]],
-    *,
-    repository: InventoryRepository,
-    now: Callable[[], Timestamp],
-    pause: Callable[[float], None],
-    expire_due: Callable[[], object],
-) -> R:
+@frozen(kw_only=True)
+class Executor:
     """
-    Commit what *decide* returns, once, and return its answer.
+    Execute use cases: decide, commit, retry, replay.
 
-    A repeated idempotency key returns the first answer. A conflict is retried: after a pause or, on an `ExclusiveRepository`,
-    under its lock, where no other writer can cause a second one.
-
-    Args:
-        command: Its `idempotency_key`, if it has one, is honoured.
-        decide: Reads, and returns the change and the answer; called again for each attempt.
-        repository: Stores the change.
+    Attributes:
+        repository: Stores the changes.
         now: Returns the current time.
         pause: Sleeps a number of seconds.
-        expire_due: Expires due reservations; called before *decide* is tried again because of reserved units.
-
-    Raises:
-        ContentionError: Every attempt met a conflict.
-        KeyReusedError: The key was used for another request.
+        expire_due: Expires due reservations and returns whether there were any.
     """
-    key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
-    request = "" if key is None else fingerprint(command)
-    lock: Callable[[], AbstractContextManager[None]] = nullcontext
-    for seconds in _pauses():
-        try:
-            with lock():
-                change, answer = _decided(decide, expire_due)
-                if key is not None:
-                    record = IdempotencyRecord.of(key, request, answer, at=now())
-                    change = attrs.evolve(change, idempotency_record=record)
-                if not change.is_empty:
-                    repository.commit(change)
-                return answer
-        except StorageError:
-            raise
-        except StaleReadError:
-            pass
-        except (InventoryError, DuplicateRequestError) as error:
-            # The first attempt with this key may have caused the error: it took the units that are now missing.
-            known = None if key is None else _record(repository, key, request, now())
-            if known is not None:
-                return cast("R", known.answer)
-            if isinstance(error, InventoryError):
+
+    repository: InventoryRepository
+    now: Callable[[], Timestamp]
+    pause: Callable[[float], None]
+    expire_due: Callable[[], bool]
+
+    def execute(self, command: Any, decide: Callable[[], Decision[R]]) -> R:
+        """
+        Commit the change that *decide* returns, once, and return its answer.
+
+        A repeated idempotency key returns the first answer. A conflict is retried: after a pause or, on an
+        `ExclusiveRepository`, under its lock, where no other writer can cause a second one.
+
+        Args:
+            command: Its `idempotency_key`, if it has one, applies.
+            decide: Reads, and returns the change and the answer. Called again for each attempt.
+
+        Raises:
+            ContentionError: Every attempt met a conflict.
+            KeyReusedError: The key was used for another request.
+        """
+        key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
+        request = "" if key is None else fingerprint(command)
+        lock: Callable[[], AbstractContextManager[None]] = nullcontext
+        for seconds in _pauses():
+            try:
+                with lock():
+                    return self._attempt(decide, key, request)
+            except StorageError:
                 raise
-        if seconds >= time_left():
-            break
-        if isinstance(repository, ExclusiveRepository):
-            lock = repository.exclusive
-        else:
-            pause(seconds)
-    raise ContentionError
+            except StaleReadError:
+                pass
+            except (InventoryError, DuplicateRequestError) as error:
+                # The first attempt with this key may have caused the error: it took the units that are now missing.
+                record = None if key is None else self._record(key, request)
+                if record is not None:
+                    return cast("R", record.answer)
+                if isinstance(error, InventoryError):
+                    raise
+            if seconds >= time_left():
+                break
+            if isinstance(self.repository, ExclusiveRepository):
+                lock = self.repository.exclusive
+            else:
+                self.pause(seconds)
+        raise ContentionError
 
+    def _attempt(
+        self, decide: Callable[[], Decision[R]], key: IdempotencyKey | None, request: str
+    ) -> R:
+        """
+        Decide and commit.
 
-def _decided(decide: Callable[[], Decision[R]], expire_due: Callable[[], object]) -> Decision[R]:
-    try:
-        return decide()
-    except (ReservedStockError, BatchRefusedError) as error:
-        if not (error.reserved and expire_due()):
-            raise
-        return decide()
+        If reserved units prevent it, expire due reservations and decide again.
+        """
+        try:
+            change, answer = decide()
+        except (ReservedStockError, BatchRefusedError) as error:
+            if not (error.reserved and self.expire_due()):
+                raise
+            change, answer = decide()
+        if key is not None:
+            record = IdempotencyRecord.of(key, request, answer, at=self.now())
+            change = attrs.evolve(change, idempotency_record=record)
+        if not change.is_empty:
+            self.repository.commit(change)
+        return answer
 
+    def _record(self, key: IdempotencyKey, request: str) -> IdempotencyRecord | None:
+        """
+        Return the record of *key*, or None where there is none or it has expired.
 
-def _record(
-    repository: InventoryRepository, key: IdempotencyKey, request: str, at: Timestamp
-) -> IdempotencyRecord | None:
-    """
-    Return the record of *key*, or None where there is none that counts.
-
-    Raises:
-        KeyReusedError: The key was used for another request.
-    """
-    record = repository.get_idempotency_record(key.record_id)
-    if record is None or record.expires_at <= at:
-        return None
-    if record.fingerprint != request:
-        raise KeyReusedError
-    key.replayed = True
-    return record
+        Raises:
+            KeyReusedError: The key was used for another request.
+        """
+        record = self.repository.get_idempotency_record(key.record_id)
+        if record is None or record.expires_at <= self.now():
+            return None
+        if record.fingerprint != request:
+            raise KeyReusedError
+        key.replayed = True
+        return record
 
 
 def _pauses() -> Iterator[float]:
-    """Yield how long to wait after each attempt: full jitter, to avoid synchronized retries."""
+    """Yield the seconds to wait after each attempt; infinity after the last."""
     longest = _FIRST_PAUSE_SECONDS
     for _ in range(_MAX_ATTEMPTS - 1):
-        yield random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+        yield full_jitter(longest)
         longest = min(longest * _GROWTH, _LONGEST_PAUSE_SECONDS)
     yield inf

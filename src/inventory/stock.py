@@ -1,4 +1,4 @@
-"""Movements of stock, and the pure verbs that make them: a verb returns an item's next state and the movement for it."""
+"""Stock movements, and pure verbs that return an item with its movement."""
 
 from enum import StrEnum
 from typing import Final
@@ -18,7 +18,7 @@ __all__ = [
     "Movement",
     "MovementKind",
     "StockChange",
-    "StockLevel",
+    "Transfer",
     "adjust",
     "count",
     "delete",
@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 MAX_QUANTITY: Final = 1_000_000_000
-"""Units on hand that any verb may bring an item to; leaves every sum of 100 lines far inside 64 bits."""
+"""Maximum units on hand of an item; sums stay far below 64 bits."""
 
 
 class MovementKind(StrEnum):
-    """Why a level changed."""
+    """The reason that a level changed."""
 
     ADJUST = "adjust"
     COUNT = "count"
@@ -54,22 +54,22 @@ class MovementKind(StrEnum):
 @frozen(kw_only=True)
 class Movement:
     """
-    One entry of the ledger; never changed once written.
+    One immutable entry of the ledger.
 
     Attributes:
-        key: The item that moved.
-        seq: Its place in the item's history, from 1 and without gaps; 0 for the derived opening entry.
-        kind: Why the level changed.
-        delta_on_hand: Units that came (positive) or left (negative).
-        delta_reserved: Units that were promised (positive) or freed (negative).
+        key: The item.
+        seq: Its position in the item's ledger, from 1 and without gaps; 0 for the derived opening balance.
+        kind: The reason that the level changed.
+        delta_on_hand: Units added (positive) or removed (negative).
+        delta_reserved: Units reserved (positive) or made available again (negative).
         on_hand: Units on hand afterwards.
         reserved: Units reserved afterwards.
-        reason: Why, in the words of the person who did it.
-        reference: What it was for: an order, a delivery note.
-        reservation_id: The reservation whose units moved.
-        recorded_at: When it was written.
-        item_created_at: When the item was created; on the first movement and on the one of kind `delete`, so that the opening
-            entry can be dated once the item is gone. Stored, and not part of the wire format: None from an API.
+        reason: The caller's explanation.
+        reference: An order, a delivery note or the like.
+        reservation_id: The reservation that the units belong to.
+        recorded_at: When the movement was recorded.
+        item_created_at: When the item was created. Only on the first movement and on one of kind `delete`, because they date
+            the opening balance of a deleted item. Stored, but not part of the wire format: None from an API.
     """
 
     key: ItemKey
@@ -89,12 +89,12 @@ class Movement:
 @frozen(kw_only=True)
 class StockChange:
     """
-    What a movement did to an item.
+    A movement, and the item that it changed.
 
     Attributes:
         item: The item after the movement.
-        movement: The ledger entry that explains the change.
-        before: The item before it; None where the change was read from an API or from an idempotency record.
+        movement: The ledger entry.
+        before: The item before the movement; None in an answer of an API or of an idempotency record.
     """
 
     item: Item
@@ -102,17 +102,34 @@ class StockChange:
     before: Item | None = field(default=None, eq=False, repr=False)
 
 
-def _move(  # noqa: PLR0913 - a movement has that many sides
+@frozen(kw_only=True)
+class Transfer:
+    """
+    The result of a transfer.
+
+    Attributes:
+        source: The updated item that the units were taken from.
+        destination: The updated item that they were added to.
+    """
+
+    source: Item
+    destination: Item
+
+
+def _move(
     item: Item,
     kind: MovementKind,
     *,
     on_hand: int = 0,
     reserved: int = 0,
-    reason: str | None = None,
-    reference: str | None = None,
-    reservation_id: str | None = None,
     at: Timestamp,
+    **cause: str | None,
 ) -> StockChange:
+    """
+    Change both balances of an item.
+
+    *cause* is the `reason`, `reference` and `reservation_id` of the movement.
+    """
     before = item.level
     if on_hand > 0 and before.on_hand + on_hand > MAX_QUANTITY:
         raise StockLimitError(
@@ -135,10 +152,8 @@ def _move(  # noqa: PLR0913 - a movement has that many sides
         delta_reserved=reserved,
         on_hand=after.on_hand,
         reserved=after.reserved,
-        reason=reason,
-        reference=reference,
-        reservation_id=reservation_id,
         recorded_at=at,
+        **cause,
         item_created_at=item.created_at if after.seq == 1 or kind is MovementKind.DELETE else None,
     )
     return StockChange(before=item, item=item.moved(after), movement=movement)
@@ -159,11 +174,11 @@ def adjust(
     item: Item, delta: int, *, reason: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
     """
-    Change on-hand by *delta* units.
+    Add *delta* units to on-hand, or remove them.
 
     Raises:
-        InsufficientStockError: More units would leave than are available.
-        StockLimitError: More units would be on hand than an item may have.
+        InsufficientStockError: Fewer units are available.
+        StockLimitError: More than `MAX_QUANTITY` units would be on hand.
     """
     _require_available(item, -delta)
     return _move(
@@ -173,23 +188,23 @@ def adjust(
 
 def count(
     item: Item,
-    found: int,
+    quantity: int,
     *,
     kind: MovementKind = MovementKind.COUNT,
     reason: str | None = None,
     at: Timestamp,
 ) -> StockChange:
     """
-    Set on-hand to what was *found*, also where it is what the books say: a count that agrees is worth a line.
+    Set on-hand to the counted quantity. A matching count is still recorded.
 
     Raises:
-        BelowReservedError: More units than *found* are promised.
+        BelowReservedError: More units are reserved than were counted.
     """
-    if found < item.level.reserved:
+    if quantity < item.level.reserved:
         raise BelowReservedError(
-            item_id=item.item_id, sku=item.sku, requested=found, reserved=item.level.reserved
+            item_id=item.item_id, sku=item.sku, requested=quantity, reserved=item.level.reserved
         )
-    return _move(item, kind, on_hand=found - item.level.on_hand, reason=reason, at=at)
+    return _move(item, kind, on_hand=quantity - item.level.on_hand, reason=reason, at=at)
 
 
 def transfer(
@@ -199,8 +214,8 @@ def transfer(
     Move *units* from one item to another.
 
     Raises:
-        InsufficientStockError: The source has fewer units available.
-        StockLimitError: The destination would have more units than an item may have.
+        InsufficientStockError: Fewer units of the source are available.
+        StockLimitError: The destination would have more than `MAX_QUANTITY` units.
     """
     _require_available(source, units)
     return (
@@ -213,7 +228,7 @@ def reserve(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
     """
-    Reserve *units* of what is available.
+    Reserve *units* of an item.
 
     Raises:
         InsufficientStockError: Fewer units are available.
@@ -233,7 +248,7 @@ def issue(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
     """
-    Remove reserved *units* from stock: their reservation is committed.
+    Remove reserved *units* from stock, because their reservation is committed.
 
     Raises:
         InsufficientStockError: The reserved count was wrong (see `reconcile`), and fewer units are available.
@@ -254,7 +269,11 @@ def issue(
 def release(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
-    """Make reserved *units* available again; at most as many as are reserved, should that count be wrong."""
+    """
+    Make reserved *units* available again.
+
+    If the reserved count is lower than *units*, only that many.
+    """
     return _move(
         item,
         MovementKind.RELEASE,
@@ -268,7 +287,7 @@ def release(
 def expire(
     item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
 ) -> StockChange:
-    """Make *units* whose reservation expired available again; otherwise as `release`."""
+    """Make *units* of an expired reservation available again, as `release` does."""
     return _move(
         item,
         MovementKind.EXPIRE,
@@ -281,7 +300,7 @@ def expire(
 
 def delete(item: Item, *, at: Timestamp) -> Movement:
     """
-    Return the last movement of an item that is deleted: it brings both balances to 0.
+    Return the movement of a deletion; it brings both balances to 0.
 
     Raises:
         ItemInUseError: Units of the item are reserved.
@@ -295,15 +314,15 @@ def opening(
     item: Item | None, first: Movement | None, last: Movement | None = None
 ) -> Movement | None:
     """
-    Derive the entry that every history ends with: the balance before the *first* movement, dated when the item was created.
+    Derive the opening balance: the balance before the *first* movement, dated when the item was created.
 
     Args:
-        item: The item, if it exists. Its level is the balance where it never moved.
+        item: The item, if it exists. Without movements, its level is the opening balance.
         first: The earliest movement.
-        last: The latest movement: of a deleted item, it dates the entry should movement 1 be missing.
+        last: The latest movement. If the item is deleted and movement 1 is missing, it dates the opening balance.
 
     Returns:
-        The entry with seq 0; None if there is neither item nor movement.
+        An entry with seq 0; None if there is neither item nor movement.
     """
     if first is not None:
         created_at = first.item_created_at

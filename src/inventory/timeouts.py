@@ -1,4 +1,8 @@
-"""How much time a request has left. Set once where it enters, asked wherever work could be begun in vain."""
+"""
+Per-request deadline.
+
+It is set at the entry point, and checked before starting work that may not finish.
+"""
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar, Token
@@ -11,12 +15,16 @@ _ends_at: ContextVar[float] = ContextVar("inventory_deadline", default=inf)
 
 
 def deadline(seconds: float) -> AbstractContextManager[None]:
-    """Give the work inside this block *seconds* from now; an earlier deadline around it stays in force."""
+    """
+    Set a deadline for this block, *seconds* from now.
+
+    An earlier deadline around it stays in force.
+    """
     return _Deadline(seconds)
 
 
 class _Deadline(AbstractContextManager[None]):
-    # A class, because every request has one, and a generator would cost twice as much.
+    # Not `contextlib.contextmanager`: every request has a deadline, and a generator costs twice as much.
     __slots__ = ("_seconds", "_token")
 
     def __init__(self, seconds: float) -> None:
@@ -31,5 +39,9 @@ class _Deadline(AbstractContextManager[None]):
 
 
 def time_left() -> float:
-    """Return the seconds until the deadline of the current request; infinite where none was set."""
+    """
+    Return the seconds until the deadline of the current request.
+
+    Return infinity if it has none.
+    """
     return _ends_at.get() - monotonic()

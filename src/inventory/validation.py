@@ -1,7 +1,7 @@
 """
-Bounds: what one field of a command may hold, declared once.
+Bounds: the valid values of each field of a command, declared once.
 
-`field` puts a `Bound` on a field of a `command`. The same bound checks what a library caller passes and what arrived as
+`field` declares a field of a `command` with its `Bound`. The same bound checks arguments of Python callers and values from
 JSON, and describes itself as JSON Schema for gateway models and OpenAPI.
 """
 
@@ -21,32 +21,32 @@ __all__ = [
     "UNSET",
     "Boolean",
     "Bound",
+    "BoundError",
     "Choice",
     "Converted",
+    "Identifier",
     "Integer",
-    "Key",
     "Line",
     "List",
     "Money",
     "Nullable",
+    "Object",
     "PageSize",
-    "Record",
-    "RefusedError",
     "Spec",
     "Text",
     "Unset",
     "build",
     "command",
     "field",
-    "given",
     "normalized",
     "object_schema",
+    "set_fields",
     "specs",
 ]
 
 C = TypeVar("C")
 Accepted_contra = TypeVar("Accepted_contra", contravariant=True)
-Held_co = TypeVar("Held_co", covariant=True)
+Stored_co = TypeVar("Stored_co", covariant=True)
 JsonSchema = dict[str, Any]
 
 
@@ -60,47 +60,52 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""What a field of a partial update holds when the caller did not send it; None would be a value."""
+"""The value of an optional field that the caller did not send."""
 
 
-class RefusedError(Exception):
-    """A value is out of its bound. Each fault names the place inside the value: `""` for the value itself."""
+class BoundError(Exception):
+    """
+    A value is out of its bound.
 
-    def __init__(self, *faults: FieldError) -> None:
-        super().__init__(faults)
-        self.faults = faults
+    Attributes:
+        errors: One error per invalid part; `field` is the path inside the value, `""` for the value itself.
+    """
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(errors)
+        self.errors = errors
 
 
-def _refused(message: str) -> RefusedError:
-    return RefusedError(FieldError("", message))
+def _out_of_bound(message: str) -> BoundError:
+    return BoundError(FieldError("", message))
 
 
 class Bound(Protocol):
-    """What a field may hold, and, in `doc`, one sentence for people on what it means."""
+    """The valid values of a field, and a description of it in `doc`."""
 
     @property
     def doc(self) -> str: ...
 
     def read(self, value: Any) -> Any:
         """
-        Return *value* in its one canonical form.
+        Return *value* in its canonical form.
 
         Raises:
-            RefusedError: *value* is not of the type, or out of the bound.
+            BoundError: *value* has the wrong type or is out of the bound.
         """
 
     def schema(self) -> JsonSchema:
-        """Describe the bound as JSON Schema (draft 2020-12, which OpenAPI 3.1 uses)."""
+        """Return the JSON Schema of the bound (draft 2020-12, as in OpenAPI 3.1)."""
 
 
-# Cc but tab, line feed and carriage return; and code points that no UTF-8 text can hold.
+# Category Cc except tab, line feed and carriage return; and the code points that UTF-8 cannot encode.
 _CONTROLS: Final = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 _NOT_TEXT: Final = rf"[{_CONTROLS}\ud800-\udfff]"
 
 
 @frozen
 class Text:
-    """Text that a person wrote, measured in characters."""
+    """Text of one or more lines, measured in characters."""
 
     max_length: int
     min_length: int = attrs.field(default=1, kw_only=True)
@@ -109,22 +114,22 @@ class Text:
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise _refused("must be text")
+            raise _out_of_bound("must be text")
         if not self.min_length <= len(value) <= self.max_length:
-            raise _refused(
+            raise _out_of_bound(
                 f"must be {self.min_length} to {self.max_length} characters long, not {len(value)}"
             )
-        # What is printable has none of them; the rest may be tabs and line breaks.
+        # Printable text has none of them. Text that is not printable may have tabs and line breaks.
         if not value.isprintable() and re.search(_NOT_TEXT, value):
-            raise _refused(
+            raise _out_of_bound(
                 "must not contain control characters other than tabs and line breaks, or lone surrogates"
             )
         if not self.may_be_blank and value.isspace():
-            raise _refused("must not be blank")
+            raise _out_of_bound("must not be blank")
         return value
 
     def schema(self) -> JsonSchema:
-        # Of each text there is a letter that is no blank, unless it may be blank; lone surrogates are no JSON in UTF-8.
+        # At least one character is not blank, unless the text may be blank. JSON in UTF-8 has no lone surrogates.
         visible = "" if self.may_be_blank else rf"[^\s{_CONTROLS}][^{_CONTROLS}]*"
         return {
             "type": "string",
@@ -134,26 +139,26 @@ class Text:
         }
 
 
-# White space as Unicode has it. Python's `str.strip` adds four controls, which must be rejected, not removed.
+# White space as Unicode defines it. `str.strip` removes four control characters too, which must be rejected.
 _WHITE_SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-# In regular expressions, here and in JSON Schema: the same white space, in a class.
+# The same white space as a class of a regular expression, in Python and in JSON Schema.
 _SPACES: Final = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS: Final = r"\u200c\u200d"
 _VARIATION: Final = r"\ufe0f"
-# What two people cannot tell apart on a label, or what breaks it: Cc, soft hyphen, bidi controls, characters of no width, line
-# and paragraph separators. The block from U+2060 on has word joiner, invisible operators, bidi isolates, and nothing to see.
+# Characters that are invisible or break a line: category Cc, soft hyphen, bidi controls, characters of no width, line and
+# paragraph separators. The block from U+2060 on has the word joiner, invisible operators and bidi isolates.
 _NO_LINE: Final = (
     r"\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 )
-# NFC makes one character of four at most. Source: Unicode Standard Annex 15, table of maximum expansion factors.
+# NFC composes at most four characters into one. Source: Unicode Standard Annex 15, table of maximum expansion factors.
 _MOST_COMPOSED: Final = 4
 
 
 def normalized(text: str) -> str:
-    """Return one-line *text* as it is stored: in Unicode's form NFC, without white space at its ends."""
+    """Return one-line *text* in NFC, without white space at its ends."""
     text = text.strip(_WHITE_SPACE)
     return text if text.isascii() else normalize("NFC", text)
 
@@ -161,9 +166,9 @@ def normalized(text: str) -> str:
 @frozen
 class Line:
     """
-    One line of text, normalized: what looks the same is the same.
+    One line of text, normalized, so that texts which look the same are equal.
 
-    The length is that of the normalized text. Joiners (U+200C, U+200D) shape words and emoji, so names may have them.
+    The length is that of the normalized text. Names may have joiners (U+200C, U+200D), which shape words and emoji.
     """
 
     max_length: int
@@ -172,22 +177,22 @@ class Line:
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise _refused("must be text")
+            raise _out_of_bound("must be text")
         text = value.strip(_WHITE_SPACE)
-        # Sorting the marks of a long text takes quadratic time, so one that cannot become short enough is not normalized.
+        # Because normalization takes quadratic time for many marks, text that cannot become short enough is not normalized.
         if len(text) <= _MOST_COMPOSED * self.max_length:
             text = normalized(text)
         if not text:
-            raise _refused("must not be blank")
+            raise _out_of_bound("must not be blank")
         if len(text) > self.max_length:
-            raise _refused(f"must be 1 to {self.max_length} characters long, not {len(text)}")
-        # What is printable has none of them, but joiners are not printable.
+            raise _out_of_bound(f"must be 1 to {self.max_length} characters long, not {len(text)}")
+        # Printable text has none of them. Text that is not printable may have joiners.
         if not text.isprintable() and re.search(self._forbidden, text):
-            raise _refused(
+            raise _out_of_bound(
                 "must be one line, without control characters, lone surrogates, or invisible characters"
             )
         if not re.search(self._visible, text):
-            raise _refused("must not be blank")
+            raise _out_of_bound("must not be blank")
         return text
 
     @property
@@ -209,21 +214,21 @@ class Line:
 
 
 @frozen
-class Key:
-    """Text that finds something: limited by what storage can look up, in bytes of UTF-8."""
+class Identifier:
+    """Text that identifies something stored, measured in bytes of UTF-8."""
 
     max_bytes: int
     doc: str = attrs.field(default="", kw_only=True)
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise _refused("must be text")
+            raise _out_of_bound("must be text")
         try:
             size = len(value.encode())
         except UnicodeEncodeError:
-            raise _refused("must not contain lone surrogates") from None
+            raise _out_of_bound("must not contain lone surrogates") from None
         if not 0 < size <= self.max_bytes:
-            raise _refused(f"must be 1 to {self.max_bytes} bytes long in UTF-8, not {size}")
+            raise _out_of_bound(f"must be 1 to {self.max_bytes} bytes long in UTF-8, not {size}")
         return value
 
     def schema(self) -> JsonSchema:
@@ -232,7 +237,7 @@ class Key:
 
 @frozen
 class Integer:
-    """A whole number; `true`, `"3"`, `2.9`, `5.0` and `1e3` are none."""
+    """A whole number: not `true`, `"3"`, `2.9`, `5.0` or `1e3`."""
 
     minimum: int
     maximum: int
@@ -240,11 +245,11 @@ class Integer:
     doc: str = attrs.field(default="", kw_only=True)
 
     def read(self, value: Any) -> int:
-        # bool is an int to Python, 5.0 and 1e3 arrive as Decimal: neither counts anything.
+        # In Python, bool is a subclass of int. In JSON, 5.0 and 1e3 are read as Decimal.
         if type(value) is not int or not self.minimum <= value <= self.maximum:
-            raise _refused(f"must be a whole number from {self.minimum} to {self.maximum}")
+            raise _out_of_bound(f"must be a whole number from {self.minimum} to {self.maximum}")
         if value == 0 and not self.may_be_zero:
-            raise _refused("must not be 0")
+            raise _out_of_bound("must not be 0")
         return value
 
     def schema(self) -> JsonSchema:
@@ -258,7 +263,7 @@ class Integer:
 
 @frozen
 class Money:
-    """An exact amount from 0: an int, a Decimal or a decimal string; never a float, which is not exact."""
+    """An exact amount from 0, as int, Decimal or decimal string."""
 
     maximum: Decimal
     places: int = attrs.field(kw_only=True)
@@ -268,24 +273,24 @@ class Money:
         if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", value):
             value = Decimal(value)
         elif type(value) is int:
-            # Decimal(int) of a huge int is quadratic; what is out of bound need not be exact.
+            # Decimal(int) of a huge int takes quadratic time, so a value out of bound is cut.
             value = Decimal(max(-1, min(value, int(self.maximum) + 1)))
         if not isinstance(value, Decimal) or not value.is_finite():
-            raise _refused(f"must be a decimal number from 0 to {self.maximum}, such as 12.50")
+            raise _out_of_bound(f"must be a decimal number from 0 to {self.maximum}, such as 12.50")
         if not 0 <= value <= self.maximum:
-            raise _refused(f"must be from 0 to {self.maximum}")
+            raise _out_of_bound(f"must be from 0 to {self.maximum}")
         try:
             exact = value.quantize(Decimal(1).scaleb(-self.places))
         except InvalidOperation:
             exact = None
         if exact != value:
-            raise _refused(f"must have at most {self.places} decimal places")
+            raise _out_of_bound(f"must have at most {self.places} decimal places")
         return canonical(value)
 
     def schema(self) -> JsonSchema:
         whole = len(str(int(self.maximum)))
         pattern = rf"^[0-9]{{1,{whole}}}(\.[0-9]{{1,{self.places}}})?$"
-        # multipleOf 0.0001 would be truer, but validators compute it in binary floating point.
+        # Not multipleOf 0.0001, because validators compute it in binary floating point.
         return {
             "anyOf": [
                 {"type": "number", "minimum": 0, "maximum": float(self.maximum)},
@@ -295,7 +300,7 @@ class Money:
 
 
 def canonical(value: Decimal) -> Decimal:
-    """Return *value* without exponent or trailing zeros: every store gives the same digits back."""
+    """Return *value* without exponent or trailing zeros."""
     if value == value.to_integral_value():
         return Decimal(int(value))
     return value.normalize()
@@ -303,14 +308,14 @@ def canonical(value: Decimal) -> Decimal:
 
 @frozen
 class Choice:
-    """One of a few words."""
+    """One of several words."""
 
     options: tuple[str, ...]
     doc: str = attrs.field(default="", kw_only=True)
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or value not in self.options:
-            raise _refused(f"must be one of {', '.join(self.options)}")
+            raise _out_of_bound(f"must be one of {', '.join(self.options)}")
         return value
 
     def schema(self) -> JsonSchema:
@@ -319,7 +324,7 @@ class Choice:
 
 @frozen
 class Boolean:
-    """A yes or a no; also as the words that a query string has."""
+    """A boolean, or the words for it in a query string."""
 
     doc: str = attrs.field(default="", kw_only=True)
 
@@ -328,7 +333,7 @@ class Boolean:
             return value
         if value in ("true", "false"):
             return cast("str", value) == "true"
-        raise _refused("must be true or false")
+        raise _out_of_bound("must be true or false")
 
     def schema(self) -> JsonSchema:
         return {"type": "boolean"}
@@ -336,16 +341,16 @@ class Boolean:
 
 @frozen
 class PageSize:
-    """A number of rows, at least 1; also as the ASCII digits that a query string has."""
+    """A number of rows, at least 1, or the digits for it in a query string."""
 
     doc: str = attrs.field(default="", kw_only=True)
 
     def read(self, value: Any) -> int:
         if isinstance(value, str) and value.isascii() and value.isdigit():
-            # Cut to the deployment's maximum anyway, and int() refuses thousands of digits.
+            # int() rejects thousands of digits. The deployment cuts the size to its maximum anyway.
             value = int(value[-9:]) if not value[:-9].strip("0") else 10**9
         if type(value) is not int or value < 1:
-            raise _refused("must be a whole number, at least 1")
+            raise _out_of_bound("must be a whole number, at least 1")
         return value
 
     def schema(self) -> JsonSchema:
@@ -354,7 +359,7 @@ class PageSize:
 
 @frozen
 class Nullable:
-    """None, or what *bound* may hold."""
+    """None, or a value of another bound."""
 
     bound: Bound
 
@@ -374,8 +379,8 @@ class Nullable:
 
 
 @frozen
-class Record:
-    """An object with the fields of a command: such a command, or a mapping by the names on the wire."""
+class Object:
+    """A command, or a mapping of its fields by their names on the wire."""
 
     kind: type[Any]
     doc: str = attrs.field(default="", kw_only=True)
@@ -384,12 +389,12 @@ class Record:
         if isinstance(value, self.kind):
             return value
         if not isinstance(value, Mapping):
-            raise _refused("must be an object")
+            raise _out_of_bound("must be an object")
         try:
             return build(self.kind, value)
         except ValidationError as error:
-            raise RefusedError(
-                *(FieldError(f".{fault.field}", fault.message) for fault in error.faults)
+            raise BoundError(
+                *(FieldError(f".{inner.field}", inner.message) for inner in error.errors)
             ) from None
 
     def schema(self) -> JsonSchema:
@@ -398,7 +403,7 @@ class Record:
 
 @frozen
 class List:
-    """A list whose every row *bound* may hold."""
+    """A list of values of another bound."""
 
     bound: Bound
     max_length: int
@@ -406,18 +411,18 @@ class List:
 
     def read(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise _refused("must be a list")
+            raise _out_of_bound("must be a list")
         if not 1 <= len(value) <= self.max_length:
-            raise _refused(f"must have 1 to {self.max_length} rows, not {len(value)}")
+            raise _out_of_bound(f"must have 1 to {self.max_length} rows, not {len(value)}")
         rows: list[Any] = []
-        faults: list[FieldError] = []
-        for place, row in enumerate(value):
+        errors: list[FieldError] = []
+        for index, row in enumerate(value):
             try:
                 rows.append(self.bound.read(row))
-            except RefusedError as refused:
-                faults += _inside(f"[{place}]", refused)
-        if faults:
-            raise RefusedError(*faults)
+            except BoundError as error:
+                errors += _inside(f"[{index}]", error)
+        if errors:
+            raise BoundError(*errors)
         return tuple(rows)
 
     def schema(self) -> JsonSchema:
@@ -432,14 +437,14 @@ class List:
 @frozen
 class Spec:
     """
-    One field of a command, as seen from outside.
+    The specification of one field of a command.
 
     Attributes:
         name: The attribute of the command.
         wire: The name in JSON, query and path.
-        bound: What it may hold.
-        required: Whether a caller must send it.
-        default: What it holds otherwise; `UNSET` where nothing.
+        bound: The valid values.
+        required: Whether the caller must send it.
+        default: The value if the caller does not; `UNSET` for none.
     """
 
     name: str
@@ -449,18 +454,18 @@ class Spec:
     default: Any
 
 
-class Converted(Generic[Accepted_contra, Held_co]):
+class Converted(Generic[Accepted_contra, Stored_co]):
     """
-    How a type checker sees a field whose bound converts: callers pass the first type, the attribute has the second.
+    The annotation of a field whose bound converts: callers pass the first type, the attribute has the second.
 
-    For annotations alone: the attribute is an ordinary one. Source: "Dataclass semantics" of the typing specification, on
-    fields whose type is a descriptor.
+    Only type checkers use it; at run time the attribute is an ordinary one. Source: "Dataclass semantics" of the typing
+    specification, on fields whose type is a descriptor.
     """
 
     @overload
     def __get__(self, instance: None, owner: Any) -> Self: ...
     @overload
-    def __get__(self, instance: object, owner: Any) -> Held_co: ...
+    def __get__(self, instance: object, owner: Any) -> Stored_co: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
         raise NotImplementedError
 
@@ -469,28 +474,28 @@ class Converted(Generic[Accepted_contra, Held_co]):
 
 
 def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None) -> Any:
-    """Declare a field of a command: what it may hold, and, where they differ, its name on the *wire*."""
+    """Declare a field of a command, with its bound and its name on the *wire*."""
     return attrs.field(default=default, metadata={"bound": bound, "wire": wire})
 
 
 def _check_all(self: Any) -> None:
-    faults: list[FieldError] = []
+    errors: list[FieldError] = []
     for spec in self.__specs__.values():
         value = getattr(self, spec.name)
         if value is not UNSET and value is not spec.default:
             try:
                 read = spec.bound.read(value)
-            except RefusedError as refused:
-                faults += _inside(spec.wire, refused)
+            except BoundError as error:
+                errors += _inside(spec.wire, error)
             else:
                 if read is not value:
                     object.__setattr__(self, spec.name, read)
-    if faults:
-        raise ValidationError(faults=tuple(faults))
+    if errors:
+        raise ValidationError(errors=tuple(errors))
 
 
-def _inside(wire: str, refused: RefusedError) -> list[FieldError]:
-    return [FieldError(wire + fault.field, fault.message) for fault in refused.faults]
+def _inside(path: str, error: BoundError) -> list[FieldError]:
+    return [FieldError(path + inner.field, inner.message) for inner in error.errors]
 
 
 @dataclass_transform(
@@ -500,12 +505,12 @@ def _inside(wire: str, refused: RefusedError) -> list[FieldError]:
 )
 def command(cls: type[C]) -> type[C]:
     """
-    Make *cls* a frozen value whose fields were made by the helpers of this module.
+    Turn *cls* into a frozen attrs class; declare each attribute with `field`.
 
-    Creating one checks all its fields and raises one `ValidationError` with every fault.
+    The constructor checks all fields and raises one `ValidationError` with all errors.
     """
     cls.__attrs_post_init__ = _check_all  # type: ignore[attr-defined]
-    made = attrs.frozen(kw_only=True)(cls)
+    frozen_class = attrs.frozen(kw_only=True)(cls)
     declared = [
         Spec(
             name=attribute.name,
@@ -514,21 +519,21 @@ def command(cls: type[C]) -> type[C]:
             required=attribute.default is attrs.NOTHING,
             default=attribute.default,
         )
-        for attribute in attrs.fields(made)  # type: ignore[arg-type]
+        for attribute in attrs.fields(frozen_class)  # type: ignore[arg-type]
     ]
-    made.__specs__ = {spec.wire: spec for spec in declared}  # type: ignore[attr-defined]
-    made.__required__ = {spec.wire for spec in declared if spec.required}  # type: ignore[attr-defined]
-    return made
+    frozen_class.__specs__ = {spec.wire: spec for spec in declared}  # type: ignore[attr-defined]
+    frozen_class.__required__ = {spec.wire for spec in declared if spec.required}  # type: ignore[attr-defined]
+    return frozen_class
 
 
 def specs(command_type: type[object]) -> tuple[Spec, ...]:
-    """Return the fields of a command, in order of declaration."""
+    """Return the fields of a command, in the order of declaration."""
     return tuple(command_type.__specs__.values())  # type: ignore[attr-defined]
 
 
 def object_schema(fields: Iterable[Spec]) -> JsonSchema:
-    """Describe an object with these fields, and no others, as JSON Schema."""
-    described = list(fields)
+    """Return the JSON Schema of an object with these fields and no others."""
+    described = tuple(fields)
     return {
         "type": "object",
         "properties": {
@@ -539,11 +544,10 @@ def object_schema(fields: Iterable[Spec]) -> JsonSchema:
     }
 
 
-def given(made: object, *, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the fields of a command that hold more than `UNSET`, by attribute name, *but* some."""
-    values = {
-        spec.name: getattr(made, spec.name) for spec in specs(type(made)) if spec.name not in but
-    }
+def set_fields(instance: object, *, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the fields of a command that are not `UNSET`, by attribute name."""
+    names = [spec.name for spec in specs(type(instance)) if spec.name not in exclude]
+    values = {name: getattr(instance, name) for name in names}
     return {name: value for name, value in values.items() if value is not UNSET}
 
 
@@ -555,16 +559,16 @@ def build(
     allowed: Mapping[str, Spec] | None = None,
 ) -> C:
     """
-    Make a command from what a caller sent, by the names on the wire.
+    Create a command from the fields of a request, by their names on the wire.
 
     Args:
-        command_type: A class made by `command`.
-        sent: What the caller was free to fill in.
-        elsewhere: Fields that other parts of the request carry, such as its path.
-        allowed: The fields that may stand in *sent*, by their names on the wire; None for all of the command.
+        command_type: A class with the decorator `command`.
+        sent: Fields from the body or the query.
+        elsewhere: Fields from other parts of the request, such as its path.
+        allowed: The fields that *sent* may have, by their names on the wire; None for all of the command.
 
     Raises:
-        ValidationError: Fields are unknown, missing or out of bounds: all of them, at once.
+        ValidationError: Fields are unknown, missing or out of bounds; it has all errors.
     """
     known: dict[str, Spec] = command_type.__specs__  # type: ignore[attr-defined]
     required: set[str] = command_type.__required__  # type: ignore[attr-defined]
@@ -574,13 +578,13 @@ def build(
         return command_type(**{known[wire].name: value for wire, value in values.items()})
     unknown = [name for name in sent if name not in allowed]
     missing = [wire for wire in known if wire in required and wire not in values]
-    # Cut short, because the answer repeats what the caller made up.
-    faults = [FieldError(name[:128], "is not a field of this request") for name in unknown[:100]]
-    faults += [FieldError(wire, "is required") for wire in missing]
+    # Cut, because the response repeats names that the caller chose.
+    errors = [FieldError(name[:128], "is not a field of this request") for name in unknown[:100]]
+    errors += [FieldError(wire, "is required") for wire in missing]
     for wire, spec in known.items():
         if wire in values and wire not in unknown:
             try:
                 spec.bound.read(values[wire])
-            except RefusedError as refused:
-                faults += _inside(wire, refused)
-    raise ValidationError(faults=tuple(faults))
+            except BoundError as error:
+                errors += _inside(wire, error)
+    raise ValidationError(errors=tuple(errors))

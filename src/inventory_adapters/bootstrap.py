@@ -10,7 +10,7 @@ from inventory.service import Inventory
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inventory.paging import Limits
+    from inventory.paging import PageLimits
     from inventory.ports import InventoryRepository, LimitsSource
     from inventory_adapters.aws.transport import Transport
     from inventory_adapters.config import Config, TransportName
@@ -36,7 +36,7 @@ def deployed(config: Config) -> Inventory:
 
         return SsmLimits(parameter, transport=transport)
 
-    def in_force() -> Limits:
+    def in_force() -> PageLimits:
         # Loaded by the first list: nothing else has pages.
         return limits()()
 

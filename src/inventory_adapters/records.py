@@ -16,8 +16,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from inventory.batch import RowResult
 from inventory.items import Item, Timestamp
 from inventory.reservations import Reservation, ReservationState
-from inventory.service import Transfer
-from inventory.stock import MovementKind, StockChange
+from inventory.stock import MovementKind, StockChange, Transfer
 
 __all__ = ["RecordError", "answer_from_text", "answer_to_text", "structure", "unstructure"]
 

@@ -113,7 +113,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # set.add returns None: each key passes the filter when it comes again.
         twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
         raise ValidationError(
-            faults=tuple(
+            errors=tuple(
                 FieldError(key[:128], "is given more than once") for key in dict.fromkeys(twice)
             )
         )

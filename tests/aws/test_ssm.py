@@ -7,7 +7,7 @@ from threading import Barrier
 import boto3
 import pytest
 
-from inventory.paging import Limits
+from inventory.paging import PageLimits
 from inventory_adapters.aws import ssm
 from inventory_adapters.aws.boto_transport import BotoTransport
 from inventory_adapters.aws.http_transport import HttpTransport
@@ -78,7 +78,7 @@ def test_limits_come_from_the_parameter(moto_server, monkeypatch, transport):
     limits = SsmLimits(NAME, transport=transport())()
 
     forget_all(moto_server)
-    assert limits == Limits(max_items_per_page=80, default_page_size=10)
+    assert limits == PageLimits(max_items_per_page=80, default_page_size=10)
 
 
 def test_nothing_is_sent_before_limits_are_asked_for(fake, limits):
@@ -124,7 +124,7 @@ def test_what_cannot_be_limits_leaves_the_defaults(fake, limits, caplog, answer)
     """No request fails over it, and the log says why."""
     fake.answer = answer
 
-    assert limits() == Limits()
+    assert limits() == PageLimits()
 
     [record] = warnings(caplog)
     assert NAME in record.getMessage()
@@ -134,7 +134,7 @@ def test_a_missing_field_has_its_default(fake, limits):
     """A parameter may say less than everything."""
     fake.answer = json.dumps({"default_page_size": 7, "note": "ignored"})
 
-    assert limits() == Limits(default_page_size=7)
+    assert limits() == PageLimits(default_page_size=7)
 
 
 def test_the_last_good_limits_outlive_a_failure(fake, limits, clock):
@@ -185,7 +185,7 @@ def test_a_call_that_fails_is_a_failure_like_any(fake, limits, failure):
     """In one attempt: without a region, an answer or a parameter, there are limits all the same."""
     fake.answer = failure
 
-    assert limits() == Limits()
+    assert limits() == PageLimits()
     assert fake.asked == 1
 
 

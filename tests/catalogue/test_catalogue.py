@@ -18,9 +18,9 @@ from inventory import (
     CreateReservation,
     DeleteItem,
     Inventory,
-    Limits,
     LineRequest,
     Page,
+    PageLimits,
     StockLevel,
     StorageThrottledError,
     UpdateItem,
@@ -261,7 +261,7 @@ class TestMatching:
     def test_every_page_of_the_items_of_a_sku_is_looked_at(self):
         """Also where pages are small: the item of the last location is found, not created again."""
         inventory = Inventory(
-            MemoryRepository(), limits=lambda: Limits(default_page_size=2, max_items_per_page=2)
+            MemoryRepository(), limits=lambda: PageLimits(default_page_size=2, max_items_per_page=2)
         )
         rows = [f"M,Mug,kitchen,5,9,shop {number}" for number in range(7)]
         imported(inventory, table(NATIVE, *rows))

@@ -542,7 +542,7 @@ class TestReconcile:
         assert heading.startswith("SKU")
         assert row.endswith(mug["item_id"])
         [drift] = json.loads(fixed.stdout)["drifts"]
-        assert (drift["sku"], drift["reserved"], drift["promised"]) == ("MUG-1", 2, 0)
+        assert (drift["sku"], drift["reserved"], drift["held"]) == ("MUG-1", 2, 0)
         assert drift["corrected"] is True
         history = run("stock", "history", mug["item_id"], "--sku", "MUG-1", "--json")
         assert json.loads(history.stdout)["movements"][0]["kind"] == "correction"

@@ -471,7 +471,7 @@ def read_tag(item):
 ITEM = {"item_id": "i", "sku": "s"}
 EXAMPLES = [
     errors.ValidationError(
-        faults=(errors.FieldError("a.b[0]", "is bad"), errors.FieldError("c", "is worse"))
+        errors=(errors.FieldError("a.b[0]", "is bad"), errors.FieldError("c", "is worse"))
     ),
     errors.InvalidCursorError(),
     errors.SameItemError(),

@@ -21,7 +21,7 @@ def kinds(base=InventoryError):
 
 def example(kind):
     """Return an error of *kind* with a value for each of its facts."""
-    values = {"faults": (FieldError("a", "is bad"),), "refused": {0: ItemNotFoundError(**ITEM)}}
+    values = {"errors": (FieldError("a", "is bad"),), "refused": {0: ItemNotFoundError(**ITEM)}}
     names = [
         name
         for parent in kind.__mro__
@@ -31,7 +31,7 @@ def example(kind):
     facts = {name: values.get(name, 7 if "id" not in name else "text") for name in names}
     if kind is errors.SkuMismatchError:
         facts = {"source": "a", "destination": "b"}
-    return kind("In other words", **facts)
+    return kind("Another message", **facts)
 
 
 def contents(error):
@@ -57,8 +57,8 @@ KINDS = sorted(
 
 @pytest.mark.parametrize("way", COPIES)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_an_error_survives_being_copied(kind, way):
-    """With its type, message, facts, attributes and notes."""
+def test_a_copied_error_is_equal(kind, way):
+    """In type, message, facts, attributes and notes."""
     error = example(kind)
     error.add_note("while importing line 7")
 
@@ -72,8 +72,8 @@ def test_an_error_survives_being_copied(kind, way):
 
 
 @pytest.mark.parametrize("kind", [errors.StaleReadError, errors.DuplicateRequestError])
-def test_an_internal_error_survives_being_pickled(kind):
-    """A repository may live in another process."""
+def test_an_internal_error_can_be_pickled(kind):
+    """A repository may run in another process."""
     error = kind()
 
     copied = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
@@ -86,18 +86,18 @@ def look_up(item_id):
 
 
 def test_an_error_crosses_a_process_pool():
-    """The pool survives it, and goes on."""
+    """The pool continues after it."""
     with ProcessPoolExecutor(max_workers=1) as pool:
-        errors_met = [pool.submit(look_up, item_id).exception() for item_id in ("a", "b")]
+        caught = [pool.submit(look_up, item_id).exception() for item_id in ("a", "b")]
 
-    assert [(type(error), error.item_id) for error in errors_met] == [
+    assert [(type(error), error.item_id) for error in caught] == [
         (ItemNotFoundError, "a"),
         (ItemNotFoundError, "b"),
     ]
 
 
-def test_facts_are_attributes():
-    """Each by its name; the message is made of them."""
+def test_facts_are_attributes_and_part_of_the_message():
+    """Each fact by its name."""
     error = InsufficientStockError(**ITEM, available=1, requested=2, reserved=3)
 
     assert (error.available, error.requested, error.reserved, error.sku) == (1, 2, 3, "s")
@@ -106,6 +106,6 @@ def test_facts_are_attributes():
 
 
 @pytest.mark.parametrize(("reserved", "units"), [(1, "1 unit reserved"), (2, "2 units reserved")])
-def test_units_are_counted_in_good_grammar(reserved, units):
-    """One unit, two units."""
+def test_messages_have_correct_plurals(reserved, units):
+    """1 unit, 2 units."""
     assert units in str(errors.ItemInUseError(**ITEM, reserved=reserved))

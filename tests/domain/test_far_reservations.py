@@ -1,4 +1,4 @@
-"""Reservations that were made while a clock was ahead, and rows that a sweep cannot read."""
+"""Reservations that were created while a clock was ahead, and rows that a sweep cannot read."""
 
 import sqlite3
 from contextlib import closing
@@ -48,8 +48,8 @@ def reserve(inventory, seconds=900):
     return inventory.create_reservation(CreateReservation(lines=[line], ttl_seconds=seconds))
 
 
-def test_a_clock_that_was_ahead_is_noticed_and_nothing_expires_by_itself(inventory, clock):
-    """Not by a sweep; by a person, who says so. What is due goes with it, what is right stays."""
+def test_a_reservation_of_a_clock_that_was_ahead_expires_only_with_far(inventory, clock):
+    """An ordinary sweep does not expire it; both sweeps leave other open reservations alone."""
     clock.now = TODAY + timedelta(days=365 * 30)
     far = reserve(inventory)
     clock.now = TODAY
@@ -57,23 +57,23 @@ def test_a_clock_that_was_ahead_is_noticed_and_nothing_expires_by_itself(invento
     clock.now = TODAY + timedelta(seconds=60)
 
     named = [reservation.reservation_id for reservation in inventory.far_reservations()]
-    found = [it for it in inventory.reconcile() if isinstance(it, FarReservation)]
-    by_itself = inventory.expire_reservations(ExpireReservations())
-    by_a_person = inventory.expire_reservations(ExpireReservations(far=True))
+    findings = [finding for finding in inventory.reconcile() if isinstance(finding, FarReservation)]
+    ordinary = inventory.expire_reservations(ExpireReservations())
+    with_far = inventory.expire_reservations(ExpireReservations(far=True))
 
     assert named == [far.reservation_id]
-    assert [it.reservation.reservation_id for it in found] == named
-    assert (by_itself.expired, by_a_person.expired) == (1, 1)
+    assert [finding.reservation.reservation_id for finding in findings] == named
+    assert (ordinary.expired, with_far.expired) == (1, 1)
     states = {
-        made.reservation_id: inventory.repository.get_reservation(made.reservation_id).state
-        for made in (far, longest, due)
+        each.reservation_id: inventory.repository.get_reservation(each.reservation_id).state
+        for each in (far, longest, due)
     }
     assert list(states.values()) == ["expired", "held", "expired"]
     assert list(inventory.far_reservations()) == []
 
 
-def test_a_month_is_not_far_with_a_clock_that_is_a_day_behind(inventory, clock):
-    """The longest reservation ends after 31 days; a day is left for clocks that differ."""
+def test_the_longest_reservation_is_not_far_for_a_clock_that_is_a_day_behind(inventory, clock):
+    """It ends after 31 days; one more day is allowed for clocks that differ."""
     reserve(inventory, MONTH)
     clock.now = TODAY - timedelta(days=1)
     assert list(inventory.far_reservations()) == []
@@ -83,8 +83,8 @@ def test_a_month_is_not_far_with_a_clock_that_is_a_day_behind(inventory, clock):
 
 
 @pytest.mark.parametrize("limit", [1, 1000])
-def test_a_sweep_gets_past_rows_that_it_cannot_read(tmp_path, clock, limit):
-    """However many are due before what can be read; they are counted as failed each time."""
+def test_a_sweep_skips_rows_that_it_cannot_read(tmp_path, clock, limit):
+    """They count as failed, and not towards the limit."""
     path = tmp_path / "db.sqlite3"
     with SqliteRepository(path) as repository:
         inventory = Inventory(repository, clock=clock)

@@ -1,4 +1,4 @@
-"""Idempotency keys: what is noted can be read back, and no note is mistaken for another."""
+"""Idempotency keys, their record IDs, and fingerprints of requests."""
 
 import attrs
 import pytest
@@ -54,26 +54,26 @@ COMMANDS = {
 @pytest.mark.parametrize("commands", COMMANDS.values(), ids=COMMANDS)
 @given(data=st.data())
 def test_a_fingerprint_differs_with_any_field(commands, data):
-    """And with nothing else: the second command has one field of another."""
+    """Equal commands have equal fingerprints; the second command differs from the first in one field at most."""
     first, other = data.draw(commands), data.draw(commands)
     name = data.draw(st.sampled_from([field.name for field in attrs.fields(type(first))]))
     second = attrs.evolve(first, **{name: getattr(other, name)})
 
-    alike = fingerprint(first) == fingerprint(second)
+    equal = fingerprint(first) == fingerprint(second)
 
-    assert alike == (first == second)
+    assert equal == (first == second)
 
 
-def test_two_operations_on_one_thing_are_different_requests():
-    """A commit is not a release, although their fields are equal."""
+def test_two_operations_with_equal_fields_are_different_requests():
+    """A commit is not a release."""
     commit = CommitReservation(reservation_id="r")
     release = ReleaseReservation(reservation_id="r")
 
     assert fingerprint(commit) != fingerprint(release)
 
 
-def test_a_field_that_was_not_sent_is_unlike_any_text():
-    """Not even the text that stands for it in a log."""
+def test_an_unset_field_differs_from_any_text():
+    """Even from the `repr` of UNSET."""
     ref = {"item_id": "i", "sku": "s"}
     sent, not_sent = UpdateItem(**ref, name=repr(UNSET)), UpdateItem(**ref)
 
@@ -81,14 +81,14 @@ def test_a_field_that_was_not_sent_is_unlike_any_text():
 
 
 @given(command=adjustments)
-def test_a_fingerprint_is_of_the_request_and_not_of_its_key(command):
-    """A key names the request that it came with; it is no part of it."""
+def test_a_fingerprint_does_not_depend_on_the_key(command):
+    """The key identifies the request but is not part of it."""
     keyed = attrs.evolve(command, idempotency_key=IdempotencyKey("k"))
 
     assert fingerprint(keyed) == fingerprint(command)
 
 
-# Of few characters, so that what is put together in different ways comes out alike.
+# Few characters, so that different parts are often equal when concatenated.
 scopes = st.text("a#0", max_size=3) | st.sampled_from(["#row", "a#row", "row"])
 values = st.text("a#0", min_size=1, max_size=3) | st.sampled_from(["x" * 255, "x" * 254 + "y"])
 row_indexes = st.none() | st.integers(0, 24)
@@ -101,7 +101,7 @@ row_indexes = st.none() | st.integers(0, 24)
 @example(first=("a", "k", 0), second=("a#row", "k#0", None))
 @example(first=("", "x" * 255, 0), second=("", "x" * 254 + "y", 0))
 def test_no_two_keys_share_a_record(first, second):
-    """Neither of two callers, nor of two rows, nor of a row and a request; however they are spelled."""
+    """Scope, value and row all distinguish records, whatever characters they have."""
     assert (record_id(*first) == record_id(*second)) == (first == second)
 
 
@@ -110,8 +110,8 @@ def record_id(scope, value, row):
     return (key if row is None else key.for_row(row)).record_id
 
 
-def test_a_key_of_any_length_has_a_record_of_one_length():
-    """It has to fit into a key of every store, and so have those of its rows."""
+def test_record_ids_have_one_length():
+    """Every store can use them as keys."""
     longest = IdempotencyKey("x" * 255, scope="y" * 2000)
 
     assert (
@@ -122,6 +122,6 @@ def test_a_key_of_any_length_has_a_record_of_one_length():
 
 @pytest.mark.parametrize("value", ["", "x" * 256, "two words", "tab\t", "é", "\x7f", 5, None])
 def test_a_key_is_1_to_255_visible_ascii_characters(value):
-    """As a header may carry them."""
+    """Other text cannot be sent in a header."""
     with pytest.raises(ValidationError):
         AdjustStock(item_id="i", sku="s", delta=1, reason="r", idempotency_key=value or "")

@@ -1,4 +1,4 @@
-"""Items, times, and the status that follows the stock."""
+"""Items, timestamps, and the status that follows the stock."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -18,7 +18,7 @@ def item(*, on_hand=5, reserved=0, **details):
     return Item(key=KEY, level=StockLevel(on_hand=on_hand, reserved=reserved), **details)
 
 
-def test_times_have_a_fixed_width_in_utc():
+def test_timestamps_have_a_fixed_width_in_utc():
     """Stores sort them as text."""
     local = datetime(2026, 5, 1, 11, 30, tzinfo=timezone(timedelta(hours=2)))
 
@@ -26,9 +26,9 @@ def test_times_have_a_fixed_width_in_utc():
     assert NOW.as_datetime() == local
 
 
-def test_a_time_without_a_zone_is_refused_when_written_and_read_as_utc():
-    """Ours are instants; those of an earlier version are given back as stored."""
-    with pytest.raises(ValueError, match="aware"):
+def test_a_naive_datetime_is_rejected_and_a_stored_naive_time_is_utc():
+    """New times have a zone. Stored times of an earlier version may have none."""
+    with pytest.raises(ValueError, match="time zone"):
         Timestamp.of(datetime(2026, 5, 1))  # noqa: DTZ001
 
     assert Timestamp("2026-05-01T09:30:00").as_datetime() == NOW.as_datetime()
@@ -37,9 +37,9 @@ def test_a_time_without_a_zone_is_refused_when_written_and_read_as_utc():
 @pytest.mark.parametrize(
     ("on_hand", "reserved", "seq"), [(-1, 0, 0), (1, 2, 0), (1, -1, 0), (1, 0, -1)]
 )
-def test_no_stock_level_breaks_the_invariant(on_hand, reserved, seq):
-    """0 <= reserved <= on hand holds in the type itself."""
-    with pytest.raises(ValueError, match="no stock can be"):
+def test_an_invalid_stock_level_is_rejected(on_hand, reserved, seq):
+    """The constructor checks 0 <= reserved <= on_hand."""
+    with pytest.raises(ValueError, match="invalid stock level"):
         StockLevel(on_hand=on_hand, reserved=reserved, seq=seq)
 
 
@@ -57,14 +57,14 @@ def test_no_stock_level_breaks_the_invariant(on_hand, reserved, seq):
     ],
 )
 def test_status_follows_the_last_available_unit(status, before, after, then):
-    """On edges only, and never for a discontinued item."""
+    """It changes only when availability does, and never for a discontinued item."""
     moved = item(status=status, on_hand=before).moved(StockLevel(on_hand=after, seq=1))
 
     assert moved.status == then
 
 
-def test_status_follows_what_is_available_not_what_is_on_hand():
-    """The last unit that nobody was promised is the last one that can be had."""
+def test_status_follows_available_units_not_units_on_hand():
+    """When all units are reserved, the item is out of stock."""
     assert (
         item(on_hand=5, reserved=4).moved(StockLevel(on_hand=5, reserved=5, seq=1)).status
         == "out_of_stock"
@@ -75,12 +75,12 @@ def test_status_follows_what_is_available_not_what_is_on_hand():
     ("reorder_point", "low"), [(None, False), (4, False), (5, True), (6, True)]
 )
 def test_an_item_is_low_at_its_reorder_point(reorder_point, low):
-    """Low means: no more available than the reorder point."""
+    """An item is low when available units are at most the reorder point."""
     assert item(on_hand=5, reorder_point=reorder_point).is_low is low
 
 
-def test_an_edit_counts_the_version_and_leaves_the_stock_alone():
-    """Details and stock are guarded apart."""
+def test_an_edit_increments_the_version_and_keeps_the_stock():
+    """Details and stock are versioned separately."""
     before = item()
 
     after = before.edited({"price": Decimal(3)}, at=NOW)
@@ -88,8 +88,8 @@ def test_an_edit_counts_the_version_and_leaves_the_stock_alone():
     assert (after.version, after.price, after.level) == (before.version + 1, 3, before.level)
 
 
-def test_a_count_explains_the_difference_and_is_worth_a_line_without_one():
-    """The ledger has every count, also one that agrees."""
+def test_a_matching_count_is_recorded():
+    """The movement has a delta of 0."""
     change = count(item(on_hand=5, reserved=2), 5, at=NOW)
     counted, movement = change.item, change.movement
 
@@ -97,8 +97,8 @@ def test_a_count_explains_the_difference_and_is_worth_a_line_without_one():
     assert (movement.seq, movement.kind, movement.delta_on_hand) == (1, MovementKind.COUNT, 0)
 
 
-def test_a_count_below_what_is_promised_is_refused():
-    """Promised units are there, or the promise must be released first."""
+def test_a_count_below_the_reserved_units_is_rejected():
+    """Reservations must be released first."""
     with pytest.raises(BelowReservedError) as caught:
         count(item(on_hand=5, reserved=2), 1, at=NOW)
 

@@ -1,4 +1,4 @@
-"""Keys that callers send find the exact row first, and what new items would be called only where nothing is there."""
+"""Keys and filters find the exact text first, then the normalized text."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def old(inventory):
 
 
 def uses(inventory, key):
-    """Every use of a key; each returns the SKU of the item that it found."""
+    """Run every operation with a key, and yield the SKU of the item that each one finds."""
     line = LineRequest(**key, quantity=1)
     yield inventory.get_item(GetItem(**key)).sku
     yield inventory.update_item(UpdateItem(**key)).sku
@@ -69,21 +69,21 @@ def uses(inventory, key):
     assert line.quantity == 2
 
 
-def test_every_use_of_a_key_finds_a_new_item_by_what_was_typed(inventory, item):
-    """A scanner's line break and a Mac's NFD lead to the item."""
+def test_every_operation_finds_a_new_item_by_a_key_that_is_not_normalized(inventory, item):
+    """A line break of a scanner and the NFD of a Mac make no difference."""
     key = {"item_id": item.item_id, "sku": LOOSE}
 
     assert item.sku == NORMALIZED
     assert set(uses(inventory, key)) == {NORMALIZED}
 
 
-def test_every_use_of_a_key_finds_the_exact_row_first(inventory, old):
-    """Also where the normalized key is another row's."""
+def test_every_operation_finds_the_exact_row_first(inventory, old):
+    """Even if another row has the normalized key."""
     assert set(uses(inventory, {"item_id": old.item_id, "sku": LOOSE})) == {LOOSE}
 
 
 def test_a_deletion_finds_the_exact_row_first(inventory, old):
-    """Then, because nothing is there any more, the other one; then nothing. The ledgers go on being found."""
+    """A second deletion finds the normalized row; after it, no operation finds an item."""
     key = {"item_id": old.item_id, "sku": LOOSE}
 
     deleted = [inventory.delete_item(DeleteItem(**key)).sku for _ in range(2)]
@@ -100,7 +100,7 @@ def test_a_deletion_finds_the_exact_row_first(inventory, old):
 
 @pytest.mark.parametrize("field", ["sku", "category", "location"])
 def test_filters_find_the_exact_text_first(inventory, field, old):
-    """And, where the list is empty, the normalized one, to its last page."""
+    """If no item has it, they find the normalized text, on all pages."""
     for number in range(3):
         row = {"sku": f"S{number}", "category": "c", "location": "l", field: "Tent"}
         inventory.create_item(CreateItem(**row, name="n", quantity=1))
@@ -120,7 +120,7 @@ def test_filters_find_the_exact_text_first(inventory, field, old):
         inventory.list_items(ListItems(**{field: " Tent "}, page_token="x"))
 
 
-def test_two_ways_to_write_one_item_are_one_item(inventory, item):
+def test_two_spellings_of_a_key_are_one_item(inventory, item):
     """In a transfer and in a batch."""
     loose, exact = ({"item_id": item.item_id, "sku": sku} for sku in (LOOSE, NORMALIZED))
 

@@ -1,4 +1,4 @@
-"""If-Match, as RFC 9110 has it."""
+"""If-Match as defined by RFC 9110."""
 
 import pytest
 
@@ -19,8 +19,8 @@ from inventory import IfMatch
         ('"03-7"', set()),
     ],
 )
-def test_entity_tags_are_read(header, tags):
-    """Ours are taken apart; weak and foreign ones are well-formed, and match nothing."""
+def test_entity_tags_are_parsed(header, tags):
+    """Weak tags and tags of other servers are valid but match nothing."""
     assert IfMatch.parse(header) == IfMatch(None if tags is None else frozenset(tags))
 
 
@@ -41,7 +41,7 @@ def test_entity_tags_are_read(header, tags):
         ",".join(['"1-1"'] * 33),
     ],
 )
-def test_anything_else_is_malformed(header):
-    """A precondition that cannot be read must never be taken for met."""
+def test_other_values_are_rejected(header):
+    """An unreadable precondition never counts as met."""
     with pytest.raises(ValueError):  # noqa: PT011 - its message is the header itself
         IfMatch.parse(header)

@@ -1,4 +1,4 @@
-"""Reconcile, without a store: what it finds in a level, its ledger and the open promises, and what a correction leaves."""
+"""Reconcile as pure functions: the drift between a level, its ledger and held units, and its correction."""
 
 import attrs
 import pytest
@@ -26,7 +26,11 @@ def an_item(on_hand=10, reserved=0, seq=0, **details):
 
 
 def history(*steps):
-    """Return an item of 10 units after *steps*, and its movements, newest first: units that come or, negative, are promised."""
+    """
+    Return an item of 10 units after *steps*, and its movements, newest first.
+
+    A positive step adds units, a negative one reserves them.
+    """
     item, movements = an_item(), []
     for units in steps:
         if units > 0:
@@ -39,7 +43,7 @@ def history(*steps):
 
 
 def at(item, **level):
-    """Return *item* with its level tampered with."""
+    """Return *item* with a wrong level."""
     return attrs.evolve(item, level=attrs.evolve(item.level, **level))
 
 
@@ -47,9 +51,9 @@ sound = st.lists(st.integers(1, 5) | st.just(-1), max_size=8).map(lambda steps: 
 
 
 @given(sound)
-def test_what_agrees_is_not_reported(books):
-    """Whatever happened."""
-    item, movements = books
+def test_an_item_that_agrees_with_its_ledger_is_not_reported(records):
+    """After any valid history."""
+    item, movements = records
 
     assert examine(item, movements, item.level.reserved) is None
 
@@ -57,19 +61,19 @@ def test_what_agrees_is_not_reported(books):
 @pytest.mark.parametrize(
     ("lost", "gaps"), [([2], (3,)), ([1], (2,)), ([2, 3], (4,)), ([1, 3], (4, 2))]
 )
-def test_lost_movements_are_shown_by_the_one_after_them(lost, gaps):
-    """They cannot be made up again, and where the newest is there, nothing else is wrong."""
+def test_missing_movements_are_gaps_at_the_next_movement(lost, gaps):
+    """They cannot be restored; if the last movement exists, nothing else is wrong."""
     item, movements = history(1, 2, -3, 4)
-    kept = [movement for movement in movements if movement.seq not in lost]
+    rest = [movement for movement in movements if movement.seq not in lost]
 
-    drift = examine(item, kept, 3)
+    drift = examine(item, rest, 3)
 
     assert drift.gaps == gaps
     assert not drift.can_be_corrected
 
 
-def test_a_balance_that_does_not_follow_is_a_gap():
-    """Every entry is held against the one before, not only the newest against the level."""
+def test_a_balance_that_does_not_follow_from_the_one_before_is_a_gap():
+    """Every entry is compared with the one before."""
     item, (third, second, first) = history(1, 2, 3)
 
     drift = examine(item, [third, attrs.evolve(second, delta_on_hand=1), first], 0)
@@ -77,8 +81,8 @@ def test_a_balance_that_does_not_follow_is_a_gap():
     assert drift.gaps == (2,)
 
 
-def test_a_level_whose_newest_movement_is_lost_is_explained_again():
-    """Of on-hand the level is right: it was written together with what is lost."""
+def test_a_missing_last_movement_is_replaced_by_a_correction():
+    """The level is right about on-hand."""
     item, movements = history(1, 2)
     drift = examine(item, movements[1:], 0)
     assert (drift.on_hand, drift.ledger_on_hand, drift.seq, drift.ledger_seq) == (13, 11, 2, 1)
@@ -93,8 +97,8 @@ def test_a_level_whose_newest_movement_is_lost_is_explained_again():
     assert (left.gaps, left.can_be_corrected) == ((3,), False)
 
 
-def test_a_level_that_lost_its_place_in_the_ledger_gets_a_new_one():
-    """Behind its movements, its next one would be refused for ever, as that seq is taken."""
+def test_a_seq_behind_the_ledger_is_corrected():
+    """Otherwise the next movement would always conflict with a stored one."""
     item, movements = history(1, 2, 3)
     behind = at(item, seq=1)
 
@@ -106,8 +110,8 @@ def test_a_level_that_lost_its_place_in_the_ledger_gets_a_new_one():
     assert examine(corrected, [movement, *movements], 0) is None
 
 
-def test_promises_that_the_level_forgot_are_made_good():
-    """Of reserved the open reservations are right."""
+def test_reserved_units_missing_from_the_level_are_restored():
+    """The open reservations are right about reserved."""
     item = an_item(10)
 
     change = correct(item, examine(item, [], 4), at=NOW)
@@ -119,8 +123,8 @@ def test_promises_that_the_level_forgot_are_made_good():
     assert examine(corrected, [movement], 4) is None
 
 
-def test_promises_that_nobody_holds_are_freed():
-    """And the status follows, as with any movement."""
+def test_reserved_units_without_a_reservation_become_available():
+    """The status follows, as with any movement."""
     item = an_item(5, reserved=5, seq=0, status="out_of_stock")
 
     corrected = correct(item, examine(item, [], 0), at=NOW).item
@@ -128,37 +132,37 @@ def test_promises_that_nobody_holds_are_freed():
     assert (corrected.level.available, corrected.status) == (5, "available")
 
 
-def test_of_more_promises_than_units_as_many_are_kept_as_there_are():
-    """No level can show more; nothing is left that a second correction could do better."""
+def test_more_held_units_than_on_hand_reserve_all_units_on_hand():
+    """A level cannot show more, and a second correction would change nothing."""
     item = an_item(3)
 
     drift = examine(item, [], 5)
     change = correct(item, drift, at=NOW)
     corrected, movement = change.item, change.movement
 
-    assert drift.promised == 5
+    assert drift.held == 5
     assert (corrected.level.on_hand, corrected.level.reserved) == (3, 3)
     assert examine(corrected, [movement], 5) is None
 
 
 @st.composite
 def broken(draw):
-    """An item, its movements, newest first, and what is promised of it: any of them lost, or tampered with."""
+    """Draw an item, its movements, newest first, and its held units, any of them wrong or missing."""
     item, movements = draw(sound)
     lost = draw(st.frozensets(st.integers(1, 8)))
     on_hand = draw(st.integers(0, 30))
     level = StockLevel(
         on_hand=on_hand, reserved=draw(st.integers(0, on_hand)), seq=draw(st.integers(0, 12))
     )
-    kept = [movement for movement in movements if movement.seq not in lost]
-    return attrs.evolve(item, level=level), kept, draw(st.integers(0, 12))
+    rest = [movement for movement in movements if movement.seq not in lost]
+    return attrs.evolve(item, level=level), rest, draw(st.integers(0, 12))
 
 
 @given(broken())
-def test_a_correction_leaves_nothing_but_gaps(books):
-    """On-hand stays, promises are shown, and the ledger leads to the level again."""
-    item, movements, promised = books
-    drift = examine(item, movements, promised)
+def test_a_correction_leaves_only_gaps(records):
+    """On-hand stays, reserved is the held units, and the ledger leads to the level again."""
+    item, movements, held = records
+    drift = examine(item, movements, held)
     assume(drift is not None and drift.can_be_corrected)
 
     change = correct(item, drift, at=NOW)
@@ -166,9 +170,9 @@ def test_a_correction_leaves_nothing_but_gaps(books):
     corrected, movement = change.item, change.movement
 
     assert corrected.level.on_hand == item.level.on_hand
-    assert corrected.level.reserved == min(promised, item.level.on_hand)
+    assert corrected.level.reserved == min(held, item.level.on_hand)
     assert corrected.level.seq == movement.seq
     assert movement.seq > max([item.level.seq, *(each.seq for each in movements)])
-    left = examine(corrected, [movement, *movements], promised)
+    left = examine(corrected, [movement, *movements], held)
     assert left is None or (left.gaps and not left.can_be_corrected)
     assert drift.gaps == tuple(gap for gap in (left.gaps if left else ()) if gap != movement.seq)

@@ -1,4 +1,4 @@
-"""Reservations and idempotency keys through the use cases, on the reference repository; and what its operator does."""
+"""Stock and reservations on the reference repository, with sweep and reconcile."""
 
 import attrs
 
@@ -7,7 +7,7 @@ from tests.domain.use_cases import StockUseCases, adjusting, hold, kinds, line, 
 
 
 class TestStock(StockUseCases):
-    def test_a_sweep_frees_what_is_due_and_nothing_else(self, inventory, time, tent, stove):
+    def test_a_sweep_expires_only_due_reservations(self, inventory, time, tent, stove):
         """Oldest first, up to the limit; a second sweep finds nothing."""
         hold(inventory, line(tent, 2), ttl_seconds=60)
         hold(inventory, line(tent, 1), ttl_seconds=120)
@@ -21,54 +21,54 @@ class TestStock(StockUseCases):
         assert (now(inventory, tent).reserved, now(inventory, stove).reserved) == (0, 1)
         assert kinds(inventory, tent)[0] == MovementKind.EXPIRE
 
-    def test_a_reservation_that_cannot_be_freed_does_not_keep_the_others(
+    def test_a_reservation_that_cannot_be_expired_does_not_prevent_the_others(
         self, inventory, repository, time, tent, stove
     ):
-        """It stays due, and the next sweep tries again."""
+        """It stays due, and the next sweep retries it."""
         hold(inventory, line(tent, 2), ttl_seconds=60)
         hold(inventory, line(stove, 1), ttl_seconds=60)
         time.pass_by(seconds=60)
-        whole = repository.commit
+        commit = repository.commit
 
         def broken(change):
             if change.items[0].key == tent.key:
                 raise StorageUnavailableError
-            whole(change)
+            commit(change)
 
         repository.commit = broken
         swept = inventory.expire_reservations(ExpireReservations())
         assert (swept.expired, swept.failed) == (1, 1)
         assert (now(inventory, tent).reserved, now(inventory, stove).reserved) == (2, 0)
 
-        repository.commit = whole
+        repository.commit = commit
         assert inventory.expire_reservations(ExpireReservations()).expired == 1
         assert now(inventory, tent).reserved == 0
 
     # Reconcile
 
-    def test_a_sound_store_has_no_drift(self, inventory, tent, stove):
-        """Whatever happened in it."""
+    def test_a_consistent_store_has_no_drift(self, inventory, tent, stove):
+        """After ordinary requests."""
         hold(inventory, line(tent, 2), line(stove, 1))
         inventory.adjust_stock(adjusting(tent))
 
         assert list(inventory.reconcile()) == []
 
-    def test_drift_is_found_shown_and_mended(self, inventory, repository, tent, stove):
-        """Of on-hand the level is right, of reserved the open reservations."""
+    def test_drift_is_reported_and_corrected(self, inventory, repository, tent, stove):
+        """The level is right about on-hand, the open reservations about reserved."""
         hold(inventory, line(tent, 2))
-        held = repository._items[tent.key]
+        stored = repository._items[tent.key]
         repository._items[tent.key] = attrs.evolve(
-            held, level=StockLevel(on_hand=7, reserved=4, seq=1)
+            stored, level=StockLevel(on_hand=7, reserved=4, seq=1)
         )
         repository._items[stove.key] = attrs.evolve(
             stove, level=StockLevel(on_hand=2, reserved=1, seq=0)
         )
 
-        found = {drift.key.sku: drift for drift in inventory.reconcile()}
-        assert (found["TENT"].on_hand, found["TENT"].ledger_on_hand) == (7, 5)
-        assert (found["TENT"].reserved, found["TENT"].promised) == (4, 2)
-        assert set(found) == {"TENT", "STOVE"}
-        assert not found["TENT"].corrected
+        drifts = {drift.key.sku: drift for drift in inventory.reconcile()}
+        assert (drifts["TENT"].on_hand, drifts["TENT"].ledger_on_hand) == (7, 5)
+        assert (drifts["TENT"].reserved, drifts["TENT"].held) == (4, 2)
+        assert set(drifts) == {"TENT", "STOVE"}
+        assert not drifts["TENT"].corrected
 
         assert all(drift.corrected for drift in inventory.reconcile(fix=True))
 

@@ -1,4 +1,4 @@
-"""The use cases on the reference repository: what callers may rely on whatever the storage."""
+"""The use cases of items on the reference repository, and checks that need no storage."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.domain.use_cases import TENT, BusyRepository, ItemUseCases, change
 
 class TestItems(ItemUseCases):
     def test_contention_ends_at_the_deadline(self):
-        """A request that has no time left does not sleep on it."""
+        """A request without time left does not sleep."""
         inventory = Inventory(BusyRepository(misses=1000), pause=lambda _: pytest.fail("slept"))
         item = inventory.create_item(TENT)
 
@@ -18,24 +18,24 @@ class TestItems(ItemUseCases):
             inventory.update_item(change(item, quantity=1))
 
     def test_an_earlier_deadline_stays_in_force(self):
-        """Giving more time inside gives none."""
+        """A later deadline inside it does not extend it."""
         with deadline(1), deadline(100):
             assert time_left() <= 1
         assert time_left() == float("inf")
 
     def test_a_change_names_each_item_once(self, tent):
-        """DynamoDB refuses a transaction that names an item twice; a sum belongs into one write."""
+        """DynamoDB rejects a transaction that writes an item twice."""
         write = ItemWrite(before=tent, after=tent)
 
         with pytest.raises(ValueError, match="once"):
             Change(write_id="w", items=(write, write))
 
     def test_a_change_that_deletes_an_item_has_its_movement(self, tent):
-        """Without one nothing would say where the units went, nor whose write it was."""
+        """Otherwise nothing would explain where the units went."""
         with pytest.raises(ValueError, match="movement"):
             Change(write_id="w", items=(ItemWrite(before=tent, after=None),))
 
-    def test_a_write_of_no_item_is_none(self):
-        """There is an item before it, or after it, or both."""
+    def test_an_item_write_needs_an_item(self):
+        """There is an item before it, after it, or both."""
         with pytest.raises(ValueError, match="before"):
             ItemWrite(before=None, after=None)

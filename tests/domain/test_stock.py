@@ -1,4 +1,4 @@
-"""The verbs: pure, explained by their movements, and never beyond what is there."""
+"""The pure verbs of stock, and the movements that explain them."""
 
 from datetime import UTC, datetime
 
@@ -48,18 +48,18 @@ levels = st.integers(0, MAX_QUANTITY).flatmap(
 )
 units = st.integers(1, MAX_QUANTITY)
 VERBS = {
-    "adjust up": lambda it, n: adjust(it, n, reason="r", at=NOW),
-    "adjust down": lambda it, n: adjust(it, -n, reason="r", at=NOW),
-    "count": lambda it, n: count(it, n, at=NOW),
-    "reserve": lambda it, n: reserve(it, n, reservation_id="r", at=NOW),
-    "issue": lambda it, n: issue(it, n, reservation_id="r", at=NOW),
-    "release": lambda it, n: release(it, n, reservation_id="r", at=NOW),
-    "expire": lambda it, n: expire(it, n, reservation_id="r", at=NOW),
+    "adjust up": lambda item, n: adjust(item, n, reason="r", at=NOW),
+    "adjust down": lambda item, n: adjust(item, -n, reason="r", at=NOW),
+    "count": lambda item, n: count(item, n, at=NOW),
+    "reserve": lambda item, n: reserve(item, n, reservation_id="r", at=NOW),
+    "issue": lambda item, n: issue(item, n, reservation_id="r", at=NOW),
+    "release": lambda item, n: release(item, n, reservation_id="r", at=NOW),
+    "expire": lambda item, n: expire(item, n, reservation_id="r", at=NOW),
 }
 
 
 @given(level=levels, n=units, verb=st.sampled_from(sorted(VERBS)))
-def test_a_verb_is_refused_or_explained_to_the_unit(level, n, verb):
+def test_a_verb_fails_or_its_movement_explains_the_change(level, n, verb):
     """The movement's deltas lead from the level before to the level after, and its balances are the level after."""
     before = item(*level)
     try:
@@ -77,23 +77,23 @@ def test_a_verb_is_refused_or_explained_to_the_unit(level, n, verb):
 
 
 @given(source=levels, destination=levels, n=units)
-def test_a_transfer_neither_makes_nor_loses_units(source, destination, n):
-    """What leaves one side comes to the other."""
+def test_a_transfer_keeps_the_number_of_units(source, destination, n):
+    """The destination gains the units that the source loses."""
     from_item, to_item = item(*source), item(*destination, item_id="j")
     try:
         outgoing, incoming = transfer(from_item, to_item, n, at=NOW)
     except ConflictError:
         return
-    out, left = outgoing.item, outgoing.movement
-    into, came = incoming.item, incoming.movement
+    out, removed = outgoing.item, outgoing.movement
+    into, added = incoming.item, incoming.movement
 
     assert out.level.on_hand + into.level.on_hand == source[0] + destination[0]
-    assert (left.kind, left.delta_on_hand) == (MovementKind.TRANSFER_OUT, -n)
-    assert (came.kind, came.delta_on_hand) == (MovementKind.TRANSFER_IN, n)
+    assert (removed.kind, removed.delta_on_hand) == (MovementKind.TRANSFER_OUT, -n)
+    assert (added.kind, added.delta_on_hand) == (MovementKind.TRANSFER_IN, n)
 
 
-def test_an_adjustment_below_what_is_promised_is_refused_with_the_numbers():
-    """A client needs them to go on."""
+def test_an_adjustment_below_the_reserved_units_fails_with_the_numbers():
+    """A client needs them to continue."""
     with pytest.raises(InsufficientStockError) as caught:
         adjust(item(5, 3), -3, reason="broken", at=NOW)
 
@@ -106,37 +106,37 @@ def test_an_adjustment_below_what_is_promised_is_refused_with_the_numbers():
     }
 
 
-def test_the_last_unit_can_be_had():
+def test_the_last_unit_can_be_reserved():
     """Bounds are inclusive."""
     after = reserve(item(1), 1, reservation_id="r", at=NOW).item
 
     assert (after.level.available, after.status) == (0, "out_of_stock")
 
 
-def test_an_item_has_no_more_units_than_its_bound():
-    """Sums of many lines stay far inside 64 bits."""
+def test_an_item_cannot_have_more_than_the_maximum_quantity():
+    """Sums of many lines stay far below 64 bits."""
     with pytest.raises(StockLimitError):
         adjust(item(MAX_QUANTITY), 1, reason="r", at=NOW)
 
 
-def test_units_of_an_earlier_version_beyond_the_bound_can_still_leave():
-    """Stored values are never validated again."""
+def test_units_above_the_maximum_of_an_earlier_version_can_be_removed():
+    """Stored values are not validated against the bounds."""
     after = adjust(item(MAX_QUANTITY + 10), -5, reason="r", at=NOW).item
 
     assert after.level.on_hand == MAX_QUANTITY + 5
 
 
 @pytest.mark.parametrize("verb", [release, expire])
-def test_a_lost_promise_frees_what_is_left_of_it(verb):
-    """A sweeper must not stumble over a level that somebody repaired by hand."""
+def test_releasing_more_than_the_reserved_count_releases_that_count(verb):
+    """A sweep does not fail on a level that was repaired by hand."""
     change = verb(item(5, 1), 3, reservation_id="r", at=NOW)
     after, movement = change.item, change.movement
 
     assert (after.level.reserved, movement.delta_reserved) == (0, -1)
 
 
-def test_committing_a_lost_promise_takes_available_units_or_is_refused():
-    """Sold units leave if they are there."""
+def test_committing_more_than_the_reserved_count_takes_available_units_or_fails():
+    """Sold units are removed if they are on hand and available."""
     after = issue(item(5, 1), 3, reservation_id="r", at=NOW).item
     assert (after.level.on_hand, after.level.reserved) == (2, 0)
 
@@ -144,8 +144,8 @@ def test_committing_a_lost_promise_takes_available_units_or_is_refused():
         issue(item(2, 1), 3, reservation_id="r", at=NOW)
 
 
-def test_the_opening_entry_is_what_was_there_before_the_first_movement():
-    """Or, where nothing moved, what is there; or nothing."""
+def test_the_opening_balance_is_the_balance_before_the_first_movement():
+    """Without movements it is the current level; without an item there is none."""
     first = adjust(item(5, 2), 4, reason="r", at=NOW).movement
 
     assert (
@@ -158,7 +158,7 @@ def test_the_opening_entry_is_what_was_there_before_the_first_movement():
 
 
 def test_the_opening_entry_is_dated_when_the_item_was_created():
-    """By the first movement, or, should that be lost, by the item, or by the movement that deleted it."""
+    """The first movement has the date. If it is missing, the item or the movement of the deletion has it."""
     tent = new_item()
     change = adjust(tent, 4, reason="r", at=NOW)
     moved, first = change.item, change.movement
@@ -171,8 +171,8 @@ def test_the_opening_entry_is_dated_when_the_item_was_created():
     assert opening(None, lost).recorded_at == NOW
 
 
-def test_only_the_first_movement_and_the_last_date_the_opening_entry():
-    """Each movement is stored for good, and most of them need not say it."""
+def test_only_the_first_and_the_last_movement_date_the_opening_balance():
+    """Because movements are stored for ever, the others do not repeat it."""
     change = adjust(new_item(), 4, reason="r", at=NOW)
     moved, first = change.item, change.movement
     change = adjust(moved, 4, reason="r", at=NOW)
@@ -184,7 +184,7 @@ def test_only_the_first_movement_and_the_last_date_the_opening_entry():
 
 
 def test_a_deletion_brings_both_balances_to_0():
-    """A last movement that explains where the units went."""
+    """The last movement explains where the units went."""
     movement = delete(new_item(), at=NOW)
 
     assert (movement.kind, movement.seq, movement.delta_on_hand) == ("delete", 1, -5)
@@ -192,7 +192,7 @@ def test_a_deletion_brings_both_balances_to_0():
 
 
 def test_an_item_with_reserved_units_is_not_deleted():
-    """Its ledger would end with units that somebody still holds."""
+    """Its ledger would end with reserved units."""
     with pytest.raises(ItemInUseError) as caught:
         delete(item(5, 2), at=NOW)
 
@@ -200,13 +200,13 @@ def test_an_item_with_reserved_units_is_not_deleted():
 
 
 @pytest.mark.parametrize("verb", [reserve, issue, release, expire])
-def test_a_movement_of_a_reservation_names_it_and_what_it_is_for(verb):
-    """The record of the reservation is purged long before the ledger is read."""
+def test_a_movement_of_a_reservation_has_its_id_and_reference(verb):
+    """The reservation may be purged before the ledger is read."""
     movement = verb(item(5, 2), 1, reservation_id="r", reference="order 4711", at=NOW).movement
 
     assert (movement.reservation_id, movement.reference) == ("r", "order 4711")
 
 
-def test_every_refusal_is_an_inventory_error():
-    """No verb fails in a way that a caller cannot name."""
+def test_every_conflict_is_an_inventory_error():
+    """Callers can catch every error of a verb."""
     assert issubclass(ConflictError, InventoryError)

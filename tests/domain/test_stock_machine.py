@@ -1,4 +1,4 @@
-"""The verbs in any order, on the reference repository, where histories are cheap; and proof that no bug hides in them."""
+"""The state machine on the reference repository, and planted bugs that it must find."""
 
 import attrs
 import pytest
@@ -25,27 +25,27 @@ from tests.machine import InventoryMachine, a_ref, memory, run
 
 
 class OnMemory(InventoryMachine):
-    """The reference alone, with more of everything."""
+    """The reference repository alone, with more reservations."""
 
     repositories = (memory,)
 
     @rule(ref=a_ref, number=st.sampled_from([26, 30]))
     def rush(self, ref, number):
-        """Have more reservations fall due than one refused request sweeps."""
+        """Let more reservations become due than one request expires on demand."""
         line = LineRequest(**ref, quantity=1)
         for _ in range(number):
             self.do("create_reservation", CreateReservation(lines=(line,), ttl_seconds=60))
         self.wait(60)
 
 
-def test_every_history_goes_as_the_model_says():
-    """Answers, refusals, levels, movements and promises are those of a few dictionaries."""
+def test_every_history_agrees_with_the_model():
+    """In answers, errors, levels, movements and reservations."""
     run(OnMemory, examples=80, steps=40)
 
 
 @pytest.mark.slow
-def test_many_more_histories_go_as_the_model_says():
-    """As above, with the time that rare meetings take."""
+def test_many_more_histories_agree_with_the_model():
+    """As above, with enough histories for rare combinations."""
     run(OnMemory, examples=5_000, steps=40)
 
 
@@ -53,7 +53,7 @@ BUGS = []
 
 
 def bug(plant):
-    """Have the machine look for a bug that *plant* patches in."""
+    """Register a bug that *plant* patches in."""
     BUGS.append(pytest.param(plant, id=plant.__name__))
     return plant
 
@@ -64,7 +64,7 @@ def status_does_not_follow(patch):
 
 
 @bug
-def status_of_what_is_discontinued_follows(patch):
+def the_status_of_a_discontinued_item_follows(patch):
     moved = Item.moved
 
     def meddle(item, level):
@@ -75,28 +75,28 @@ def status_of_what_is_discontinued_follows(patch):
 
 
 @bug
-def nothing_is_swept_on_demand(patch):
+def nothing_expires_on_demand(patch):
     patch(Inventory, "_expire_due", lambda *_: False)
 
 
 @bug
-def one_too_few_is_swept_on_demand(patch):
-    patch(service, "_SWEPT_ON_DEMAND", 24)
+def one_too_few_expires_on_demand(patch):
+    patch(service, "_EXPIRED_ON_DEMAND", 24)
 
 
 @bug
-def the_newest_are_swept_first(patch):
+def the_newest_expire_first(patch):
     held = MemoryRepository.held_reservations
 
-    def backwards(repository, page, *, due_by):
-        found = held(repository, page, due_by=due_by)
-        return attrs.evolve(found, items=found.items[::-1])
+    def backwards(repository, page, **bounds):
+        reservations = held(repository, page, **bounds)
+        return attrs.evolve(reservations, items=reservations.items[::-1])
 
     patch(MemoryRepository, "held_reservations", backwards)
 
 
 @bug
-def no_answer_is_noted(patch):
+def no_idempotency_record_is_found(patch):
     patch(MemoryRepository, "get_idempotency_record", lambda *_: None)
 
 
@@ -106,8 +106,8 @@ def any_request_of_a_kind_replays_a_key(patch):
 
 
 @bug
-def an_answer_is_kept_a_second_too_long(patch):
-    patch(idempotency, "KEPT_SECONDS", idempotency.KEPT_SECONDS + 1)
+def an_idempotency_record_lives_a_second_too_long(patch):
+    patch(idempotency, "RETENTION_SECONDS", idempotency.RETENTION_SECONDS + 1)
 
 
 @bug
@@ -123,7 +123,7 @@ def a_transfer_skips_a_seq(patch):
 
 
 @bug
-def a_transfer_takes_what_is_promised(patch):
+def a_transfer_takes_reserved_units(patch):
     def transfer(source, destination, units, *, reference, at):
         if units > source.level.on_hand:
             stock._require_available(source, units)
@@ -136,7 +136,7 @@ def a_transfer_takes_what_is_promised(patch):
 
 
 @bug
-def a_release_forgets_a_line(patch):
+def a_release_skips_a_line(patch):
     free = Reservation.free
 
     def forget(reservation, state, items, *, at):
@@ -152,15 +152,15 @@ def a_release_forgets_a_line(patch):
 def lines_of_one_item_are_not_summed(patch):
     opened = Reservation.open.__func__
 
-    def last_one_wins(cls, reservation_id, wanted, **fields):
-        return opened(cls, reservation_id, dict(wanted).items(), **fields)
+    def last_one_wins(cls, reservation_id, lines, **fields):
+        return opened(cls, reservation_id, dict(lines).items(), **fields)
 
     patch(Reservation, "open", classmethod(last_one_wins))
 
 
 @bug
-def a_reservation_lives_an_instant_too_long(patch):
-    patch(Reservation, "is_due", lambda it, at: it.state == "held" and at > it.expires_at)
+def a_reservation_expires_a_microsecond_too_late(patch):
+    patch(Reservation, "is_due", lambda self, at: self.state == "held" and at > self.expires_at)
 
 
 @bug
@@ -179,7 +179,7 @@ def a_released_reservation_can_be_committed(patch):
 
 
 @bug
-def a_deletion_does_not_mind_promises(patch):
+def a_deletion_ignores_reserved_units(patch):
     delete = stock.delete
 
     def anyhow(item, *, at):
@@ -218,7 +218,7 @@ def an_opening_entry_is_dated_by_the_first_movement(patch):
 
 
 @bug
-def an_update_minds_no_key(patch):
+def an_update_ignores_its_key(patch):
     update = Inventory.update_item
 
     def mindless(inventory, command):
@@ -228,7 +228,7 @@ def an_update_minds_no_key(patch):
 
 
 @bug
-def a_movement_names_the_reservation_alone(patch):
+def a_movement_lacks_the_reference(patch):
     reserve = stock.reserve
 
     def forget(item, units, *, reservation_id, reference, at):
@@ -238,7 +238,7 @@ def a_movement_names_the_reservation_alone(patch):
 
 
 @bug
-def an_edit_of_details_minds_the_stock(patch):
+def an_edit_of_details_compares_the_stock(patch):
     patch(IfMatch, "accepts_version", IfMatch.accepts)
 
 
@@ -254,29 +254,29 @@ def a_batch_loses_a_movement(patch):
 
 @bug
 def low_is_only_below_the_reorder_point(patch):
-    is_low = property(lambda it: (it.reorder_point or 0) > it.level.available)
+    is_low = property(lambda item: (item.reorder_point or 0) > item.level.available)
     patch(Item, "is_low", is_low)
 
 
 @bug
-def a_walk_loses_the_row_between_two_pages(patch):
+def a_list_loses_the_row_between_two_pages(patch):
     listed = MemoryRepository.list_items
 
-    def lose(repository, wanted, page):
-        found = listed(repository, wanted, page)
-        return Page(items=found.items[page.cursor is not None :], next_cursor=found.next_cursor)
+    def lose(repository, item_filter, request):
+        page = listed(repository, item_filter, request)
+        return Page(items=page.items[request.cursor is not None :], next_cursor=page.next_cursor)
 
     patch(MemoryRepository, "list_items", lose)
 
 
 @bug
-def a_history_that_fills_its_page_has_no_end(patch):
+def a_ledger_that_fills_its_page_has_no_cursor(patch):
     movements = MemoryRepository.list_movements
 
     def end(repository, key, page):
-        found = movements(repository, key, page)
-        more = found.items and found.items[-1].seq > 1
-        return attrs.evolve(found, next_cursor=found.next_cursor if more else None)
+        ledger = movements(repository, key, page)
+        more = ledger.items and ledger.items[-1].seq > 1
+        return attrs.evolve(ledger, next_cursor=ledger.next_cursor if more else None)
 
     patch(MemoryRepository, "list_movements", end)
 
@@ -284,9 +284,9 @@ def a_history_that_fills_its_page_has_no_end(patch):
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", BUGS)
 def test_the_machine_finds(plant, monkeypatch):
-    """A machine that cannot fail proves nothing."""
+    """Otherwise its passing would prove nothing."""
     plant(monkeypatch.setattr)
 
-    # ValueError: a level refuses to be one that cannot be, before the machine sees it.
+    # ValueError: the constructor of a level rejects an invalid one before the machine sees it.
     with pytest.raises((AssertionError, ValueError)):
         run(OnMemory, examples=2_000, steps=40, shrink=False)

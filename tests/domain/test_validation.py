@@ -1,4 +1,4 @@
-"""Bounds: the same for a library caller and for JSON, every fault at once."""
+"""Bounds: the same for Python callers and for JSON, with all errors at once."""
 
 import re
 from decimal import Decimal
@@ -19,30 +19,30 @@ from inventory.commands import (
     REASON,
     SKU,
 )
-from inventory.validation import Key, PageSize, RefusedError, Text, build
+from inventory.validation import BoundError, Identifier, PageSize, Text, build
 
 VALID = {"sku": "TENT-2", "name": "Tent", "quantity": 3, "category": "tents"}
 
 
-def faults(**changes):
+def errors_of(**changes):
     with pytest.raises(ValidationError) as caught:
         build(CreateItem, {**VALID, **changes})
-    return {fault.field: fault.message for fault in caught.value.faults}
+    return {error.field: error.message for error in caught.value.errors}
 
 
-def test_a_command_reports_every_fault_at_once():
-    """A person with four mistakes learns of four mistakes."""
-    found = faults(sku="", quantity=-1, price="x", colour="red")
+def test_a_command_reports_all_errors_at_once():
+    """Four invalid fields are four errors."""
+    errors = errors_of(sku="", quantity=-1, price="x", colour="red")
 
-    assert set(found) == {"sku", "quantity", "price", "colour"}
+    assert set(errors) == {"sku", "quantity", "price", "colour"}
 
 
 def test_the_constructor_checks_what_build_checks():
-    """A library caller gets the same answer as an HTTP client."""
+    """A Python caller gets the same errors as an HTTP client."""
     with pytest.raises(ValidationError) as caught:
         CreateItem(sku="", name="Tent", quantity=True, category="tents")
 
-    assert [fault.field for fault in caught.value.faults] == ["sku", "quantity"]
+    assert [error.field for error in caught.value.errors] == ["sku", "quantity"]
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_the_constructor_checks_what_build_checks():
         float("nan"),
     ],
 )
-def test_what_only_looks_like_a_quantity_is_refused(value):
-    """Whole numbers count things; nothing else does."""
-    assert faults(quantity=value) == {"quantity": "must be a whole number from 0 to 1000000000"}
+def test_other_types_and_numbers_out_of_bounds_are_no_quantity(value):
+    """A quantity is an int within the bounds."""
+    assert errors_of(quantity=value) == {"quantity": "must be a whole number from 0 to 1000000000"}
 
 
 @pytest.mark.parametrize("value", [0, 1, 1_000_000_000])
-def test_the_bounds_of_a_quantity_are_quantities(value):
-    """Bounds are inclusive."""
+def test_the_bounds_of_a_quantity_are_inclusive(value):
+    """The smallest and the largest value are valid."""
     assert QUANTITY.read(value) == value
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    ("value", "canonical"),
     [
         (0, "0"),
         (Decimal("0.0001"), "0.0001"),
@@ -86,9 +86,9 @@ def test_the_bounds_of_a_quantity_are_quantities(value):
         ("99999999999.9999", "99999999999.9999"),
     ],
 )
-def test_a_price_is_kept_exactly_and_in_one_form(value, kept):
-    """The same amount is the same Decimal, with the same digits, however it was written."""
-    assert str(PRICE.read(value)) == kept
+def test_a_price_is_exact_and_canonical(value, canonical):
+    """Equal amounts have the same digits, however they were written."""
+    assert str(PRICE.read(value)) == canonical
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_price_is_kept_exactly_and_in_one_form(value, kept):
         *(MAX_PRICE + Decimal("0.0001"), Decimal("0.00001"), Decimal("1." + "0" * 5000 + "1"), -1),
     ],
 )
-def test_what_is_no_exact_price_is_refused(value):
-    """No rounding, no negative amounts, nothing that takes for ever to convert."""
-    with pytest.raises(RefusedError):
+def test_an_inexact_or_invalid_price_is_rejected(value):
+    """Nothing is rounded, and no value takes long to convert."""
+    with pytest.raises(BoundError):
         PRICE.read(value)
 
 
@@ -114,15 +114,15 @@ def test_every_price_within_bounds_is_exact(price):
 @pytest.mark.parametrize(
     "value", ["a\x00b", "a\x1bb", "a\x7f", "a\x85b", "\ud800", "   ", "\t\n", "", "x" * 129, 5]
 )
-def test_text_that_no_person_wrote_is_refused(value):
-    """Control characters, lone surrogates, blanks and what is too long or too short."""
-    with pytest.raises(RefusedError):
+def test_invalid_text_is_rejected(value):
+    """Control characters, lone surrogates, blank text, and text that is too long or too short."""
+    with pytest.raises(BoundError):
         SKU.read(value)
 
 
 @pytest.mark.parametrize("value", ["x" * 256, "ÅÄÖ-ß", "a\tb", "two\r\nlines", "🏕️", " x "])
-def test_text_is_kept_as_it_was_written(value):
-    """Lengths are in characters, and nothing is trimmed."""
+def test_text_is_not_changed(value):
+    """Lengths are in characters, and white space remains."""
     assert REASON.read(value) == value
 
 
@@ -144,7 +144,7 @@ ONE_LINE = {"sku": SKU, "name": NAME, "category": CATEGORY, "location": LOCATION
     ],
 )
 def test_one_line_is_stored_normalized(bound, sent, stored):
-    """What looks the same is the same: NFC, without white space at its ends; that again changes nothing."""
+    """It is in NFC, without white space at its ends; normalizing it again changes nothing."""
     assert bound.read(sent) == stored
     assert bound.read(stored) == stored
 
@@ -158,34 +158,34 @@ def test_one_line_is_stored_normalized(bound, sent, stored):
         *("\ufeff", "\ufff9", "\ud800"),
     ],
 )
-def test_one_line_has_nothing_invisible(bound, character):
-    """Two labels that nobody can tell apart are not two SKUs."""
-    with pytest.raises(RefusedError):
+def test_one_line_has_no_invisible_characters(bound, character):
+    """Otherwise two SKUs could look the same."""
+    with pytest.raises(BoundError):
         bound.read(f"A{character}B")
 
 
 @pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
-def test_joiners_are_for_names(joiner):
-    """Persian words and families of emoji need them; a name of nothing else is blank."""
+def test_only_names_may_have_joiners(joiner):
+    """Persian words and emoji need them; a name of joiners alone is blank."""
     assert NAME.read(f"a{joiner}b") == f"a{joiner}b"
     for bound in (SKU, CATEGORY, LOCATION):
-        with pytest.raises(RefusedError):
+        with pytest.raises(BoundError):
             bound.read(f"a{joiner}b")
-    with pytest.raises(RefusedError):
+    with pytest.raises(BoundError):
         NAME.read(f"{joiner}\ufe0f")
 
 
-def test_the_length_of_one_line_is_that_of_what_is_stored():
-    """White space at the ends and composed characters do not count; a character that NFC takes apart does."""
+def test_the_length_of_one_line_is_that_of_the_normalized_text():
+    """Normalization may make a text shorter or longer."""
     assert SKU.read(" " + "e\u0301" * 128 + " ") == "\xe9" * 128
-    with pytest.raises(RefusedError):
+    with pytest.raises(BoundError):
         SKU.read("\u0958" * 65)
 
 
-def test_a_long_line_of_marks_is_refused_at_once():
-    """Sorting the marks would take quadratic time; the limit is what NFC can make of one character."""
+def test_a_long_line_of_marks_is_rejected_without_normalization():
+    """Normalization takes quadratic time for many marks; NFC composes at most four characters into one."""
     assert max(len(normalize("NFD", chr(code))) for code in range(0x110000)) == 4
-    with pytest.raises(RefusedError):
+    with pytest.raises(BoundError):
         NAME.read("a" + "\u0315\u0300" * 250_000)
 
 
@@ -195,54 +195,54 @@ def test_a_long_line_of_marks_is_refused_at_once():
         st.characters() | st.sampled_from(" \t\n\x85\u200b\u200d\ufe0f\u2028\u0301"), max_size=8
     )
 )
-def test_the_pattern_of_one_line_allows_what_the_bound_allows(bound, text):
-    """Clients that check by the document and the server agree."""
+def test_the_pattern_and_the_bound_of_one_line_agree(bound, text):
+    """Clients that validate by the OpenAPI document agree with the server."""
     try:
         bound.read(text)
-    except RefusedError:
+    except BoundError:
         allowed = False
     else:
         allowed = True
     described = re.search(bound.schema()["pattern"], text) is not None
 
-    # No text of UTF-8 has a lone surrogate, so no pattern needs to say so.
+    # UTF-8 has no lone surrogates, so the pattern does not exclude them.
     assert described == allowed or any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def test_a_description_may_be_empty_or_blank():
-    """It is optional, so nothing is a value too."""
+    """It is optional, so the empty text is valid."""
     assert Text(10, min_length=0, may_be_blank=True).read("") == ""
 
 
-def test_a_key_is_measured_in_bytes():
-    """DynamoDB's limit on keys is in bytes of UTF-8."""
-    assert Key(4).read("åä") == "åä"
-    with pytest.raises(RefusedError):
-        Key(4).read("åäö")
+def test_an_identifier_is_measured_in_bytes():
+    """The limit of DynamoDB keys is in bytes of UTF-8."""
+    assert Identifier(4).read("åä") == "åä"
+    with pytest.raises(BoundError):
+        Identifier(4).read("åäö")
 
 
 @pytest.mark.parametrize(
     ("value", "size"), [("1", 1), ("007", 7), (20, 20), ("9" * 5000, 10**9), ("0" * 5000 + "5", 5)]
 )
 def test_a_page_size_is_ascii_digits_of_any_length(value, size):
-    """Large ones are cut to the deployment's maximum later."""
+    """Large ones are cut to the maximum of the deployment later."""
     assert PageSize().read(value) == size
 
 
 @pytest.mark.parametrize(
     "value", ["0", "-1", "+5", " 5", "5 ", "٣", "1.0", "1e1", "", "x", 0, True, "0" * 5000]
 )
-def test_anything_else_is_no_page_size(value):
-    """At least one row, in ASCII digits."""
-    with pytest.raises(RefusedError):
+def test_other_text_and_numbers_are_no_page_size(value):
+    """A page size is at least 1, in ASCII digits."""
+    with pytest.raises(BoundError):
         PageSize().read(value)
 
 
-def test_an_answer_about_unknown_fields_stays_small():
-    """What the caller made up is repeated, but not at any length."""
-    found = faults(**{"x" * 5000 + str(n): 1 for n in range(500)})
+def test_the_errors_of_unknown_fields_stay_small():
+    """Names that the caller chose are cut."""
+    errors = errors_of(**{"x" * 5000 + str(n): 1 for n in range(500)})
 
-    assert all(len(name) <= 128 for name in found)
+    assert all(len(name) <= 128 for name in errors)
 
 
 @given(
@@ -251,7 +251,7 @@ def test_an_answer_about_unknown_fields_stays_small():
         st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.integers())),
     )
 )
-def test_whatever_is_sent_gives_a_command_or_a_validation_error(sent):
-    """No input makes the validation itself fail."""
+def test_any_input_returns_a_command_or_raises_a_validation_error(sent):
+    """Validation raises no other error."""
     with pytest.raises(ValidationError):
         build(CreateItem, {**sent, "quantity": "no"})

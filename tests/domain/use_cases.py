@@ -1,7 +1,8 @@
 """
-What callers of the use cases may rely on, wherever these are: subclassed by the tests of each way to reach them.
+Tests of the use cases, for subclasses that reach them in different ways.
 
-`connect` turns an `Inventory` into what is called in its place. What only its operator does (sweep, reconcile) is not here.
+A subclass overrides `connect`, which turns an `Inventory` into the object to test, such as a client. Operations for operators
+(sweep, reconcile) are tested elsewhere.
 """
 
 from contextlib import contextmanager
@@ -35,10 +36,10 @@ from inventory import (
     ItemNotFoundError,
     ItemRef,
     KeyReusedError,
-    Limits,
     LineRequest,
     ListItems,
     ListMovements,
+    PageLimits,
     PreconditionFailedError,
     ReleaseReservation,
     ReservationClosedError,
@@ -65,14 +66,14 @@ def change(item, **fields):
 
 
 def reserve(repository, item, units):
-    """Promise *units*, as a reservation would."""
+    """Reserve *units*, as a reservation would."""
     level = StockLevel(on_hand=item.level.on_hand, reserved=units, seq=item.level.seq + 1)
     write = ItemWrite(before=item, after=item.moved(level))
-    repository.commit(Change(write_id="promise", items=(write,)))
+    repository.commit(Change(write_id="reserve", items=(write,)))
 
 
 class BusyRepository(MemoryRepository):
-    """Somebody else is faster, a number of times."""
+    """A repository with a number of conflicts."""
 
     def __init__(self, misses):
         super().__init__()
@@ -86,7 +87,7 @@ class BusyRepository(MemoryRepository):
 
 
 class ExclusiveRepository(BusyRepository):
-    """Nobody is faster than whoever has it alone."""
+    """A repository that has conflicts unless its lock is held."""
 
     def __init__(self):
         super().__init__(misses=1000)
@@ -95,9 +96,9 @@ class ExclusiveRepository(BusyRepository):
     @contextmanager
     def exclusive(self):
         misses, self.misses = self.misses, 0
-        self.story.append("alone")
+        self.story.append("locked")
         yield
-        self.story.append("kept")
+        self.story.append("unlocked")
         self.misses = misses
 
     def commit(self, change):
@@ -106,7 +107,7 @@ class ExclusiveRepository(BusyRepository):
 
 
 class Time:
-    """A clock that moves when it is told to."""
+    """A clock that stands still between calls of `pass_by`."""
 
     def __init__(self):
         self.now = datetime(2026, 5, 1, tzinfo=UTC)
@@ -114,8 +115,8 @@ class Time:
     def __call__(self):
         return self.now
 
-    def pass_by(self, **much):
-        self.now += timedelta(**much)
+    def pass_by(self, **duration):
+        self.now += timedelta(**duration)
 
 
 def line(item, quantity):
@@ -155,11 +156,11 @@ def adjusting(tent, delta=-1, key="k", **fields):
 
 
 class UseCases:
-    """An inventory on the reference repository, and whatever is called in its place."""
+    """Fixtures: an inventory on the reference repository, and the object to test."""
 
     @pytest.fixture
     def connect(self):
-        """Return what is called in place of an `Inventory`: itself, unless a subclass knows better."""
+        """Return a function that turns an `Inventory` into the object to test."""
         return lambda inventory: inventory
 
     @pytest.fixture
@@ -172,7 +173,7 @@ class UseCases:
 
     @pytest.fixture
     def behind(self, repository, time):
-        """The inventory that is reached, by whatever way; its ids are counted."""
+        """The inventory behind the object to test; its IDs are numbered."""
         ids = count(1)
         return Inventory(
             repository, clock=time, new_id=lambda: f"id-{next(ids)}", pause=lambda _: None
@@ -186,7 +187,7 @@ class UseCases:
 class ItemUseCases(UseCases):
     @pytest.fixture
     def time(self):
-        """A clock that moves a second at each look."""
+        """A clock that moves by a second at each call."""
         seconds = count()
         start = datetime(2026, 5, 1, tzinfo=UTC)
         return lambda: start + timedelta(seconds=next(seconds))
@@ -195,8 +196,8 @@ class ItemUseCases(UseCases):
     def tent(self, inventory):
         return inventory.create_item(TENT)
 
-    def test_a_new_item_has_what_was_sent_and_defaults(self, tent):
-        """Version 1, no movements yet, made and edited at the same time."""
+    def test_a_new_item_has_the_given_fields_and_defaults(self, tent):
+        """It has version 1 and no movements."""
         assert (tent.version, tent.level) == (1, StockLevel(on_hand=5))
         assert (tent.description, tent.status, tent.location, tent.reorder_point) == (
             "",
@@ -217,10 +218,10 @@ class ItemUseCases(UseCases):
             ({"quantity": 3, "status": "out_of_stock"}, "out_of_stock"),
         ],
     )
-    def test_the_status_of_a_new_item_follows_its_units_unless_it_was_sent(
+    def test_the_status_of_a_new_item_follows_its_quantity_unless_given(
         self, inventory, fields, status
     ):
-        """By itself and in a batch."""
+        """Created alone and in a batch."""
         row = {"sku": "X", "name": "X", "category": "c", **fields}
         alone = inventory.create_item(CreateItem(**row))
         [result] = inventory.batch_items(BatchItems(items=[row]))
@@ -233,13 +234,13 @@ class ItemUseCases(UseCases):
         assert inventory.get_item(GetItem(item_id=tent.item_id)) == tent
 
     @pytest.mark.parametrize("sku", [None, "OTHER"])
-    def test_what_does_not_exist_is_not_found(self, inventory, tent, sku):
-        """Neither an unknown id nor a known one under another SKU."""
+    def test_an_unknown_item_is_not_found(self, inventory, tent, sku):
+        """By an unknown ID, or by a known ID with another SKU."""
         with pytest.raises(ItemNotFoundError):
             inventory.get_item(GetItem(item_id=tent.item_id if sku else "unknown", sku=sku))
 
-    def test_an_update_changes_only_what_was_sent(self, inventory, tent):
-        """A partial update; the version counts it."""
+    def test_an_update_changes_only_the_given_fields(self, inventory, tent):
+        """It increments the version."""
         updated = inventory.update_item(change(tent, name="Tunnel tent"))
 
         assert updated.name == "Tunnel tent"
@@ -253,20 +254,20 @@ class ItemUseCases(UseCases):
         assert updated.updated_at > tent.updated_at
         assert inventory.get_item(GetItem(item_id=tent.item_id)) == updated
 
-    def test_an_update_of_nothing_changes_nothing(self, inventory, tent):
-        """The SKU alone finds the item and says nothing about it."""
+    def test_an_update_without_fields_changes_nothing(self, inventory, tent):
+        """The SKU only identifies the item."""
         assert inventory.update_item(change(tent)) == tent
 
-    def test_a_quantity_is_a_movement_and_no_new_version(self, inventory, tent):
-        """It is a count: seq moves, version does not, and the status follows."""
+    def test_a_new_quantity_is_a_movement_without_a_new_version(self, inventory, tent):
+        """It is a physical count, and the status follows."""
         updated = inventory.update_item(change(tent, quantity=0))
 
         assert (updated.version, updated.level.on_hand, updated.level.seq) == (1, 0, 1)
         assert updated.status == "out_of_stock"
         assert updated.updated_at > tent.updated_at
 
-    def test_a_quantity_with_details_is_both(self, inventory, tent):
-        """One write; a status that was sent wins over the one that follows."""
+    def test_a_new_quantity_with_details_is_a_movement_and_a_version(self, inventory, tent):
+        """A given status takes precedence over the one that follows."""
         updated = inventory.update_item(
             change(tent, quantity=0, status="discontinued", name="Old tent")
         )
@@ -279,15 +280,15 @@ class ItemUseCases(UseCases):
         )
 
     def test_a_reorder_point_is_a_detail_that_null_clears(self, inventory, tent):
-        """It makes a version, and no movement."""
+        """It creates a version and no movement."""
         low = inventory.update_item(change(tent, reorder_point=10))
         cleared = inventory.update_item(change(tent, reorder_point=None))
 
         assert (low.version, low.level.seq, low.is_low) == (2, 0, True)
         assert (cleared.version, cleared.reorder_point) == (3, None)
 
-    def test_a_quantity_below_what_is_promised_is_refused(self, inventory, repository, tent):
-        """And nothing else of the update happens either."""
+    def test_a_quantity_below_the_reserved_units_is_rejected(self, inventory, repository, tent):
+        """The other fields are not updated either."""
         reserve(repository, tent, 3)
 
         with pytest.raises(BelowReservedError):
@@ -296,16 +297,14 @@ class ItemUseCases(UseCases):
         assert inventory.get_item(GetItem(item_id=tent.item_id)).name == "Tent"
 
     @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 1}, {"reorder_point": 1}, {}])
-    def test_an_update_of_what_does_not_exist_is_not_found(self, inventory, fields):
-        """On every path that an update takes."""
+    def test_an_update_of_an_unknown_item_is_not_found(self, inventory, fields):
+        """With and without a new quantity."""
         with pytest.raises(ItemNotFoundError):
             inventory.update_item(UpdateItem(item_id="unknown", sku="X", **fields))
 
     @pytest.mark.parametrize("fields", [{"name": "New"}, {}])
-    def test_an_edit_of_details_does_not_care_how_the_stock_moved(
-        self, inventory, repository, tent, fields
-    ):
-        """Two tracks: a busy SKU never makes an edit of its description fail."""
+    def test_an_edit_of_details_ignores_movements(self, inventory, repository, tent, fields):
+        """Movements of a busy SKU do not make an edit of its description fail."""
         reserve(repository, tent, 1)
 
         inventory.update_item(change(tent, if_match=IfMatch.parse(tent.etag), **fields))
@@ -313,8 +312,10 @@ class ItemUseCases(UseCases):
     @pytest.mark.parametrize(
         "fields", [{"quantity": 9}, {"reorder_point": 1}, {"quantity": 9, "name": "New"}]
     )
-    def test_an_update_of_the_stock_compares_both_tracks(self, inventory, repository, tent, fields):
-        """Whoever counts must have seen the last movement."""
+    def test_an_update_of_the_stock_compares_version_and_seq(
+        self, inventory, repository, tent, fields
+    ):
+        """A caller who counts must have read the last movement."""
         reserve(repository, tent, 1)
 
         with pytest.raises(PreconditionFailedError) as caught:
@@ -324,10 +325,8 @@ class ItemUseCases(UseCases):
 
     @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 1}, {}])
     @pytest.mark.parametrize("tags", ['"7-0"', 'W/"1-0"', '"foreign"'])
-    def test_a_stale_precondition_refuses_and_says_where_the_item_is(
-        self, inventory, tent, fields, tags
-    ):
-        """The second of two people who edit from the same page is told."""
+    def test_a_stale_precondition_fails_with_the_current_state(self, inventory, tent, fields, tags):
+        """The second of two people who edit the same state gets the error."""
         with pytest.raises(PreconditionFailedError) as caught:
             inventory.update_item(change(tent, if_match=IfMatch.parse(tags), **fields))
 
@@ -335,8 +334,8 @@ class ItemUseCases(UseCases):
         assert inventory.get_item(GetItem(item_id=tent.item_id)) == tent
 
     @pytest.mark.parametrize("tags", ["*", '"1-0"', '"7-7", "1-0"'])
-    def test_a_precondition_that_holds_lets_the_request_through(self, inventory, tent, tags):
-        """Any of several tags will do."""
+    def test_a_matching_precondition_lets_the_update_through(self, inventory, tent, tags):
+        """One of several tags is enough."""
         assert (
             inventory.update_item(
                 change(tent, if_match=IfMatch.parse(tags), quantity=1)
@@ -344,8 +343,8 @@ class ItemUseCases(UseCases):
             == 1
         )
 
-    def test_deleting_returns_what_was_there(self, inventory, tent):
-        """And a second time there is nothing."""
+    def test_a_deletion_returns_the_item(self, inventory, tent):
+        """A second deletion finds no item."""
         command = DeleteItem(item_id=tent.item_id, sku=tent.sku)
 
         assert inventory.delete_item(command) == tent
@@ -353,7 +352,7 @@ class ItemUseCases(UseCases):
             inventory.delete_item(command)
 
     def test_a_deletion_is_the_last_movement(self, inventory, tent):
-        """The ledger of an item that is gone answers for good, and ends at 0."""
+        """The ledger of a deleted item remains, and ends at 0."""
         ref = {"item_id": tent.item_id, "sku": tent.sku}
 
         inventory.delete_item(DeleteItem(**ref))
@@ -364,8 +363,8 @@ class ItemUseCases(UseCases):
         assert (opening.kind, opening.on_hand) == ("opening", 5)
         assert opening.recorded_at == tent.created_at
 
-    def test_an_item_with_promised_units_stays(self, inventory, repository, tent):
-        """Whoever holds the reservation will come for them."""
+    def test_an_item_with_reserved_units_cannot_be_deleted(self, inventory, repository, tent):
+        """The reservation may still be committed."""
         reserve(repository, tent, 2)
 
         with pytest.raises(ItemInUseError) as caught:
@@ -373,8 +372,8 @@ class ItemUseCases(UseCases):
 
         assert caught.value.reserved == 2
 
-    def test_deleting_compares_both_tracks(self, inventory, repository, tent):
-        """A stale tag outranks promised units: the caller must look again anyway."""
+    def test_a_deletion_compares_version_and_seq(self, inventory, repository, tent):
+        """A stale tag takes precedence over reserved units, because the caller must read the item again anyway."""
         reserve(repository, tent, 2)
 
         with pytest.raises(PreconditionFailedError):
@@ -382,27 +381,27 @@ class ItemUseCases(UseCases):
                 DeleteItem(item_id=tent.item_id, sku=tent.sku, if_match=IfMatch.parse(tent.etag))
             )
 
-    def test_page_sizes_follow_the_limits_in_force(self, connect, repository):
-        """The default where none is asked for, the maximum where too much is."""
-        limits = Limits(default_page_size=2, max_items_per_page=3)
+    def test_page_sizes_follow_the_limits(self, connect, repository):
+        """The default if none is requested, the maximum if more is."""
+        limits = PageLimits(default_page_size=2, max_items_per_page=3)
         inventory = connect(Inventory(repository, limits=lambda: limits))
         for number in range(5):
             inventory.create_item(CreateItem(sku=f"S{number}", name="N", quantity=1, category="c"))
 
-        def size(wanted):
-            return len(inventory.list_items(ListItems(page_size=wanted)).items)
+        def size(requested):
+            return len(inventory.list_items(ListItems(page_size=requested)).items)
 
         assert (size(None), size(1), size(3), size(100)) == (2, 1, 3, 3)
 
-    def test_a_stale_read_is_decided_anew(self, connect):
-        """The caller does not notice."""
+    def test_a_stale_read_is_retried(self, connect):
+        """The caller gets the answer of the retry."""
         inventory = connect(Inventory(BusyRepository(misses=5), pause=lambda _: None))
         item = inventory.create_item(TENT)
 
         assert inventory.update_item(change(item, quantity=1)).level.on_hand == 1
 
-    def test_contention_ends_in_a_refusal_that_changed_nothing(self, connect):
-        """Bounded: somebody who never wins is told so."""
+    def test_endless_contention_raises_and_changes_nothing(self, connect):
+        """The number of attempts is limited."""
         pauses = []
         inventory = connect(Inventory(BusyRepository(misses=1000), pause=pauses.append))
         item = inventory.create_item(TENT)
@@ -414,8 +413,8 @@ class ItemUseCases(UseCases):
         assert len(pauses) == 23
         assert all(0 <= pause <= 0.35 for pause in pauses)
 
-    def test_where_one_can_be_alone_a_second_attempt_is_enough(self, connect):
-        """It needs no pause, and is told of once it is kept."""
+    def test_the_second_attempt_holds_the_lock_of_an_exclusive_repository(self, connect):
+        """It needs no pause, and the answer follows the release of the lock."""
         repository = ExclusiveRepository()
         inventory = connect(Inventory(repository, pause=lambda _: pytest.fail("slept")))
         item = inventory.create_item(TENT)
@@ -423,10 +422,10 @@ class ItemUseCases(UseCases):
 
         repository.story.append(inventory.update_item(change(item, quantity=1)).level.on_hand)
 
-        assert repository.story == ["commit", "alone", "commit", "kept", 1]
+        assert repository.story == ["commit", "locked", "commit", "unlocked", 1]
 
     def test_an_edit_between_read_and_write_survives_a_movement(self, connect):
-        """What somebody discontinued meanwhile is not made available again by a count that was decided before."""
+        """A count does not make an item available that was discontinued meanwhile."""
 
         class MeddledRepository(MemoryRepository):
             meddle = None
@@ -449,7 +448,7 @@ class ItemUseCases(UseCases):
 
         assert (counted.status, counted.level.on_hand, counted.version) == ("discontinued", 4, 2)
 
-    def test_an_item_is_what_its_public_names_say(self, tent):
+    def test_an_item_has_the_id_and_the_sku_of_its_key(self, tent):
         """The key is one value with two names."""
         assert isinstance(tent, Item)
         assert (tent.item_id, tent.sku) == (tent.key.item_id, tent.key.sku)
@@ -468,8 +467,8 @@ class StockUseCases(UseCases):
             CreateItem(sku="STOVE", name="Stove", quantity=2, category="stoves")
         )
 
-    def test_all_lines_are_held_or_none(self, inventory, tent, stove):
-        """One short line refuses all, and leaves no trace."""
+    def test_all_lines_are_reserved_or_none(self, inventory, tent, stove):
+        """If one line is short, nothing is written."""
         with pytest.raises(InsufficientStockError):
             hold(inventory, line(tent, 1), line(stove, 3))
 
@@ -480,7 +479,7 @@ class StockUseCases(UseCases):
         assert (now(inventory, tent).available, now(inventory, stove).available) == (0, 0)
 
     def test_lines_of_one_item_are_summed(self, inventory, tent):
-        """They are one promise, and one movement."""
+        """They are one line and one movement."""
         reservation = hold(inventory, line(tent, 2), line(tent, 2))
 
         assert [one.quantity for one in reservation.lines] == [4]
@@ -488,8 +487,8 @@ class StockUseCases(UseCases):
         with pytest.raises(InsufficientStockError):
             hold(inventory, line(tent, 1), line(tent, 1))
 
-    def test_an_unknown_item_refuses_all_lines(self, inventory, tent):
-        """And says which."""
+    def test_an_unknown_item_rejects_all_lines(self, inventory, tent):
+        """The error names the item."""
         missing = LineRequest(item_id="unknown", sku="X", quantity=1)
 
         with pytest.raises(ItemNotFoundError) as caught:
@@ -498,8 +497,8 @@ class StockUseCases(UseCases):
         assert caught.value.item_id == "unknown"
         assert now(inventory, tent).reserved == 0
 
-    def test_committed_units_leave(self, inventory, tent):
-        """On hand and reserved go down together, and again changes nothing."""
+    def test_committed_units_are_removed(self, inventory, tent):
+        """On-hand and reserved both decrease; a second commit changes nothing."""
         reservation = hold(inventory, line(tent, 2))
 
         committed = inventory.commit_reservation(CommitReservation(**named(reservation)))
@@ -510,8 +509,8 @@ class StockUseCases(UseCases):
         assert (now(inventory, tent).on_hand, now(inventory, tent).reserved) == (3, 0)
         assert kinds(inventory, tent) == ["commit", "reserve", "opening"]
 
-    def test_released_units_can_be_had_again(self, inventory, tent):
-        """And again changes nothing."""
+    def test_released_units_are_available_again(self, inventory, tent):
+        """A second release changes nothing."""
         reservation = hold(inventory, line(tent, 5))
 
         released = inventory.release_reservation(ReleaseReservation(**named(reservation)))
@@ -524,7 +523,7 @@ class StockUseCases(UseCases):
         ("first", "second"), [("commit", "release"), ("release", "commit"), ("commit", "extend")]
     )
     def test_a_closed_reservation_stays_closed(self, inventory, tent, first, second):
-        """What was sold is not given back, what was given back is not sold."""
+        """A committed one cannot be released, nor a released one committed."""
         verbs = {
             "commit": lambda it: inventory.commit_reservation(CommitReservation(**named(it))),
             "release": lambda it: inventory.release_reservation(ReleaseReservation(**named(it))),
@@ -539,10 +538,10 @@ class StockUseCases(UseCases):
             verbs[second](reservation)
 
     @pytest.mark.parametrize("swept", [False, True])
-    def test_an_expired_reservation_is_expired_swept_or_not(
+    def test_an_expired_reservation_is_expired_before_a_sweep_closes_it(
         self, inventory, behind, time, tent, swept
     ):
-        """From the very instant on."""
+        """From `expires_at` on."""
         reservation = hold(inventory, line(tent, 2), ttl_seconds=60)
         time.pass_by(seconds=60)
         if swept:
@@ -565,8 +564,8 @@ class StockUseCases(UseCases):
     @pytest.mark.parametrize(
         "verb", ["reserve", "adjust", "transfer", "count", "edit", "delete", "batch"]
     )
-    def test_units_that_are_due_stand_in_nobodys_way(self, inventory, time, tent, verb):
-        """A verb refused because of promised units first expires what is due, then tries once more."""
+    def test_due_reservations_do_not_prevent_an_operation(self, inventory, time, tent, verb):
+        """An operation that reserved units prevent expires due reservations and tries again."""
         other = inventory.create_item(
             CreateItem(sku="TENT", name="Tent", quantity=0, category="tents", location="B")
         )
@@ -593,7 +592,7 @@ class StockUseCases(UseCases):
         }[verb]()
 
     def test_extending_never_shortens_and_ends_after_31_days(self, inventory, time, tent):
-        """A cart that is kept alive for ever would be a leak."""
+        """A reservation cannot be extended for ever."""
         reservation = hold(inventory, line(tent, 1), ttl_seconds=3600)
 
         same = inventory.extend_reservation(ExtendReservation(**named(reservation), ttl_seconds=60))
@@ -608,7 +607,7 @@ class StockUseCases(UseCases):
         assert longest.expires_at.as_datetime() == made + timedelta(seconds=month)
 
     def test_an_unknown_reservation_is_not_found(self, inventory):
-        """Whatever is asked of it."""
+        """By any operation."""
         for ask in (
             lambda: inventory.get_reservation(GetReservation(reservation_id="x")),
             lambda: inventory.commit_reservation(CommitReservation(reservation_id="x")),
@@ -620,8 +619,8 @@ class StockUseCases(UseCases):
             with pytest.raises(ReservationNotFoundError):
                 ask()
 
-    def test_a_transfer_is_between_two_items_of_one_sku(self, inventory, tent, stove):
-        """Refused before anything is read."""
+    def test_a_transfer_needs_two_items_of_one_sku(self, inventory, tent, stove):
+        """Others are rejected before anything is read."""
         ref = ItemRef(item_id=tent.item_id, sku="TENT")
 
         with pytest.raises(SameItemError):
@@ -633,8 +632,8 @@ class StockUseCases(UseCases):
                 )
             )
 
-    def test_a_count_says_what_it_expected(self, inventory, tent):
-        """Whoever counted an hour ago must not undo what was sold since."""
+    def test_a_count_fails_if_the_quantity_is_not_the_expected_one(self, inventory, tent):
+        """A count of an hour ago must not undo later sales."""
         ref = {"item_id": tent.item_id, "sku": tent.sku}
 
         with pytest.raises(StaleQuantityError) as caught:
@@ -648,8 +647,10 @@ class StockUseCases(UseCases):
             == 4
         )
 
-    def test_the_ledger_is_paged_newest_first_and_ends_with_the_opening(self, inventory, tent):
-        """Whatever the page size, each entry once; also after the item is gone."""
+    def test_the_ledger_is_paged_newest_first_and_ends_with_the_opening_balance(
+        self, inventory, tent
+    ):
+        """With any page size, each entry once, before and after the deletion of the item."""
         ref = {"item_id": tent.item_id, "sku": tent.sku}
         for delta in (1, 2, 3):
             inventory.adjust_stock(AdjustStock(**ref, delta=delta, reason="delivery"))
@@ -668,16 +669,16 @@ class StockUseCases(UseCases):
             assert [movement.seq for movement in walked] == [4, 3, 2, 1, 0]
             assert [movement.on_hand for movement in walked] == [0, 11, 8, 6, 5]
 
-    def test_an_item_that_never_moved_has_an_opening_entry(self, inventory, tent):
-        """And one that never was has no ledger."""
+    def test_an_item_without_movements_has_an_opening_balance(self, inventory, tent):
+        """An unknown item has no ledger."""
         page = inventory.list_movements(ListMovements(item_id=tent.item_id, sku=tent.sku))
         assert [(movement.kind, movement.on_hand) for movement in page.items] == [("opening", 5)]
 
         with pytest.raises(ItemNotFoundError):
             inventory.list_movements(ListMovements(item_id="x", sku="y"))
 
-    def test_the_opening_entry_is_dated_when_the_item_was_created(self, inventory, time, tent):
-        """Before the first movement, after it, and after the item is gone."""
+    def test_the_opening_balance_is_dated_by_the_creation(self, inventory, time, tent):
+        """Before the first movement, after it, and after the deletion of the item."""
         ref = {"item_id": tent.item_id, "sku": tent.sku}
         dates = []
         for happens in (
@@ -692,8 +693,8 @@ class StockUseCases(UseCases):
 
         assert dates == [tent.created_at] * 4
 
-    def test_the_ledger_says_what_a_reservation_was_for(self, inventory, behind, time, tent):
-        """Each movement has the caller's reference and the reservation's id, long after its record is purged."""
+    def test_movements_have_the_reference_of_their_reservation(self, inventory, behind, time, tent):
+        """They have its reference and ID even after the reservation is purged."""
         for close in ("commit", "release", "expire"):
             held = hold(inventory, line(tent, 1), reference="order 4711", ttl_seconds=60)
             if close == "commit":
@@ -712,8 +713,8 @@ class StockUseCases(UseCases):
 
     # Idempotency
 
-    def test_a_key_is_served_once_and_answered_alike(self, inventory, tent):
-        """Sent again, the request has no second effect, and says that it is a replay."""
+    def test_a_repeated_key_returns_the_first_answer(self, inventory, tent):
+        """The repeated request has no second effect and is marked as a replay."""
         first, again = adjusting(tent), adjusting(tent)
 
         answers = inventory.adjust_stock(first), inventory.adjust_stock(again)
@@ -722,16 +723,14 @@ class StockUseCases(UseCases):
         assert (first.idempotency_key.replayed, again.idempotency_key.replayed) == (False, True)
         assert now(inventory, tent).on_hand == 4
 
-    def test_a_replay_is_answered_also_where_the_request_could_not_be_served_again(
-        self, inventory, tent
-    ):
-        """The stock that is missing now is what this very request took."""
+    def test_a_replay_succeeds_if_the_request_itself_would_fail_now(self, inventory, tent):
+        """The missing stock was taken by the first request."""
         first = inventory.adjust_stock(adjusting(tent, delta=-5))
 
         assert inventory.adjust_stock(adjusting(tent, delta=-5)) == first
 
-    def test_another_request_under_the_same_key_is_refused(self, inventory, tent):
-        """Other fields, or another operation."""
+    def test_another_request_under_the_same_key_is_rejected(self, inventory, tent):
+        """It has other fields or another operation."""
         inventory.adjust_stock(adjusting(tent))
 
         with pytest.raises(KeyReusedError):
@@ -745,7 +744,7 @@ class StockUseCases(UseCases):
         assert now(inventory, tent).on_hand == 4
 
     def test_two_callers_may_use_the_same_key(self, inventory, tent):
-        """A key is its caller's own."""
+        """Keys belong to a caller."""
         for scope in ("alice", "bob"):
             command = adjusting(tent)
             key = IdempotencyKey("k", scope=scope)
@@ -761,8 +760,8 @@ class StockUseCases(UseCases):
 
         assert now(inventory, tent).on_hand == 3
 
-    def test_a_refused_request_leaves_its_key_free(self, inventory, tent):
-        """It may succeed later, under the same key."""
+    def test_a_failed_request_leaves_its_key_unused(self, inventory, tent):
+        """The request may succeed later under the same key."""
         with pytest.raises(InsufficientStockError):
             inventory.adjust_stock(adjusting(tent, delta=-6))
         inventory.adjust_stock(adjusting(tent, delta=1, key="other"))
@@ -771,8 +770,8 @@ class StockUseCases(UseCases):
 
         assert now(inventory, tent).on_hand == 0
 
-    def test_a_key_is_forgotten_after_a_day(self, inventory, behind, repository, time, tent):
-        """Whether or not its record has been deleted yet."""
+    def test_a_key_expires_after_a_day(self, inventory, behind, repository, time, tent):
+        """Even if its record is not deleted yet."""
         inventory.adjust_stock(adjusting(tent))
         time.pass_by(hours=24)
         inventory.adjust_stock(adjusting(tent))
@@ -791,8 +790,8 @@ class StockUseCases(UseCases):
             *("edit", "edit the stock", "edit both", "edit nothing", "delete"),
         ],
     )
-    def test_every_verb_replays_its_answer(self, inventory, tent, operation):
-        """The very value, read back from the record."""
+    def test_every_operation_replays_its_answer(self, inventory, tent, operation):
+        """The value is equal to the first answer."""
         other = inventory.create_item(
             CreateItem(sku="TENT", name="B", quantity=0, category="c", reorder_point=3)
         )
@@ -855,8 +854,8 @@ class StockUseCases(UseCases):
         assert key["idempotency_key"].replayed
 
     @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 9}, {}])
-    def test_an_edit_under_a_key_does_not_undo_what_came_after_it(self, inventory, tent, fields):
-        """Sent again, it changes nothing, and gets the answer of then."""
+    def test_a_replayed_update_does_not_undo_later_changes(self, inventory, tent, fields):
+        """It changes nothing and returns the first answer."""
         edit = change(tent, **fields, idempotency_key=IdempotencyKey("k"))
         first = inventory.update_item(edit)
         inventory.update_item(change(tent, name="Newer", quantity=1))
@@ -869,8 +868,8 @@ class StockUseCases(UseCases):
         assert inventory.get_item(GetItem(item_id=tent.item_id)) == newest
 
     @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 9}, {}])
-    def test_an_edit_under_a_key_holds_to_its_precondition(self, inventory, tent, fields):
-        """The first time; a repeat is answered whatever the item has become."""
+    def test_an_update_under_a_key_checks_its_precondition_once(self, inventory, tent, fields):
+        """A replay succeeds whatever the state of the item."""
         key = IdempotencyKey("k")
         seen = IfMatch.parse(tent.etag)
         with pytest.raises(PreconditionFailedError):
@@ -884,8 +883,8 @@ class StockUseCases(UseCases):
 
         assert inventory.update_item(edit) == first
 
-    def test_a_deletion_under_a_key_is_answered_again(self, inventory, tent):
-        """Under another key, and for another item, it is what it is."""
+    def test_a_deletion_is_replayed(self, inventory, tent):
+        """Under another key, the item is not found."""
         command = DeleteItem(
             item_id=tent.item_id,
             sku=tent.sku,
@@ -908,19 +907,19 @@ class StockUseCases(UseCases):
                 DeleteItem(item_id="x", sku="TENT", idempotency_key=IdempotencyKey("k"))
             )
 
-    def test_a_row_of_a_batch_has_no_key_of_its_own(self, inventory, tent):
-        """The batch has one for all; another would be ignored, and its effect repeated."""
+    def test_a_row_of_a_batch_cannot_have_a_key(self, inventory, tent):
+        """The batch has one key; another would be ignored, and its effect repeated."""
         row = change(tent, quantity=1, idempotency_key=IdempotencyKey("k"))
 
         with pytest.raises(ValidationError) as caught:
             inventory.batch_items(BatchItems(items=(row,)))
 
-        assert [fault.field for fault in caught.value.faults] == ["items[0].idempotency_key"]
+        assert [fault.field for fault in caught.value.errors] == ["items[0].idempotency_key"]
 
     # Batches
 
     def test_a_batch_creates_and_updates_in_one_write(self, inventory, tent):
-        """A row with an id updates that item; the others create one."""
+        """A row with an ID updates that item; the others create one."""
         results = inventory.batch_items(
             BatchItems(
                 items=(
@@ -935,8 +934,8 @@ class StockUseCases(UseCases):
             (False, "TENT", 2, 1),
         ]
 
-    def test_one_refused_row_refuses_all(self, inventory, tent):
-        """And says which, and why."""
+    def test_one_rejected_row_rejects_an_atomic_batch(self, inventory, tent):
+        """The error has the errors of the rows."""
         rows = (
             {"sku": "NEW", "name": "New", "quantity": 1, "category": "c"},
             {"item_id": "unknown", "sku": "X", "name": "Y"},
@@ -952,17 +951,17 @@ class StockUseCases(UseCases):
         }
         assert inventory.get_item(GetItem(item_id=tent.item_id)).name == "Tent"
 
-    def test_an_invalid_row_refuses_all_by_the_place_of_the_field(self, inventory):
-        """Before anything is read."""
+    def test_an_invalid_row_rejects_an_atomic_batch_with_the_path_of_the_field(self, inventory):
+        """It is rejected before anything is read."""
         with pytest.raises(ValidationError) as caught:
             inventory.batch_items(BatchItems(items=({"sku": "", "quantity": 1}, 5)))
 
-        assert {fault.field for fault in caught.value.faults} == {
+        assert {fault.field for fault in caught.value.errors} == {
             *("items[0].sku", "items[0].name", "items[0].category", "items[1]"),
         }
 
-    def test_by_the_row_the_others_go_on(self, inventory, tent):
-        """Each row has its own answer, and its own key."""
+    def test_per_row_a_rejected_row_does_not_affect_the_others(self, inventory, tent):
+        """Each row has its own result, and a key of its own."""
         rows = (
             {"sku": "NEW", "name": "New", "quantity": 1, "category": "c"},
             {"sku": ""},
@@ -983,14 +982,14 @@ class StockUseCases(UseCases):
         assert now(inventory, tent).seq == 1
 
     def test_a_batch_names_each_item_once(self, inventory, tent):
-        """Two rows of one item would be one row too many in one transaction."""
+        """A transaction cannot write an item twice."""
         row = {"item_id": tent.item_id, "sku": "TENT", "name": "A"}
 
         with pytest.raises(DuplicateRowError):
             inventory.batch_items(BatchItems(items=(row, {**row, "name": "B"})))
 
-    def test_if_match_travels_in_a_batch_row(self, inventory, tent):
-        """The same tag as in the header."""
+    def test_a_batch_row_may_have_if_match(self, inventory, tent):
+        """It has the form of the header."""
         row = {"item_id": tent.item_id, "sku": "TENT", "name": "A", "if_match": tent.etag}
 
         [result] = inventory.batch_items(BatchItems(items=(row,)))

@@ -18,7 +18,7 @@ from openapi_spec_validator import validate
 from inventory import errors
 from inventory.errors import FieldError, InventoryError
 from inventory.service import Inventory
-from inventory.validation import Money, Nullable, Record, specs
+from inventory.validation import Money, Nullable, Object, specs
 from inventory_adapters.cli.main import cli
 from inventory_adapters.http.api_gateway import Cors
 from inventory_adapters.http.errors import CODES, error_body
@@ -225,7 +225,7 @@ def expected_schema(bound):
             "minimum": 0,
             "maximum": float(bound.maximum),
         }
-    if isinstance(bound, Record):
+    if isinstance(bound, Object):
         return {"$ref": f"#/components/schemas/{bound.kind.__name__}"}
     return {key: value for key, value in bound.schema().items() if key != "items"}
 
@@ -350,7 +350,7 @@ def note_members(value, schema, seen):
 
 def an_error(kind):
     """Make an error of a kind, with a value for each of its facts."""
-    values = {"faults": (FieldError("sku", "is required"),), "refused": {}, "rows": 2}
+    values = {"errors": (FieldError("sku", "is required"),), "refused": {}, "rows": 2}
     names = [
         name
         for parent in kind.__mro__

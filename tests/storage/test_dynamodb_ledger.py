@@ -38,7 +38,7 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyRecord
 from inventory.ports import Change, ItemFilter, ReservationWrite
-from inventory.reservations import KEPT_SECONDS, Reservation, ReservationState
+from inventory.reservations import RETENTION_SECONDS, Reservation, ReservationState
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
 from inventory_adapters.storage.dynamodb.rows import (
     idempotency_record_key,
@@ -296,7 +296,7 @@ class Rows:
 
         row = stored_reservation(client, world, world.held)
         assert row["state"] == {"S": state}
-        assert row["delete_after"] == {"N": str(ceil(world.now.timestamp()) + KEPT_SECONDS)}
+        assert row["delete_after"] == {"N": str(ceil(world.now.timestamp()) + RETENTION_SECONDS)}
 
     def test_only_held_reservations_are_in_the_due_index(self, client, world):
         """What is closed leaves it in the same write."""

@@ -8,7 +8,7 @@ from math import inf
 from threading import Lock
 from typing import Final
 
-from inventory.paging import Limits
+from inventory.paging import PageLimits
 from inventory.timeouts import time_left
 from inventory_adapters.aws.transport import SSM, Transport
 
@@ -47,11 +47,11 @@ class SsmLimits:
         self._failure_ttl_seconds = failure_ttl_seconds
         self._clock = clock
         self._lock = Lock()
-        self._limits = Limits()
+        self._limits = PageLimits()
         self._fresh_until = -inf
         self._failing = False
 
-    def __call__(self) -> Limits:
+    def __call__(self) -> PageLimits:
         """Return the page limits in force."""
         if self._clock() < self._fresh_until:
             return self._limits
@@ -85,7 +85,7 @@ class SsmLimits:
         return value
 
 
-def _parse(text: str) -> Limits:
+def _parse(text: str) -> PageLimits:
     value = json.loads(text)
     if not isinstance(value, dict):
         msg = "it must be a JSON object"
@@ -97,4 +97,4 @@ def _parse(text: str) -> Limits:
     if not all(type(number) is int for number in numbers.values()):
         msg = "its values must be whole numbers"
         raise TypeError(msg)
-    return Limits(**numbers)
+    return PageLimits(**numbers)

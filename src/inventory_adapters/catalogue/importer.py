@@ -7,7 +7,6 @@ rows: a run that cannot see yet what another one has just created (DynamoDB's in
 gets the stored answer, and nothing is created twice.
 """
 
-import random
 import time
 import unicodedata
 from collections import deque
@@ -20,6 +19,7 @@ from typing import Any, Final, Protocol
 import attrs
 from attrs import frozen
 
+from inventory.backoff import full_jitter
 from inventory.batch import RowResult
 from inventory.commands import MAX_ROWS, BatchItems, CreateItem, GetItem, ListItems, UpdateItem
 from inventory.errors import (
@@ -404,7 +404,7 @@ class _Batch:
 
 def _pause(attempt: int) -> float:
     """Return how long to wait after some attempts: full jitter, so that writers that met once do not meet again."""
-    return random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.05 * 2**attempt))  # noqa: S311 - spreads load, guards nothing
+    return full_jitter(min(_LONGEST_PAUSE_SECONDS, 0.05 * 2**attempt))
 
 
 def _ends_everything(error: Exception) -> bool:

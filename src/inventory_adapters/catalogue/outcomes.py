@@ -106,7 +106,7 @@ def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellEr
                 column=draft.columns.get(fault.field, fault.field),
                 value=_value(draft, fault.field),
             )
-            for fault in error.faults
+            for fault in error.errors
         ]
     if isinstance(error, BelowReservedError):
         return [

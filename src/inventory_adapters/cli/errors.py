@@ -47,7 +47,7 @@ def show_error(error: InventoryError, *, as_json: bool) -> None:
         # Unlike over HTTP, the message may name a file or a table of this machine.
         click.echo(to_json(error_body(error) | {"error": error.message}))
     elif isinstance(error, ValidationError):
-        lines = [f"{typed_as(fault.field)} {fault.message}" for fault in error.faults]
+        lines = [f"{typed_as(fault.field)} {fault.message}" for fault in error.errors]
         # Without duplicates, because both sides of a transfer may have the same error.
         _show_lines("Invalid request:", dict.fromkeys(lines))
     elif isinstance(error, BatchRefusedError):

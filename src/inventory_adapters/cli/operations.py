@@ -18,7 +18,7 @@ from inventory.errors import InventoryError
 from inventory.idempotency import IdempotencyKey
 from inventory.service import Inventory
 from inventory.timeouts import deadline
-from inventory.validation import Record, Spec, build, specs
+from inventory.validation import Object, Spec, build, specs
 from inventory_adapters.cli.errors import exit_code
 from inventory_adapters.cli.options import JSON, NONE, parameter
 from inventory_adapters.cli.output import show_answer, show_pages
@@ -71,7 +71,7 @@ def operation_command(operation: str, name: str, short_help: str) -> click.Comma
 
 
 def _parameters(fields: tuple[Spec, ...]) -> Iterator[click.Parameter]:
-    refs = [spec for spec in fields if isinstance(spec.bound, Record)]
+    refs = [spec for spec in fields if isinstance(spec.bound, Object)]
     for spec in fields:
         yield parameter(spec)
         if refs and spec is refs[-1]:
@@ -85,7 +85,7 @@ def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
         value = given[spec.name]
         if value is None:
             continue
-        if isinstance(spec.bound, Record):
+        if isinstance(spec.bound, Object):
             value = {"item_id": value, "sku": given["sku"]}
         request[spec.wire] = None if value == NONE else value
     return request

@@ -15,8 +15,8 @@ from inventory.validation import (
     List,
     Money,
     Nullable,
+    Object,
     PageSize,
-    Record,
     Spec,
 )
 
@@ -90,7 +90,7 @@ def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str
             metavar = "AMOUNT"
         case Choice(options=options) | Nullable(Choice(options=options)):
             kind = click.Choice(options)
-        case Record():
+        case Object():
             metavar = "ITEM_ID"
         case List():
             kind, metavar = _line, "ITEM_ID:SKU:QUANTITY"

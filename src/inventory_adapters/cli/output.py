@@ -66,7 +66,7 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "ledger_on_hand": "Ledger: on hand",
         "reserved": "Reserved",
         "ledger_reserved": "Ledger: reserved",
-        "promised": "Held by reservations",
+        "held": "Held by reservations",
         "seq": "Seq",
         "ledger_seq": "Ledger: seq",
         "gaps": "Gaps at",
@@ -77,7 +77,7 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
 _NUMBERS: Final = {
     *("available", "quantity", "reorder_point", "price"),
     *("seq", "delta_on_hand", "on_hand", "delta_reserved", "reserved", "index", "version"),
-    *("ledger_on_hand", "ledger_reserved", "ledger_seq", "promised"),
+    *("ledger_on_hand", "ledger_reserved", "ledger_seq", "held"),
 }
 
 _GAP: Final = "  "

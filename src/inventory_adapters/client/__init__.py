@@ -5,7 +5,6 @@ Needs the extra `client`: ``tap-inventory[client]``.
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -21,6 +20,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from inventory import batch
+from inventory.backoff import full_jitter
 from inventory.batch import RowResult
 from inventory.commands import (
     ALL_OR_NOTHING,
@@ -50,10 +50,10 @@ from inventory.idempotency import IdempotencyKey
 from inventory.items import Item, ItemKey
 from inventory.paging import Page
 from inventory.reservations import Reservation
-from inventory.service import Inventory, Transfer
-from inventory.stock import Movement, StockChange
+from inventory.service import Inventory
+from inventory.stock import Movement, StockChange, Transfer
 from inventory.timeouts import time_left
-from inventory.validation import given
+from inventory.validation import set_fields
 from inventory_adapters.client.wire import PreparedRequest, UnexpectedAnswerError, WireResponse
 
 __all__ = ["InventoryClient", "UnexpectedAnswerError"]
@@ -187,7 +187,7 @@ class InventoryClient:
         items that were yielded are kept for that.
         """
         seen: set[ItemKey] = set()
-        filters = given(query, but=("page_token",))
+        filters = set_fields(query, exclude=("page_token",))
         token = query.page_token
         while True:
             page = self.list_items(ListItems(**filters, page_token=token))
@@ -207,7 +207,7 @@ class InventoryClient:
         results = self._call(Inventory.batch_items, command)
         # The server was sent a blank where a row is no command, and does not know why.
         invalid = {
-            index: RowResult.refused(index, row, row)
+            index: RowResult.rejected(index, row, row)
             for index, row in enumerate(command.items)
             if isinstance(row, ValidationError)
         }
@@ -353,4 +353,4 @@ class _Failure:
 
 def _jitter(attempt: int) -> float:
     longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10), _LONGEST_PAUSE_SECONDS)
-    return random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+    return full_jitter(longest)

@@ -30,8 +30,7 @@ from inventory.items import Item
 from inventory.paging import Page
 from inventory.preconditions import ANY_STATE, IfMatch
 from inventory.reservations import Reservation
-from inventory.service import Transfer
-from inventory.stock import Movement, StockChange
+from inventory.stock import Movement, StockChange, Transfer
 from inventory.validation import UNSET, Spec, specs
 from inventory_adapters.http.routes import ROUTES, Answer, Route
 from inventory_adapters.wire import (
@@ -360,7 +359,7 @@ def _error(status: int, body: dict[str, Any]) -> InventoryError:
     message = str(said.pop("error"))
     if kind is ValidationError:
         details = said.pop("details")
-        said["faults"] = tuple(FieldError(fault["field"], fault["message"]) for fault in details)
+        said["errors"] = tuple(FieldError(fault["field"], fault["message"]) for fault in details)
     elif kind is BatchRefusedError:
         results = said.pop("results")
         said |= {"refused": _refused_rows(results), "rows": len(results)}

@@ -128,14 +128,14 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
             except UnicodeDecodeError:
                 undecodable.append(FieldError(name, "must be percent-encoded UTF-8"))
     if undecodable:
-        raise ValidationError(faults=(*faults, *undecodable))
+        raise ValidationError(errors=(*faults, *undecodable))
     if not faults:
         return build(route.command, sent, elsewhere, allowed=route.sent_fields)
     try:
         build(route.command, sent, elsewhere, allowed=route.sent_fields)
     except ValidationError as error:
-        faults += error.faults
-    raise ValidationError(faults=tuple(faults))
+        faults += error.errors
+    raise ValidationError(errors=tuple(faults))
 
 
 def _query(route: Route[Any, Any], request: Request) -> tuple[dict[str, str], list[FieldError]]:

@@ -87,7 +87,7 @@ def error_body(error: Exception) -> dict[str, Any]:
         body |= _plain_facts(error)
     if isinstance(error, ValidationError):
         body["details"] = [
-            {"field": fault.field, "message": fault.message} for fault in error.faults
+            {"field": fault.field, "message": fault.message} for fault in error.errors
         ]
     if isinstance(error, BatchRefusedError):
         body["results"] = [_refused_row(error, index) for index in range(error.rows)]

@@ -24,7 +24,7 @@ from inventory.validation import (
     List,
     Money,
     Nullable,
-    Record,
+    Object,
     Spec,
     object_schema,
     specs,
@@ -272,7 +272,7 @@ def _described(bound: Bound) -> JsonSchema:
     """Return the schema of a bound, with a reference in place of each object and price."""
     if isinstance(bound, Money):
         return {**ref("Price"), "minimum": 0, "maximum": float(bound.maximum)}
-    if isinstance(bound, Record):
+    if isinstance(bound, Object):
         return ref(bound.kind.__name__)
     if isinstance(bound, List):
         return {**bound.schema(), "items": _described(bound.bound)}

@@ -34,8 +34,8 @@ from inventory.errors import StorageError
 from inventory.items import Item
 from inventory.paging import Page
 from inventory.reservations import Reservation
-from inventory.service import Inventory, Transfer
-from inventory.stock import Movement, StockChange
+from inventory.service import Inventory
+from inventory.stock import Movement, StockChange, Transfer
 from inventory.validation import Spec, specs
 from inventory_adapters.http.errors import row_to_wire
 from inventory_adapters.wire import (

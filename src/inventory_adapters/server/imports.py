@@ -186,7 +186,7 @@ def _choices(query: bytes) -> dict[str, Any]:
         elif not name.startswith("_"):
             faults.append(FieldError(name[:128], "is not a parameter of imports"))
     if faults:
-        raise ValidationError(faults=tuple(faults))
+        raise ValidationError(errors=tuple(faults))
     return {**choices, **({"columns": columns} if columns else {})}
 
 

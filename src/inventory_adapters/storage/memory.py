@@ -8,7 +8,7 @@ from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter
-from inventory.reservations import Reservation, ReservationState, forgotten_before
+from inventory.reservations import Reservation, ReservationState, retention_cutoff
 from inventory.stock import Movement
 from inventory_adapters.storage import cursors
 
@@ -46,7 +46,7 @@ class MemoryRepository:
     def list_items(self, item_filter: ItemFilter, page: PageRequest) -> Page[Item]:
         after = () if page.cursor is None else cursors.decode_item(item_filter, page.cursor)
         with self._lock:
-            passing = [item for item in self._items.values() if item_filter.passes(item)]
+            passing = [item for item in self._items.values() if item_filter.matches(item)]
         rest = sorted(
             (item for item in passing if item_filter.position(item) > after),
             key=item_filter.position,
@@ -116,7 +116,7 @@ class MemoryRepository:
                 for record_id, record in self._idempotency_records.items()
                 if record.expires_at <= at
             ]
-            closed_by = forgotten_before(at)
+            closed_by = retention_cutoff(at)
             closed = [
                 reservation_id
                 for reservation_id, reservation in self._reservations.items()

@@ -10,8 +10,7 @@ from inventory.errors import DuplicateRequestError, StaleReadError
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Timestamp
 from inventory.ports import InventoryRepository
-from inventory.service import Transfer
-from inventory.stock import adjust
+from inventory.stock import Transfer, adjust
 from inventory_adapters.testing.examples import (
     a_record,
     a_reservation,

@@ -108,7 +108,7 @@ class ListsContract:
             item_filter = ItemFilter(**dict(zip(choices, chosen, strict=True)))
             listed = walk(repository, item_filter)
 
-            assert by_key(listed) == [item for item in items if item_filter.passes(item)], (
+            assert by_key(listed) == [item for item in items if item_filter.matches(item)], (
                 item_filter
             )
             if item_filter.index != "item_id":
@@ -141,7 +141,7 @@ class ListsContract:
         items = _stocked(repository, 6, details)
         outsiders = _outsiders()
         repository.commit(creation(*outsiders))
-        passing = [item for item in (*items, *outsiders) if item_filter.passes(item)]
+        passing = [item for item in (*items, *outsiders) if item_filter.matches(item)]
         assert len(passing) >= 6
 
         for size in range(1, len(passing) + 2):
@@ -252,7 +252,7 @@ class ListsContract:
             an_item(item_id, sku=sku) for item_id in ("a", "b", "c") for sku in ("SKU-1", "SKU-2")
         ]
         repository.commit(creation(*items))
-        passing = [item for item in items if item_filter.passes(item)]
+        passing = [item for item in items if item_filter.matches(item)]
 
         listed = walk(repository, item_filter, size)
 

@@ -4,7 +4,7 @@ import itertools
 from typing import ClassVar
 
 from inventory.ports import InventoryRepository
-from inventory.reservations import KEPT_SECONDS as RESERVATION_KEPT_SECONDS
+from inventory.reservations import RETENTION_SECONDS
 from inventory_adapters.testing.examples import (
     CLOSED_STATES,
     a_record,
@@ -40,7 +40,7 @@ class PurgeContract:
         self, repository: InventoryRepository
     ) -> None:
         """Records are deleted at expiry, reservations 30 days after closing."""
-        at = RESERVATION_KEPT_SECONDS
+        at = RETENTION_SECONDS
         ends = [at - 1000, at, at + 0.000001, at + 1000]
         for end in ends:
             repository.commit(record_change(a_record(f"record {end}", expires_at=end)))
@@ -72,7 +72,7 @@ class PurgeContract:
         overdue = a_reservation(expires_at=-900)
         repository.commit(combined(moved, reservation=reservation_write(None, overdue)))
 
-        assert repository.purge(a_time(10 * RESERVATION_KEPT_SECONDS)) == 0
+        assert repository.purge(a_time(10 * RETENTION_SECONDS)) == 0
 
         assert repository.get_item(item.key) == after(moved)
         assert ledger(repository, item.key) == [*moved.movements]

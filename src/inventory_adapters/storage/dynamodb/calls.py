@@ -4,11 +4,11 @@ DynamoDB calls with deadlines, retries and error translation.
 This is the only retry loop between `Inventory` and DynamoDB: a transport makes one attempt, whichever it is.
 """
 
-import random
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, Final
 
+from inventory.backoff import full_jitter
 from inventory.errors import StorageThrottledError, StorageUnavailableError
 from inventory.timeouts import time_left
 from inventory_adapters.aws.transport import (
@@ -161,7 +161,7 @@ class Calls:
     @staticmethod
     def jitter(attempt: int) -> float:
         """Return how many seconds to wait after that many attempts: full jitter, to avoid synchronized retries."""
-        return random.uniform(0, _FIRST_PAUSE_SECONDS * 2**attempt)  # noqa: S311 - spreads load, guards nothing
+        return full_jitter(_FIRST_PAUSE_SECONDS * 2**attempt)
 
 
 def _may_be_applied(error: _Failure) -> bool:

@@ -183,7 +183,7 @@ class DynamoDBRepository:
                 except UnreadableRowError as error:
                     unreadable.append((len(found), error))
                 else:
-                    if wanted.passes(item):
+                    if wanted.matches(item):
                         found.append(item)
             place = chunk.end
             budget.spend(chunk)

@@ -29,9 +29,9 @@ from inventory.errors import (
     UnreadableReservationError,
 )
 from inventory.idempotency import IdempotencyRecord
-from inventory.items import AVAILABLE, Item, ItemKey, Timestamp
-from inventory.reservations import KEPT_SECONDS, Reservation, ReservationLine, ReservationState
-from inventory.stock import Movement, MovementKind, StockLevel
+from inventory.items import AVAILABLE, Item, ItemKey, StockLevel, Timestamp
+from inventory.reservations import RETENTION_SECONDS, Reservation, ReservationLine, ReservationState
+from inventory.stock import Movement, MovementKind
 from inventory_adapters.storage.dynamodb import schema
 
 __all__ = [
@@ -303,7 +303,7 @@ def reservation_to_row(reservation: Reservation) -> dict[str, Value]:
         row["due_shard"] = text(schema.DUE_SHARD)
     elif reservation.closed_at is not None:
         row["closed_at"] = text(reservation.closed_at)
-        row["delete_after"] = _second(reservation.closed_at, later=KEPT_SECONDS)
+        row["delete_after"] = _second(reservation.closed_at, later=RETENTION_SECONDS)
     return row
 
 

@@ -25,7 +25,7 @@ from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
-from inventory.reservations import Reservation, forgotten_before
+from inventory.reservations import Reservation, retention_cutoff
 from inventory.stock import Movement
 from inventory.timeouts import time_left
 from inventory_adapters.storage import cursors
@@ -202,7 +202,7 @@ class SqliteRepository:
 
     def purge(self, at: Timestamp) -> int:
         return self._purge(PURGE_IDEMPOTENCY_RECORDS, at) + self._purge(
-            PURGE_RESERVATIONS, forgotten_before(at)
+            PURGE_RESERVATIONS, retention_cutoff(at)
         )
 
     def _purge(self, sql: str, until: Timestamp) -> int:
