@@ -514,12 +514,10 @@ def serve(  # noqa: PLR0913 - a server has that many settings
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
         if sweep_seconds:
             running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
-        # Where storage can be had alone, requests that write share its transactions; elsewhere each has its own.
-        writer = (
-            running.enter_context(GroupCommit(cast("ExclusiveRepository", inventory.repository)))
-            if hasattr(inventory.repository, "alone")
-            else None
-        )
+        # Requests that write share transactions if the repository supports exclusive access. Otherwise each has its own.
+        repository = inventory.repository
+        exclusive = isinstance(repository, ExclusiveRepository)
+        writer = running.enter_context(GroupCommit(repository)) if exclusive else None
         gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer)
         server = _Server(_settings(gateway, limits), on_ready=lambda: on_ready(site))
         # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
