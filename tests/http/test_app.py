@@ -9,8 +9,9 @@ import pytest
 
 from inventory import Inventory, errors
 from inventory.errors import InventoryError
-from inventory_adapters.http.app import Request, answer, error_response
+from inventory_adapters.http.app import answer, error_response
 from inventory_adapters.http.errors import CODES, HttpError
+from inventory_adapters.http.messages import Request
 from inventory_adapters.http.routes import ROUTES, find_route, route_named
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.wire import from_json, item_to_wire, to_json

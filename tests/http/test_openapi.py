@@ -26,7 +26,7 @@ from inventory_adapters.http.examples import exchanges
 from inventory_adapters.http.openapi import as_text, document
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES
 from inventory_adapters.http.schemas import COMPONENTS, SUCCESSES
-from inventory_adapters.server import viewer
+from inventory_adapters.server import pages
 from inventory_adapters.server.gateway import LocalGateway, Site
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -39,6 +39,7 @@ NO_OPERATIONS = {
     "bad_host",
     "forbidden_origin",
     "head_too_large",
+    "malformed_request",
     "method_not_allowed",
     "not_applied",
     "route_not_found",
@@ -439,8 +440,8 @@ class TestViewer:
         def missing(name):
             raise PackageNotFoundError(name)
 
-        viewer._asset.cache_clear()
-        monkeypatch.setattr(viewer, "distribution", missing)
+        pages._swagger_file.cache_clear()
+        monkeypatch.setattr(pages, "distribution", missing)
         [answer] = get("/docs/swagger-ui.css")
 
         assert answer.status_code == 404

@@ -325,7 +325,7 @@ class TestSweeper:
 
     def test_server_sweeps_at_once(self, db):
         """What came due while nobody was there is freed when the server starts, and told in one line."""
-        reserved, log = self.idempotency_record(db)
+        reserved, log = self.served(db)
 
         assert reserved == 0
         [line] = log
@@ -334,4 +334,4 @@ class TestSweeper:
 
     def test_server_does_not_sweep_if_told_so(self, db):
         """With an interval of 0, somebody else sweeps."""
-        assert self.idempotency_record(db, "--sweep-seconds", "0") == (2, [])
+        assert self.served(db, "--sweep-seconds", "0") == (2, [])

@@ -228,6 +228,52 @@ class TestTarget:
         assert statuses(answer) == [400]
 
 
+class TestMalformedRequests:
+    @pytest.mark.parametrize(
+        "request_bytes",
+        [
+            b"this is not HTTP\r\n\r\n",
+            b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nHost localhost\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+            b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        ],
+        ids=["words", "version", "header", "length", "connect", "tls"],
+    )
+    def test_malformed_request_gets_an_error_response(self, server, request_bytes):
+        """The response has the envelope and headers of every error, and the connection is closed."""
+        answer = exchange(server, request_bytes)
+
+        fields, _, body = answer.partition(b"\r\n\r\n")
+        assert statuses(answer) == [400]
+        assert json.loads(body)["code"] == "malformed_request"
+        assert b"content-type: application/json" in fields.lower()
+        assert b"x-request-id: " in fields.lower()
+        assert b"connection: close" in fields.lower()
+        assert "malformed_request" in server.log.read_text()
+
+    def test_malformed_request_after_a_valid_one_is_rejected(self, server):
+        """The response to the first request is sent before that."""
+        valid = head(b"/health", method=b"GET", length=0)
+
+        with server.connect() as connection:
+            connection.sendall(valid)
+            first = received(connection, seconds=0.5)
+            connection.sendall(b"nonsense\r\n\r\n")
+            second = received(connection)
+
+        assert (statuses(first), statuses(second)) == ([200], [400])
+
+    def test_data_after_a_malformed_request_is_discarded(self, server):
+        """No further response is sent, however much data follows."""
+        valid = head(b"/health", method=b"GET", length=0)
+
+        answers = exchange(server, b"nonsense\r\n\r\n" + valid * 2000, valid)
+
+        assert statuses(answers) == [400]
+
+
 class TestSize:
     LIMIT = 1 << 16
 

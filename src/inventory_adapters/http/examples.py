@@ -15,7 +15,8 @@ from uuid import UUID, uuid5
 from attrs import define, field, frozen
 
 from inventory.service import Inventory
-from inventory_adapters.http.app import Request, Response, answer
+from inventory_adapters.http.app import answer
+from inventory_adapters.http.messages import Request, Response
 from inventory_adapters.http.routes import Route, route_named
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -56,7 +57,7 @@ class Exchange:
     @property
     def received(self) -> Any:
         """The body of the answer."""
-        return json.loads(self.response.body)
+        return json.loads(self.response.text)
 
 
 def exchanges() -> tuple[Exchange, ...]:

@@ -136,14 +136,10 @@ def as_text() -> str:
 
 def _paths(told: Iterable[Exchange]) -> Json:
     paths: Json = {}
-    for route in _routes():
+    for route in ROUTES:
         own = [exchange for exchange in told if exchange.route == route]
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, own)
     return paths
-
-
-def _routes() -> tuple[Route[Any, Any], ...]:
-    return ROUTES
 
 
 def _operation(route: Route[Any, Any], told: list[Exchange]) -> Json:
@@ -242,7 +238,7 @@ def _request_schemas() -> dict[str, JsonSchema]:
         "ItemRef": _request_schema(ItemRef, specs(ItemRef)),
         "LineRequest": _request_schema(LineRequest, specs(LineRequest)),
     }
-    for route in _routes():
+    for route in ROUTES:
         if route.has_body and route.sent_fields:
             name = route.command.__name__
             schemas[name] = _request_schema(route.command, route.sent_fields.values())
@@ -368,6 +364,7 @@ _EXAMPLES: Final = (
 _BEFORE_A_COMMAND: Final = {
     "body_required": "There is no body.",
     "malformed_body": "The body is not a JSON object in UTF-8.",
+    "malformed_request": "The request is not valid HTTP (local server).",
     "payload_too_large": "The body is larger than 1 MiB.",
     "if_match_not_supported": "`If-Match` has no meaning for this request.",
     "bad_host": "The `Host` header does not name the local server.",
