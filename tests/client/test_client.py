@@ -57,8 +57,9 @@ from inventory import (
 )
 from inventory_adapters.client import InventoryClient, UnexpectedAnswerError
 from inventory_adapters.client.wire import WireResponse
-from inventory_adapters.http.app import Request, _command, error_response
+from inventory_adapters.http.app import _command, error_response
 from inventory_adapters.http.errors import CODES, HttpError, row_to_wire
+from inventory_adapters.http.messages import Request
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.wire import (
