@@ -326,7 +326,7 @@ class TestWhatIsSent:
     @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://h/?a=1"])
     def test_an_address_that_is_none_is_refused_at_once(self, url):
         """And not by each call."""
-        with pytest.raises(ValueError, match="HTTP server"):
+        with pytest.raises(ValueError, match="not an HTTP URL"):
             InventoryClient(url)
 
     def test_an_invalid_row_keeps_its_place(self, behind):
