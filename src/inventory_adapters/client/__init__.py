@@ -82,7 +82,7 @@ class InventoryClient:
     """
     A client with the methods, values and errors of `inventory.Inventory`.
 
-    Commands check their bounds before they are sent. Errors of the server are raised as the same errors, with message and facts.
+    Commands check their bounds before they are sent. Errors of the server are raised as the same errors with the same facts.
     Responses that this client cannot read raise `UnexpectedAnswerError`. Threads can share a client.
 
     Differences from `inventory.Inventory`:
@@ -91,8 +91,8 @@ class InventoryClient:
       it with the item. Get the item before an `if_match` for its stock.
     - `expire_reservations` and `reconcile` are missing. They are the tasks of a server and its operator.
 
-    **Retries.** Temporary errors (no connection, no response in time, 429, 502, 503, 504) are retried up to *retries* times. The
-    pause is `Retry-After` with full jitter, within `inventory.timeouts`. A call is retried only if that is safe:
+    **Retries.** Temporary errors (no connection, no response in time, 429, 502, 503, 504) are retried, up to *retries* times.
+    The pause is `Retry-After` with full jitter, within `inventory.timeouts`. A call is retried only if that is safe:
 
     - GET: always.
     - POST and DELETE: always. They are sent with an idempotency key, that of the command or a new one. `replayed` is also set
