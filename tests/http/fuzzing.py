@@ -59,7 +59,7 @@ def is_beyond_a_schema(refusal, body):
 
 
 def is_a_float(body, field):
-    """Return whether the number at *place*, such as `lines[0].quantity`, is `5.0`: an integer only in JSON Schema."""
+    """Return whether the number at *field*, such as `lines[0].quantity`, is `5.0`: an integer only in JSON Schema."""
     for part in re.findall(r"[^.\[\]]+", field):
         body = body[int(part) if isinstance(body, list) else part]
     return isinstance(body, float)
