@@ -89,6 +89,24 @@ def dynamodb_local(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("store", ["moto", "dynamodb_local"])
+@nox.parametrize("transport", ["boto3", "http"])
+def dynamodb(session: nox.Session, transport: str, store: str) -> None:
+    """The repository's tests over one transport on one stand-in: `nox -s "dynamodb(transport='http', store='moto')"`."""
+    session.install("-e", ".[dev]")
+    tests = ("python", "-m", "pytest", "tests/storage", "-k", transport)
+    if store == "moto":
+        session.run(*tests, *session.posargs)
+        return
+    session.run(
+        *("python", "tests/dynamodb_local.py", "--", *tests, "-m", "dynamodb_local"),
+        *session.posargs,
+        interrupt_timeout=10,
+        terminate_timeout=10,
+    )
+
+
+@nox.session
 def api_fuzz_short(session: nox.Session) -> None:
     """Ask a live server, for seconds, the same requests each time."""
     session.install("-e", ".[dev]")

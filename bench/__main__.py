@@ -7,6 +7,7 @@ Ends with 1 where a promise is not kept, so that nobody has to read to know.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -14,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Final
 
-from bench import sdk
+from bench.loopback import loopback
 from bench.measure import Row, Scale
 
 __all__ = ["FULL", "GROUPS", "QUICK", "main"]
@@ -68,13 +69,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(groups: Sequence[str], scale: Scale) -> Iterator[Row]:
-    # First, because clients are made as modules are imported.
-    sdk.remove_the_network()
-    for group in groups:
-        started = perf_counter()
-        rows: Callable[[Scale], Iterator[Row]] = import_module(f"bench.{group}").rows
-        yield from rows(scale)
-        print(f"{group}: {perf_counter() - started:.0f} s", file=sys.stderr)
+    with loopback() as environment:
+        # First, because clients are made as modules are imported.
+        os.environ.update(environment)
+        for group in groups:
+            started = perf_counter()
+            rows: Callable[[Scale], Iterator[Row]] = import_module(f"bench.{group}").rows
+            yield from rows(scale)
+            print(f"{group}: {perf_counter() - started:.0f} s", file=sys.stderr)
 
 
 def _publish(rows: Sequence[Row], scale: Scale, told: argparse.Namespace) -> None:

@@ -260,24 +260,29 @@ def _child(path: str, item_id: str, writes: str) -> None:
 
 
 def _on_dynamodb(endpoint: str, writers: int, writes: int) -> Outcome:
-    from inventory_adapters.storage import dynamodb  # noqa: PLC0415 - few have it running
-    from inventory_adapters.storage.dynamodb import schema  # noqa: PLC0415 - as above
+    import boto3  # noqa: PLC0415 - few have it running
 
-    clients = [
-        dynamodb.make_client(endpoint_url=endpoint, region="us-east-1") for _ in range(writers)
-    ]
+    from inventory_adapters.aws.http_transport import HttpTransport  # noqa: PLC0415 - as above
+    from inventory_adapters.storage.dynamodb import (  # noqa: PLC0415 - as above
+        DynamoDBRepository,
+        schema,
+    )
+
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = endpoint
+    client = boto3.client("dynamodb")
+    transports = [HttpTransport() for _ in range(writers)]
     schemas = {"table": schema.ITEMS, "ledger_table": schema.LEDGER}
     # Of this run alone: an earlier one may have left its tables, and its item with what it had sold.
     names = {kind: f"bench-{uuid.uuid4()}-{kind}" for kind in schemas}
     for kind, name in names.items():
-        clients[0].create_table(**schema.create_table_arguments(schemas[kind], name))
+        client.create_table(**schema.create_table_arguments(schemas[kind], name))
     try:
-        return _raced([dynamodb.DynamoDBRepository(client, **names) for client in clients], writes)
+        return _raced([DynamoDBRepository(it, **names) for it in transports], writes)
     finally:
         for name in names.values():
-            clients[0].delete_table(TableName=name)
-        for client in clients:
-            client.close()
+            client.delete_table(TableName=name)
+        for transport in transports:
+            transport.close()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """
 One folder with the code of all Lambda functions, made without Docker: the same bytes wherever it is made.
 
-    python -m deploy.bundle --output build/bundle --python 3.11 --sdk bundled
+    python -m deploy.bundle --output build/bundle --python 3.11
 
-What is in it follows from the code: our modules that a Lambda entry reaches, and the packages those need, as they are installed
-here. `docs/decisions/lambda-bundle.md` tells why it is made this way.
+What is in it follows from the code: our modules that a Lambda entry reaches, the packages those need, as they are installed
+here, and the certificate authorities to trust. It holds no SDK: with ``TRANSPORT=boto3`` the functions use the one of their
+runtime. `docs/decisions/0009-lambda-bundle.md` says why it is made this way.
 """
 
 import argparse
+import ast
 import io
 import os
 import re
@@ -25,19 +27,16 @@ from importlib.metadata import (
 )
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Final, Literal, get_args
+from typing import Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from attrs import fields, frozen
 
-from deploy.attrs_methods import MethodsError, compile_methods
 from deploy.environments import Settings
 from deploy.reach import Reach, reach_of
-from deploy.sdk_data import DataError, sdk_data, used_operations
+from deploy.trust import trust_folder
 
-__all__ = ["Bundle", "BundleError", "Sdk", "build", "main", "sources_digest"]
-
-Sdk = Literal["bundled", "runtime"]
+__all__ = ["Bundle", "BundleError", "build", "main", "sources_digest"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = ROOT / "src"
@@ -45,9 +44,12 @@ ENTRY: Final = "inventory_adapters.lambda_entry"
 DEFAULT_OUTPUT: Final = ROOT / "build" / "bundle"
 DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 
-_SDK: Final = "botocore"
-# Beside modules, all that is read at run time: botocore trusts the certificates that it brings along.
-_NEEDED: Final = frozenset({PurePosixPath("botocore/cacert.pem")})
+# With TRANSPORT=boto3 the functions import what their runtime brings along.
+_OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
+# Parts of cattrs that nothing here imports: its earlier name, and what is for other formats.
+_UNUSED: Final = ("cattr/", "cattrs/preconf/", "cattrs/strategies/")
+# Where `inventory_adapters.aws.http_transport` looks for it.
+_TRUST: Final = PurePosixPath("inventory_adapters/aws/trust")
 # Where Lambda unpacks it; tracebacks name files there.
 _PLACE: Final = "/var/task"
 # Tells for which Python the folder is: what is compiled for another one does not load.
@@ -135,30 +137,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.bundle", description=__doc__)
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
     parser.add_argument("--python", default=DEFAULT_PYTHON, help="the minor version to compile for")
-    parser.add_argument("--sdk", choices=get_args(Sdk), default="bundled")
     told = parser.parse_args(arguments)
     try:
-        bundle = build(told.output, python=told.python, sdk=told.sdk)
-    except (BundleError, DataError, MethodsError) as error:
+        bundle = build(told.output, python=told.python)
+    except BundleError as error:
         sys.exit(f"deploy/bundle.py: {error}")
     size, zipped = (f"{it / 1000:,.0f} kB" for it in (bundle.size_bytes, bundle.zipped_bytes))
     print(f"{bundle.folder}: {size}, zipped {zipped}")  # noqa: T201 - a command talks to its user
     print(f"sha256 {bundle.digest}")  # noqa: T201
 
 
-def build(output: Path, *, python: str = DEFAULT_PYTHON, sdk: Sdk = "bundled") -> Bundle:
+def build(output: Path, *, python: str = DEFAULT_PYTHON) -> Bundle:
     """
     Make a bundle.
 
     Args:
         output: The folder; a bundle that is there is replaced once the new one is whole.
         python: The minor version to compile for, as in ``3.11``.
-        sdk: Whose botocore is used: ours, at the version installed here and with no more data than we need, or the one that
-            the Lambda runtime brings along.
 
     Raises:
         BundleError: A package or an interpreter is missing, or *output* holds something else.
-        MethodsError: The code does not run, or not with this attrs.
     """
     interpreter = _interpreter(python)
     reach = reach_of(ENTRY, source=SOURCE)
@@ -166,12 +164,11 @@ def build(output: Path, *, python: str = DEFAULT_PYTHON, sdk: Sdk = "bundled") -
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".bundle-") as scratch:
         made = Path(scratch, "bundle")
-        for place, content in _contents(reach, sdk):
+        for place, content in _contents(reach):
             path = made / place
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        site = Path(str(_installed(_SDK).locate_file("")))
-        compile_methods(made, reach.modules, interpreter=interpreter, elsewhere=[site])
+            is_source = place.suffix == ".py"
+            path.write_bytes(_without_docstrings(content) if is_source else content)
         _compile(made, interpreter)
         (made / _MARKER).write_text(f"{python}\n", encoding="ascii")
         (made / _SOURCES).write_text(f"{sources_digest()}\n", encoding="ascii")
@@ -203,26 +200,23 @@ def _require_replaceable(output: Path) -> None:
 # What is in it
 
 
-def _contents(reach: Reach, sdk: Sdk) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _contents(reach: Reach) -> Iterator[tuple[PurePosixPath, bytes]]:
     for path in reach.modules.values():
         yield PurePosixPath(path.relative_to(SOURCE).as_posix()), path.read_bytes()
-    for found in _distributions(reach, sdk):
+    for found in _distributions(reach):
         yield from _files_of(found)
-    if sdk == "bundled":
-        for place, content in sdk_data(used_operations(reach)):
-            yield PurePosixPath("botocore/data", place), content
+    for name, content in trust_folder().items():
+        yield _TRUST / name, content
 
 
-def _distributions(reach: Reach, sdk: Sdk) -> list[Distribution]:
+def _distributions(reach: Reach) -> list[Distribution]:
     """Return what is installed of the packages that *reach* imports, and of those that they need."""
     providers = packages_distributions()
-    packages = reach.others - sys.stdlib_module_names
+    packages = reach.others - sys.stdlib_module_names - _OF_THE_RUNTIME
     if missing := sorted(packages - providers.keys()):
         raise BundleError(f"The functions import {missing[0]}, which is not installed.")
     names = sorted({name for package in packages for name in providers[package]})
-    left_out = _with_needs([_SDK]) if sdk == "runtime" else {}
-    wanted = _with_needs([name for name in names if name not in left_out])
-    return list(wanted.values())
+    return list(_with_needs(names).values())
 
 
 def _with_needs(names: Sequence[str]) -> dict[str, Distribution]:
@@ -243,10 +237,12 @@ def _installed(name: str) -> Distribution:
 
 
 def _needs(found: Distribution) -> Iterator[str]:
-    """Yield the names of what *found* requires in any case."""
+    """Yield the names of what *found* requires, but for extras and for Pythons older than all of ours."""
     for requirement in found.requires or ():
         name = re.match(r"[\w.-]+", requirement)
-        if name and "extra ==" not in requirement:
+        if name and not re.search(
+            r"extra ==|python_version < ['\"]3\.(\d|10|11)['\"]", requirement
+        ):
             yield name[0]
 
 
@@ -257,10 +253,8 @@ def _files_of(found: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
     for file in found.files or ():
         place = PurePosixPath(file)
         # Outside are the commands that a package installs.
-        is_inside = ".." not in place.parts
-        if not (
-            is_inside and (place.suffix == ".py" or place.name == "METADATA" or place in _NEEDED)
-        ):
+        is_inside = ".." not in place.parts and not str(place).startswith(_UNUSED)
+        if not (is_inside and (place.suffix == ".py" or place.name == "METADATA")):
             continue
         content = Path(str(file.locate())).read_bytes()
         if file.hash is None or file.hash.value != _recorded(content):
@@ -302,6 +296,20 @@ def _executable(program: str, python: str) -> str | None:
     version, _, executable = done.stdout.strip().partition(" ")
     # The interpreter itself, because the build runs it in another environment.
     return executable if done.returncode == 0 and version == python else None
+
+
+def _without_docstrings(source: bytes) -> bytes:
+    """Return *source* with empty docstrings, a sixth of the bundle; lines keep their numbers."""
+    lines = source.splitlines(keepends=True)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False):
+            text = node.body[0]
+            first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
+            before, after = lines[first][: text.col_offset], lines[last][text.end_col_offset :]
+            lines[first : last + 1] = [before + b'""' + b"\\\n" * (last - first) + after]
+            lines[first + 1 : first + 1] = [b""] * (last - first)
+    return b"".join(lines)
 
 
 def _compile(folder: Path, interpreter: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from attrs import evolve, field, frozen
 
 from deploy.grants import NEEDS
+from inventory_adapters.config import TransportName
 
 __all__ = [
     "LOG_RETENTION_DAYS",
@@ -88,6 +89,7 @@ class Settings:
         table_name: Of the items table; None for ``inventory-<suffix>``.
         ledger_table_name: Of the ledger table; None for the name of the items table and ``-ledger``.
         customer_key: Whether the tables are encrypted with a key of the account's own.
+        transport: How the functions call AWS: `http`, without an SDK, or `boto3`, with the one of their runtime.
         python_version: What the functions run on; the bundle is compiled for it.
         memory_mb: For every function; None for what each of them needs.
         canary: Whether a new version of a function gets a tenth of the traffic first, and goes back if it fails.
@@ -119,6 +121,7 @@ class Settings:
     table_name: str | None = None
     ledger_table_name: str | None = None
     customer_key: bool = False
+    transport: TransportName = "http"
     python_version: str = "3.11"
     memory_mb: int | None = None
     canary: bool = False
@@ -385,6 +388,7 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
         _integer(_LEAST_MEMORY_MB, _MOST_MEMORY_MB),
         f"{_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB} megabytes",
     ),
+    "transport": ("transport", _one_of("http", "boto3"), "http or boto3"),
     "reservedConcurrency": (
         "reserved_concurrency",
         lambda value: {"none": False, "default": True}[str(value)],

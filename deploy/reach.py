@@ -24,14 +24,10 @@ class Reach:
     Attributes:
         modules: Ours, and the packages they are in: ``{"inventory.items": Path(".../inventory/items.py")}``.
         others: The first part of every import that is not ours: ``{"attrs", "json"}``.
-        words: Every name and text in the code.
-        calls: Of each call with a text as its first argument, what is called and the text: ``("make_client", "ssm")``.
     """
 
     modules: dict[str, Path]
     others: frozenset[str]
-    words: frozenset[str]
-    calls: frozenset[tuple[str, str]]
 
 
 def reach_of(module: str, *, source: Path) -> Reach:
@@ -48,12 +44,7 @@ def reach_of(module: str, *, source: Path) -> Reach:
         walk.dormant = [it for it in walk.dormant if it not in called]
         for part in called:
             walk.enter(part)
-    return Reach(
-        modules=walk.modules,
-        others=frozenset(walk.others),
-        words=frozenset(walk.names | walk.texts),
-        calls=frozenset(walk.calls),
-    )
+    return Reach(modules=walk.modules, others=frozenset(walk.others))
 
 
 @frozen(kw_only=True, eq=False)
@@ -75,8 +66,6 @@ class _Walk:
     dormant: list[_Part] = field(factory=list)
     others: set[str] = field(factory=set)
     names: set[str] = field(factory=set)
-    texts: set[str] = field(factory=set)
-    calls: set[tuple[str, str]] = field(factory=set)
 
     def follow(self, module: str) -> None:
         if module in self.modules:
@@ -107,13 +96,6 @@ class _Walk:
                             self.follow(inner)
                 case ast.Name(id=name) | ast.Attribute(attr=name):
                     self.names.add(name)
-                case ast.Constant(value=str(text)):
-                    self.texts.add(text)
-                case ast.Call(
-                    func=ast.Name(id=name) | ast.Attribute(attr=name),
-                    args=[ast.Constant(value=str(text)), *_],
-                ):
-                    self.calls.add((name, text))
 
     def _path(self, module: str) -> Path | None:
         stem = self.source.joinpath(*module.split("."))

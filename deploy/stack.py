@@ -270,4 +270,5 @@ def _variables(
         "CONFIG_PARAMETER": limits_parameter.parameter_name,
         "LOG_LEVEL": settings.log_level,
         "ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
+        "TRANSPORT": settings.transport,
     }

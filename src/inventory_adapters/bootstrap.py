@@ -12,38 +12,70 @@ if TYPE_CHECKING:
 
     from inventory.paging import Limits
     from inventory.ports import InventoryRepository, LimitsSource
-    from inventory_adapters.config import Config
+    from inventory_adapters.aws.transport import Transport
+    from inventory_adapters.config import Config, TransportName
 
 __all__ = ["deployed", "in_memory", "on_dynamodb", "on_sqlite"]
 
 
 def deployed(config: Config) -> Inventory:
     """Return the inventory of a Lambda function: DynamoDB, with page limits from SSM where a parameter is named."""
+    from inventory_adapters.storage.dynamodb import DynamoDBRepository
+
+    transport = _transport(config.transport)
+    repository: InventoryRepository = DynamoDBRepository(
+        transport, table=config.table, ledger_table=config.ledger_table
+    )
     parameter = config.limits_parameter
     if parameter is None:
-        return on_dynamodb(table=config.table, ledger_table=config.ledger_table)
+        return Inventory(repository)
 
     @cache
     def limits() -> LimitsSource:
-        from inventory_adapters.aws.ssm import SsmLimits, make_client
+        from inventory_adapters.aws.ssm import SsmLimits
 
-        return SsmLimits(parameter, client_factory=make_client)
+        return SsmLimits(parameter, transport=transport)
 
     def in_force() -> Limits:
         # Loaded by the first list: nothing else has pages.
         return limits()()
 
-    return on_dynamodb(table=config.table, ledger_table=config.ledger_table, limits=in_force)
+    return Inventory(repository, limits=in_force)
 
 
-def on_dynamodb(*, table: str, ledger_table: str, limits: LimitsSource | None = None) -> Inventory:
-    """Return an inventory on two DynamoDB tables; endpoint, region and credentials are the SDK's usual settings."""
-    from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
+def _transport(name: TransportName) -> Transport:
+    from inventory_adapters.aws.usage import MeteredTransport
 
-    repository: InventoryRepository = DynamoDBRepository(
-        make_client(), table=table, ledger_table=ledger_table
-    )
-    return Inventory(repository) if limits is None else Inventory(repository, limits=limits)
+    return MeteredTransport(_boto_transport() if name == "boto3" else _http_transport())
+
+
+def _boto_transport() -> Transport:
+    import boto3
+
+    from inventory_adapters.aws.boto_transport import BotoTransport
+
+    return BotoTransport(boto3.Session())
+
+
+def _http_transport() -> Transport:
+    from inventory_adapters.aws.http_transport import HttpTransport
+
+    return HttpTransport()
+
+
+def on_dynamodb(*, table: str) -> Inventory:
+    """
+    Return an inventory on two DynamoDB tables; endpoint, region and credentials are boto3's usual settings.
+
+    Args:
+        table: The table of the items; that of the ledger is ``<table>-ledger``.
+    """
+    import boto3
+
+    from inventory_adapters.storage.dynamodb import DynamoDBRepository
+
+    repository: InventoryRepository = DynamoDBRepository(boto3.Session(), table=table)
+    return Inventory(repository)
 
 
 def on_sqlite(path: Path | str, *, durability: Literal["full", "normal"] = "full") -> Inventory:

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Final, Literal, Self, cast, get_args
 
 from attrs import frozen
 
-__all__ = ["Config", "ConfigError"]
+__all__ = ["Config", "ConfigError", "TransportName"]
+
+TransportName = Literal["http", "boto3"]
 
 _LEVELS: Final = logging.getLevelNamesMapping()
 
@@ -25,6 +27,7 @@ class Config:
         ledger_table: The table of movements, reservations and idempotency records.
         limits_parameter: The name of the SSM parameter with the page limits; None for the defaults.
         allowed_origins: Origins whose pages may read responses; defaults to all, an empty value allows none.
+        transport: How AWS is called: ``http`` without an SDK, or ``boto3`` with the SDK of the Lambda runtime.
         log_level: The level of this package's loggers.
     """
 
@@ -32,6 +35,7 @@ class Config:
     ledger_table: str
     limits_parameter: str | None = None
     allowed_origins: tuple[str, ...] = ("*",)
+    transport: TransportName = "http"
     log_level: int = logging.INFO
 
     @staticmethod
@@ -42,6 +46,7 @@ class Config:
             "LEDGER_TABLE_NAME",
             "CONFIG_PARAMETER",
             "ALLOWED_ORIGINS",
+            "TRANSPORT",
             "LOG_LEVEL",
         )
 
@@ -51,16 +56,20 @@ class Config:
         Return the settings in *environ*, with defaults for missing ones.
 
         Raises:
-            ConfigError: ``TABLE_NAME`` is not set.
+            ConfigError: ``TABLE_NAME`` is not set, or ``TRANSPORT`` names none.
         """
         table = environ.get("TABLE_NAME", "").strip()
         if not table:
             raise ConfigError("TABLE_NAME is not set. Set it to the name of the items table.")
+        transport = environ.get("TRANSPORT", "").strip() or "http"
+        if transport not in get_args(TransportName):
+            raise ConfigError(f"TRANSPORT must be http or boto3: {transport}")
         origins = environ.get("ALLOWED_ORIGINS", "*").split(",")
         return cls(
             table=table,
             ledger_table=environ.get("LEDGER_TABLE_NAME", "").strip() or f"{table}-ledger",
             limits_parameter=environ.get("CONFIG_PARAMETER", "").strip() or None,
             allowed_origins=tuple(origin.strip() for origin in origins if origin.strip()),
+            transport=cast("TransportName", transport),
             log_level=_LEVELS.get(environ.get("LOG_LEVEL", "").strip().upper(), logging.INFO),
         )

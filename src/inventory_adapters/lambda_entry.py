@@ -13,6 +13,7 @@ from inventory.commands import ExpireReservations
 from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters import bootstrap
+from inventory_adapters.aws.usage import Usage
 from inventory_adapters.config import Config
 from inventory_adapters.http.api_gateway import Cors, Handler, make_handler, seconds_left
 from inventory_adapters.http.routes import route_named
@@ -48,7 +49,7 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 def _container(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
     said = zip(_SETTINGS, settings, strict=True)
     config = Config.from_environ({name: value for name, value in said if value is not None})
-    # Ours alone: at DEBUG, the root logger would have the SDK log every header.
+    # Ours alone: at DEBUG, the root logger would have boto3 log every header.
     logging.getLogger("inventory_adapters").setLevel(config.log_level)
     return bootstrap.deployed(config), Cors(config.allowed_origins)
 
@@ -102,10 +103,10 @@ def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, in
         SweepError: Some could not be expired. Lambda counts the error, an alarm tells of it.
     """
     inventory, _ = _current_app()
-    with deadline(seconds_left(context)):
+    with deadline(seconds_left(context)), Usage() as usage:
         swept = inventory.expire_reservations(ExpireReservations())
         counts = {"expired": swept.expired, "failed": swept.failed}
-        logger.info("swept", extra=counts)
+        logger.info("swept", extra={**counts, **usage.fields})
         _far_reservations_watch().look(inventory)
     if swept.failed:
         raise SweepError(f"{swept.failed} reservations stay due")

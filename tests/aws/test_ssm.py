@@ -1,14 +1,25 @@
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from threading import Barrier
 
+import boto3
 import pytest
-from moto import mock_aws
 
 from inventory.paging import Limits
 from inventory_adapters.aws import ssm
-from inventory_adapters.aws.ssm import SsmLimits, make_client
+from inventory_adapters.aws.boto_transport import BotoTransport
+from inventory_adapters.aws.http_transport import HttpTransport
+from inventory_adapters.aws.ssm import SsmLimits
+from inventory_adapters.aws.transport import (
+    SSM,
+    Answer,
+    NoAnswerError,
+    NotSentError,
+    ServiceError,
+)
+from tests.wire import forget_all
 
 NAME = "/inventory/dev/config"
 GOOD = {"max_items_per_page": 80, "default_page_size": 10}
@@ -20,18 +31,14 @@ class FakeSsm:
     def __init__(self, answer):
         self.answer = answer
         self.asked = 0
-        self.made = 0
 
-    def make(self):
-        self.made += 1
-        return self
-
-    def get_parameter(self, *, Name):  # noqa: N803 - the SDK's name for it
-        assert Name == NAME
+    def send(self, service, operation, request, *, seconds):
+        assert (service, operation, request) == (SSM, "GetParameter", {"Name": NAME})
+        assert seconds == inf
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
-        return {"Parameter": {"Value": self.answer}}
+        return Answer({"Parameter": {"Value": self.answer}})
 
 
 class FakeClock:
@@ -54,40 +61,34 @@ def fake():
 
 @pytest.fixture
 def limits(fake, clock):
-    return SsmLimits(NAME, client_factory=fake.make, clock=clock)
+    return SsmLimits(NAME, transport=fake, clock=clock)
 
 
 def warnings(caplog):
     return [it for it in caplog.records if (it.name, it.levelno) == (ssm.__name__, logging.WARNING)]
 
 
-def test_limits_come_from_the_parameter():
-    """As stored in Parameter Store, through a real client."""
-    with mock_aws():
-        client = make_client()
-        client.put_parameter(Name=NAME, Type="String", Value=json.dumps(GOOD))
+@pytest.mark.parametrize("transport", [HttpTransport, lambda: BotoTransport(boto3.Session())])
+def test_limits_come_from_the_parameter(moto_server, monkeypatch, transport):
+    """As stored in Parameter Store, over both transports."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
+    client = boto3.client("ssm")
+    client.put_parameter(Name=NAME, Type="String", Value=json.dumps(GOOD))
 
-        limits = SsmLimits(NAME, client_factory=lambda: client)()
+    limits = SsmLimits(NAME, transport=transport())()
 
+    forget_all(moto_server)
     assert limits == Limits(max_items_per_page=80, default_page_size=10)
 
 
-def test_the_client_gives_up_early():
-    """A list is not worth a second of waiting for its default page size."""
-    config = make_client(region="eu-west-1").meta.config
-
-    assert (config.connect_timeout, config.read_timeout) == (0.5, 0.5)
-    assert config.retries["total_max_attempts"] == 1
-
-
-def test_no_client_is_made_before_limits_are_asked_for(fake, limits):
-    """Most functions never need one."""
-    assert fake.made == 0
+def test_nothing_is_sent_before_limits_are_asked_for(fake, limits):
+    """Most functions never need them."""
+    assert fake.asked == 0
 
     limits()
     limits()
 
-    assert fake.made == 1
+    assert fake.asked == 1
 
 
 def test_limits_are_kept_for_a_while(fake, limits, clock):
@@ -171,13 +172,21 @@ def test_a_row_of_failures_is_one_warning(fake, limits, clock, caplog):
     assert len(warnings(caplog)) == 2
 
 
-def test_a_client_that_cannot_be_made_is_a_failure_like_any(clock):
-    """Without a region there is no client, and yet there are limits."""
+@pytest.mark.parametrize(
+    "failure",
+    [
+        NotSentError("AWS_REGION is not set", retryable=False),
+        NoAnswerError("silence"),
+        ServiceError("ParameterNotFound"),
+    ],
+    ids=str,
+)
+def test_a_call_that_fails_is_a_failure_like_any(fake, limits, failure):
+    """In one attempt: without a region, an answer or a parameter, there are limits all the same."""
+    fake.answer = failure
 
-    def fail():
-        raise RuntimeError("no region")
-
-    assert SsmLimits(NAME, client_factory=fail, clock=clock)() == Limits()
+    assert limits() == Limits()
+    assert fake.asked == 1
 
 
 def test_many_threads_ask_once(fake, limits):

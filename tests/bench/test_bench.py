@@ -11,6 +11,7 @@ import pytest
 from bench import catalogue, cold, contention, figure, library, load, report, warm
 from bench.baselines import bare_sqlite
 from bench.events import Context, event
+from bench.loopback import loopback
 from bench.measure import Row, Spread, at_least, at_most, interleaved, ratios
 from inventory import Inventory
 from inventory.paging import PageRequest
@@ -71,15 +72,16 @@ def test_what_is_measured_as_warm_succeeds(operation):
     assert result["statusCode"] in (200, 201)
 
 
-def test_a_handler_answers_in_a_new_process_without_network():
+def test_a_handler_answers_in_a_new_process(monkeypatch):
     """The child of the cold measurement names the modules that it took, and none of the denied ones."""
     code = "import sys; sys.path[:] = sys.argv[3].split(';'); from bench.first_answer import main; main()"
     path = ";".join([*sys.path, str(cold.ROOT)])
-    command, environment = cold.child(
-        code, "inventory_adapters.lambda_entry:get_item", "get_item", path, "modules", path=[]
-    )
+    arguments = ("inventory_adapters.lambda_entry:get_item", "get_item", path, "modules")
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with loopback() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server["AWS_ENDPOINT_URL"])
+        command, environment = cold.child(code, *arguments, path=[])
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())

@@ -52,10 +52,11 @@ def test_import_tells_what_to_look_at_and_sums_up(run, catalogue):
 
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
-        'line 3: refused: quantity "-1" must not be negative; --negative zero takes it as 0'
+        'line 3: refused MUG-2 at default: quantity "-1" must not be negative; --negative zero takes it as 0'
     ]
     assert done.stderr.splitlines() == [
-        "3 rows (native): 2 created, 0 updated, 0 unchanged, 1 refused, 0 skipped."
+        "3 rows (native): 2 created, 0 updated, 0 unchanged, 1 refused, 0 skipped.",
+        "Refused by column: quantity (1).",
     ]
     assert sorted(it["sku"] for it in items(run)) == ["=SUM(A1)", "MUG-1"]
 
@@ -77,12 +78,15 @@ def test_report_as_json_is_one_document(run, catalogue):
     dry, done = (run("import", catalogue, "--json", *it) for it in (["--dry-run"], []))
 
     said, told = (json.loads(it.stdout) for it in (dry, done))
-    assert said == {**told, "dry_run": True}
+    assert {**said, "samples": []} == {**told, "dry_run": True}
+    assert [it["sku"] for it in said["samples"]] == ["MUG-1", "=SUM(A1)"]
     assert [it["result"] for it in told["rows"]] == ["created", "refused", "created"]
     refused = told["rows"][1]
     assert refused | {"reason": ""} == {
         "line": 3,
         "result": "refused",
+        "sku": "MUG-2",
+        "location": "default",
         "column": "quantity",
         "value": "-1",
         "reason": "",
@@ -237,3 +241,103 @@ def test_interrupted_import_says_how_to_go_on(tmp_path):
 
     assert process.returncode == 130
     assert "run it again" in told
+
+
+TABLE = "Artikelnummer;Was es ist;Zahl\nA-1;Tasse;1.000\nA-2;Krug;2\n"
+
+
+def test_a_mapping_is_saved_and_used_again(run, tmp_path):
+    """The first run says which column is which; the next one needs only the file that it left."""
+    file = tmp_path / "list.csv"
+    file.write_text(TABLE)
+    chosen = ("--column", "name=Was es ist", "--column", "quantity=Zahl", "--decimal", "comma")
+
+    first = run("import", file, *chosen, "--category", "cups", "--mapping", "supplier.json")
+    file.write_text(TABLE.replace("A-", "B-"))
+    second = run("import", file, "--mapping", "supplier.json", "--location", "barn")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr + second.stderr
+    assert json.loads((tmp_path / "supplier.json").read_text()) == {
+        "version": 1,
+        "columns": {"name": "Was es ist", "quantity": "Zahl", "sku": "Artikelnummer"},
+        "category": "cups",
+        "decimal": "comma",
+    }
+    found = {
+        it["sku"]: (it["name"], it["quantity"], it["category"], it["location"]) for it in items(run)
+    }
+    assert found["A-1"] == ("Tasse", 1000, "cups", "default")
+    assert found["B-2"] == ("Krug", 2, "cups", "barn")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"version": 2}',
+        '{"version": 1, "colour": "x"}',
+        '{"version": 1, "decimal": "dot"}',
+        '{"version": 1, "columns": {"sku": 1}}',
+    ],
+)
+def test_a_file_that_is_no_mapping_is_wrong_usage(run, catalogue, tmp_path, text):
+    """In one sentence, and it is left alone."""
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(text)
+
+    done = run("import", catalogue, "--mapping", mapping)
+
+    assert done.exit_code == 2
+    assert "mapping.json" in done.stderr
+    assert mapping.read_text() == text
+
+
+def test_a_dry_run_shows_how_the_file_is_read(run, tmp_path):
+    """The format, the numbers, the columns, and three rows as they would be stored."""
+    file = tmp_path / "list.csv"
+    file.write_text(
+        "SKU;Name;Kategorie;Bestand;Preis\n"
+        + "".join(f"A-{it};Tasse;c;1.000;1,5\n" for it in range(5))
+    )
+
+    done = run("import", file, "--dry-run")
+
+    lines = done.stderr.splitlines()
+    assert lines[:3] == [
+        "Format: table (table); utf-8, semicolon-delimited",
+        'Numbers: decimal comma, by line 2, Preis "1,5"',
+        "Columns: sku = SKU, name = Name, category = Kategorie, quantity = Bestand, price = Preis",
+    ]
+    assert [it[:9] for it in lines[3:6]] == ["Sample 1:", "Sample 2:", "Sample 3:"]
+    assert "sku A-0, name Tasse, category c, status available, price 1.5, quantity 1000" in lines[3]
+    assert not (tmp_path / "test.sqlite3").exists()
+
+
+def test_a_warning_stops_a_first_import_until_it_is_accepted(run, tmp_path):
+    """It names the column and the two ways on."""
+    file = tmp_path / "list.csv"
+    file.write_text("sku,name,category,Stock in Rome\nA,Mug,c,7\n")
+
+    stopped, accepted = (run("import", file, *it) for it in ((), ("--yes",)))
+
+    assert stopped.exit_code == 2
+    assert all(it in stopped.stderr for it in ("Stock in Rome", "--column", "--yes"))
+    assert accepted.exit_code == 0
+    assert "Warning: The file has no column of quantities" in accepted.stderr
+    assert "Not imported, by column (filled cells): Stock in Rome (1)." in accepted.stderr
+
+
+def test_a_refusal_that_every_row_shares_is_shown_for_the_first_ones(run, tmp_path):
+    """A list without categories says how to give one, and does not fill the screen; --verbose shows all."""
+    file = tmp_path / "list.csv"
+    file.write_text("SKU,Name,Qty\n" + "".join(f"A-{it},Tasse,1\n" for it in range(50)))
+
+    done, verbose = (run("import", file, *it) for it in ((), ("--verbose",)))
+    fixed = run("import", file, "--category", "cups")
+
+    assert len(done.stdout.splitlines()) == 20
+    assert "--category NAME" in done.stdout.splitlines()[0]
+    assert "30 more rows refused for the same reasons." in done.stderr
+    assert len(verbose.stdout.splitlines()) == 50
+    assert fixed.exit_code == 0

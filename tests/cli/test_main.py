@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import boto3
 import click
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,6 @@ from moto import mock_aws
 from inventory import CreateItem, Inventory
 from inventory.errors import StorageUnavailableError
 from inventory_adapters import bootstrap
-from inventory_adapters.aws.session import make_client
 from inventory_adapters.cli.demo import demo_items
 from inventory_adapters.cli.main import cli
 from inventory_adapters.cli.output import Table
@@ -818,6 +818,16 @@ class TestStorageAway:
         assert "credentials" in no_credentials.stderr
         assert "region" in no_region.stderr
 
+    def test_dynamodb_without_boto3_is_told(self, run, monkeypatch):
+        """It is an extra; the message says how to install it."""
+        monkeypatch.setitem(sys.modules, "botocore.exceptions", None)
+
+        for command in (("items", "list"), ("tables", "create")):
+            done = run(*command, "--dynamodb")
+
+            assert done.exit_code == 3
+            assert "pip install boto3" in done.stderr
+
     def test_debug_shows_where_an_error_came_from(self, run, tmp_path):
         """The exit code and the sentence stay what they are."""
         done = run("--debug", "items", "list", "--db", tmp_path / "no" / "such")
@@ -895,7 +905,7 @@ class TestTables:
 
     def test_foreign_table_of_that_name_is_refused(self, run):
         """A table that lacks what we need is not taken for ours."""
-        client = make_client("dynamodb", connect_timeout=1, read_timeout=1, attempts=1)
+        client = boto3.client("dynamodb")
         arguments = create_table_arguments(ITEMS, "inventory-dev")
         arguments["GlobalSecondaryIndexes"].pop()
         client.create_table(**arguments)

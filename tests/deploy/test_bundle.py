@@ -1,9 +1,11 @@
 """The code of the Lambda functions as it is shipped: what is in the folder, and that nothing else is needed to run it."""
 
+import ast
 import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import sysconfig
@@ -15,27 +17,24 @@ from pathlib import Path
 from uuid import uuid4
 
 import boto3
-import botocore.session
 import pytest
 import requests
 from attrs import fields
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from moto import mock_aws
 
 from bench import cold
 from bench.events import OPERATIONS
+from bench.loopback import loopback
 from deploy import bundle as bundling
-from deploy.attrs_methods import MethodsError, compile_methods
 from deploy.bundle import Bundle, BundleError, build, main
 from deploy.environments import Settings
-from deploy.reach import reach_of
-from deploy.sdk_data import DataError, used_operations
+from deploy.trust import trust_folder
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
+from tests.signatures import is_signed
 
 ROOT = Path(__file__).parent.parent.parent
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-SITE_PACKAGES = Path(botocore.__file__).parent.parent
+SITE_PACKAGES = Path(boto3.__file__).parent.parent
 LIMITS = "/inventory/test/config"
 
 # A function's life in a process that has nothing but the folder: every AWS operation we use is called at least once.
@@ -84,6 +83,7 @@ class Aws(HTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), AwsHandler)
         self.calls = set()
+        self.unsigned = []
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -92,9 +92,13 @@ class AwsHandler(BaseHTTPRequestHandler):
         target, operation = self.headers["X-Amz-Target"].split(".")
         service = "ssm" if target == "AmazonSSM" else "dynamodb"
         self.server.calls.add((service, operation))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name.lower(): it for name, it in self.headers.items()}
+        if not is_signed(headers, body):
+            self.server.unsigned.append((service, operation))
         answer = requests.post(
             f"https://{service}.us-east-1.amazonaws.com/",
-            data=self.rfile.read(int(self.headers["Content-Length"])),
+            data=body,
             headers={name: it for name, it in self.headers.items() if name != "Host"},
             timeout=5,
         )
@@ -152,13 +156,7 @@ def travel(folder, *further, endpoint, table="stock", **settings):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("with-sdk") / "bundle", python=THIS_PYTHON)
-
-
-@pytest.fixture(scope="module")
-def without_sdk(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("without-sdk") / "bundle"
-    return build(folder, python=THIS_PYTHON, sdk="runtime")
+    return build(tmp_path_factory.mktemp("bundle") / "bundle", python=THIS_PYTHON)
 
 
 @pytest.fixture(scope="module")
@@ -167,15 +165,11 @@ def journey(bundle):
     before = bundle.digest
     with serving() as aws:
         came = travel(bundle.folder, endpoint=aws.endpoint, CONFIG_PARAMETER=LIMITS)
-    return came | {"calls": aws.calls, "digests": (before, bundle.digest)}
+    return came | {"calls": aws.calls, "unsigned": aws.unsigned, "digests": (before, bundle.digest)}
 
 
 def names_in(bundle):
     return {path.relative_to(bundle.folder).as_posix() for path in bundle.files}
-
-
-def operations():
-    return used_operations(reach_of(bundling.ENTRY, source=bundling.SOURCE))
 
 
 class TestInABareInterpreter:
@@ -184,7 +178,7 @@ class TestInABareInterpreter:
         assert [(name, status) for name, status, _ in journey["answers"]] == STATUSES
 
     def test_the_page_limits_of_ssm_are_in_force(self, journey):
-        """The second client comes from the trimmed data, too."""
+        """SSM is asked without an SDK, too."""
         first_page = next(it for name, _, it in journey["answers"] if name == "list_items")
 
         assert first_page["count"] == 1
@@ -199,25 +193,32 @@ class TestInABareInterpreter:
         assert [it for it in files - ours if not it.resolve().is_relative_to(standard)] == []
         assert not any("site-packages" in file.parts for file in files)
 
+    def test_every_request_is_signed_as_botocore_signs_it(self, journey):
+        """To DynamoDB and to SSM."""
+        assert journey["unsigned"] == []
+        assert {service for service, _ in journey["calls"]} == {"dynamodb", "ssm"}
+
     def test_nothing_is_written(self, journey):
         """Lambda mounts the folder read-only."""
         before, after = journey["digests"]
 
         assert before == after
 
-    def test_every_operation_of_the_trimmed_models_is_used(self, journey):
-        """And none is missing: what the code says is what AWS is asked for."""
-        found = {(service, name) for service, names in operations().items() for name in names}
-
-        assert journey["calls"] == found
-
-    def test_the_sdk_may_come_from_the_runtime(self, without_sdk):
-        """As from Lambda's, which is further down the path."""
+    def test_the_runtimes_boto3_is_used_where_that_is_wanted(self, bundle):
+        """Lambda has it further down the path."""
         with serving() as aws:
-            came = travel(without_sdk.folder, SITE_PACKAGES, endpoint=aws.endpoint)
+            came = travel(bundle.folder, SITE_PACKAGES, endpoint=aws.endpoint, TRANSPORT="boto3")
 
         assert [(name, status) for name, status, _ in came["answers"]] == STATUSES
-        assert Path(came["files"]["botocore"]).is_relative_to(SITE_PACKAGES)
+        assert Path(came["files"]["boto3"]).is_relative_to(SITE_PACKAGES)
+
+    def test_its_roots_are_trusted(self, bundle):
+        """By OpenSSL, one file at a time."""
+        trust = bundle.folder / "inventory_adapters" / "aws" / "trust"
+        context = ssl.create_default_context(capath=str(trust))
+
+        assert {it.name for it in trust.iterdir()} == set(trust_folder())
+        assert context.verify_mode is ssl.CERT_REQUIRED
 
     @pytest.mark.dynamodb_local
     def test_the_functions_answer_on_dynamodb_local(self, bundle, dynamodb_local_endpoint):
@@ -240,30 +241,22 @@ class TestContents:
         assert "inventory_adapters/storage/dynamodb/repository.pyc" in names
         at_home = r"inventory_adapters/.*(cli|demo|logs|server/gateway|memory|sqlite|testing)"
         assert not [it for it in names if re.search(at_home, it)]
-        assert {it for it in names if not it.endswith((".pyc", ".json", "/METADATA"))} == {
+        trusted = {f"inventory_adapters/aws/trust/{name}" for name in trust_folder()}
+        assert {it for it in names if not it.endswith((".pyc", "/METADATA"))} == {
             ".python-version",
             ".sources",
-            "attr/_methods.bin",
-            "botocore/cacert.pem",
+            *trusted,
         }
 
-    def test_it_is_small(self, bundle, without_sdk):
-        """At most 4 MB zipped with the SDK, 300 kB without."""
-        assert bundle.zipped_bytes <= 4_000_000
-        assert without_sdk.zipped_bytes <= 300_000
+    def test_it_is_small(self, bundle):
+        """At most 500 kB zipped."""
+        assert bundle.zipped_bytes <= 500_000
 
-    def test_the_runtimes_sdk_is_left_to_the_runtime(self, without_sdk):
+    def test_the_sdk_is_left_to_the_runtime(self, bundle):
         """With all that it needs."""
-        assert {it.split("/")[0] for it in names_in(without_sdk)} - {
-            ".python-version",
-            ".sources",
-        } == {
-            "attr",
-            "attrs",
-            *(it.name for it in without_sdk.folder.glob("attrs-*.dist-info")),
-            "inventory",
-            "inventory_adapters",
-        }
+        packages = {it.split("/")[0] for it in names_in(bundle)}
+
+        assert not packages & {"boto3", "botocore", "s3transfer", "urllib3", "jmespath", "certifi"}
 
     def test_it_tells_its_python(self, bundle, tmp_path):
         """For the stack to compare with the runtime of the functions."""
@@ -272,12 +265,48 @@ class TestContents:
             _ = Bundle(tmp_path).python
 
     def test_the_pinned_requirements_are_what_it_is_made_of(self, bundle):
-        """Not one fewer, and none that nobody needs."""
+        """The base dependencies, what those need, the roots; and nothing in it is of anything else."""
         text = (ROOT / "deploy" / "bundle-requirements.txt").read_text()
         pinned = set(re.findall(r"^([\w-]+)==", text, re.MULTILINE))
         found = {path.name.split("-")[0] for path in bundle.folder.glob("*.dist-info")}
 
-        assert found == {it.replace("-", "_") for it in pinned}
+        base = bundling._with_needs(["attrs", "cattrs"])
+
+        # certifi is the list of roots, and leaves nothing else behind.
+        assert {"certifi", *(it.replace("_", "-") for it in base)} == pinned
+        assert {it.replace("_", "-") for it in found} <= pinned
+
+    def test_records_can_be_read(self, bundle):
+        """With the cattrs of the folder, which no first answer imports."""
+        script = (
+            "import sys; sys.path[:0] = sys.argv[1:]; import inventory_adapters.records, cattrs;"
+            "print(cattrs.__file__)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", script, bundle.folder],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert Path(done.stdout.strip()).is_relative_to(bundle.folder)
+
+    def test_lines_have_the_numbers_of_the_source(self):
+        """Docstrings are emptied, so that tracebacks still point to the right line."""
+        source = (ROOT / "src" / "inventory" / "service.py").read_bytes()
+
+        emptied = bundling._without_docstrings(source)
+
+        def calls(text):
+            nodes = ast.walk(ast.parse(text))
+            return [(it.lineno, it.col_offset) for it in nodes if isinstance(it, ast.Call)]
+
+        assert calls(emptied) == calls(source)
+        assert not any(
+            ast.get_docstring(it)
+            for it in ast.walk(ast.parse(emptied))
+            if isinstance(it, ast.Module | ast.ClassDef | ast.FunctionDef)
+        )
 
 
 class TestStale:
@@ -292,10 +321,9 @@ class TestStale:
         monkeypatch.setattr(bundling, "_PINS", pins)
         return source
 
-    def test_a_bundle_of_these_sources_is_current(self, bundle, without_sdk, source):
+    def test_a_bundle_of_these_sources_is_current(self, bundle, source):
         """Wherever they are."""
         bundle.require_current()
-        without_sdk.require_current()
 
     @pytest.mark.parametrize(
         ("file", "line"),
@@ -349,63 +377,17 @@ def test_a_failing_test_does_not_hang():
 
 class TestImports:
     @pytest.mark.parametrize("operation", OPERATIONS)
-    def test_an_entry_loads_what_it_needs(self, bundle, operation):
+    def test_an_entry_loads_what_it_needs(self, bundle, operation, monkeypatch):
         """A budget for all modules together, and none of those that no handler has a use for."""
-        loaded = cold.modules(operation, [bundle.folder])
+        with loopback() as environment:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", environment["AWS_ENDPOINT_URL"])
+            loaded = cold.modules(operation, [bundle.folder])
         ours = [it for it in loaded if it.startswith("inventory")]
 
         assert not set(loaded) & set(cold.DENIED)
-        assert len(ours) == 34
-        # Another Python, and another SDK, have other modules beneath those that are asked for.
-        pinned = (ROOT / "deploy" / "bundle-requirements.txt").read_text()
-        is_as_deployed = f"botocore=={botocore.__version__} " in pinned
-        if is_as_deployed and bundle.python == bundling.DEFAULT_PYTHON:
+        assert len(ours) == 40
+        if bundle.python == bundling.DEFAULT_PYTHON:
             assert len(loaded) <= cold.MOST_MODULES
-
-    def test_methods_that_attrs_writes_are_there_compiled(self, bundle):
-        """Nothing is compiled on import; what is not of the bundle still can be."""
-        counting = """
-import builtins, sys
-sys.path[:0] = sys.argv[1:]
-really, compiled = compile, []
-def count(source, filename, *how, **more):
-    if filename.startswith("<attrs"):
-        compiled.append(filename)
-    return really(source, filename, *how, **more)
-builtins.compile = count
-from inventory_adapters import lambda_entry
-from inventory_adapters.storage.dynamodb import repository
-print(compiled)
-import attrs
-Point = attrs.make_class("Point", ["x"])
-print(compiled == [], Point(1) == Point(1), repr(Point(2)))
-"""
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", counting, bundle.folder],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-
-        assert done.stdout == "[]\nFalse True Point(x=2)\n"
-
-    def test_an_attrs_that_works_otherwise_is_told(self, tmp_path):
-        """Rather than shipped without what was promised."""
-        (tmp_path / "attr").mkdir()
-        (tmp_path / "attr" / "_make.py").write_text("def _compile(): ...\n")
-
-        with pytest.raises(MethodsError, match="attrs compiles its methods in another place"):
-            compile_methods(tmp_path, ["inventory"], interpreter=sys.executable)
-
-    def test_code_that_does_not_run_is_told(self, tmp_path):
-        """With what Python says of it."""
-        (tmp_path / "attr").mkdir()
-        (tmp_path / "attr" / "_make.py").write_text(
-            "\ndef _compile_and_eval(\n): ...\n\ndef _linecache_and_compile(\n): ...\n"
-        )
-
-        with pytest.raises(MethodsError, match=r"(?s)cannot import the bundle.*no_such_module"):
-            compile_methods(tmp_path, ["no_such_module"], interpreter=sys.executable)
 
 
 class TestTwice:
@@ -441,13 +423,13 @@ class TestTwice:
         entry = bundle.folder / "inventory_adapters" / "lambda_entry.pyc"
         assert b"/var/task/inventory_adapters/lambda_entry.py" in entry.read_bytes()
 
-    def test_a_bundle_is_replaced_and_nothing_else(self, without_sdk, tmp_path):
+    def test_a_bundle_is_replaced_and_nothing_else(self, bundle, tmp_path):
         """A folder with anything else in it stays as it is."""
         output = tmp_path / "output"
         output.mkdir()
-        assert build(output, python=THIS_PYTHON, sdk="runtime").digest == without_sdk.digest
+        assert build(output, python=THIS_PYTHON).digest == bundle.digest
         (output / "stale").touch()
-        assert build(output, python=THIS_PYTHON, sdk="runtime").digest == without_sdk.digest
+        assert build(output, python=THIS_PYTHON).digest == bundle.digest
 
         (tmp_path / "thesis.txt").touch()
         with pytest.raises(BundleError, match="is there already, and is no bundle"):
@@ -459,97 +441,6 @@ def looks(bundle):
     paths = [bundle.folder, *sorted(bundle.folder.rglob("*"))]
     stats = [(path.relative_to(bundle.folder), path.stat()) for path in paths]
     return [(name, stat.st_mode, stat.st_mtime) for name, stat in stats]
-
-
-@pytest.fixture(scope="module")
-def loaders(bundle):
-    """Of the trimmed data, and of botocore's own."""
-    folders = (bundle.folder / "botocore" / "data", Loader.BUILTIN_DATA_PATH)
-    return [Loader([str(it)], include_default_search_paths=False) for it in folders]
-
-
-class TestTrimmedData:
-    @pytest.mark.parametrize("service", ["dynamodb", "ssm"])
-    def test_every_operation_used_is_whole(self, loaders, service):
-        """Equal to the original in everything that is not for people to read."""
-        trimmed, original = (
-            ServiceModel(it.load_service_model(service, "service-2"), service) for it in loaders
-        )
-
-        assert set(trimmed.operation_names) == set(operations()[service])
-        assert trimmed.metadata == original.metadata
-        for name in trimmed.operation_names:
-            ours, theirs = trimmed.operation_model(name), original.operation_model(name)
-            assert silent(ours._operation_model) == silent(theirs._operation_model)
-            assert shapes_of(ours) == shapes_of(theirs)
-
-    def test_no_shape_is_left_over(self, loaders):
-        """What no operation reaches is no use."""
-        model = ServiceModel(loaders[0].load_service_model("dynamodb", "service-2"), "dynamodb")
-        reached = [shapes_of(model.operation_model(name)) for name in model.operation_names]
-
-        assert set(model.shape_names) == set().union(*reached)
-
-    @pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "xx-new-7"])
-    @pytest.mark.parametrize("service", ["dynamodb", "ssm"])
-    def test_endpoints_are_where_they_were(self, loaders, service, region):
-        """In every partition, and where nobody has heard of the region."""
-        ours, theirs = (client(it, service, region) for it in loaders)
-
-        assert ours.meta.endpoint_url == theirs.meta.endpoint_url
-
-    @pytest.mark.parametrize("service", ["dynamodb", "ssm"])
-    def test_the_rules_of_endpoints_are_whole(self, loaders, service):
-        """They are not ours to interpret."""
-        ours, theirs = loaders
-
-        for load in (
-            lambda it: it.load_service_model(service, "endpoint-rule-set-1"),
-            lambda it: it.load_data("partitions"),
-            lambda it: it.load_data("sdk-default-configuration"),
-            lambda it: it.load_data("_retry"),
-        ):
-            assert load(ours) == load(theirs)
-
-    def test_a_client_that_nothing_uses_is_a_mistake(self, tmp_path):
-        """Of ours, or of the rule that finds what is used."""
-        (tmp_path / "entry.py").write_text("make_client('sqs')")
-
-        with pytest.raises(DataError, match="Nothing calls an operation of sqs"):
-            used_operations(reach_of("entry", source=tmp_path))
-
-
-def client(loader, service, region):
-    session = botocore.session.Session()
-    session.register_component("data_loader", loader)
-    return session.create_client(service, region_name=region)
-
-
-def shapes_of(operation):
-    """Every shape of the operation, by name."""
-    waiting = [operation.input_shape, operation.output_shape, *operation.error_shapes]
-    found = {}
-    while waiting:
-        shape = waiting.pop()
-        if shape is not None and shape.name not in found:
-            found[shape.name] = silent(shape._shape_model)
-            if shape.type_name == "structure":
-                waiting += shape.members.values()
-            elif shape.type_name == "list":
-                waiting.append(shape.member)
-            elif shape.type_name == "map":
-                waiting += [shape.key, shape.value]
-    return found
-
-
-def silent(model):
-    if isinstance(model, dict):
-        return {
-            key: silent(value)
-            for key, value in model.items()
-            if not (key == "documentation" and isinstance(value, str))
-        }
-    return [silent(it) for it in model] if isinstance(model, list) else model
 
 
 class TestWhatStandsInTheWay:
@@ -595,7 +486,7 @@ class TestWhatStandsInTheWay:
 
     def test_a_package_that_is_not_here_is_told(self, monkeypatch, tmp_path):
         """By the name that the functions import."""
-        monkeypatch.setattr(bundling, "packages_distributions", lambda: {"botocore": ["botocore"]})
+        monkeypatch.setattr(bundling, "packages_distributions", lambda: {"certifi": ["certifi"]})
 
         with pytest.raises(BundleError, match="import attrs, which is not installed"):
             build(tmp_path / "bundle", python=THIS_PYTHON)

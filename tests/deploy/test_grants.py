@@ -7,36 +7,31 @@ operation, or a new call of an old one, needs a line there.
 
 import json
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
-import botocore.session
+import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
 from deploy.grants import NEEDS, Needs, UnknownNeedsError, needs_of
 from deploy.sweeper import SCHEDULED
 from inventory.service import Inventory
+from inventory_adapters.aws.boto_transport import BotoTransport
 from inventory_adapters.aws.ssm import SsmLimits
 from inventory_adapters.http.api_gateway import Cors, make_handler
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
+from tests.wire import Wire, lost_answer
 
 TABLE, LEDGER_TABLE = "inventory-test", "inventory-test-ledger"
 PARAMETER = "/inventory/test/config"
 INDEXES = {index.name: index for schema in (ITEMS, LEDGER) for index in schema.indexes}
 BY_NAME = {route.name: route for route in ROUTES}
 OPERATIONS = [*BY_NAME, *(it.name for it in SCHEDULED)]
-
-# A client that waits longer would not send anything twice within a request's deadline.
-QUICK = Config(
-    connect_timeout=0.5, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 3}
-)
 
 # What IAM asks for, for each row of a transaction.
 # Source: "IAM and DynamoDB transactions" in the DynamoDB developer guide.
@@ -61,7 +56,7 @@ class Ask:
         keep: What to call the id in the answer from now on.
         key: Its idempotency key.
         if_match: The state that it is conditional on.
-        loses: Drop the answer to its first call of this kind, so that the SDK sends it again.
+        loses: Drop the answer to its first call of this kind, so that it is sent again.
         after_seconds: Let so much time pass before.
     """
 
@@ -208,25 +203,28 @@ class Recorder:
     def note(self, **needs):
         self.seen[self.operation] |= Needs(**needs)
 
-    def on_dynamodb(self, params, model, **_):
-        if model.name == "TransactWriteItems":
+    def on_call(self, operation, params):
+        (self.on_ssm if operation == "GetParameter" else self.on_dynamodb)(operation, params)
+
+    def on_dynamodb(self, operation, params):
+        if operation == "TransactWriteItems":
             for row in params["TransactItems"]:
                 [(kind, action)] = row.items()
                 self._on(action["TableName"], IN_TRANSACTION[kind])
-        elif model.name == "BatchGetItem":
+        elif operation == "BatchGetItem":
             for table in params["RequestItems"]:
-                self._on(table, model.name)
+                self._on(table, operation)
         elif "IndexName" in params:
-            assert model.name == "Query", "an index is granted queries alone"
+            assert operation == "Query", "an index is granted queries alone"
             self.note(queried=[INDEXES[params["IndexName"]]])
         else:
-            self._on(params["TableName"], model.name)
+            self._on(params["TableName"], operation)
 
     def _on(self, table, action):
         self.note(**{{TABLE: "items", LEDGER_TABLE: "ledger"}[table]: [action]})
 
-    def on_ssm(self, params, model, **_):
-        assert (model.name, params["Name"]) == ("GetParameter", PARAMETER)
+    def on_ssm(self, operation, params):
+        assert (operation, params["Name"]) == ("GetParameter", PARAMETER)
         self.note(limits=True)
 
 
@@ -243,22 +241,20 @@ class Clock:
 class Player:
     """Tells the story to the handlers, on an emulated DynamoDB."""
 
-    def __init__(self, client, ssm, recorder):
-        self.client = client
+    def __init__(self, wire, recorder):
+        self.wire = wire
         self.recorder = recorder
         self.clock = Clock()
         self.kept = {}
-        repository = DynamoDBRepository(
-            client, table=TABLE, ledger_table=LEDGER_TABLE, pause=lambda _seconds: None
-        )
+        repository = DynamoDBRepository(wire, table=TABLE, pause=lambda _seconds: None)
         # Each read of the limits is a call: nothing is kept for the next operation.
-        limits = SsmLimits(PARAMETER, client_factory=lambda: ssm, ttl_seconds=0)
+        limits = SsmLimits(PARAMETER, transport=wire, ttl_seconds=0)
         self.inventory = Inventory(repository, limits=limits, clock=self.clock)
 
     def play(self, ask):
         self.recorder.operation = ask.operation
         self.clock.now += timedelta(seconds=ask.after_seconds)
-        with lost_answer(self.client, ask.loses):
+        with lost_answer(self.wire, operation=ask.loses) if ask.loses else nullcontext():
             answer = self._answer(ask)
         assert answer["statusCode"] == ask.status, answer["body"]
         if ask.keep:
@@ -289,49 +285,19 @@ class Player:
         return self.kept[value[1:-1]] if isinstance(value, str) and value[0] == "{" else value
 
 
-@contextmanager
-def lost_answer(client, operation):
-    """Carry out the next call of *operation*, and drop the answer: the SDK will send the call again."""
-    endpoint = client._endpoint
-    send = endpoint._do_get_response
-    lost = []
-
-    def send_and_lose(request, model, context):
-        answer = send(request, model, context)
-        if model.name != operation or lost:
-            return answer
-        lost.append(answer)
-        return None, ReadTimeoutError(endpoint_url=request.url)
-
-    endpoint._do_get_response = send_and_lose
-    try:
-        yield
-    finally:
-        endpoint._do_get_response = send
-    assert lost or operation is None, f"{operation} was not called"
-
-
 @pytest.fixture(scope="module")
 def recorded():
     """The recording of the whole story."""
     recorder = Recorder()
-    patch = pytest.MonkeyPatch()
-    patch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
     with mock_aws():
-        make = botocore.session.Session().create_client
-        plain = {
-            "region_name": "us-east-1",
-            "aws_access_key_id": "testing",
-            "aws_secret_access_key": "testing",
-        }
-        client = make("dynamodb", config=QUICK, **plain)
-        ssm = make("ssm", **plain)
+        session = boto3.Session("testing", "testing", region_name="us-east-1")
+        client = session.client("dynamodb")
         for schema, name in ((ITEMS, TABLE), (LEDGER, LEDGER_TABLE)):
             client.create_table(**create_table_arguments(schema, name))
-        ssm.put_parameter(Name=PARAMETER, Value="{}", Type="String")
-        client.meta.events.register("provide-client-params.dynamodb", recorder.on_dynamodb)
-        ssm.meta.events.register("provide-client-params.ssm", recorder.on_ssm)
-        player = Player(client, ssm, recorder)
+        session.client("ssm").put_parameter(Name=PARAMETER, Value="{}", Type="String")
+        wire = Wire(BotoTransport(session))
+        wire.before.append(recorder.on_call)
+        player = Player(wire, recorder)
         for ask in STORY:
             if ask.operation not in OPERATIONS:
                 continue
@@ -339,7 +305,6 @@ def recorded():
                 player.play(ask)
             except Exception as fault:  # noqa: BLE001 - told by the test of the operation
                 recorder.faults[ask.operation].append(f"{ask}: {fault!r}")
-    patch.undo()
     return recorder
 
 

@@ -84,11 +84,3 @@ def test_a_function_counts_once_its_name_is_mentioned(source):
 def test_what_may_run_without_its_name_counts(source, code):
     """Where in doubt, it is reached."""
     assert "a" in reached(source(entry=code, a=""))
-
-
-def test_calls_are_known_with_their_first_text(source):
-    """By the last part of what is called."""
-    reach = reach_of("entry", source=source(entry="x.make('ssm', y)\nmake(z)\nput('n')"))
-
-    assert reach.calls == {("make", "ssm"), ("put", "n")}
-    assert {"x", "make", "ssm", "n"} <= reach.words

@@ -15,7 +15,8 @@ from tests.local_server import serving
 ENVIRONMENTS = ("dev", "prod")
 # The first is the page that asks, the second another one that may.
 ORIGINS = ("https://shop.example.com", "https://admin.example.com")
-CONTEXT = {"dev": {}, "prod": {"allowedOrigins": ",".join(ORIGINS)}}
+# The functions of one call AWS without an SDK, those of the other through boto3.
+CONTEXT = {"dev": {}, "prod": {"allowedOrigins": ",".join(ORIGINS), "transport": "boto3"}}
 # A run takes three minutes; most of it is waiting for a reservation to become due.
 RUN_SECONDS = 330
 

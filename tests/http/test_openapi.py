@@ -45,6 +45,9 @@ NO_OPERATIONS = {
     "route_not_found",
     "too_many_connections",
 }
+# Of the local server's `POST /imports`, which is no operation of the API.
+NO_OPERATIONS |= {"idempotency_key_not_supported", "unreadable_file", "unknown_table"}
+NO_OPERATIONS |= {"confirmation_required", "request_timeout", "import_running"}
 
 ERROR_KINDS = [
     kind

@@ -394,6 +394,22 @@ class TestTime:
         """Enough for a megabyte on a slow connection."""
         assert ArrivalLimits(connections=1).seconds == 30
 
+    @pytest.mark.parametrize(("path", "expected"), [(b"/imports", [200]), (b"/items", [])])
+    def test_file_may_take_longer_than_other_bodies(self, hasty, path, expected):
+        """The limit applies to each pause."""
+        file = b"sku,name,category\nMUG-1,Mug,kitchen\n"
+        with hasty.connect() as connection, contextlib.suppress(OSError):
+            connection.sendall(
+                b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                % (path, len(file))
+            )
+            for start in range(0, len(file), 4):
+                time.sleep(0.1)
+                connection.sendall(file[start : start + 4])
+            assert statuses(received(connection, seconds=1)) == expected
+            return
+        assert expected == []
+
     def test_expect_100_continue_is_supported(self, server):
         """The server asks for the body, then reads it."""
         with server.connect() as connection:

@@ -40,6 +40,7 @@ from inventory import (
     TransferStock,
     UpdateItem,
 )
+from inventory_adapters.aws.transport import Answer, ServiceError
 from inventory_adapters.storage.dynamodb import repository as dynamodb
 from inventory_adapters.storage.dynamodb.schema import (
     ITEMS,
@@ -50,8 +51,12 @@ from inventory_adapters.storage.dynamodb.schema import (
 )
 from tests.storage import test_dynamodb
 from tests.storage.test_dynamodb_ledger import START
+from tests.wire import Wire
 
+transport_name = test_dynamodb.transport_name
+endpoint = test_dynamodb.endpoint
 client = test_dynamodb.client
+wire = test_dynamodb.wire
 pauses = test_dynamodb.pauses
 repository = test_dynamodb.repository
 
@@ -248,13 +253,17 @@ class Meter:
     of_indexes: float = 0
     actions: list = field(factory=list)
 
-    def ask(self, params, model, **_):
-        self.calls[model.name] += 1
-        params["ReturnConsumedCapacity"] = "INDEXES"
-        self.actions += [it for action in params.get("TransactItems", ()) for it in action.values()]
+    def ask(self, operation, request):
+        self.calls[operation] += 1
+        request["ReturnConsumedCapacity"] = "INDEXES"
+        self.actions += [
+            it for action in request.get("TransactItems", ()) for it in action.values()
+        ]
 
-    def note(self, parsed, model, **_):
-        consumed = parsed.get("ConsumedCapacity", [])
+    def note(self, operation, _request, answer):
+        if isinstance(answer, ServiceError):
+            return
+        consumed = answer.body.get("ConsumedCapacity", [])
         tables = consumed if isinstance(consumed, list) else [consumed]
         of_tables = sum(it.get("Table", it)["CapacityUnits"] for it in tables)
         of_indexes = sum(
@@ -262,7 +271,7 @@ class Meter:
             for it in tables
             for index in it.get("GlobalSecondaryIndexes", {}).values()
         )
-        if model.name in READS:
+        if operation in READS:
             # What finds nothing is not free, but Local says so.
             self.reads += max(0.5, of_tables + of_indexes)
         else:
@@ -270,16 +279,28 @@ class Meter:
             self.of_indexes += of_indexes
 
     @contextmanager
-    def counting(self, client):
+    def counting(self, source):
+        """Count what is sent through a wire, or by a client of the SDK."""
+        if isinstance(source, Wire):
+            with source.hooked(before=self.ask, after=self.note):
+                yield
+            return
         # Not provide-client-params: there boto3's resources go on with a copy.
-        events = {"before-parameter-build.dynamodb": self.ask, "after-call.dynamodb": self.note}
+        events = {
+            "before-parameter-build.dynamodb": lambda params, model, **_: self.ask(
+                model.name, params
+            ),
+            "after-call.dynamodb": lambda parsed, model, **_: self.note(
+                model.name, None, Answer(parsed)
+            ),
+        }
         for name, handler in events.items():
-            client.meta.events.register(name, handler)
+            source.meta.events.register(name, handler)
         try:
             yield
         finally:
             for name, handler in events.items():
-                client.meta.events.unregister(name, handler)
+                source.meta.events.unregister(name, handler)
 
     def correct(self, before, after):
         """
@@ -384,9 +405,9 @@ def prepared(repository, name, now=START):
     return partial(work, shop)
 
 
-def metered(client, work):
+def metered(source, work):
     meter = Meter()
-    with meter.counting(client):
+    with meter.counting(source):
         work()
     return meter
 
@@ -548,9 +569,9 @@ def test_the_document_has_every_operation():
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_calls_are_as_documented(client, repository, name):
+def test_the_calls_are_as_documented(wire, repository, name):
     """The cost contract: a change that makes a call more has to change the document."""
-    meter = metered(client, prepared(repository, name))
+    meter = metered(wire, prepared(repository, name))
 
     assert cells(documented()[name])[1] == calls_cell(meter)
 
@@ -594,11 +615,11 @@ class Units:
         client.delete_table(TableName=name)
 
     @pytest.mark.parametrize("name", OPERATIONS)
-    def test_the_units_are_as_documented(self, client, repository, name):
+    def test_the_units_are_as_documented(self, client, wire, repository, name):
         """With `WRITE_COSTS=1` the document is made so."""
         work = prepared(repository, name)
         before = stored(client, repository)
-        meter = metered(client, work)
+        meter = metered(wire, work)
         meter.correct(before, stored(client, repository))
 
         if os.environ.get("WRITE_COSTS"):
@@ -606,7 +627,7 @@ class Units:
             write("counted", [HEAD, *(rows[it] for it in OPERATIONS if it in rows)])
         assert documented()[name] == row(name, meter)
 
-    def test_no_operation_costs_more_in_larger_tables(self, client, repository):
+    def test_no_operation_costs_more_in_larger_tables(self, client, wire, repository):
         """Among fifty items, with markers, movements and reservations of their own, and among two thousand."""
         crowd = a_shop(repository).stocked(reorder_point=10)
         ids = [crowd.items[0].item_id, reserve(crowd).reservation_id]
@@ -617,7 +638,7 @@ class Units:
         def counted():
             works = ((name, prepared(repository, name, next(days))) for name in OPERATIONS)
             # As DynamoDB Local has it: what it leaves out, it leaves out in both.
-            return {name: row(name, metered(client, work)) for name, work in works}
+            return {name: row(name, metered(wire, work)) for name, work in works}
 
         add_copies(client, rows, ids, range(1, 50))
         among_few = counted()
@@ -628,12 +649,12 @@ class Units:
         for name, line in among_many.items():
             assert cells(line)[:3] == cells(documented()[name])[:3]
 
-    def test_the_comparison_is_as_documented(self, client, repository, crud, monkeypatch):
+    def test_the_comparison_is_as_documented(self, client, wire, repository, crud, monkeypatch):
         """With `WRITE_COSTS=1` the document is made so."""
         # How far a list looks for what hardly anything passes shall not depend on this machine.
         monkeypatch.setattr(dynamodb, "_MOST_SECONDS", 60)
         shop = a_shop(repository).stocked(description=DESCRIPTION)
-        contenders = {"ours": (client, shop)}
+        contenders = {"ours": (wire, shop)}
         rows = stored(client, repository)
         [theirs] = client.scan(TableName=crud.table.name)["Items"]
         rows[place_of(crud.table.name, theirs)] = theirs

@@ -48,20 +48,16 @@ from inventory_adapters.storage.dynamodb.rows import (
 from inventory_adapters.storage.dynamodb.schema import DUE_INDEX, DUE_SHARD
 from inventory_adapters.testing import a_time, an_item, creation, rewrite, walk
 from tests.storage import test_dynamodb
-from tests.storage.test_dynamodb import (
-    an_answer,
-    an_error,
-    cancelled,
-    create_tables,
-    failing,
-    lost_answer,
-)
+from tests.storage.test_dynamodb import create_tables
+from tests.wire import an_answer, an_error, cancelled, failing, lost_answer
 
+transport_name = test_dynamodb.transport_name
+endpoint = test_dynamodb.endpoint
 client = test_dynamodb.client
+wire = test_dynamodb.wire
 pauses = test_dynamodb.pauses
 repository = test_dynamodb.repository
 calls = test_dynamodb.calls
-impatient = test_dynamodb.impatient
 
 START = datetime(2026, 5, 1, 9, 30, 0, 250_000, tzinfo=UTC)
 ANY = ItemFilter()
@@ -229,7 +225,7 @@ SINGLE_WRITES = {
 
 
 @pytest.fixture
-def new_world(client, repository):
+def new_world(client, wire, repository):
     """Makes worlds, each on tables of its own."""
     made = []
 
@@ -237,11 +233,7 @@ def new_world(client, repository):
         table = f"{repository._table}-{len(made)}"
         made.append(table)
         create_tables(client, table, f"{table}-ledger")
-        return World(
-            DynamoDBRepository(
-                client, table=table, ledger_table=f"{table}-ledger", pause=lambda _: None
-            )
-        )
+        return World(DynamoDBRepository(wire, table=table, pause=lambda _: None))
 
     yield make
     for table in made:
@@ -352,21 +344,20 @@ class Rows:
             page = repository.held_reservations(PageRequest(size=1), due_by=due_by)
             assert page.items == (reservation,)
 
-    def test_everything_fits_one_transaction(self, client, repository):
+    def test_everything_fits_one_transaction(self, wire, repository):
         """25 lines that all become low, under a key: 77 actions, and no row twice."""
         items = [an_item(f"item-{it:02}", reorder_point=9) for it in range(25)]
         repository.commit(creation(*items))
         sent = []
 
-        def note(params, **_):
-            sent.extend(params["TransactItems"])
+        def note(_operation, request):
+            sent.extend(request.get("TransactItems", ()))
 
-        client.meta.events.register("provide-client-params.dynamodb.TransactWriteItems", note)
         lines = [{"item_id": it.item_id, "sku": it.sku, "quantity": 1} for it in items]
-        Inventory(repository).create_reservation(
-            CreateReservation(lines=lines, idempotency_key=a_key())
-        )
-        client.meta.events.unregister("provide-client-params.dynamodb.TransactWriteItems", note)
+        with wire.hooked(before=note):
+            Inventory(repository).create_reservation(
+                CreateReservation(lines=lines, idempotency_key=a_key())
+            )
 
         targets = {repr(target_of(action)) for action in sent}
         assert len(sent) == len(targets) == 25 * 3 + 2
@@ -386,50 +377,48 @@ class TestRows(Rows):
 class Pages:
     """Walks of the ledger where DynamoDB differs from the reference."""
 
-    def test_a_page_that_dynamodb_cut_short_is_filled(self, client, world):
+    def test_a_page_that_dynamodb_cut_short_is_filled(self, wire, world):
         """A read ends after 1 MB; a page ends when it is full."""
         for _ in range(3):
             world.adjust(delta=-1)
         newest = world.repository.list_movements(A, PageRequest(size=1)).items[0]
         row = movement_to_row(newest)
-        cut = an_answer(200, {"Items": [row], "LastEvaluatedKey": {"pk": row["pk"]}})
+        cut = an_answer({"Items": [row], "LastEvaluatedKey": {"pk": row["pk"]}})
 
-        with failing(client, cut):
+        with failing(wire, cut):
             page = world.repository.list_movements(A, PageRequest(size=4))
 
         assert [it.seq for it in page.items] == [5, 4, 3, 2]
         assert page.next_cursor is not None
 
-    def test_a_reservation_that_was_closed_meanwhile_is_not_due(self, client, world):
+    def test_a_reservation_that_was_closed_meanwhile_is_not_due(self, wire, world):
         """The index may lag behind: each row that it names is looked at again."""
         done = []
 
-        def close(**_):
-            if not done:
+        def close(operation, _request, _answer):
+            if operation == "Query" and not done:
                 done.append(True)
                 sweep(evolve_inventory(world, "other"))
 
-        client.meta.events.register("after-call.dynamodb.Query", close)
-        page = world.repository.held_reservations(PageRequest(size=9), due_by=a_time(90))
-        client.meta.events.unregister("after-call.dynamodb.Query", close)
+        with wire.hooked(after=close):
+            page = world.repository.held_reservations(PageRequest(size=9), due_by=a_time(90))
 
         assert done
         assert page.items == ()
 
-    def test_a_reservation_that_was_extended_meanwhile_is_not_due(self, client, world):
+    def test_a_reservation_that_was_extended_meanwhile_is_not_due(self, wire, world):
         """As above."""
         world.pass_time(800)
         due_by = a_time(60 + 900.25)
         done = []
 
-        def prolong(**_):
-            if not done:
+        def prolong(operation, _request, _answer):
+            if operation == "Query" and not done:
                 done.append(True)
                 extend(world)
 
-        client.meta.events.register("after-call.dynamodb.Query", prolong)
-        page = world.repository.held_reservations(PageRequest(size=9), due_by=due_by)
-        client.meta.events.unregister("after-call.dynamodb.Query", prolong)
+        with wire.hooked(after=prolong):
+            page = world.repository.held_reservations(PageRequest(size=9), due_by=due_by)
 
         assert [it.reservation_id for it in page.items] == [world.due]
 
@@ -464,16 +453,15 @@ class Pages:
 
         assert sorted(found) == sorted([world.due, world.held, *more])
 
-    def test_all_held_reservations_are_read_consistently(self, client, world):
+    def test_all_held_reservations_are_read_consistently(self, wire, world):
         """A correction that missed a promise would give its units away."""
         requests = []
 
-        def note(params, **_):
-            requests.append(params)
+        def note(_operation, request):
+            requests.append(request)
 
-        client.meta.events.register("provide-client-params.dynamodb.Scan", note)
-        world.repository.held_reservations(PageRequest(size=9), due_by=None)
-        client.meta.events.unregister("provide-client-params.dynamodb.Scan", note)
+        with wire.hooked(before=note):
+            world.repository.held_reservations(PageRequest(size=9), due_by=None)
 
         assert [it["ConsistentRead"] for it in requests] == [True]
 
@@ -517,26 +505,26 @@ class LostLedgerAnswers:
     """The answer is lost after the write; what is stored in the end is what would be without that, to the last attribute."""
 
     @pytest.mark.parametrize("verb", KEYED)
-    def test_of_a_verb_with_a_key_that_another_writer_followed(self, client, new_world, verb):
+    def test_of_a_verb_with_a_key_that_another_writer_followed(self, client, wire, new_world, verb):
         """The record of the key is our own, and no refusal."""
         undisturbed, world = new_world(), new_world()
         expected = KEYED[verb](undisturbed, a_key())
         another_sale(undisturbed)
 
-        with lost_answer(client, lambda: another_sale(world), operation="TransactWriteItems"):
+        with lost_answer(wire, lambda: another_sale(world), operation="TransactWriteItems"):
             result = KEYED[verb](world, a_key())
 
         assert result == expected
         assert rows(client, world) == rows(client, undisturbed)
 
     @pytest.mark.parametrize("verb", VERBS)
-    def test_of_a_verb(self, client, new_world, verb):
+    def test_of_a_verb(self, client, wire, new_world, verb):
         """The movement, the reservation or the item is signed by our own write."""
         undisturbed, world = new_world(), new_world()
         expected = VERBS[verb](undisturbed)
         operation = SINGLE_WRITES.get(verb, "TransactWriteItems")
 
-        with lost_answer(client, operation=operation):
+        with lost_answer(wire, operation=operation):
             result = VERBS[verb](world)
 
         assert result == expected
@@ -551,50 +539,50 @@ class LostLedgerAnswers:
             (commit, "TransactWriteItems", another_sale),
         ],
     )
-    def test_of_a_verb_that_another_writer_followed(
-        self, client, new_world, verb, operation, meanwhile
+    def test_of_a_verb_that_another_writer_followed(  # noqa: PLR0913, PLR0917 - as many as it has parts
+        self, client, wire, new_world, verb, operation, meanwhile
     ):
         """A movement bears our mark for ever, a reservation bears it beside theirs."""
         undisturbed, world = new_world(), new_world()
         expected = verb(undisturbed)
         meanwhile(undisturbed)
 
-        with lost_answer(client, lambda: meanwhile(world), operation=operation):
+        with lost_answer(wire, lambda: meanwhile(world), operation=operation):
             result = verb(world)
 
         assert result == expected
         assert rows(client, world) == rows(client, undisturbed)
 
-    def test_of_a_refusal(self, client, new_world):
+    def test_of_a_refusal(self, wire, new_world):
         """What others have refused is not mistaken for our own work: it is decided anew."""
         world = new_world()
         before = world.repository.get_item(A)
         another_sale(world)
 
-        with lost_answer(client), pytest.raises(StaleReadError):
+        with lost_answer(wire), pytest.raises(StaleReadError):
             world.repository.commit(rewrite(before, on_hand=5))
 
     @pytest.mark.parametrize(
         "busy", [cancelled("TransactionConflict"), cancelled("ThrottlingError")]
     )
-    def test_and_then_nothing_but_a_busy_store(self, client, world, busy):
+    def test_and_then_nothing_but_a_busy_store(self, wire, world, busy):
         """Whether it was kept is unknown: it is neither decided anew nor called off."""
         with ExitStack() as stack:
 
             def get_busy():
-                stack.enter_context(failing(client, *[busy] * 4))
+                stack.enter_context(failing(wire, *[busy] * 100))
 
-            stack.enter_context(lost_answer(client, get_busy, operation="TransactWriteItems"))
+            stack.enter_context(lost_answer(wire, get_busy, operation="TransactWriteItems"))
             with pytest.raises(StorageUnavailableError):
                 world.adjust()
 
         world.assert_the_books_agree()
         assert world.repository.get_item(A).level.on_hand == 7
 
-    def test_every_time(self, client, world):
+    def test_every_time(self, wire, world):
         """After the last attempt the outcome is unknown, and said to be; the ledger has it once."""
         with (
-            lost_answer(client, operation="TransactWriteItems", times=3),
+            lost_answer(wire, operation="TransactWriteItems", times=3),
             pytest.raises(StorageUnavailableError),
         ):
             world.adjust()
@@ -602,22 +590,22 @@ class LostLedgerAnswers:
         world.assert_the_books_agree()
         assert world.repository.get_item(A).level.on_hand == 7
 
-    def test_of_a_key_that_was_served_by_doing_nothing(self, client, world):
+    def test_of_a_key_that_was_served_by_doing_nothing(self, wire, world):
         """Committing again writes the record of its key and no more."""
         committed = commit(world)
         key = a_key()
 
-        with lost_answer(client, operation="PutItem"):
+        with lost_answer(wire, operation="PutItem"):
             again = commit(world, key)
 
         assert (again, key.replayed) == (committed, False)
 
-    def test_of_a_replay(self, client, world):
+    def test_of_a_replay(self, wire, world):
         """A key that was served before is told so, resent or not."""
         first = world.adjust(a_key())
         key = a_key()
 
-        with lost_answer(client, operation="TransactWriteItems"):
+        with lost_answer(wire, operation="TransactWriteItems"):
             again = world.adjust(key)
 
         assert (again, key.replayed) == (first, True)
@@ -633,27 +621,24 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed(client, number):
+def killed(wire, number):
     """End the process between its call with this *number* and the next."""
     calls = count(1)
 
-    def end(**_):
+    def end(*_):
         if next(calls) == number:
             raise Killed
 
-    client.meta.events.register("after-call.dynamodb", end)
-    try:
+    with wire.hooked(after=end):
         yield
-    finally:
-        client.meta.events.unregister("after-call.dynamodb", end)
 
 
-def kill_points(client, new_world, verb):
+def kill_points(wire, new_world, verb):
     """End the process after each call of *verb*, each time in a new world, and yield what the next process finds."""
     for number in count(1):
         world = new_world()
         try:
-            with killed(client, number):
+            with killed(wire, number):
                 verb(world)
         except Killed:
             world.inventory = world.opened("next")
@@ -666,10 +651,10 @@ class Kills:
     """A process ends between two calls: above all before or after the one that writes."""
 
     @pytest.mark.parametrize("verb", VERBS)
-    def test_nothing_leaks(self, client, new_world, verb):
+    def test_nothing_leaks(self, wire, new_world, verb):
         """Every unit stays explained, and once time has passed the sweeper frees every promise."""
         left = 0
-        for world in kill_points(client, new_world, VERBS[verb]):
+        for world in kill_points(wire, new_world, VERBS[verb]):
             left += 1
             world.assert_the_books_agree()
 
@@ -683,12 +668,12 @@ class Kills:
         assert left >= (1 if verb in ("create", "details") else 2)
 
     @pytest.mark.parametrize("verb", KEYED)
-    def test_a_key_is_served_once(self, client, new_world, verb):
+    def test_a_key_is_served_once(self, wire, new_world, verb):
         """Whoever sends the request again under its key gets one effect, whenever the process died."""
         undisturbed = new_world()
         KEYED[verb](undisturbed, a_key())
 
-        for world in kill_points(client, new_world, lambda it: KEYED[verb](it, a_key())):
+        for world in kill_points(wire, new_world, lambda it: KEYED[verb](it, a_key())):
             KEYED[verb](world, a_key())
 
             assert summary(world) == summary(undisturbed)
@@ -756,36 +741,36 @@ class TestRefusals:
             (["ThrottlingError", "None", "None", "ConditionalCheckFailed"], StaleReadError),
         ],
     )
-    def test_each_reason_is_read_in_its_place(self, client, repository, change, codes, error):
+    def test_each_reason_is_read_in_its_place(self, wire, repository, change, codes, error):
         """A key that was served is told first; every other failed condition is a stale read."""
-        with failing(client, cancelled(*codes)), pytest.raises(error):
+        with failing(wire, cancelled(*codes)), pytest.raises(error):
             repository.commit(change)
 
-    def test_a_busy_store_is_asked_again(self, client, repository, change):
+    def test_a_busy_store_is_asked_again(self, wire, repository, change):
         """Twice too fast; then kept, whole."""
         busy = cancelled("None", "ThrottlingError", "None", "None")
 
-        with failing(client, busy, busy):
+        with failing(wire, busy, busy):
             repository.commit(change)
 
         assert repository.get_reservation("r") == change.reservation.after
         assert repository.get_idempotency_record("r") == change.idempotency_record
 
-    def test_a_store_that_stays_busy_has_kept_nothing(self, client, repository, change):
+    def test_a_store_that_stays_busy_has_kept_nothing(self, wire, repository, change):
         """Every attempt was answered, so nobody needs to wonder."""
         busy = cancelled("None", "ThrottlingError", "None", "None")
 
-        with failing(client, *[busy] * 4), pytest.raises(StorageThrottledError):
+        with failing(wire, *[busy] * 100), pytest.raises(StorageThrottledError):
             repository.commit(change)
 
     def test_a_transaction_that_is_still_under_way_is_not_decided_anew(
-        self, client, repository, change
+        self, wire, repository, change
     ):
         """An attempt that went unanswered may land at any moment."""
         under_way = an_error("TransactionInProgressException")
 
         with (
-            failing(client, an_error("InternalServerError", 500), *[under_way] * 11),
+            failing(wire, an_error("InternalServerError", 500), *[under_way] * 100),
             pytest.raises(StorageUnavailableError),
         ):
             repository.commit(change)

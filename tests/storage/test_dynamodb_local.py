@@ -1,39 +1,43 @@
 """The contract, and our own tests, on DynamoDB Local: what moto gets wrong, above all threads."""
 
-from functools import cache
 from uuid import uuid4
 
 import pytest
 
-from inventory_adapters.storage.dynamodb import DynamoDBRepository, make_client
+from inventory_adapters.storage.dynamodb import DynamoDBRepository
 from inventory_adapters.testing import RepositoryContract
 from tests.storage import test_dynamodb, test_dynamodb_costs, test_dynamodb_ledger
+from tests.storage.test_dynamodb import create_tables
+from tests.wire import shared_client
 
 pytestmark = pytest.mark.dynamodb_local
 
+transport_name = test_dynamodb.transport_name
+wire = test_dynamodb.wire
 calls = test_dynamodb.calls
 pauses = test_dynamodb.pauses
 new_world = test_dynamodb_ledger.new_world
 world = test_dynamodb_ledger.world
 
 
-@cache
-def shared_client(endpoint):
-    return make_client(endpoint_url=endpoint, parameter_validation=True)
+@pytest.fixture
+def endpoint(dynamodb_local_endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", dynamodb_local_endpoint)
+    return dynamodb_local_endpoint
 
 
 @pytest.fixture
-def client(dynamodb_local_endpoint):
-    return shared_client(dynamodb_local_endpoint)
+def client(endpoint):
+    return shared_client(endpoint)
 
 
 @pytest.fixture
-def repository(client):
+def repository(client, wire):
     """A repository on two tables of its own."""
     table = f"inventory-{uuid4()}"
     ledger_table = f"{table}-ledger"
-    test_dynamodb.create_tables(client, table, ledger_table)
-    yield DynamoDBRepository(client, table=table, ledger_table=ledger_table)
+    create_tables(client, table, ledger_table)
+    yield DynamoDBRepository(wire, table=table)
     for name in (table, ledger_table):
         client.delete_table(TableName=name)
 

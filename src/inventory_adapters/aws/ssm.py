@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable
 from math import inf
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from inventory.paging import Limits
-from inventory_adapters.aws import session as aws
+from inventory.timeouts import time_left
+from inventory_adapters.aws.transport import SSM, Transport
 
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
-
-__all__ = ["SsmLimits", "make_client"]
+__all__ = ["SsmLimits"]
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ class SsmLimits:
 
     Args:
         parameter_name: As in ``/inventory/dev/config``.
-        client_factory: Makes the SDK's client, on first use: most requests need no limits.
+        transport: How the parameter is read: in one attempt, as limits have defaults and nothing is worth waiting for.
         ttl_seconds: How long limits are kept.
         failure_ttl_seconds: How long after a failure the next attempt waits.
         clock: Returns seconds that only ever grow.
@@ -38,17 +36,16 @@ class SsmLimits:
         self,
         parameter_name: str,
         *,
-        client_factory: Callable[[], Any],
+        transport: Transport,
         ttl_seconds: float = 300,
         failure_ttl_seconds: float = 30,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._parameter_name = parameter_name
-        self._client_factory = client_factory
+        self._transport = transport
         self._ttl_seconds = ttl_seconds
         self._failure_ttl_seconds = failure_ttl_seconds
         self._clock = clock
-        self._client: Any = None
         self._lock = Lock()
         self._limits = Limits()
         self._fresh_until = -inf
@@ -82,16 +79,10 @@ class SsmLimits:
         self._fresh_until = self._clock() + ttl_seconds
 
     def _read(self) -> str:
-        if self._client is None:
-            self._client = self._client_factory()
-        answer: dict[str, Any] = self._client.get_parameter(Name=self._parameter_name)
-        value: str = answer["Parameter"]["Value"]
+        request = {"Name": self._parameter_name}
+        answer = self._transport.send(SSM, "GetParameter", request, seconds=time_left())
+        value: str = answer.body["Parameter"]["Value"]
         return value
-
-
-def make_client(*, region: str | None = None) -> "BaseClient":
-    """Return a client for Parameter Store that gives up early: limits have defaults, nothing is worth waiting for."""
-    return aws.make_client("ssm", connect_timeout=0.5, read_timeout=0.5, attempts=1, region=region)
 
 
 def _parse(text: str) -> Limits:

@@ -10,8 +10,9 @@ from typing import IO, Any, Final, Protocol
 from inventory.commands import ListItems
 from inventory.items import Item
 from inventory.paging import Page
-from inventory_adapters.catalogue.csv_file import guarded
-from inventory_adapters.catalogue.native import COLUMNS
+from inventory_adapters.catalogue.any_table import COLUMNS
+from inventory_adapters.catalogue.numbers import written
+from inventory_adapters.catalogue.tables import guarded
 
 __all__ = ["ItemReader", "export_items"]
 
@@ -20,7 +21,7 @@ _ENCODING: Final = "utf-8-sig"
 
 
 class ItemReader(Protocol):
-    """What of `Inventory` an export needs."""
+    """The part of `Inventory` that an export needs."""
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """See `Inventory.list_items`."""
@@ -30,8 +31,8 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
     """
     Write all items, and return how many.
 
-    Each row carries the `version` and the `seq` of its item: imported again, it changes nothing that has changed since. A file
-    that is given by its path appears when it is complete, and not before.
+    Each row carries the `version` and the `seq` of its item: imported again, it changes nothing that was changed since.
+    No number can be read in two ways. A file that is given by its path appears when it is complete.
     """
     count = 0
     with _opened(file) as raw:
@@ -60,7 +61,7 @@ def _cells(item: Item) -> list[Any]:
         guarded(item.name),
         guarded(item.description),
         item.level.on_hand,
-        guarded(f"{item.price:f}"),
+        guarded(written(item.price)),
         guarded(item.category),
         guarded(item.status),
         guarded(item.location),

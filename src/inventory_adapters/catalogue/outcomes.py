@@ -1,4 +1,4 @@
-"""What became of each row, in the words of its file."""
+"""The result of each row, in the words of its file."""
 
 from typing import Final, Literal
 
@@ -6,12 +6,14 @@ import attrs
 from attrs import frozen
 
 from inventory.errors import BelowReservedError, InventoryError, ValidationError
-from inventory_adapters.catalogue.csv_file import CellError
 from inventory_adapters.catalogue.drafts import Draft
+from inventory_adapters.catalogue.tables import CellError
 
-__all__ = ["Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
+__all__ = ["RESULTS", "Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
 
 Result = Literal["created", "updated", "unchanged", "refused", "skipped"]
+
+RESULTS: Final[tuple[Result, ...]] = ("created", "updated", "unchanged", "refused", "skipped")
 
 # Of a value that is refused, as much as a person needs to find it.
 _SHOWN: Final = 100
@@ -20,18 +22,18 @@ _SHOWN: Final = 100
 @frozen(kw_only=True)
 class RowOutcome:
     """
-    What became of a row, or, where a row has several locations, of one of them.
+    The result of a row, or, where a row has several locations, of one of them.
 
     Attributes:
         line: The line of the file that the row starts on, from 1.
         result: ``created``, ``updated``, ``unchanged``, ``refused``, or ``skipped``: there is no item in it.
         sku, location: The item.
         changes: What was updated, by the names on the wire.
-        column, value, reason, code: Why it was refused: where in the file, what stands there, what is wrong with it, and the
+        column, value, reason, code: Why it was refused: the column, the text of the cell, what is wrong with it, and the
             same for programs.
         also: More that is wrong with it.
-        notes: What was made of it that a person may want to know.
-        quantity_left: Whether the quantity differs from the one on the books, which was left as it is.
+        notes: What was changed on the way and a person may want to know.
+        quantity_left: Whether the quantity differs from the stored one, which was not changed.
     """
 
     line: int
@@ -55,7 +57,7 @@ def outcome_of(
     notes: tuple[str, ...] | None = None,
     quantity_left: bool = False,
 ) -> RowOutcome:
-    """Return what became of a row that was taken."""
+    """Return the outcome of a row that was accepted."""
     return RowOutcome(
         line=draft.line,
         result=result,
@@ -66,12 +68,16 @@ def outcome_of(
     )
 
 
-def refused(line: int, error: CellError) -> RowOutcome:
-    """Return the outcome of a row that could not even be read."""
+def refused(
+    line: int, error: CellError, *, sku: str | None = None, location: str | None = None
+) -> RowOutcome:
+    """Return the outcome of a row that could not be read."""
     value = error.value
     return RowOutcome(
         line=line,
         result="refused",
+        sku=sku,
+        location=location,
         column=error.column,
         value=value if value is None or len(value) <= _SHOWN else f"{value[:_SHOWN]}…",
         reason=error.reason,
@@ -80,27 +86,25 @@ def refused(line: int, error: CellError) -> RowOutcome:
 
 
 def refused_draft(draft: Draft, error: CellError | InventoryError) -> RowOutcome:
-    """Return the outcome of a row that was read and refused, with everything that is wrong with it."""
+    """Return the outcome of a row that was read and rejected, with everything that is wrong with it."""
     first, *others = _cell_errors(draft, error)
     return attrs.evolve(
-        refused(draft.line, first),
-        sku=draft.sku,
-        location=draft.location,
+        refused(draft.line, first, sku=draft.sku, location=draft.location),
         notes=draft.notes,
         also=tuple(f"{it.column}: {it.reason}" for it in others),
     )
 
 
 def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellError]:
-    """Return what is wrong, in the words of the file."""
+    """Return what is wrong, by the columns of the file."""
     if isinstance(error, CellError):
         return [error]
     if isinstance(error, ValidationError):
         return [
             CellError(
-                fault.message,
+                fault.message + _advice(draft, fault.field),
                 column=draft.columns.get(fault.field, fault.field),
-                value=_said(draft, fault.field),
+                value=_value(draft, fault.field),
             )
             for fault in error.faults
         ]
@@ -116,10 +120,11 @@ def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellEr
     return [CellError(error.message, code=error.code)]
 
 
-def _said(draft: Draft, field: str) -> str:
-    value = (
-        getattr(draft, field)
-        if field in {"sku", "location", "quantity"}
-        else draft.details.get(field)
-    )
+def _advice(draft: Draft, field: str) -> str:
+    is_missing = field == "category" and not draft.details.get(field)
+    return "; --category NAME sets it for new items" if is_missing else ""
+
+
+def _value(draft: Draft, field: str) -> str:
+    value = draft.new_item.get(field)
     return "" if value is None else str(value)

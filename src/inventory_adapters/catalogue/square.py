@@ -5,179 +5,182 @@ Source: squareup.com/help, "Item import spreadsheet glossary"; and headers of re
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from attrs import frozen
 
-from inventory.items import AVAILABLE, DISCONTINUED, OUT_OF_STOCK
-from inventory_adapters.catalogue.csv_file import Record, unguarded
-from inventory_adapters.catalogue.drafts import Draft, Options, cut, price, slug, units, whole
-from inventory_adapters.catalogue.html_text import html_to_text
-from inventory_adapters.catalogue.shopify import UNCATEGORIZED
+from inventory.items import DISCONTINUED
+from inventory_adapters.catalogue.drafts import (
+    ItemRow,
+    Options,
+    ShopFormat,
+    ShopTexts,
+    last_step,
+    made_sku,
+    named,
+    says_yes,
+    shop_texts,
+)
+from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.tables import Header, Record
 
 __all__ = ["SquareFormat"]
 
 _MAX_SKU: Final = 128
-_MAX_NAME: Final = 256
-_MAX_DESCRIPTION: Final = 4096
-
 _QUANTITY: Final = "current quantity"
+_NEW_QUANTITY: Final = "new quantity"
 # The one variation of an item that has no others.
 _NO_VARIATION: Final = "regular"
-_NO_ONE_PRICE: Final = {"variable", "variable price"}
+_NO_ONE_PRICE: Final = ("variable", "variable price")
+_CATEGORIES: Final = ("reporting category", "category", "categories")
 
 
 @frozen(kw_only=True)
 class _Place:
-    """One location of the file: how it is called, and its columns; a file of one location may not name it."""
+    """The columns of one location; a file of one location may not name it."""
 
     location: str
     quantity: str
+    new_quantity: str
     enabled: str
     price: str
     alert: str
 
+    @classmethod
+    def of(cls, suffix: str, location: str) -> "_Place":
+        return cls(
+            location=location,
+            quantity=f"{_QUANTITY}{suffix}",
+            new_quantity=f"{_NEW_QUANTITY}{suffix}",
+            enabled=f"enabled{suffix}",
+            price=f"price{suffix}",
+            alert=f"stock alert count{suffix}",
+        )
 
-class SquareFormat:
+
+class SquareFormat(ShopFormat):
     """Each variation is an item in every location that it is enabled or counted in."""
 
     name: ClassVar[str] = "square"
+    title: ClassVar[str] = "Square item library"
+    decimal: ClassVar[Mark | None] = "."
+    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "name": ("item name",),
+        "variation": ("variation name",),
+        "token": ("token",),
+        "sku": ("sku",),
+        "description": ("description",),
+        "price": ("price",),
+        "archived": ("archived",),
+    }
 
-    def __init__(
-        self, header: tuple[str, ...], columns: Mapping[str, int], options: Options
-    ) -> None:
-        self._options = options
-        self._called = {name: header[place].strip() for name, place in columns.items()}
-        self._places = self._found_places(columns) or [_place("", options.location)]
-        self._categories = [
-            it for it in ("reporting category", "category", "categories") if it in columns
+    def __init__(self, header: Header, options: Options) -> None:
+        super().__init__(header, options)
+        self._header = header
+        self._places = [
+            _Place.of(key[len(_QUANTITY) :], header.name(key)[len(_QUANTITY) :].strip())
+            for key in header.places
+            if key == _QUANTITY or key.startswith(f"{_QUANTITY} ")
         ]
+        self.has_quantity = bool(self._places)
+        if self._places:
+            self.mapping = {**self.mapping, "quantity": self._name(self._places[0].quantity)}
+        else:
+            self._places = [_Place.of("", "")]
+        self._categories = [it for it in _CATEGORIES if it in header]
+        numbers = {
+            key
+            for place in self._places
+            for key in (place.quantity, place.new_quantity, place.price, place.alert)
+            if key in header
+        }
+        self.numbers |= numbers
+        enabled = {it.enabled for it in self._places if it.enabled in header}
+        self.used |= numbers | enabled | frozenset(self._categories)
+        category = header.name(self._categories[0]) if self._categories else "Category"
+        self.columns = {**self.columns, "category": category}
 
     @staticmethod
-    def fits(columns: Mapping[str, int]) -> bool:
-        """Tell an item library by the names of items and variations."""
-        return "item name" in columns and ("variation name" in columns or "token" in columns)
+    def fits(header: Header) -> bool:
+        """Recognise an item library by the names of items and variations."""
+        return "item name" in header and header.first("variation name", "token") is not None
 
-    @staticmethod
-    def needs() -> str:
-        """Say what an item library has at least."""
-        return "Item Name, and Variation Name or Token"
-
-    def _found_places(self, columns: Mapping[str, int]) -> list[_Place]:
-        return [
-            _place(
-                name[len(_QUANTITY) :],
-                self._called[name][len(_QUANTITY) :].strip() or self._options.location,
-            )
-            for name in columns
-            if name == _QUANTITY or name.startswith(f"{_QUANTITY} ")
-        ]
-
-    def drafts(self, record: Record) -> Iterator[Draft]:
+    def rows(self, record: Record) -> Iterator[ItemRow]:
         """Yield the variation once for each location that has it."""
-        details, notes = self._details(record)
-        sku, sku_notes = self._sku(record)
+        fitted = self._texts(record)
+        sku, notes = self._sku(record)
+        texts = fitted.texts
+        if says_yes(self._text(record, "archived")):
+            texts["status"] = DISCONTINUED
         for place in self._places:
             if self._is_there(record, place):
-                yield self._draft(record, place, sku, details, (*notes, *sku_notes))
+                quantity, price = self._cells(record, place)
+                has_no_price = record.number(price).lower() in _NO_ONE_PRICE
+                numbers = {
+                    "quantity": record.number(quantity),
+                    "price": "" if has_no_price else record.number(price),
+                    "reorder_point": record.number(place.alert),
+                }
+                yield ItemRow(
+                    line=record.line,
+                    sku=sku,
+                    location=place.location,
+                    texts=dict(texts),
+                    initial=fitted.initial,
+                    numbers=numbers,
+                    columns={
+                        **self.columns,
+                        "quantity": self._name(quantity),
+                        "price": self._name(price),
+                        "reorder_point": self._name(place.alert),
+                        "location": self._name(place.quantity),
+                    },
+                    notes=(
+                        *fitted.notes,
+                        *notes,
+                        *(("has no fixed price",) if has_no_price else ()),
+                    ),
+                    initial_notes=fitted.initial_notes,
+                )
+
+    def _name(self, key: str) -> str:
+        return self._header.name(key) if key in self._header else key.title()
+
+    def _cells(self, record: Record, place: _Place) -> tuple[str, str]:
+        """Return the keys of the quantity and of the price: the new quantity, the location's own price, where filled."""
+        quantity = place.new_quantity if record.number(place.new_quantity) else place.quantity
+        return quantity, place.price if record.number(place.price) else "price"
 
     def _is_there(self, record: Record, place: _Place) -> bool:
         """Enabled, or counted; a location that says neither has it if no location says more."""
-        if record.stripped(place.enabled):
-            return record.stripped(place.enabled).upper() in {"Y", "YES", "TRUE"}
-        if record.stripped(place.quantity):
+        if record[place.enabled].strip():
+            return says_yes(record[place.enabled])
+        if record[place.quantity].strip():
             return True
         return not any(
-            record.stripped(it.enabled) or record.stripped(it.quantity) for it in self._places
+            record[it.enabled].strip() or record[it.quantity].strip() for it in self._places
         )
 
-    def _draft(
-        self,
-        record: Record,
-        place: _Place,
-        sku: str,
-        details: dict[str, Any],
-        notes: tuple[str, ...],
-    ) -> Draft:
-        called = self._called
-        quantity, quantity_notes = units(
-            record, place.quantity, called.get(place.quantity, "Current Quantity"), self._options
-        )
-        found, price_notes = self._price(record, place)
-        if place.alert in called:
-            found["reorder_point"] = whole(record, place.alert, called[place.alert])
-        return Draft(
-            line=record.line,
-            sku=sku,
-            location=place.location,
-            quantity=quantity,
-            details={**details, **found},
-            initial={"status": AVAILABLE if quantity else OUT_OF_STOCK},
-            columns={
-                "sku": called.get("sku", "SKU"),
-                "name": called["item name"],
-                "description": called.get("description", "Description"),
-                "category": called[self._categories[0]] if self._categories else "Category",
-                "price": called.get("price", "Price"),
-                "quantity": called.get(place.quantity, "Current Quantity"),
-                "reorder_point": called.get(place.alert, "Stock Alert Count"),
-                "location": called.get(place.quantity, "Current Quantity"),
-            },
-            notes=(*notes, *price_notes, *quantity_notes),
-        )
-
-    def _price(self, record: Record, place: _Place) -> tuple[dict[str, Any], tuple[str, ...]]:
-        # A location may have a price of its own.
-        for column in (place.price, "price"):
-            if record.stripped(column).lower() in _NO_ONE_PRICE:
-                return {}, ("has no fixed price",)
-            amount = price(record, column, self._called.get(column, "Price"), self._options)
-            if amount is not None:
-                return {"price": amount}, ()
-        return {}, ()
-
-    def _details(self, record: Record) -> tuple[dict[str, Any], tuple[str, ...]]:
-        item, variation = (_cell(record, it) for it in ("item name", "variation name"))
-        named = f"{item} ({variation})" if variation.lower() not in {"", _NO_VARIATION} else item
-        name, notes = cut(named, _MAX_NAME, "name")
-        details: dict[str, Any] = {"name": name}
+    def _texts(self, record: Record) -> ShopTexts:
+        variation = self._text(record, "variation")
+        if variation.lower() == _NO_VARIATION:
+            variation = ""
         # "Categories" may list several, each a path: the first is the main one.
-        cells = (
-            _cell(record, it).partition(",")[0].rpartition(">")[2].strip()
-            for it in self._categories
+        categories = (last_step(record.text(it).partition(",")[0]) for it in self._categories)
+        return shop_texts(
+            name=named(self._text(record, "name"), variation),
+            category=next(filter(None, categories), ""),
+            description=self._text(record, "description"),
+            options=self._options,
         )
-        details["category"] = next(filter(None, cells), UNCATEGORIZED)
-        if details["category"] == UNCATEGORIZED:
-            notes = (*notes, f"category set to {UNCATEGORIZED}")
-        if "description" in self._called:
-            text = html_to_text(_cell(record, "description"))
-            details["description"], more = cut(text, _MAX_DESCRIPTION, "description")
-            notes = (*notes, *more)
-        if _cell(record, "archived").upper() in {"Y", "YES", "TRUE"}:
-            details["status"] = DISCONTINUED
-        return details, notes
 
     def _sku(self, record: Record) -> tuple[str, tuple[str, ...]]:
-        sku = _cell(record, "sku")
+        sku = self._text(record, "sku")
         if sku:
             return sku, ()
         # Square's token names the variation for good; a file without tokens has only the names.
-        made = _cell(record, "token") or slug(
-            _cell(record, "item name"), _cell(record, "variation name")
-        )
-        made = made[:_MAX_SKU]
-        return made, (f"has no SKU: {made}, made from its token or names",)
-
-
-def _place(suffix: str, location: str) -> _Place:
-    return _Place(
-        location=location,
-        quantity=f"{_QUANTITY}{suffix}",
-        enabled=f"enabled{suffix}",
-        price=f"price{suffix}" if suffix else "price",
-        alert=f"stock alert count{suffix}",
-    )
-
-
-def _cell(record: Record, column: str) -> str:
-    return unguarded(record.stripped(column))
+        token = self._text(record, "token")
+        if token and len(token) <= _MAX_SKU:
+            return token, (f"has no SKU: {token}, its token",)
+        made = made_sku(self._text(record, "name"), self._text(record, "variation"))
+        return made, (f"has no SKU: {made}, made from its names",)

@@ -1,21 +1,26 @@
-"""`inventory import` and `inventory export`: a catalogue from a CSV file, and to one."""
+"""`inventory import` and `inventory export`: a catalogue from a file, and to one."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import click
 
+from inventory_adapters.catalogue.any_table import TableFormat
 from inventory_adapters.catalogue.exports import export_items
 from inventory_adapters.catalogue.imports import (
+    DECIMALS,
     FORMATS,
     Import,
     UnreadableFileError,
     import_items,
 )
-from inventory_adapters.catalogue.outcomes import RowOutcome
+from inventory_adapters.catalogue.mappings import TABLE_CHOICES, load_mapping, save_mapping
+from inventory_adapters.catalogue.outcomes import RESULTS, RowOutcome
+from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
 from inventory_adapters.cli.options import AS_JSON, JSON
 from inventory_adapters.cli.output import counted, printable
 from inventory_adapters.cli.storage import Storage, storage_options
@@ -28,17 +33,21 @@ _REFUSED: Final = 1
 # Across a network, writes wait more than they work.
 _IN_FLIGHT: Final = 8
 
-# Smaller files are done before a person could read how far we are.
+# Smaller files are done before a person could read the progress.
 _WORTH_TELLING: Final = 1 << 20
 
-_RESULTS: Final = ("created", "updated", "unchanged", "refused", "skipped")
+# Rows that are refused for the same reason, of which more would only hide the others.
+_MOST_ALIKE: Final = 20
+
+# Of the text of a sample.
+_MOST_SHOWN: Final = 60
 
 
 class _CannotImportError(click.ClickException):
     exit_code = 2
 
 
-@click.command("import", short_help="Import items from a CSV file.")
+@click.command("import", short_help="Import items from a file.")
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--format",
@@ -46,66 +55,142 @@ class _CannotImportError(click.ClickException):
     type=click.Choice(["auto", *sorted(FORMATS)]),
     default="auto",
     show_default=True,
-    help="What wrote the file; auto tells by its header.",
+    help="File format; `auto` detects it from the columns.",
 )
-@click.option("--dry-run", is_flag=True, help="Write nothing, and say the same.")
+@click.option(
+    "--column",
+    "columns",
+    metavar="FIELD=COLUMN",
+    multiple=True,
+    help="Read FIELD from COLUMN, in a table of no known format; repeatable. `FIELD=` reads none.",
+)
+@click.option(
+    "--mapping",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Take --column, --category, --location, --decimal, --encoding and --delimiter from FILE; "
+    "if it does not exist, save them there.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change without writing anything.")
 @click.option(
     "--on-error",
     type=click.Choice(["skip", "stop"]),
     default="skip",
     show_default=True,
-    help="Go on after a row that is refused, or leave out all behind it.",
+    help="Skip rejected rows, or stop at the first one.",
 )
 @click.option(
     "--update-stock",
     is_flag=True,
-    help="Write quantities that differ from those on the books; else they are only told.",
+    help="Update quantities that differ. By default they are only reported.",
 )
 @click.option(
     "--negative",
     type=click.Choice(["refuse", "zero"]),
     default="refuse",
     show_default=True,
-    help="Refuse negative quantities, or take them as 0.",
+    help="Reject negative quantities, or take them as 0.",
 )
 @click.option(
     "--location",
     metavar="NAME",
-    default="default",
-    show_default=True,
-    help="Where items are kept of which the file does not say.",
+    help="Location for rows that don't specify one.  [default: default]",
+)
+@click.option("--category", metavar="NAME", help="Category of new items that don't specify one.")
+@click.option(
+    "--decimal",
+    type=click.Choice([*DECIMALS]),
+    help="Decimal mark of the numbers. By default it is found in the file.",
+)
+@click.option("--encoding", metavar="NAME", help="Encoding of a text file, such as cp1252.")
+@click.option(
+    "--delimiter", metavar="NAME", help="comma, semicolon, tab, pipe, or any other character."
 )
 @click.option(
-    "--verbose", "-v", is_flag=True, help="Tell of every row, not only of what to look at."
+    "--yes", is_flag=True, help="Import into an empty inventory although there are warnings."
+)
+@click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Show every row, not just rejected ones and ones with notes.",
 )
 @storage_options()
 @JSON
-def import_command(
-    storage: Storage, *, file: Any, kind: str, verbose: bool, as_json: bool, **choices: Any
+def import_command(  # noqa: PLR0913 - options
+    storage: Storage,
+    *,
+    file: Any,
+    kind: str,
+    mapping: str | None,
+    yes: bool,
+    verbose: bool,
+    as_json: bool,
+    **choices: Any,
 ) -> None:
     """
-    Bring the items of a CSV FILE onto the books; - is the standard input.
+    Import items from a FILE (use - for stdin).
 
-    FILE comes from `inventory export`, from Shopify (products) or from Square (item library). A row with an item_id is about
-    that item; any other is about the one with its SKU at its location, or makes it. Interrupted, it is simply run again.
+    FILE is a CSV file or a workbook (xlsx, xls, ods): from `inventory export`, from Shopify, Square, WooCommerce, Magento,
+    Lightspeed, Odoo or Loyverse, or any table with SKUs. A row with an item_id is about that item; any other is about the one
+    with its SKU at its location, or creates it. If interrupted, run it again.
 
-    Exits with 1 if a row was refused.
+    Exits with 1 if a row was rejected.
     """
     in_flight = _IN_FLIGHT if storage.kind == "dynamodb" else 1
+    table_choices = {it: choices.pop(it) for it in TABLE_CHOICES}
+    table_choices["columns"] = _columns(table_choices["columns"])
     try:
+        if mapping is not None:
+            table_choices = _with_mapping(Path(mapping), table_choices)
+        given = {name: it for name, it in table_choices.items() if it}
         with (
             storage.opened(missing="empty" if choices["dry_run"] else "create") as inventory,
             _progress(quiet=as_json) as progress,
             import_items(
-                inventory, file, format=kind, in_flight=in_flight, progress=progress, **choices
+                inventory,
+                file,
+                format=kind,
+                accept_warnings=yes,
+                in_flight=in_flight,
+                progress=progress,
+                **given,
+                **choices,
             ) as run,
         ):
+            if mapping is not None and not Path(mapping).exists():
+                save_mapping(Path(mapping), {**given, "columns": _mapped(run, given)})
             (_print_json if as_json else _print_lines)(
                 run, dry_run=choices["dry_run"], verbose=verbose
             )
     except UnreadableFileError as error:
-        raise _CannotImportError(f"{error}.") from error
+        raise _CannotImportError(f"{str(error).removesuffix('.')}.") from error
     click.get_current_context().exit(_REFUSED if run.counts["refused"] else 0)
+
+
+def _columns(options: tuple[str, ...]) -> dict[str, str]:
+    columns = {}
+    for option in options:
+        field, sign, name = option.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{option} is not FIELD=COLUMN", param_hint="--column")
+        columns[field.strip()] = name.strip()
+    return columns
+
+
+def _with_mapping(path: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the choices in a file, with those of the command line in their place where there are any."""
+    if not path.exists():
+        return given
+    saved = load_mapping(path)
+    columns = {**saved.get("columns", {}), **given["columns"]}
+    return {**saved, **{name: it for name, it in given.items() if it}, "columns": columns}
+
+
+def _mapped(run: Import, given: dict[str, Any]) -> dict[str, str]:
+    """Return the columns to save: of a table all that are read; the columns of other formats are known."""
+    is_table = run.format == TableFormat.name or "columns" in given
+    return {**run.mapping, **given.get("columns", {})} if is_table else {}
 
 
 def _print_json(run: Import, *, dry_run: bool, verbose: bool) -> None:
@@ -116,53 +201,90 @@ def _print_json(run: Import, *, dry_run: bool, verbose: bool) -> None:
     "summary": {"created": 1, ...}}``
     """
     del verbose  # A program gets all rows.
-    about = {"format": run.format, "dry_run": dry_run, "notes": list(run.notes)}
+    about = {**about_import(run), "dry_run": dry_run}
     click.echo(f'{to_json(about)[:-1]}, "rows": [', nl=False)
     try:
         for number, outcome in enumerate(run):
-            found = attrs.asdict(outcome).items()
-            row = {name: it for name, it in found if it not in (None, (), False)}
-            click.echo(f"{', ' if number else ''}{to_json(row)}", nl=False)
+            click.echo(f"{', ' if number else ''}{to_json(outcome_to_wire(outcome))}", nl=False)
     except BaseException:
-        # The document is ended properly; what went wrong is told beside it.
+        # The document is ended properly; the error is reported beside it.
         click.get_current_context().meta[AS_JSON] = False
         raise
     finally:
-        summary = {it: run.counts[it] for it in _RESULTS}
-        summary |= {"quantities_left": run.quantities_left}
-        click.echo(f'], "summary": {to_json(summary)}, "stopped": {to_json(run.is_stopped)}}}')
+        summary = summary_of(run)
+        stopped = summary.pop("stopped")
+        click.echo(f'], "summary": {to_json(summary)}, "stopped": {to_json(stopped)}}}')
 
 
 def _print_lines(run: Import, *, dry_run: bool, verbose: bool) -> None:
+    for warning in run.warnings:
+        click.echo(printable(f"Warning: {warning}"), err=True)
     for note in run.notes:
         click.echo(printable(note), err=True)
+    if dry_run:
+        _print_reading(run)
     is_done = False
+    alike: Counter[tuple[str | None, str | None]] = Counter()
     try:
         for outcome in run:
-            if verbose or outcome.result == "refused" or outcome.notes:
+            is_shown = bool(outcome.notes)
+            if outcome.result == "refused":
+                alike[outcome.column, outcome.reason] += 1
+                is_shown = alike[outcome.column, outcome.reason] <= _MOST_ALIKE
+            if verbose or is_shown:
                 click.echo(_line(outcome))
         is_done = True
     finally:
+        hidden = sum(max(0, count - _MOST_ALIKE) for count in alike.values())
+        if hidden and not verbose:
+            click.echo(f"{counted(hidden, 'more rows')} refused for the same reasons.", err=True)
         _print_summary(run, dry_run=dry_run, is_done=is_done)
 
 
+def _print_reading(run: Import) -> None:
+    """Show how the file is read, and its first rows as they would be stored."""
+    text = ", ".join(filter(None, (run.encoding, run.delimiter and f"{run.delimiter}-delimited")))
+    click.echo(f"Format: {run.title} ({run.format}){f'; {text}' if text else ''}", err=True)
+    click.echo(printable(f"Numbers: {run.numbers}"), err=True)
+    columns = ", ".join(f"{field} = {name}" for field, name in run.mapping.items())
+    click.echo(printable(f"Columns: {columns}"), err=True)
+    for number, sample in enumerate(run.samples, start=1):
+        fields = ", ".join(
+            f"{field} {_shortened(str(value))}" for field, value in sample.items() if value != ""
+        )
+        click.echo(printable(f"Sample {number}: {fields}"), err=True)
+
+
+def _shortened(value: str) -> str:
+    text = " ".join(value.split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+
+
 def _print_summary(run: Import, *, dry_run: bool, is_done: bool) -> None:
-    told = ", ".join(f"{run.counts[it]} {it}" for it in _RESULTS)
-    click.echo(f"{counted(run.counts.total(), 'rows')} ({run.format}): {told}.", err=True)
+    results = ", ".join(f"{run.counts[it]} {it}" for it in RESULTS)
+    click.echo(f"{counted(run.counts.total(), 'rows')} ({run.format}): {results}.", err=True)
+    if run.refused_columns:
+        columns = ", ".join(
+            f"{name} ({count})" for name, count in run.refused_columns.most_common()
+        )
+        click.echo(printable(f"Refused by column: {columns}."), err=True)
+    if run.left_out:
+        columns = ", ".join(f"{name} ({count})" for name, count in run.left_out.items())
+        click.echo(printable(f"Not imported, by column (filled cells): {columns}."), err=True)
     if run.quantities_left:
         left = run.quantities_left
         differ = "1 quantity differs" if left == 1 else f"{left} quantities differ"
-        click.echo(f"{differ} from the books, and stayed: see --update-stock.", err=True)
+        click.echo(f"{differ} from the stored stock, unchanged: see --update-stock.", err=True)
     if run.is_stopped:
-        click.echo("Stopped: what comes after the refused row was left out.", err=True)
+        click.echo("Stopped: the rows after the refused one were left out.", err=True)
     if not is_done:
-        click.echo("Interrupted: run it again, and it goes on where it stopped.", err=True)
+        click.echo("Interrupted: run it again to continue where it stopped.", err=True)
     if dry_run:
         click.echo("Nothing was written: this was a dry run.", err=True)
 
 
 def _line(outcome: RowOutcome) -> str:
-    """Return ``line 17: refused: Price "abc" must be a price such as 12.50``."""
+    """Return ``line 17: refused MUG-1 at default: Price "abc" must be a number such as 12.50``."""
     parts = [f"line {outcome.line}: {outcome.result}"]
     if outcome.sku is not None:
         parts[0] += f" {outcome.sku} at {outcome.location}"
@@ -212,9 +334,9 @@ def _told_in_lines() -> Callable[[int, int], None]:
 @JSON
 def export_command(storage: Storage, *, file: str, as_json: bool) -> None:
     """
-    Write all items to a CSV FILE, which a spreadsheet opens and `inventory import` takes; - is the standard output.
+    Export all items to a CSV FILE (use - for stdout), for spreadsheets and `inventory import`.
 
-    Each row carries the version and the seq of its item: imported again, it changes nothing that has changed since.
+    Each row carries the version and the seq of its item: imported again, it changes nothing that was changed since.
     """
     with storage.opened() as inventory:
         count = export_items(inventory, sys.stdout.buffer if file == "-" else file)

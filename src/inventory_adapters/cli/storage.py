@@ -61,7 +61,7 @@ class Storage:
         """
         if self.kind == "dynamodb":
             with sdk_errors_translated():
-                yield bootstrap.on_dynamodb(table=self.table, ledger_table=ledger_of(self.table))
+                yield bootstrap.on_dynamodb(table=self.table)
             return
         kind = self.kind
         if kind == "sqlite" and missing != "create" and not Path(self.db).exists():
@@ -92,11 +92,18 @@ def ledger_of(table: str) -> str:
 @contextmanager
 def sdk_errors_translated() -> Iterator[None]:
     """Raise errors of the SDK as `StorageUnavailableError`."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes its time
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - takes its time
+    except ImportError as error:
+        raise StorageUnavailableError(
+            "DynamoDB needs boto3. Install it with: pip install boto3"
+        ) from error
+
+    from inventory_adapters.aws.transport import ServiceError  # noqa: PLC0415 - as above
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, ServiceError) as error:
         raise StorageUnavailableError(f"DynamoDB cannot be used: {error}") from error
 
 

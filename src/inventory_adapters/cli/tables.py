@@ -47,11 +47,14 @@ def _ensure_tables(table: str) -> Iterator[str]:
     Raises:
         StorageUnavailableError: DynamoDB cannot be used, or has another table under one of the names.
     """
-    from inventory_adapters.aws.session import make_client  # noqa: PLC0415 - takes its time
-    from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER  # noqa: PLC0415 - as above
+    from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER  # noqa: PLC0415 - takes its time
 
     with sdk_errors_translated():
-        client = make_client("dynamodb", connect_timeout=2, read_timeout=10, attempts=3)
+        import boto3  # noqa: PLC0415 - as above
+        from botocore.config import Config  # noqa: PLC0415 - as above
+
+        config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard"})
+        client = boto3.client("dynamodb", config=config)
         for schema, name in ((ITEMS, table), (LEDGER, ledger_of(table))):
             yield from _ensure_table(client, schema, name)
 

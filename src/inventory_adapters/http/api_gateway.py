@@ -17,6 +17,7 @@ from attrs import frozen
 
 from inventory.service import Inventory
 from inventory.timeouts import deadline
+from inventory_adapters.aws.usage import Usage
 from inventory_adapters.http.app import answer, error_response
 from inventory_adapters.http.messages import Request, Response, combine_headers
 from inventory_adapters.http.routes import Route
@@ -99,6 +100,8 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
 
     def handler(event: Any, context: Any = None) -> dict[str, Any]:
         started = perf_counter()
+        cold = _is_first_request()
+        usage = Usage()
         event = event if isinstance(event, dict) else {}
         request_id = _request_id(event, context)
         cors_headers: dict[str, str] = {}
@@ -106,11 +109,11 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
             request = to_request(event, route, request_id)
             inventory, cors = wired()
             cors_headers = cors.headers(request.headers.get("origin"))
-            with deadline(seconds_left(context)):
+            with deadline(seconds_left(context)), usage:
                 response = answer(inventory, route, request)
         except Exception as error:  # noqa: BLE001 - a handler always returns a result
             response = error_response(error, request_id=request_id)
-        about = {"route": route.name}
+        about = {"route": route.name, "cold": cold, **usage.fields}
         if version := getattr(context, "function_version", None):
             # A rollout compares the errors of the new version with those of the old one.
             about["function_version"] = version
@@ -118,6 +121,14 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
         return to_result(response, request_id, cors_headers)
 
     return handler
+
+
+# Popped by the first request of the process, which has the cold start.
+_first_request: Final = [True]
+
+
+def _is_first_request() -> bool:
+    return bool(_first_request) and _first_request.pop()
 
 
 def log_request(response: Response, request_id: str, started: float, **fields: Any) -> None:

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from inventory.errors import StorageThrottledError, StorageUnavailableError
 from inventory.items import ItemKey, Timestamp
@@ -47,6 +47,7 @@ from inventory_adapters.server.http_protocol import (
     LimitedProtocol,
     max_connections,
 )
+from inventory_adapters.server.imports import IMPORTS_PATH, ClientLeftError, ImportReport, Imports
 from inventory_adapters.server.pages import PAGES
 from inventory_adapters.server.sweeper import Sweeper
 
@@ -210,6 +211,9 @@ class LocalGateway:
     threads: ThreadPoolExecutor
     inline_operations: frozenset[str] = frozenset()
     writer: GroupCommit | None = None
+    imports: Imports = field(
+        default=Factory(lambda self: Imports(self.inventory), takes_self=True), init=False
+    )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -220,7 +224,7 @@ class LocalGateway:
         )
         try:
             response = await self._answer(scope, headers, receive, request_id)
-        except ClientDisconnectedError:
+        except (ClientDisconnectedError, ClientLeftError):
             return
         except asyncio.CancelledError:
             # The server stops before the request is complete. Raised again, uvicorn would log it with a traceback.
@@ -229,8 +233,14 @@ class LocalGateway:
         except Exception as error:  # noqa: BLE001 - every error becomes a response
             response = error_response(error, request_id=request_id)
         _log(scope, response, request_id, started)
-        cors = self.cors.headers(headers.get("origin"))
-        await _send(response, response.all_headers(request_id, cors), scope, receive, send)
+        response_headers = response.all_headers(
+            request_id, self.cors.headers(headers.get("origin"))
+        )
+        if isinstance(response, ImportReport):
+            await send(_start(response, response_headers))
+            await response.send_body(receive, send)
+        else:
+            await _send(response, response_headers, scope, receive, send)
 
     async def _answer(
         self, scope: Scope, headers: dict[str, str], receive: Receive, request_id: str
@@ -239,10 +249,12 @@ class LocalGateway:
         self._check_host(headers)
         if scope["method"] in _WRITING_METHODS:
             self._check_origin(headers)
+        path = scope["raw_path"].decode("ascii")
+        if path == IMPORTS_PATH and scope["method"] == "POST":
+            return await self.imports.start(scope["query_string"], headers, receive)
         body = await _body(headers, receive)
         # The deadline starts after the body: `ArrivalLimits` limits the time that the client takes to send it.
         ends_at = monotonic() + seconds_left(None)
-        path = scope["raw_path"].decode("ascii")
         route, path_fields, methods = _find(scope["method"], path)
         if path in PAGES and scope["method"] in ("GET", "HEAD"):
             page = await self._in_a_thread(PAGES[path])
@@ -359,6 +371,8 @@ def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str
     method = "GET" if method == "HEAD" else method
     if path in PAGES:
         return None, {}, ("GET",)
+    if path == IMPORTS_PATH:
+        return None, {}, ("POST",)
     if path == HEALTH.path:
         return (HEALTH if method == HEALTH.method else None), {}, (HEALTH.method,)
     return find_route(method, path)
@@ -428,15 +442,19 @@ async def _send(
         del headers["Content-Type"]
     else:
         headers["Content-Length"] = str(len(body))
-    raw = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": raw})
+    await send(_start(response, headers))
     if headers.get("Connection") == "close" and scope["method"] != "HEAD":
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await _linger(receive)
         body = b""
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _start(response: Response, headers: Mapping[str, str]) -> MutableMapping[str, Any]:
+    raw = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+    ]
+    return {"type": "http.response.start", "status": response.status, "headers": raw}
 
 
 async def _linger(receive: Receive) -> None:

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from inventory_adapters.http.api_gateway import log_request
 from inventory_adapters.http.app import error_response
 from inventory_adapters.http.errors import HttpError
+from inventory_adapters.server.imports import IMPORTS_PATH
 
 __all__ = ["ArrivalLimits", "LimitedProtocol", "max_connections"]
 
@@ -42,11 +43,13 @@ class ArrivalLimits:
         connections: Maximum number of open connections; further ones get a 503 and are closed.
         head_bytes: Maximum size of a request line with its headers, and of other data outside bodies.
         seconds: Maximum time from the first byte of a request, or from the opening of a connection, to the end of the body.
+        files_path: The path of file uploads, whose limit in *seconds* applies to each pause instead of the whole body.
     """
 
     connections: int
     head_bytes: int = 1 << 16
     seconds: float = 30.0
+    files_path: bytes = IMPORTS_PATH.encode()
 
 
 def max_connections() -> int:
@@ -144,6 +147,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Receive a part of the body."""
         self._has_progress = True
+        if self.url.partition(b"?")[0] == self._limits.files_path:
+            # `data_received` starts it again after this part of the file.
+            self._stop_timer()
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -1,7 +1,8 @@
-/** Import of a CSV file that is dropped or chosen, and the report of what became of its rows. */
+/** Import of a file that is dropped or chosen, and the report of its rows. */
 
 import { fill, h, newId } from "./dom.js";
 import { counted, number } from "./format.js";
+import { mappingForm } from "./import_mapping.js";
 import { importFile } from "./import_run.js";
 import { notice } from "./notices.js";
 
@@ -20,12 +21,12 @@ export function offerFile(file) {
 
 export async function importView({ signal }) {
   const report = h("div", {});
-  const updateStock = h("input", { type: "checkbox", id: newId("update") });
-  const chooser = h("input", { type: "file", id: newId("file"), accept: ".csv,.tsv,.txt,text/csv", onchange: () => take(chooser.files[0]) });
+  const chooser = h("input", { type: "file", id: newId("file"), onchange: () => take(chooser.files[0]) });
+  const options = choices();
   const zone = h(
     "div",
     { class: "drop", ondragover: () => zone.classList.add("over"), ondragleave: leave, ondrop: leave },
-    h("p", { class: "drop-title" }, "Drop a CSV file here"),
+    h("p", { class: "drop-title" }, "Drop a file here"),
     h("p", {}, "or ", h("label", { for: chooser.id }, "choose one"), ":"),
     chooser,
   );
@@ -35,11 +36,11 @@ export async function importView({ signal }) {
     zone.classList.remove("over");
   }
 
-  async function take(file) {
+  async function take(file, more = {}) {
     if (!file || isRunning) return;
     isRunning = true;
     chooser.disabled = true;
-    await run(file, { updateStock: updateStock.checked, signal }, report);
+    await run(file, { ...options.chosen(), ...more }, { signal, report, again: (added) => take(file, { ...more, ...added }) });
     isRunning = false;
     chooser.disabled = false;
     chooser.value = "";
@@ -49,7 +50,7 @@ export async function importView({ signal }) {
     "section",
     { class: "page" },
     h("h1", { tabindex: "-1" }, "Import"),
-    h("div", { class: "card" }, zone, h("label", { class: "check" }, updateStock, "Also set the quantities of items that are there already"), help()),
+    h("div", { class: "card" }, zone, options.element, help()),
     report,
   );
   taker = take;
@@ -59,49 +60,115 @@ export async function importView({ signal }) {
   return { title: "Import", content };
 }
 
+/** The choices that hold for a whole file. */
+function choices() {
+  const checkbox = () => h("input", { type: "checkbox" });
+  const update = checkbox();
+  const dry = checkbox();
+  const text = (label) => {
+    const input = h("input", { type: "text", id: newId("choice") });
+    return { input, element: h("div", { class: "field" }, h("label", { for: input.id }, label), input) };
+  };
+  const category = text("Category of new items without one");
+  const location = text("Location of rows without one");
+  const decimal = h("select", { id: newId("decimal") }, [["", "as in the file"], ["point", "12.50"], ["comma", "12,50"]].map(([value, label]) => h("option", { value }, label)));
+  const element = h(
+    "div",
+    {},
+    h("label", { class: "check" }, update, "Also set the quantities of items that are there already"),
+    h("label", { class: "check" }, dry, "Only show what would change"),
+    h(
+      "details",
+      {},
+      h("summary", {}, "More choices"),
+      category.element,
+      location.element,
+      h("div", { class: "field" }, h("label", { for: decimal.id }, "Numbers are written"), decimal),
+    ),
+  );
+  const chosen = () => ({
+    update_stock: update.checked,
+    dry_run: dry.checked,
+    category: category.input.value.trim(),
+    location: location.input.value.trim(),
+    decimal: decimal.value,
+  });
+  return { element, chosen };
+}
+
 function help() {
-  const code = (text) => h("code", {}, text);
   return h(
     "div",
     { class: "hint" },
-    h("p", {}, "The first line names the columns: ", code("sku"), " and ", code("name"), ", and for new items ", code("category"), "; and where you have them ", code("quantity"), ", ", code("price"), ", ", code("location"), ", ", code("reorder_point"), ", ", code("status"), ", ", code("description"), "."),
-    h("p", {}, "A row finds its item by ", code("item_id"), ", or else by SKU and location; where there is none, it makes one. Importing a file again changes nothing twice. For very large files, and for exports of Shopify or Square: ", code("inventory import FILE"), "."),
+    h("p", {}, "CSV files and workbooks of Shopify, Square, WooCommerce, Magento, Lightspeed, Odoo and Loyverse, exports of this page, and any table with SKUs."),
+    h("p", {}, "A row finds its item by its id, or else by SKU and location; if there is none, it creates one. Importing a file again changes nothing twice. For files over 64 MiB: ", h("code", {}, "inventory import FILE"), "."),
   );
 }
 
-async function run(file, options, report) {
+/** Import *file*, and show its report; `again` imports it once more with other choices. */
+async function run(file, chosen, { signal, report, again }) {
   const counts = Object.fromEntries(KINDS.map((kind) => [kind, 0]));
   const rows = Object.fromEntries(KINDS.map((kind) => [kind, []]));
-  const progress = h("progress", { max: Math.max(file.size, 1), value: 0, "aria-label": `Importing ${file.name}` });
+  const progress = h("progress", { "aria-label": `Importing ${file.name}` });
   const tally = h("p", { class: "summary" });
   const notes = h("div", {});
   fill(report, h("section", { class: "card report" }, h("h2", {}, file.name), progress, tally, notes));
   let failure = null;
   try {
-    for await (const { ignored, outcomes = [], bytes = 0 } of importFile(file, options)) {
-      if (ignored?.length) fill(notes, h("p", { class: "hint" }, `Columns that are not read: ${ignored.join(", ")}.`));
-      for (const outcome of outcomes) {
-        counts[outcome.what] += 1;
-        if (rows[outcome.what].length < SHOWN_ROWS) rows[outcome.what].push(outcome);
+    for await (const step of importFile(file, chosen, signal)) {
+      if (step.import) fill(notes, reading(step.import));
+      if (step.summary) notes.append(...notDone(step.summary));
+      for (const outcome of step.rows ?? []) {
+        if (!(outcome.result in counts)) continue;
+        counts[outcome.result] += 1;
+        if (rows[outcome.result].length < SHOWN_ROWS) rows[outcome.result].push(outcome);
       }
-      progress.value = bytes;
+      if (step.size) {
+        progress.max = step.size;
+        progress.value = step.read;
+      }
       tally.textContent = inWords(counts);
     }
   } catch (error) {
     failure = error;
   }
-  if (options.signal.aborted) return;
+  if (signal.aborted) return;
   progress.remove();
-  Object.values(rows).forEach((found) => found.sort((a, b) => a.line - b.line));
   tally.textContent = inWords(counts);
-  if (failure) notes.append(h("p", { class: "refusal", role: "alert" }, failure.message, stopped(counts)));
+  if (failure) notes.append(...failed(failure, counts, again));
+  else if (chosen.dry_run) notice("Nothing was written.");
   else notice(counts.refused ? `Done, but for ${counted(counts.refused, "refused row")}.` : "All rows are imported.");
   notes.append(...["refused", "created", "updated", "unchanged"].filter((it) => counts[it]).map((it) => outcomePart(it, rows[it], counts[it])));
 }
 
+/** How the file is read, in words. */
+function reading({ title, numbers, mapping, warnings, notes, left_out, samples }) {
+  const columns = Object.entries(mapping).map(([field, name]) => `${field} = ${name}`);
+  const leftOut = Object.entries(left_out).map(([name, count]) => `${name} (${number(count)})`);
+  return [
+    ...warnings.map((text) => h("p", { class: "refusal" }, text)),
+    h("p", { class: "hint" }, `${title}; ${numbers}. Columns: ${columns.join(", ")}.`),
+    ...notes.map((text) => h("p", { class: "hint" }, text)),
+    leftOut.length && h("p", { class: "hint" }, `Columns that are not read (filled cells): ${leftOut.join(", ")}.`),
+    samples.length && h("p", { class: "hint" }, "As they would be stored: ", samples.map(({ sku, name, quantity, price, category }) => `${sku}, ${name}, ${category}: ${quantity} at ${price ?? 0}`).join("; ")),
+  ].filter(Boolean);
+}
+
+function notDone({ quantities_left }) {
+  if (!quantities_left) return [];
+  return [h("p", { class: "hint" }, `${counted(quantities_left, "quantity differs", "quantities differ")} from the stored stock, unchanged.`)];
+}
+
+function failed(error, counts, again) {
+  const box = h("p", { class: "refusal", role: "alert" }, error.message, stopped(counts));
+  if (error.code === "unknown_table") return [box, mappingForm(error.body, (columns) => again({ columns }))];
+  if (error.code !== "confirmation_required") return [box];
+  return [box, h("button", { type: "button", onclick: () => again({ accept_warnings: true }) }, "Import without them")];
+}
+
 function stopped(counts) {
   const done = KINDS.reduce((sum, kind) => sum + counts[kind], 0);
-  return done ? ` The import stopped after ${counted(done, "row")}. Import the file again to go on: what is done stays as it is.` : "";
+  return done ? ` The import stopped after ${counted(done, "row")}. Import the file again to continue: rows that are done stay done.` : "";
 }
 
 function inWords(counts) {
@@ -127,7 +194,9 @@ function outcomePart(kind, rows, count) {
   );
 }
 
-function outcomeRow({ line, sku, column, value, reason }, isRefused) {
-  const cells = [number(line), sku, ...(isRefused ? [column, value] : []), reason ?? ""];
+function outcomeRow({ line, sku, location, column, value, reason, also = [], notes = [] }, isRefused) {
+  const item = sku && location !== "default" ? `${sku} at ${location}` : sku;
+  const why = [reason, ...also, ...notes].filter(Boolean).join("; ");
+  const cells = [number(line), item ?? "", ...(isRefused ? [column ?? "", value ?? ""] : []), why];
   return h("tr", {}, cells.map((text) => h("td", {}, text)));
 }

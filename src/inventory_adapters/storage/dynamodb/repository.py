@@ -5,17 +5,14 @@ What each call costs is part of the product: create, get, edit and a page of a l
 a deletion, is one transaction; lists by SKU and of low stock, and a page of what is due, are one query and one batch read. Only
 a list without an indexed filter, and the reservations that `reconcile` wants, scan a table.
 
-A write whose answer was lost is sent again by the SDK, and must not apply twice. A transaction has one token per decision;
+A write whose answer was lost is sent again, and must not apply twice. A transaction has one token per decision;
 beyond the token's life, and for single writes, the `write_id` in what was stored tells our own work from another's.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from hashlib import sha256
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from attrs import define, evolve, field, frozen
@@ -34,7 +31,7 @@ from inventory.ports import Change, ItemEdit, ItemFilter
 from inventory.reservations import Reservation, ReservationState
 from inventory.stock import Movement
 from inventory.timeouts import time_left
-from inventory_adapters.aws import session as aws
+from inventory_adapters.aws.transport import Transport
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb.actions import Action, Actions, marker_key
 from inventory_adapters.storage.dynamodb.calls import Calls, RefusedError
@@ -69,9 +66,10 @@ from inventory_adapters.storage.dynamodb.schema import (
 from inventory_adapters.storage.unreadable import read_rows, skipped
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.client import BaseClient
 
-__all__ = ["DynamoDBRepository", "make_client"]
+__all__ = ["DynamoDBRepository"]
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -107,79 +105,42 @@ _LEDGER_KEY_BYTES: Final = (2048, 1024)
 _BY_EXPIRY_BYTES: Final = (1024, 2048, 1024)
 
 # Writes that need no transaction when they are alone; each action of a transaction costs twice as much.
-_SINGLE_WRITES: Final = {"Put": "put_item", "Update": "update_item"}
+_SINGLE_WRITES: Final = {"Put": "PutItem", "Update": "UpdateItem"}
 
 _Place = tuple[str, ...]
 
 
-def make_client(
-    *,
-    endpoint_url: str | None = None,
-    region: str | None = None,
-    parameter_validation: bool = False,
-) -> "BaseClient":
-    """
-    Return a client for `DynamoDBRepository`; see `inventory_adapters.aws.make_client`.
+def _transport_of(source: "boto3.Session | BaseClient | Transport") -> Transport:
+    if isinstance(source, Transport):
+        return source
+    # Imported here: the functions have a transport, and no boto3.
+    from inventory_adapters.aws.boto_transport import BotoTransport  # noqa: PLC0415
 
-    DynamoDB answers in milliseconds: what takes a second is better sent again, while there is still time for it.
-    """
-    client = aws.make_client(
-        "dynamodb",
-        connect_timeout=0.5,
-        read_timeout=1,
-        attempts=3,
-        endpoint_url=endpoint_url,
-        region=region,
-        parameter_validation=parameter_validation,
-    )
-    # Only on a client that nobody else uses: in such answers, binary attributes stay base64. We have none.
-    client.meta.events.register_first(
-        "before-parse.dynamodb", _take_as_json, unique_id="inventory-take-as-json"
-    )
-    return client
-
-
-# Made once, where json.loads asks each time what it is given.
-_from_json: Final = json.JSONDecoder().decode
-
-
-def _take_as_json(
-    *, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
-    """
-    Take a successful answer as the JSON that it is.
-
-    The SDK would go through every attribute of every row by its model, only to make the same mappings; that is two thirds of
-    what a page of a list costs.
-    """
-    if response_dict["status_code"] == HTTPStatus.OK:
-        with suppress(ValueError):  # What is no JSON is for the SDK to make sense of.
-            customized_response_dict.update(_from_json(response_dict["body"].decode()))
-            response_dict["body"] = b""
+    return BotoTransport(source)
 
 
 class DynamoDBRepository:
     """
     Keeps items and their ledger in two DynamoDB tables; safe to share between threads.
 
-    Retries of the client stay within `inventory.timeouts`: constructing a repository registers a handler with the client.
-
     Args:
-        client: botocore's low-level client for DynamoDB, such as `make_client` returns.
-        table: The table with the schema `schema.ITEMS`.
-        ledger_table: The one with the schema `schema.LEDGER`.
+        source: Where requests go: a boto3 session, a boto3 client for DynamoDB, or a `Transport`. With a session, calls keep to
+            the deadline of `inventory.timeouts`. A client keeps its own time-outs and retries, and so may pass a deadline.
+        table: The name of the table with the schema `schema.ITEMS`.
+        ledger_table: The name of the one with the schema `schema.LEDGER`; defaults to ``<table>-ledger``.
         pause: Sleeps a number of seconds between two attempts at the same call.
     """
 
     def __init__(
         self,
-        client: "BaseClient",
+        source: "boto3.Session | BaseClient | Transport",
         *,
         table: str,
-        ledger_table: str,
+        ledger_table: str | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._call = Calls(client, pause=pause)
+        ledger_table = ledger_table or f"{table}-ledger"
+        self._call = Calls(_transport_of(source), pause=pause)
         self._pause = pause
         self._table = table
         self._ledger_table = ledger_table
@@ -193,7 +154,7 @@ class DynamoDBRepository:
         expression = Expression()
         condition = expression.equals("item_id", text(item_id))
         found = self._call(
-            "query",
+            "Query",
             TableName=self._table,
             ConsistentRead=True,
             Limit=1,
@@ -261,7 +222,7 @@ class DynamoDBRepository:
         expression = Expression()
         condition = expression.equals("pk", text(movements_pk(key)))
         found = self._call(
-            "query",
+            "Query",
             TableName=self._ledger_table,
             ConsistentRead=True,
             Limit=1,
@@ -324,7 +285,7 @@ class DynamoDBRepository:
             conditions.append(expression.version_in(edit.versions))
         try:
             answer = self._call(
-                "update_item",
+                "UpdateItem",
                 TableName=self._table,
                 Key=key_to_row(edit.key),
                 **expression.arguments(
@@ -344,7 +305,7 @@ class DynamoDBRepository:
 
     def _row(self, table: str, key: Row) -> Row | None:
         # ConsistentRead: a stale level makes every commit conflict.
-        answer = self._call("get_item", TableName=table, Key=key, ConsistentRead=True)
+        answer = self._call("GetItem", TableName=table, Key=key, ConsistentRead=True)
         return answer.get("Item")
 
     def _rows(self, table: str, keys: Sequence[Row]) -> list[Row]:
@@ -359,7 +320,7 @@ class DynamoDBRepository:
         attempt = 1
         wanted: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": True}}
         while True:
-            answer = self._call("batch_get_item", RequestItems=wanted)
+            answer = self._call("BatchGetItem", RequestItems=wanted)
             got: list[Row] = answer["Responses"].get(table, [])
             rows += got
             wanted = answer.get("UnprocessedKeys", {})
@@ -394,19 +355,19 @@ class DynamoDBRepository:
             request["ExclusiveStartKey"] = _start_key(wanted, place)
         if wanted.index == "item_id":
             request |= expression.arguments(**_filters(expression, wanted))
-            return self._call("scan", **request)
+            return self._call("Scan", **request)
         if wanted.index == "low_stock":
             request |= {"TableName": self._ledger_table, "ConsistentRead": True}
             condition = expression.equals("pk", text(LOW_STOCK_PK))
             request |= expression.arguments(KeyConditionExpression=condition)
-            return self._call("query", **request)
+            return self._call("Query", **request)
         index = _INDEXES[wanted.index]
         request["IndexName"] = index.name
         condition = expression.equals(wanted.index, text(getattr(wanted, wanted.index)))
         # An index of keys only has nothing else to filter by.
         filters = {} if wanted.index in _KEYS_ONLY else _filters(expression, wanted)
         request |= expression.arguments(KeyConditionExpression=condition, **filters)
-        return self._call("query", **request)
+        return self._call("Query", **request)
 
     def _movements(self, key: ItemKey, before: int | None, *, limit: int) -> tuple[list[Row], bool]:
         """Return up to *limit* movements with a seq below *before*, newest first, and whether there may be more."""
@@ -417,7 +378,7 @@ class DynamoDBRepository:
                 f" AND {expression.name('sk')} < {expression.value(text(movement_sk(before)))}"
             )
         found = self._call(
-            "query",
+            "Query",
             TableName=self._ledger_table,
             ConsistentRead=True,
             ScanIndexForward=False,
@@ -436,7 +397,7 @@ class DynamoDBRepository:
             # DynamoDB refuses a place that its query does not come to.
             return Page(items=())
         limit = min(page.size, _MAX_BATCH)
-        found = self._call("query", **self._expiry_query(place, comparison, at, limit))
+        found = self._call("Query", **self._expiry_query(place, comparison, at, limit))
         # The index may lag behind, so what it finds is looked at again.
         keys = [{name: row[name] for name in _LEDGER_KEY} for row in found["Items"]]
         unreadable: list[UnreadableRowError] = []
@@ -510,7 +471,7 @@ class DynamoDBRepository:
         }
         if place is not None:
             request["ExclusiveStartKey"] = _key(_LEDGER_KEY, place)
-        return self._call("scan", **request)
+        return self._call("Scan", **request)
 
     # Writing
 
@@ -526,7 +487,7 @@ class DynamoDBRepository:
         # 36 characters at most, whatever ids the caller makes, and one for all tables of an account: two inventories may count
         # their writes alike. Source: API reference of TransactWriteItems.
         token = sha256(f"{self._ledger_table}#{write_id}".encode()).hexdigest()[:32]
-        self._call("transact_write_items", TransactItems=actions, ClientRequestToken=token)
+        self._call("TransactWriteItems", TransactItems=actions, ClientRequestToken=token)
 
     def _was_kept(self, change: Change) -> bool:
         """Tell whether *change* is what is stored."""

@@ -1,0 +1,76 @@
+"""
+Magento 2 (Adobe Commerce): the export of products, a row each; rows of a store view hold translations.
+
+Source: experienceleague.adobe.com, "Product attributes CSV reference".
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+from inventory_adapters.catalogue.drafts import (
+    ItemRow,
+    ShopFormat,
+    last_step,
+    says_yes,
+    shop_texts,
+)
+from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.tables import Header, Record
+
+__all__ = ["MagentoFormat"]
+
+# Products that hold others; what is sold, and kept, are those.
+_HOLDERS: Final = ("configurable", "grouped", "bundle")
+
+
+class MagentoFormat(ShopFormat):
+    """Each product that is kept itself is an item."""
+
+    name: ClassVar[str] = "magento"
+    title: ClassVar[str] = "Magento 2 product export"
+    decimal: ClassVar[Mark | None] = "."
+    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "sku": ("sku",),
+        "name": ("name",),
+        "description": ("description",),
+        "short": ("short_description",),
+        "type": ("product_type",),
+        "store_view": ("store_view_code",),
+        "category": ("categories",),
+        "price": ("price",),
+        "quantity": ("qty",),
+        "reorder_point": ("notify_on_stock_below",),
+        "default_alert": ("use_config_notify_stock_qty",),
+    }
+
+    @staticmethod
+    def fits(header: Header) -> bool:
+        """Recognise an export by the SKU, the type of the product, and its attribute set."""
+        return all(it in header for it in ("sku", "product_type")) and (
+            header.first("attribute_set_code", "product_websites", "store_view_code") is not None
+        )
+
+    def rows(self, record: Record) -> Iterator[ItemRow]:
+        """Yield the product; a translation, or a product that only holds others, is none."""
+        if self._text(record, "store_view") or self._text(record, "type").lower() in _HOLDERS:
+            return
+        numbers = self._numbers(record)
+        if says_yes(self._text(record, "default_alert").removesuffix(".0000")):
+            # The shop's default, which is not said of this product.
+            numbers.pop("reorder_point", None)
+        texts = shop_texts(
+            name=self._text(record, "name"),
+            category=last_step(self._text(record, "category").partition(",")[0], "/"),
+            description=self._text(record, "description") or self._text(record, "short"),
+            options=self._options,
+        )
+        yield ItemRow(
+            line=record.line,
+            sku=self._text(record, "sku"),
+            texts=texts.texts,
+            initial=texts.initial,
+            numbers=numbers,
+            columns=self.columns,
+            notes=texts.notes,
+            initial_notes=texts.initial_notes,
+        )

@@ -1,0 +1,54 @@
+"""Saved choices for tables of one kind: which column is which field, and how cells are read."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from inventory_adapters.catalogue.tables import UnreadableFileError
+
+__all__ = ["TABLE_CHOICES", "load_mapping", "save_mapping"]
+
+_VERSION: Final = 1
+
+TABLE_CHOICES: Final = ("columns", "category", "location", "decimal", "encoding", "delimiter")
+"""What is saved: arguments of `import_items` that are the same for each file of one kind."""
+
+
+def save_mapping(path: Path, choices: dict[str, Any]) -> None:
+    """Save the choices that were made: ``{"version": 1, "columns": {"sku": "Artikelnummer"}, "decimal": "comma"}``."""
+    chosen = {it: choices[it] for it in TABLE_CHOICES if choices.get(it)}
+    document = json.dumps({"version": _VERSION, **chosen}, ensure_ascii=False, indent=2)
+    path.write_text(f"{document}\n", encoding="utf-8")
+
+
+def load_mapping(path: Path) -> dict[str, Any]:
+    """
+    Return the choices that were saved.
+
+    Raises:
+        UnreadableFileError: The file is not a mapping.
+    """
+    try:
+        choices = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnreadableFileError(f"The mapping {path} is not JSON: {error}") from None
+    if not isinstance(choices, dict) or choices.pop("version", None) != _VERSION:
+        raise UnreadableFileError(f"The mapping {path} is not one of version {_VERSION}")
+    unknown = choices.keys() - set(TABLE_CHOICES)
+    if unknown:
+        raise UnreadableFileError(
+            f"The mapping {path} has unknown fields: {', '.join(sorted(unknown))}"
+        )
+    columns = choices.get("columns", {})
+    are_texts = all(isinstance(it, str) for name, it in choices.items() if name != "columns")
+    if not are_texts or not _is_text_to_text(columns):
+        raise UnreadableFileError(f"The mapping {path} has values that are not text")
+    if choices.get("decimal") not in (None, "point", "comma"):
+        raise UnreadableFileError(
+            f"The mapping {path} has a decimal that is neither point nor comma"
+        )
+    return choices
+
+
+def _is_text_to_text(columns: Any) -> bool:
+    return isinstance(columns, dict) and all(isinstance(it, str) for it in columns.values())

@@ -1,0 +1,102 @@
+"""
+Odoo: products exported from a list, with the labels of the columns or with their technical names.
+
+Source: odoo.com/documentation, "Export and import data".
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+from inventory.items import DISCONTINUED
+from inventory_adapters.catalogue.drafts import (
+    ItemRow,
+    ShopFormat,
+    last_step,
+    says_no,
+    shop_texts,
+)
+from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.tables import Header, Record
+
+__all__ = ["OdooFormat"]
+
+_OF_ODOO: Final = (
+    *(
+        "sales price",
+        "public price",
+        "cost",
+        "quantity on hand",
+        "forecasted quantity",
+        "forecasted",
+        "product type",
+    ),
+    *(
+        "external id",
+        "unit of measure",
+        "list_price",
+        "lst_price",
+        "standard_price",
+        "qty_available",
+    ),
+    *(
+        "virtual_available",
+        "categ_id",
+        "categ_id/id",
+        "product_tmpl_id",
+        "product category",
+        "can be sold",
+    ),
+)
+
+
+class OdooFormat(ShopFormat):
+    """Each product is an item, found by its internal reference."""
+
+    name: ClassVar[str] = "odoo"
+    title: ClassVar[str] = "Odoo product export"
+    decimal: ClassVar[Mark | None] = None
+    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "sku": ("internal reference", "default_code"),
+        "external id": ("external id", "id"),
+        "name": ("name", "display name", "display_name"),
+        "description": ("sales description", "description_sale", "description"),
+        "category": ("product category", "categ_id", "categ_id/complete_name", "categ_id/name"),
+        "price": ("sales price", "public price", "list_price", "lst_price", "price"),
+        "quantity": ("quantity on hand", "qty_available", "on hand"),
+        "reorder_point": ("reordering min qty", "reordering_min_qty"),
+        "active": ("active",),
+    }
+
+    @staticmethod
+    def fits(header: Header) -> bool:
+        """Recognise an export by the internal reference, the name, and a column that only Odoo names so."""
+        has_both = (
+            header.first("internal reference", "default_code") is not None
+            and header.first("name", "display name", "display_name") is not None
+        )
+        return has_both and header.first(*_OF_ODOO) is not None
+
+    def rows(self, record: Record) -> Iterator[ItemRow]:
+        """Yield the product of a row."""
+        sku = self._text(record, "sku")
+        notes: tuple[str, ...] = ()
+        if not sku and (sku := self._text(record, "external id")):
+            notes = (f"has no internal reference: {sku}, its external ID",)
+        texts = shop_texts(
+            name=self._text(record, "name"),
+            category=last_step(self._text(record, "category"), "/"),
+            description=self._text(record, "description"),
+            options=self._options,
+        )
+        if says_no(self._text(record, "active")):
+            texts.texts["status"] = DISCONTINUED
+        yield ItemRow(
+            line=record.line,
+            sku=sku,
+            texts=texts.texts,
+            initial=texts.initial,
+            numbers=self._numbers(record),
+            columns=self.columns,
+            notes=(*texts.notes, *notes),
+            initial_notes=texts.initial_notes,
+        )

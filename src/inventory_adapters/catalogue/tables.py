@@ -1,0 +1,622 @@
+"""
+Files as tables: whatever a spreadsheet or a shop writes, read as rows of text cells.
+
+A file is checked to its end before its first row is used: its encoding, its delimiter, its quotes. Rows are then streamed, as
+often as needed.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+from attrs import frozen
+
+__all__ = [
+    "CellError",
+    "Header",
+    "Record",
+    "Table",
+    "TypedNumber",
+    "UnreadableFileError",
+    "column_key",
+    "guarded",
+    "open_table",
+    "unguarded",
+]
+
+_CHUNK: Final = 1 << 20
+_DELIMITERS: Final = ",;\t|"
+_DELIMITER_NAMES: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+_NAMES_OF_DELIMITERS: Final = {it: name for name, it in _DELIMITER_NAMES.items()}
+_BETWEEN_CELLS: Final = f" \ufeff{_DELIMITERS}"
+# Enough rows to see whether they are as wide as the header.
+_PROBED_ROWS: Final = 30
+
+# The csv module's own limit, 128 KiB, is less than what shops put into one description.
+_LONGEST_CELL: Final = 1 << 20
+
+# A small archive can hold a huge file; a table of this size has millions of rows.
+_MOST_UNPACKED_BYTES: Final = 1 << 30
+
+# What a spreadsheet takes for the start of a formula, also behind blanks and in full width; or, at the start of a cell, for a
+# mark of its own. Source: OWASP, "CSV Injection".
+_ACTIVE: Final = re.compile(r"[\t\r\n']|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+# How exports keep Excel from making a number of a text: ="00123".
+_TEXT_FORMULA: Final = re.compile(r'="([^"]*)"')
+
+_GZIP: Final = b"\x1f\x8b"
+_ZIP: Final = b"PK\x03\x04"
+_OLE: Final = b"\xd0\xcf\x11\xe0"
+# Files that people have at hand instead of a table, by how they begin.
+_NO_TABLES: Final = {
+    b"%PDF": "a PDF document",
+    b"BZh": "compressed with bzip2; unpack it first",
+    b"\xfd7zXZ": "compressed with xz; unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it first",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"Rar!": "a RAR archive; unpack it first",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"SQLite format 3": "an SQLite database",
+}
+_MARKUP: Final = re.compile(rb"(\xef\xbb\xbf)?\s*(<|[{\[]\s*[\"{\]])")
+
+
+def guarded(text: str) -> str:
+    """Return *text* as a cell that no spreadsheet runs; `unguarded` reverses it."""
+    return f"'{text}" if _ACTIVE.match(text) else text
+
+
+def unguarded(cell: str) -> str:
+    """Return the text of a cell that `guarded`, or another export, protected from spreadsheets."""
+    first = cell[:1]
+    if first == "'" and _ACTIVE.match(cell, 1):
+        return cell[1:]
+    if first == "=" and (match := _TEXT_FORMULA.fullmatch(cell)):
+        return match[1]
+    return cell
+
+
+def column_key(name: str) -> str:
+    """Return the name of a column as it is compared: case, line breaks and runs of blanks do not matter."""
+    return " ".join(name.split()).lower()
+
+
+class UnreadableFileError(ValueError):
+    """
+    The file as a whole cannot be imported; the message says why, and nothing was written.
+
+    Attributes:
+        code: The same for programs.
+    """
+
+    code = "unreadable_file"
+
+
+class CellError(ValueError):
+    """
+    A row that cannot be imported.
+
+    Attributes:
+        column: The column at fault, as the file calls it; None for the row as a whole.
+        value: The text of the cell.
+        reason: What is wrong with it.
+        code: The same for programs.
+        line: The line of the row, where the error stands for the row.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        column: str | None = None,
+        value: str | None = None,
+        code: str = "validation_failed",
+        line: int = 0,
+    ) -> None:
+        super().__init__(reason)
+        self.column = column
+        self.value = value
+        self.reason = reason
+        self.code = code
+        self.line = line
+
+
+class TypedNumber(str):
+    """The number of a cell that is a number in its spreadsheet: digits with a decimal point, read one way only."""
+
+    __slots__ = ()
+
+
+@frozen
+class Header:
+    """
+    The first row of a table.
+
+    Attributes:
+        names: The names of the columns, as they are written.
+        places: The place of each column, by its key (`column_key`).
+        repeated: The keys of columns that occur more than once.
+    """
+
+    names: tuple[str, ...]
+    places: Mapping[str, int]
+    repeated: frozenset[str]
+
+    @classmethod
+    def of(cls, cells: list[str]) -> "Header":
+        """Read the names of columns; a column without a name has no key."""
+        names = tuple(" ".join(it.split()) for it in cells)
+        places: dict[str, int] = {}
+        repeated = set()
+        for place, name in enumerate(names):
+            key = column_key(name)
+            if key and places.setdefault(key, place) != place:
+                repeated.add(key)
+        return cls(names, places, frozenset(repeated))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.places
+
+    def name(self, key: str) -> str:
+        """Return what the file calls a column."""
+        return self.names[self.places[key]]
+
+    def first(self, *keys: str) -> str | None:
+        """Return the first of *keys* that is a column."""
+        return next((it for it in keys if it in self.places), None)
+
+
+@frozen
+class Record:
+    """
+    One row of a table.
+
+    Attributes:
+        line: The line that it starts on, from 1, as an editor counts; in a spreadsheet, the row.
+        cells: Its cells, by the place of their column.
+        header: The columns.
+    """
+
+    line: int
+    cells: list[str]
+    header: Header
+
+    def __getitem__(self, key: str) -> str:
+        """Return the cell of a column; empty if there is no such column."""
+        place = self.header.places.get(key)
+        return "" if place is None else self.cells[place]
+
+    def text(self, key: str | None) -> str:
+        """Return the text in the cell of a column, without outer blanks and a spreadsheet's protection."""
+        return "" if key is None else unguarded(self[key].strip())
+
+    def number(self, key: str) -> str:
+        """Return the text of a cell with a number; a spreadsheet's number stays one."""
+        cell = self[key]
+        return cell if type(cell) is TypedNumber else unguarded(cell.strip())
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether all of its cells are empty."""
+        return not "".join(self.cells).strip()
+
+
+class Table(Protocol):
+    """A file that was checked to its end and whose rows can be read any number of times."""
+
+    header: Header
+    notes: tuple[str, ...]
+    size: int
+    delimiter: str | None
+    encoding: str | None
+
+    @property
+    def position(self) -> int:
+        """How much of `size` was read."""
+
+    def records(self) -> Iterator[Record | CellError]:
+        """
+        Yield the rows below the header; a row of another width as the error that it is.
+
+        Raises:
+            UnreadableFileError: The file cannot be split into rows.
+        """
+
+
+@contextmanager
+def open_table(
+    file: str | PathLike[str] | IO[bytes],
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> Iterator[Table]:
+    """
+    Open a file by its path, or one that is open in binary mode; a pipe is copied to disk first.
+
+    Args:
+        file: A text table, possibly compressed with gzip, or a workbook.
+        encoding: The encoding of a text; found out by default.
+        delimiter: A character, or ``comma``, ``semicolon``, ``tab`` or ``pipe``; found out by default.
+
+    Raises:
+        UnreadableFileError: The file is not a table, or is damaged.
+    """
+    with ExitStack() as stack:
+        raw = _rewindable(file, stack)
+        start = _start(raw)
+        if start.startswith(_GZIP):
+            raw = _unpacked(raw, stack)
+            start = _start(raw)
+        if start.startswith((_ZIP, _OLE)):
+            yield _workbook(raw, start)
+            return
+        _check_is_text(start)
+        text = _TextTable(raw, *_encoding(raw, start, encoding), _delimiter(delimiter))
+        stack.callback(text.close)
+        yield text
+
+
+def _rewindable(file: str | PathLike[str] | IO[bytes], stack: ExitStack) -> IO[bytes]:
+    if isinstance(file, str | PathLike):
+        return stack.enter_context(Path(file).open("rb"))
+    if file.seekable():
+        return file
+    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    shutil.copyfileobj(file, copy)
+    return copy
+
+
+def _start(raw: IO[bytes]) -> bytes:
+    raw.seek(0)
+    return raw.read(4096)
+
+
+def _unpacked(raw: IO[bytes], stack: ExitStack) -> IO[bytes]:
+    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    raw.seek(0)
+    try:
+        with gzip.GzipFile(fileobj=raw) as packed:
+            while chunk := packed.read(_CHUNK):
+                copy.write(chunk)
+                if copy.tell() > _MOST_UNPACKED_BYTES:
+                    raise _too_large()
+    except (EOFError, OSError, zlib.error) as error:
+        raise UnreadableFileError(f"The gzip file is damaged or was cut off: {error}") from None
+    return copy
+
+
+def _too_large() -> UnreadableFileError:
+    limit = _MOST_UNPACKED_BYTES >> 20
+    return UnreadableFileError(f"Unpacked, the file is larger than {limit} MiB; split it")
+
+
+def _check_is_text(start: bytes) -> None:
+    if not start.strip():
+        raise UnreadableFileError("The file is empty: it has no header")
+    for signature, kind in _NO_TABLES.items():
+        if start.startswith(signature):
+            raise UnreadableFileError(f"The file is not a table but {kind}")
+    if _MARKUP.match(start):
+        raise UnreadableFileError(
+            "The file is not a table but HTML, XML or JSON. Open it in a spreadsheet and save it as CSV"
+        )
+
+
+# --- Text
+
+
+def _encoding(raw: IO[bytes], start: bytes, chosen: str | None) -> tuple[str, str | None]:
+    """
+    Return the encoding of a text, and a note where it was guessed.
+
+    The whole file is decoded: no row is stored in letters that a later one proves wrong.
+    """
+    if chosen is not None:
+        try:
+            "".encode(chosen)
+        except LookupError:
+            raise UnreadableFileError(f"Unknown encoding: {chosen}") from None
+        _require_decodable(raw, chosen, "is not text in")
+        # With or without its mark.
+        return ("utf-8-sig" if codecs.lookup(chosen).name == "utf-8" else chosen), None
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        _require_decodable(raw, "utf-16", "is damaged or was cut off: it is marked as")
+        return "utf-16", "The file is UTF-16."
+    if b"\0" in start:
+        return _unmarked_utf_16(raw, start), "The file is UTF-16."
+    fault = _decoding_fault(raw, "utf-8")
+    if fault is None:
+        return "utf-8-sig", None
+    if start.startswith(codecs.BOM_UTF8):
+        raise UnreadableFileError(
+            f"The file is damaged or was cut off: it is marked as UTF-8 and is not from line {fault.line} on"
+        )
+    if fault.is_after_letters or fault.is_at_end:
+        raise UnreadableFileError(
+            f"The file is damaged or was cut off: it is UTF-8 up to line {fault.line}, but not there. "
+            "--encoding cp1252 reads it as Windows-1252 all the same"
+        )
+    if _decoding_fault(raw, "cp1252") is None:
+        return "cp1252", "The file is not UTF-8; it was read as Windows-1252 (see --encoding)."
+    raise UnreadableFileError(
+        "The file is neither UTF-8 nor Windows-1252 text; save it as UTF-8, or name its --encoding"
+    )
+
+
+def _unmarked_utf_16(raw: IO[bytes], start: bytes) -> str:
+    """Return the byte order of a UTF-16 text without a mark: the high byte of each Latin letter is zero."""
+    zeros = {"utf-16-be": start[0::2].count(0), "utf-16-le": start[1::2].count(0)}
+    encoding = max(zeros, key=lambda it: zeros[it])
+    if zeros[encoding] < len(start) // 4 or min(zeros.values()) > zeros[encoding] // 10:
+        raise UnreadableFileError("The file is not a table of text: it has zero bytes")
+    _require_decodable(raw, encoding, "is damaged or was cut off: it seems to be")
+    return encoding
+
+
+@frozen
+class _DecodingFault:
+    """Where a text cannot be decoded, whether letters beyond ASCII came before, and whether the text ends there."""
+
+    line: int
+    is_after_letters: bool
+    is_at_end: bool
+
+
+def _decoding_fault(raw: IO[bytes], encoding: str) -> _DecodingFault | None:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    raw.seek(0)
+    lines = 1
+    has_letters = False
+    while True:
+        chunk = raw.read(_CHUNK)
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeError as error:
+            before = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+            return _DecodingFault(
+                lines + before.count(b"\n"), has_letters or not before.isascii(), not chunk
+            )
+        if not chunk:
+            return None
+        lines += text.count("\n")
+        has_letters = has_letters or not text.isascii()
+
+
+def _require_decodable(raw: IO[bytes], encoding: str, fault_is: str) -> None:
+    fault = _decoding_fault(raw, encoding)
+    if fault is not None:
+        raise UnreadableFileError(
+            f"The file {fault_is} {encoding.upper()} (first fault in line {fault.line})"
+        )
+
+
+def _delimiter(chosen: str | None) -> str | None:
+    if chosen is None:
+        return None
+    character = _DELIMITER_NAMES.get(chosen.lower(), chosen)
+    if len(character) != 1 or character in '"\r\n':
+        names = ", ".join(_DELIMITER_NAMES)
+        raise UnreadableFileError(f"A delimiter is one character, or {names}; not {chosen}")
+    return character
+
+
+class _TextTable:
+    """Delimited text, read by the csv module."""
+
+    def __init__(
+        self, raw: IO[bytes], encoding: str, note: str | None, delimiter: str | None
+    ) -> None:
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
+        self._raw = raw
+        self.size = raw.seek(0, io.SEEK_END)
+        self._text: io.TextIOWrapper | None = None
+        self.encoding: str | None = encoding.removesuffix("-sig")
+        self._codec = encoding
+        self._skipped_lines = 0
+        declared = self._declared_delimiter()
+        self._delimiter = delimiter or declared or self._probed_delimiter()
+        self.delimiter: str | None = _NAMES_OF_DELIMITERS.get(self._delimiter, self._delimiter)
+        self.header = Header.of(self._read_header())
+        self.notes: tuple[str, ...] = () if note is None else (note,)
+
+    @property
+    def position(self) -> int:
+        return self._raw.tell()
+
+    def close(self) -> None:
+        """Release the file, which belongs to the caller: a forgotten wrapper would close it."""
+        if self._text is not None:
+            self._text.detach()
+            self._text = None
+
+    def records(self) -> Iterator[Record | CellError]:
+        """See `Table.records`."""
+        reader = self._reader()
+        header = self.header
+        width = len(header.names)
+        # Rows may be shorter than a header that ends in columns without names, as spreadsheets leave them.
+        shortest = max(header.places.values(), default=0) + 1
+        skipped = self._skipped_lines
+        try:
+            self._header(reader)
+            line = skipped + reader.line_num + 1
+            for cells in reader:
+                if len(cells) == width or not cells:
+                    yield Record(line, cells, header)
+                elif len(cells) >= shortest and not any(cells[width:]):
+                    yield Record(line, [*cells, *[""] * width][:width], header)
+                else:
+                    yield CellError(
+                        f"has {len(cells)} cells, but the header has {width}", line=line
+                    )
+                line = skipped + reader.line_num + 1
+        except csv.Error as error:
+            raise UnreadableFileError(
+                f"Line {line}: the file cannot be split into cells from here on, so nothing of it is imported: {error}"
+            ) from None
+
+    def _reader(self, delimiter: str | None = None) -> Any:
+        self.close()
+        self._raw.seek(0)
+        self._text = io.TextIOWrapper(self._raw, encoding=self._codec, newline="")
+        for _ in range(self._skipped_lines):
+            self._text.readline()
+        # Strict, or a file that was cut off inside a quoted cell would give half a row as a whole one.
+        return csv.reader(self._text, delimiter=delimiter or self._delimiter, strict=True)
+
+    def _read_header(self) -> list[str]:
+        try:
+            return self._header(self._reader())
+        except csv.Error as error:
+            raise UnreadableFileError(f"The header cannot be read: {error}") from None
+
+    @staticmethod
+    def _header(reader: Any) -> list[str]:
+        for cells in reader:
+            if any(it.strip(_BETWEEN_CELLS) for it in cells):
+                return list(cells)
+        raise UnreadableFileError("The file is empty: it has no header")
+
+    def _declared_delimiter(self) -> str | None:
+        """Return the delimiter that a first line ``sep=;`` declares, which is Excel's habit, and skip that line."""
+        start = io.BytesIO(_start(self._raw))
+        with io.TextIOWrapper(start, encoding=self._codec, errors="ignore", newline="") as text:
+            line = text.readline(16)
+        match = re.fullmatch(r'"?sep=(.)"?[,;\t|]*\r?\n?', line, re.IGNORECASE)
+        if match is None:
+            return None
+        self._skipped_lines = 1
+        return match[1]
+
+    def _probed_delimiter(self) -> str:
+        """
+        Return the delimiter that splits the file best; each is tried on its own.
+
+        A table has two columns at least; of those that make one, rows as wide as the header count most, then the columns.
+        """
+        scores = {it: self._score(it) for it in _DELIMITERS}
+        return max(scores, key=lambda it: scores[it])
+
+    def _score(self, delimiter: str) -> tuple[bool, float, int]:
+        header: list[str] = []
+        rows: list[list[str]] = []
+        reader = self._reader(delimiter)
+        try:
+            header = self._header(reader)
+            rows.extend(islice(reader, _PROBED_ROWS))
+        except csv.Error:
+            # Another delimiter may read it; if none does, reading says why.
+            if not header:
+                return False, 0.0, 0
+        filled = [it for it in rows if any(it)]
+        alike = sum(len(it) == len(header) for it in filled)
+        return len(header) > 1, alike / len(filled) if filled else 1.0, len(header)
+
+
+# --- Workbooks
+
+
+def _workbook(raw: IO[bytes], start: bytes) -> Table:
+    kind = _kind_of_workbook(raw) if start.startswith(_ZIP) else "an Excel workbook (xls)"
+    try:
+        from python_calamine import CalamineError, load_workbook  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        raise UnreadableFileError(
+            f"The file is {kind}. Install python-calamine (the extra `excel`) to read it, or save it as CSV"
+        ) from None
+    raw.seek(0)
+    try:
+        book = load_workbook(raw)
+        sheets = [
+            it.name
+            for it in book.sheets_metadata
+            if str(it.visible).endswith("Visible") and str(it.typ).endswith("WorkSheet")
+        ]
+        filled = [it for it in map(book.get_sheet_by_name, sheets) if it.height]
+        if not filled:
+            raise UnreadableFileError("The workbook is empty: it has no header")
+        return _Sheet(filled[0], [it.name for it in filled[1:]], raw.seek(0, io.SEEK_END))
+    except CalamineError as error:
+        raise UnreadableFileError(f"The file is {kind} that cannot be read: {error}") from None
+
+
+def _kind_of_workbook(raw: IO[bytes]) -> str:
+    try:
+        with zipfile.ZipFile(raw) as archive:
+            names = set(archive.namelist())
+            if sum(it.file_size for it in archive.infolist()) > _MOST_UNPACKED_BYTES:
+                raise _too_large()
+    except zipfile.BadZipFile:
+        raise UnreadableFileError(
+            "The file is a workbook or an archive that is damaged or was cut off"
+        ) from None
+    if any(it.startswith("xl/") for it in names):
+        return "an Excel workbook (xlsx)"
+    if "content.xml" in names:
+        return "an OpenDocument sheet (ods)"
+    raise UnreadableFileError("The file is a zip archive; unpack it, and import the file inside")
+
+
+class _Sheet:
+    """A sheet of a workbook. Workbooks are read into memory."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+
+    def __init__(self, sheet: Any, others: list[str], size: int) -> None:
+        self._sheet = sheet
+        self._line = 0
+        self.size = size
+        self._first, cells = next(self._rows())
+        self.header = Header.of(cells)
+        self.notes: tuple[str, ...] = ()
+        if others:
+            self.notes = (f"Only the sheet {sheet.name} is read, not {', '.join(others)}.",)
+
+    @property
+    def position(self) -> int:
+        rows: int = max(1, self._sheet.height)
+        return self.size * self._line // rows
+
+    def records(self) -> Iterator[Record | CellError]:
+        """See `Table.records`."""
+        width = len(self.header.names)
+        for line, cells in islice(self._rows(), 1, None):
+            self._line = line
+            yield Record(line, [*cells, *[""] * (width - len(cells))][:width], self.header)
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        for line, row in enumerate(self._sheet.iter_rows(), start=1):
+            cells = [_cell_text(it) for it in row]
+            if any(it.strip() for it in cells):
+                yield line, cells
+
+
+def _cell_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        # A spreadsheet keeps and shows 15 digits of a number.
+        return TypedNumber(value) if isinstance(value, int) else TypedNumber(_digits(value))
+    return "" if value is None else str(value)
+
+
+def _digits(value: float) -> str:
+    text = f"{value:.15g}"
+    return f"{Decimal(text):f}" if "e" in text else text

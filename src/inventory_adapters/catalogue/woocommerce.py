@@ -1,0 +1,117 @@
+"""
+WooCommerce's product CSV: a row for each product and each variation; a variable product has its stock in its variations.
+
+Source: github.com/woocommerce/woocommerce, wiki "Product CSV Import Schema".
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final
+
+from inventory_adapters.catalogue.drafts import (
+    ItemRow,
+    Options,
+    ShopFormat,
+    last_step,
+    shop_texts,
+)
+from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.tables import CellError, Header, Record
+
+__all__ = ["WooCommerceFormat"]
+
+_OF_WOOCOMMERCE: Final = (
+    "is featured?",
+    "in stock?",
+    "visibility in catalog",
+    "tax status",
+    "backorders allowed?",
+)
+# Products that hold others and are never in stock themselves.
+_HOLDERS: Final = ("variable", "grouped", "external")
+_AT_PARENT: Final = "parent"
+_COMMA: Final = re.compile(r"(?<!\\),")
+
+
+class WooCommerceFormat(ShopFormat):
+    """Each simple product and each variation is an item."""
+
+    name: ClassVar[str] = "woocommerce"
+    title: ClassVar[str] = "WooCommerce product CSV"
+    decimal: ClassVar[Mark | None] = "."
+    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "sku": ("sku",),
+        "id": ("id",),
+        "name": ("name",),
+        "description": ("description",),
+        "short": ("short description",),
+        "type": ("type",),
+        "parent": ("parent",),
+        "category": ("categories",),
+        "price": ("regular price",),
+        "quantity": ("stock",),
+        "reorder_point": ("low stock amount",),
+    }
+
+    def __init__(self, header: Header, options: Options) -> None:
+        super().__init__(header, options)
+        self._categories: dict[str, str] = {}
+
+    @staticmethod
+    def fits(header: Header) -> bool:
+        """Recognise a product CSV by its SKU, its name, its regular price, and a column that only WooCommerce has."""
+        has_ours = all(it in header for it in ("sku", "name", "regular price"))
+        return has_ours and header.first(*_OF_WOOCOMMERCE) is not None
+
+    def rows(self, record: Record) -> Iterator[ItemRow]:
+        """Yield the product or variation; a product that only holds others is none."""
+        kinds = {it.strip().lower() for it in self._text(record, "type").split(",")}
+        identity = self._text(record, "id")
+        sku = self._text(record, "sku")
+        category = _category(self._text(record, "category"))
+        if not kinds.isdisjoint(_HOLDERS):
+            self._categories |= {it: category for it in (sku, f"id:{identity}") if it != "id:"}
+            self._reject_stock_of_holder(record)
+            return
+        notes: tuple[str, ...] = ()
+        if not sku and identity:
+            sku = f"id:{identity}"
+            notes = (f"has no SKU: {sku}, its id in WooCommerce",)
+        numbers = self._numbers(record)
+        if numbers.get("quantity", "").lower() == _AT_PARENT:
+            numbers["quantity"] = ""
+            notes = (*notes, "its stock is kept for all variations together, and not imported")
+        texts = shop_texts(
+            name=self._text(record, "name"),
+            category=category or self._categories.get(self._text(record, "parent"), ""),
+            # A line break in a text is written as \n.
+            description=(self._text(record, "description") or self._text(record, "short")).replace(
+                "\\n", "\n"
+            ),
+            options=self._options,
+        )
+        yield ItemRow(
+            line=record.line,
+            sku=sku,
+            texts=texts.texts,
+            initial=texts.initial,
+            numbers=numbers,
+            columns=self.columns,
+            notes=(*texts.notes, *notes),
+            initial_notes=texts.initial_notes,
+        )
+
+    def _reject_stock_of_holder(self, record: Record) -> None:
+        key = self._keys["quantity"]
+        stock = "" if key is None else record.number(key)
+        if stock.strip("0.,"):
+            raise CellError(
+                "is the stock of all variations together; give each variation its own, or map the columns with --column",
+                column=self.columns["quantity"],
+                value=stock,
+            )
+
+
+def _category(categories: str) -> str:
+    """Return the last step of the first of several paths."""
+    return last_step(_COMMA.split(categories)[0].replace("\\,", ","))

@@ -1,0 +1,260 @@
+"""
+`POST /imports`: a file that the page sends is imported as `inventory import` does it, and the report is streamed back.
+
+The answer is a line of JSON for each step: how the file is read, then rows with the progress, then the summary.
+``{"import": {"format": "shopify", ...}}``, ``{"rows": [{"line": 2, "result": "created", ...}], "read": 512, "size": 1024}``,
+``{"summary": {"created": 1, ...}}``; or ``{"error": ..., "code": ...}`` as the last line, if storage failed on the way.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
+from typing import IO, Any, Final
+from urllib.parse import parse_qsl
+
+from attrs import define, field, frozen
+
+from inventory.errors import FieldError, ValidationError
+from inventory.service import Inventory
+from inventory_adapters.catalogue.imports import (
+    DECIMALS,
+    FORMATS,
+    Import,
+    UnknownTableError,
+    UnreadableFileError,
+    import_items,
+    preview,
+)
+from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
+from inventory_adapters.http.errors import CODES, HttpError, error_body
+from inventory_adapters.http.messages import Response
+from inventory_adapters.wire import to_json
+
+__all__ = ["IMPORTS_PATH", "MAX_FILE_BYTES", "ClientLeftError", "ImportReport", "Imports"]
+
+IMPORTS_PATH: Final = "/imports"
+MAX_FILE_BYTES: Final = 64 << 20
+
+# Between two parts of the file.
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+_ROWS_A_LINE: Final = 100
+
+_FLAGS: Final = {"true": True, "false": False}
+_TEXTS: Final = ("location", "category", "encoding", "delimiter")
+_CHOICES: Final[dict[str, Mapping[str, Any]]] = {
+    "format": {it: it for it in ("auto", *FORMATS)},
+    "decimal": {it: it for it in DECIMALS},
+    "negative": {"refuse": "refuse", "zero": "zero"},
+    "on_error": {"skip": "skip", "stop": "stop"},
+    "dry_run": _FLAGS,
+    "update_stock": _FLAGS,
+    "accept_warnings": _FLAGS,
+}
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class ClientLeftError(Exception):
+    """The client left before its file was complete."""
+
+
+@frozen(kw_only=True)
+class ImportReport(Response):
+    """
+    An answer that is sent while the import goes on.
+
+    Attributes:
+        lines: The lines of the report; the import goes on as they are taken.
+    """
+
+    lines: AsyncIterator[bytes]
+
+    async def send_body(self, receive: Receive, send: Send) -> None:
+        """Send the lines. A client that leaves ends the import; the rows that are done stay done."""
+        left = asyncio.ensure_future(_disconnected(receive))
+        try:
+            async for line in self.lines:
+                if left.done():
+                    break
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            left.cancel()
+            await self.lines.aclose()  # type: ignore[attr-defined] # a generator
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@define
+class Imports:
+    """
+    The imports of one server, one at a time.
+
+    Args:
+        inventory: Where the items are stored.
+    """
+
+    inventory: Inventory
+    _is_running: bool = field(default=False, init=False)
+
+    async def start(self, query: bytes, headers: Mapping[str, str], receive: Receive) -> Response:
+        """
+        Take the file of a request, look at it, and return the report of the import, or why it cannot be imported.
+
+        Raises:
+            ValidationError: A parameter is unknown or invalid.
+            HttpError: Another import is running, or the file is too large or does not arrive.
+            ClientLeftError: The client left.
+        """
+        if "idempotency-key" in headers:
+            raise HttpError(
+                "idempotency_key_not_supported",
+                "Idempotency-Key is not supported for imports: importing a file again changes nothing twice",
+            )
+        if "if-match" in headers:
+            raise HttpError("if_match_not_supported", "If-Match is not supported for imports")
+        choices = _choices(query)
+        if self._is_running:
+            raise HttpError(
+                "import_running",
+                "Another import is running. Try again when it is done.",
+                headers={"Connection": "close"},
+            )
+        self._is_running = True
+        with ExitStack() as stack:
+            stack.callback(self._end)
+            file = stack.enter_context(tempfile.TemporaryFile())
+            await _receive_file(headers, receive, file)
+            # A thread of its own: an import must not wait for requests, nor they for it.
+            thread = stack.enter_context(ThreadPoolExecutor(1, "import"))
+            loop = asyncio.get_running_loop()
+            progress = _Progress()
+            ready = import_items(self.inventory, file, progress=progress.advance, **choices)
+            try:
+                run = await loop.run_in_executor(thread, stack.enter_context, ready)
+            except UnreadableFileError as error:
+                return await loop.run_in_executor(thread, _rejected, error, file, choices)
+            return ImportReport(
+                status=200,
+                body="",
+                headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"},
+                lines=_streamed(_lines(run, progress), thread, stack.pop_all()),
+            )
+
+    def _end(self) -> None:
+        self._is_running = False
+
+
+@define
+class _Progress:
+    """How much of the file was read."""
+
+    read: int = 0
+    size: int = 0
+
+    def advance(self, read: int, size: int) -> None:
+        """Note the progress."""
+        self.read, self.size = read, size
+
+
+def _choices(query: bytes) -> dict[str, Any]:
+    """Return the arguments of `import_items` in a query: ``column=sku=Artikelnummer`` may be repeated."""
+    choices: dict[str, Any] = {}
+    columns: dict[str, str] = {}
+    faults = []
+    for name, value in parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True):
+        if name == "column" and "=" in value:
+            field_name, _, column = value.partition("=")
+            columns[field_name] = column
+        elif name in _TEXTS and value:
+            choices[name] = value
+        elif name in _CHOICES and value in _CHOICES[name]:
+            choices[name] = _CHOICES[name][value]
+        elif name in _CHOICES:
+            faults.append(FieldError(name, f"must be one of {', '.join(_CHOICES[name])}"))
+        elif name in (*_TEXTS, "column"):
+            faults.append(
+                FieldError(name, "must be FIELD=COLUMN" if name == "column" else "is empty")
+            )
+        elif not name.startswith("_"):
+            faults.append(FieldError(name[:128], "is not a parameter of imports"))
+    if faults:
+        raise ValidationError(faults=tuple(faults))
+    return {**choices, **({"columns": columns} if columns else {})}
+
+
+async def _receive_file(headers: Mapping[str, str], receive: Receive, file: IO[bytes]) -> None:
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > MAX_FILE_BYTES:
+        raise _too_large()
+    more = True
+    while more:
+        try:
+            message = await asyncio.wait_for(receive(), _LONGEST_PAUSE_SECONDS)
+        except TimeoutError:
+            raise HttpError(
+                "request_timeout",
+                f"The file did not arrive: a pause of {_LONGEST_PAUSE_SECONDS:.0f} s",
+                headers={"Connection": "close"},
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        file.write(message.get("body", b""))
+        if file.tell() > MAX_FILE_BYTES:
+            raise _too_large()
+        more = message.get("more_body", False)
+
+
+def _too_large() -> HttpError:
+    # The rest of the file is still on its way, so the connection cannot be used again.
+    return HttpError(
+        "payload_too_large",
+        f"The file may be {MAX_FILE_BYTES >> 20} MiB at most. Larger ones: inventory import FILE",
+        headers={"Connection": "close"},
+    )
+
+
+def _rejected(error: UnreadableFileError, file: IO[bytes], choices: Mapping[str, Any]) -> Response:
+    body: dict[str, Any] = {"error": str(error), "code": error.code}
+    if isinstance(error, UnknownTableError):
+        reading = {it: choices[it] for it in ("encoding", "delimiter") if it in choices}
+        found = preview(file, **reading)
+        body |= {
+            "columns": list(found.columns),
+            "rows": [list(row) for row in found.rows],
+            "mapping": dict(found.mapping),
+        }
+    return Response(status=CODES[error.code], body=to_json(body), code=error.code)
+
+
+def _lines(run: Import, progress: _Progress) -> Iterator[bytes]:
+    yield _line({"import": about_import(run)})
+    outcomes = iter(run)
+    try:
+        while rows := [outcome_to_wire(it) for it in islice(outcomes, _ROWS_A_LINE)]:
+            yield _line({"rows": rows, "read": progress.read, "size": progress.size})
+    except Exception as error:  # noqa: BLE001 - the answer has begun: its last line says what went wrong
+        yield _line(error_body(error))
+    else:
+        yield _line({"summary": summary_of(run)})
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return f"{to_json(value)}\n".encode()
+
+
+async def _streamed(
+    lines: Iterator[bytes], thread: ThreadPoolExecutor, stack: ExitStack
+) -> AsyncIterator[bytes]:
+    """Yield *lines*, each made in *thread*, and close *stack* at the end."""
+    loop = asyncio.get_running_loop()
+    with stack:
+        while (line := await loop.run_in_executor(thread, next, lines, None)) is not None:
+            yield line

@@ -1,0 +1,187 @@
+"""The transports that repositories are tested over, and what tests do to them."""
+
+import logging
+from collections import Counter
+from contextlib import contextmanager
+from functools import cache
+from urllib.request import Request, urlopen
+
+import boto3
+import pytest
+from attrs import evolve
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from inventory_adapters.aws.boto_transport import BotoTransport
+from inventory_adapters.aws.http_transport import HttpTransport
+from inventory_adapters.aws.transport import Answer, NoAnswerError, ServiceError
+
+TRANSPORTS = ("boto3", "http")
+
+
+class Wire:
+    """
+    A transport that a test listens to, and breaks.
+
+    Attributes:
+        before: Called with the operation and the request; may return an answer of its own, or raise.
+        after: Called with the operation, the request and the answer, which may be a refusal; may raise.
+    """
+
+    def __init__(self, transport):
+        self.transport = transport
+        self.before = []
+        self.after = []
+
+    def send(self, service, operation, request, *, seconds):
+        for hook in tuple(self.before):
+            if (made := hook(operation, request)) is not None:
+                return made
+        try:
+            answer = self.transport.send(service, operation, request, seconds=seconds)
+        except ServiceError as error:
+            answer = error
+        for hook in tuple(self.after):
+            hook(operation, request, answer)
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+    @contextmanager
+    def hooked(self, *, before=None, after=None):
+        hooks = [(self.before, before), (self.after, after)]
+        for place, hook in hooks:
+            if hook is not None:
+                place.append(hook)
+        try:
+            yield
+        finally:
+            for place, hook in hooks:
+                if hook is not None:
+                    place.remove(hook)
+
+
+def require_consistency(operation, request):
+    """
+    Fail for a read that may lag behind where the port promises that none does.
+
+    Only lists may: those by an index, which DynamoDB reads no other way, and the scan of all items.
+    """
+    match operation:
+        case "GetItem":
+            reads = [request]
+        case "BatchGetItem":
+            reads = request["RequestItems"].values()
+        case "Query" if "IndexName" not in request:
+            reads = [request]
+        case "Scan" if request["TableName"].endswith("-ledger"):
+            reads = [request]
+        case _:
+            reads = []
+    assert all(read.get("ConsistentRead") is True for read in reads), (operation, request)
+
+
+@contextmanager
+def counted(wire):
+    """How often each operation was sent."""
+    counts = Counter()
+
+    def count(operation, _request):
+        counts[operation] += 1
+
+    with wire.hooked(before=count):
+        yield counts
+
+
+@contextmanager
+def lost_answer(wire, meanwhile=lambda: None, operation=None, times=1):
+    """Let the next request (of an *operation*) through, do something *meanwhile*, and drop its answer, so it is sent again."""
+    lost = []
+
+    def lose(sent, _request, _answer):
+        if len(lost) == times or operation not in (None, sent):
+            return
+        lost.append(sent)
+        meanwhile()
+        raise NoAnswerError("lost by a test")
+
+    with wire.hooked(after=lose):
+        yield lost
+    assert lost
+
+
+@contextmanager
+def failing(wire, *answers):
+    """Answer the next requests with these answers and errors, instead of DynamoDB."""
+    left = list(answers)
+
+    def fail(_operation, _request):
+        if not left:
+            return None
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with wire.hooked(before=fail):
+        yield left
+
+
+def an_answer(body):
+    return Answer(body)
+
+
+def an_error(code, status=400, **parts):
+    return ServiceError(code, status=status, **parts)
+
+
+def cancelled(*codes):
+    return an_error("TransactionCanceledException", reasons=codes)
+
+
+@cache
+def shared_client(endpoint=None):
+    """Making a client takes longer than most tests with it; it is made inside a test, where credentials are made up."""
+    config = Config(retries={"total_max_attempts": 1}, parameter_validation=True)
+    return boto3.client("dynamodb", endpoint_url=endpoint, config=config)
+
+
+class Patient(HttpTransport):
+    """As `HttpTransport`, for a stand-in that shares a busy machine with its tests."""
+
+    def send(self, service, operation, request, *, seconds):
+        patient = evolve(service, connect_seconds=10, read_seconds=60)
+        return super().send(patient, operation, request, seconds=seconds)
+
+
+@cache
+def _shared_transport(_endpoint):
+    return Patient()
+
+
+def shared_wire(name, endpoint=None):
+    """Return a new wire over a transport that tests share; for `http`, the environment has to name the *endpoint*."""
+    transport = (
+        BotoTransport(shared_client(endpoint)) if name == "boto3" else _shared_transport(endpoint)
+    )
+    wire = Wire(transport)
+    # Whatever a test is about, its reads are looked at.
+    wire.before.append(require_consistency)
+    return wire
+
+
+@pytest.fixture(scope="session")
+def moto_server():
+    """The address of a moto in a thread of this process: it does not see our sockets otherwise."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # Else it logs every request.
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def forget_all(moto_server):
+    """Empty the accounts of a moto server."""
+    assert moto_server.startswith("http://127.0.0.1:")
+    urlopen(Request(f"{moto_server}/moto-api/reset", method="POST")).close()  # noqa: S310 - as just seen
