@@ -47,7 +47,12 @@ from inventory_adapters.server.http_protocol import (
     LimitedProtocol,
     max_connections,
 )
-from inventory_adapters.server.imports import IMPORTS_PATH, ClientLeftError, ImportReport, Imports
+from inventory_adapters.server.imports import (
+    IMPORTS_PATH,
+    ClientDisconnectedError,
+    ImportReport,
+    Imports,
+)
 from inventory_adapters.server.pages import PAGES
 from inventory_adapters.server.sweeper import Sweeper
 
@@ -93,10 +98,6 @@ logger = logging.getLogger("inventory_adapters.http")
 
 class CannotListenError(Exception):
     """The server cannot listen on the address; the message gives the reason."""
-
-
-class ClientDisconnectedError(Exception):
-    """The client closed the connection before its request was complete."""
 
 
 @command
@@ -224,7 +225,7 @@ class LocalGateway:
         )
         try:
             response = await self._answer(scope, headers, receive, request_id)
-        except (ClientDisconnectedError, ClientLeftError):
+        except ClientDisconnectedError:
             return
         except asyncio.CancelledError:
             # The server stops before the request is complete. Raised again, uvicorn would log it with a traceback.
