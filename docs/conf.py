@@ -1,4 +1,4 @@
-"""How Sphinx makes the site: `nox -s docs` builds it, in build/site."""
+"""Configuration of Sphinx; `nox -s docs` builds the site in build/site."""
 
 import re
 from importlib.metadata import version as installed
@@ -21,16 +21,18 @@ extensions = [
     "sphinx_copybutton",
 ]
 nitpicky = True
-# Of names that other packages define there is nothing to link to: nothing is fetched from their sites.
+# Names of other packages have no links, because no inventory of another site is fetched.
 nitpick_ignore_regex = [(r"py:.*", r"(?!inventory).*"), (r"py:class", r"inventory.*\.T_co")]
+# `Converted[A, B]` in a signature: callers pass an A, the attribute is a B. The class itself is internal.
+nitpick_ignore = [("py:class", "inventory.validation.Converted")]
 
 myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ |> "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
 
-smartquotes = False  # Or the options of a command lose a hyphen.
-default_role = "code"  # As in Markdown: what stands in one backtick is code.
+smartquotes = False  # Otherwise the two hyphens of an option become a dash.
+default_role = "code"  # As in Markdown: single backticks mean code.
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -44,8 +46,8 @@ html_title = "tap-inventory"
 html_copy_source = False
 html_show_sphinx = False
 
-# What makes a browser load something. A link that a reader follows is none of it.
-_LOADED: Final = re.compile(
+# Elements and styles that load something from another host. Links to follow are allowed.
+_EXTERNAL: Final = re.compile(
     r"""<(?:script|img|iframe|source|video|audio|embed)\b[^>]*?\ssrc(?:set)?=["']?(?:https?:)?//[^"'\s>]*"""
     r"""|<link\b(?![^>]*\brel=["']?canonical)[^>]*\bhref=["']?(?:https?:)?//[^"'\s>]*"""
     r"""|(?:@import\s+|url\()["']?(?:https?:)?//[^"')\s]*"""
@@ -53,13 +55,14 @@ _LOADED: Final = re.compile(
 
 
 def setup(app: Sphinx) -> None:
-    """Draw the tree of errors as it is drawn in the code; load nothing from other hosts."""
-    app.connect("autodoc-process-docstring", _as_it_is_drawn)
-    app.connect("autodoc-process-docstring", _as_a_sentence, priority=400)  # Before napoleon.
-    app.connect("build-finished", _loads_nothing_from_elsewhere)
+    """Connect the hooks below to events of the build."""
+    app.connect("autodoc-process-docstring", _keep_tree_of_errors)
+    # The priority puts it before napoleon.
+    app.connect("autodoc-process-docstring", _keep_first_line_of_property, priority=400)
+    app.connect("build-finished", _reject_external_resources)
 
 
-def _as_it_is_drawn(
+def _keep_tree_of_errors(
     _app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines: list[str]
 ) -> None:
     if (what, name) == ("module", "inventory.errors"):
@@ -68,16 +71,16 @@ def _as_it_is_drawn(
         lines[start:end] = ["::", "", *(f"    {line}" for line in lines[start:end])]
 
 
-def _as_a_sentence(
+def _keep_first_line_of_property(
     _app: Sphinx, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]
 ) -> None:
     if what == "property":
-        # Napoleon takes what is before a colon in the first line for a type.
+        # Napoleon reads text before a colon in the first line as a type.
         lines.insert(0, "")
 
 
-def _loads_nothing_from_elsewhere(app: Sphinx, error: Exception | None) -> None:
+def _reject_external_resources(app: Sphinx, error: Exception | None) -> None:
     site = Path(app.outdir)
     for path in sorted([*site.rglob("*.html"), *site.rglob("*.css")]) if error is None else ():
-        if found := _LOADED.search(path.read_text(encoding="utf-8")):
+        if found := _EXTERNAL.search(path.read_text(encoding="utf-8")):
             raise ExtensionError(f"{path.relative_to(site)} loads from another host: {found[0]}")

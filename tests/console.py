@@ -1,9 +1,9 @@
 """
-Runs the examples of a document: ``console`` blocks in a shell, beside servers; ``pycon`` blocks in one Python session.
+Runner of a document's examples: ``console`` blocks in a shell, ``pycon`` blocks in one Python session.
 
-What an example prints must be what the document says, but for what differs with each run: ids, times, tokens and request ids.
-An id that a document shows stands for the one of this run from then on, so that a reader can follow it through the page.
-``UPDATE_DOCS=1 pytest tests/test_readme.py`` writes what was printed into the documents.
+The output must equal the document, except for values that differ with each run: IDs, times, tokens and lengths. An ID of
+the document stands for the ID of this run wherever it appears again. ``UPDATE_DOCS=1 pytest tests/test_readme.py`` writes
+the output to the documents.
 """
 
 import doctest
@@ -27,33 +27,33 @@ _EXPORT = re.compile(r"export (\w+)=(\S*)")
 
 @define
 class Example:
-    """A command of a document, and what the document says that it prints."""
+    """A command of a document, and its expected output."""
 
     command: str
     expected: str
 
 
 def blocks(document, *languages):
-    """The blocks of *document* that are in one of *languages*, in their order."""
+    """Return the blocks of *document* in one of *languages*."""
     return [match["text"] for match in BLOCK.finditer(document) if match["language"] in languages]
 
 
 def examples(block):
-    """Take a console block apart: a command after each ``$ ``, with the lines that continue it, then what it prints."""
-    found = []
+    """Parse a console block: ``$ `` starts a command, ``> `` continues it, the rest is its output."""
+    parsed = []
     for line in block.splitlines(keepends=True):
         if line.startswith("$ "):
-            found.append(Example(line[2:], ""))
+            parsed.append(Example(line[2:], ""))
         elif line.startswith("> "):
-            found[-1].command += line[2:]
+            parsed[-1].command += line[2:]
         else:
-            found[-1].expected += line
-    return found
+            parsed[-1].expected += line
+    return parsed
 
 
 @define
 class Console:
-    """A shell in *folder*, in which the addresses of the documents mean those of this run: *ports* has one for each."""
+    """A shell in *folder*; *ports* maps the ports of the documents to those of this run."""
 
     folder: Path
     environ: dict
@@ -61,7 +61,7 @@ class Console:
     known: dict = field(factory=dict)
 
     def check(self, block):
-        """Run all of *block*; return it with what was printed."""
+        """Run *block*, and return it with the actual output."""
         printed = ""
         for example in examples(block):
             command = "\n> ".join(example.command.rstrip("\n").split("\n"))
@@ -69,7 +69,7 @@ class Console:
         return printed
 
     def _check(self, example):
-        """Run *example*; return what it printed, in the document's own words where only varying parts differ."""
+        """Run *example*, and return its output; the expected one if only varying values differ."""
         printed = self._run(example.command)
         if not printed.endswith("\n") and printed:
             printed += "\n"
@@ -108,14 +108,14 @@ class Console:
         return printed
 
     def here(self, text):
-        """Return *text* with the addresses of this run."""
+        """Return *text* with the ports of this run."""
         for shown, real in self.ports.items():
             text = text.replace(f"localhost:{shown}", f"localhost:{real}")
         return text
 
 
 class Session(doctest.DocTestRunner):
-    """A Python session, from the first ``pycon`` block of a document to the last."""
+    """A Python session for all ``pycon`` blocks of a document."""
 
     def __init__(self, console):
         super().__init__(optionflags=doctest.ELLIPSIS)
@@ -124,10 +124,10 @@ class Session(doctest.DocTestRunner):
         self._printed = {}
 
     def check(self, block):
-        """Run all of *block*; return it with what was printed."""
+        """Run *block*, and return it with the actual output."""
         parts = doctest.DocTestParser().parse(self._console.here(block))
-        found = [part for part in parts if isinstance(part, doctest.Example)]
-        test = doctest.DocTest(found, self._globals, "document", None, None, None)
+        calls = [part for part in parts if isinstance(part, doctest.Example)]
+        test = doctest.DocTest(calls, self._globals, "document", None, None, None)
         self._printed.clear()
         self.run(test, out=lambda _: None, clear_globs=False)
         self._globals = test.globs
@@ -138,14 +138,14 @@ class Session(doctest.DocTestRunner):
         )
 
     def report_start(self, out, test, example):
-        """Say nothing."""
+        """Print nothing."""
 
     def report_success(self, out, test, example, got):
-        """Keep what the document says."""
+        """Keep the expected output."""
         self._printed[id(example)] = example.want
 
     def report_failure(self, out, test, example, got):
-        """Keep what was printed, unless it differs in nothing but what varies."""
+        """Keep the output; the expected one if only varying values differ."""
         self._printed[id(example)] = example.want if alike(got, example.want) else got
 
     def report_unexpected_exception(self, out, test, example, exc_info):
@@ -154,7 +154,7 @@ class Session(doctest.DocTestRunner):
 
 
 def alike(printed, expected):
-    """Tell whether two texts differ in nothing but what differs with each run."""
+    """Return whether two texts differ in varying values only."""
     return VARIES.sub(_kind, printed) == VARIES.sub(_kind, expected)
 
 

@@ -1,4 +1,4 @@
-"""Every example of the README and of the pages in docs is run, and prints what is written there."""
+"""Tests of the README and docs: examples, links and tables."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.console import BLOCK, Console, Session, blocks
 ROOT = Path(__file__).parent.parent
 SCRIPTS = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# What a benchmark prints is a measurement: `nox -s bench` writes it down.
+# Its output is measured by `nox -s bench`, so it differs with each run.
 MEASURED = ROOT / "docs/performance.md"
 RUN = {
     str(page.relative_to(ROOT)): page
@@ -26,7 +26,7 @@ RUN = {
     if page != MEASURED and blocks(page.read_text(), "console", "pycon")
 }
 
-# What the pages say runs in another terminal, by the port that they say it listens on.
+# The servers that the pages start in another terminal, by port: the command, and the line with its real port.
 SERVERS = {
     8080: (["inventory", "serve"], r"http://127\.0\.0\.1:(\d+)"),
     5000: (["moto_server"], r"Running on http://127\.0\.0\.1:(\d+)"),
@@ -34,8 +34,8 @@ SERVERS = {
 
 
 @contextmanager
-def serving(command, said, folder, environ):
-    """Run *command* on a port that is free, which it tells."""
+def serving(command, port_pattern, folder, environ):
+    """Run *command* on a free port, and yield the port that it prints."""
     with subprocess.Popen(
         [SCRIPTS / command[0], *command[1:], "--port", "0"],
         cwd=folder,
@@ -45,7 +45,9 @@ def serving(command, said, folder, environ):
         text=True,
     ) as server:
         try:
-            yield next(int(found[1]) for line in server.stdout if (found := re.search(said, line)))
+            yield next(
+                int(match[1]) for line in server.stdout if (match := re.search(port_pattern, line))
+            )
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=15)
@@ -53,7 +55,11 @@ def serving(command, said, folder, environ):
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Make a console in an empty folder, which looks like a clone, beside the servers that a page speaks of."""
+    """
+    Return a function that starts a console and the servers of a page.
+
+    The folder of the console is empty except for `deploy`.
+    """
     if not shutil.which("curl"):
         pytest.skip("the examples use curl, which is not installed here")
     monkeypatch.chdir(tmp_path)
@@ -64,11 +70,11 @@ def start(tmp_path, monkeypatch):
         "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "120",
         "PYTHONUNBUFFERED": "1",
-        "CDK_VALIDATION": "false",  # `nox -s synth` has it on; it takes seconds.
+        "CDK_VALIDATION": "false",  # It takes seconds, and `nox -s synth` runs it.
     }
     with ExitStack() as servers:
 
-        def started(text):
+        def start_console(text):
             ports = {
                 port: servers.enter_context(serving(*server, tmp_path, environ))
                 for port, server in SERVERS.items()
@@ -76,12 +82,12 @@ def start(tmp_path, monkeypatch):
             }
             return Console(tmp_path, environ, ports)
 
-        yield started
+        yield start_console
 
 
 @pytest.mark.parametrize("path", RUN)
 def test_examples_print_what_the_page_says(start, path):
-    """From its first line to its last; with UPDATE_DOCS=1, the page comes to say what they print."""
+    """Run the examples of a page; UPDATE_DOCS=1 writes their output."""
     page = RUN[path]
     document = page.read_text()
     console = start("".join(blocks(document, "console", "pycon")))
@@ -100,18 +106,19 @@ def test_examples_print_what_the_page_says(start, path):
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/tutorial.md"])
-def test_what_is_run_elsewhere_is_what_the_tests_start(path):
-    """An ``sh`` block is a part of what another test runs: an installation, or a server in another terminal."""
-    known = (ROOT / "README.md").read_text().partition("## Run it, test it")[2].partition("## ")[0]
+def test_every_sh_block_is_run_by_another_test(path):
+    """A block is an installation, a server, or a step of a deployment."""
+    readme = (ROOT / "README.md").read_text()
+    installing = readme.partition("## Run it, test it")[2].partition("## ")[0]
     deploying = (ROOT / "docs/deploy.md").read_text()
     for block in blocks((ROOT / path).read_text(), "sh"):
         for command in re.split(r" && |\n", block.strip()):
-            served = any(command.startswith(" ".join(server)) for server, _ in SERVERS.values())
-            assert served or command in known or command in deploying, command
+            is_server = any(command.startswith(" ".join(server)) for server, _ in SERVERS.values())
+            assert is_server or command in installing or command in deploying, command
 
 
-def test_every_file_that_a_page_names_is_there():
-    """Tests above all: a guarantee is worth as much as what holds us to it."""
+def test_every_file_that_a_page_names_exists():
+    """Such as the tests in the table of guarantees."""
     named = {
         (str(page.relative_to(ROOT)), path)
         for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
@@ -123,7 +130,7 @@ def test_every_file_that_a_page_names_is_there():
 
 
 def test_no_page_installs_from_a_registry():
-    """The package is not published: `pip install` of its name would fetch nothing, or somebody else's package."""
+    """The name is not registered, so it may become another package."""
     pages = [*PAGES, *ROOT.glob("*.md"), *(ROOT / "src").rglob("*.py")]
 
     assert not [
@@ -131,8 +138,8 @@ def test_no_page_installs_from_a_registry():
     ]
 
 
-def test_every_link_between_pages_leads_somewhere():
-    """Also from the README, and where the pages lie; the site checks its own."""
+def test_every_link_between_pages_has_a_target():
+    """As files of the repository; `nox -s docs` checks the links of the site."""
     linked = {
         (str(page.relative_to(ROOT)), link)
         for page in [*PAGES, *ROOT.glob("*.md")]
@@ -140,28 +147,32 @@ def test_every_link_between_pages_leads_somewhere():
     }
 
     assert linked
-    assert not [it for it in sorted(linked) if not (ROOT / it[0]).parent.joinpath(it[1]).exists()]
+    assert not [
+        (page, link)
+        for page, link in sorted(linked)
+        if not (ROOT / page).parent.joinpath(link).exists()
+    ]
 
 
 def test_the_reference_has_every_public_name():
-    """Of the library; errors are listed with their module."""
+    """Every name of the library is documented; errors are, with their module."""
     reference = (ROOT / "docs/reference/library.md").read_text()
-    told = re.findall(r"^\.\. auto\w+:: inventory\.(\w+)", reference, re.MULTILINE)
+    documented = re.findall(r"^\.\. auto\w+:: inventory\.(\w+)", reference, re.MULTILINE)
 
     assert "automodule:: inventory.errors" in reference
-    assert not set(inventory.__all__) - set(told) - set(inventory.errors.__all__)
+    assert not set(inventory.__all__) - set(documented) - set(inventory.errors.__all__)
 
 
 def test_the_guarantees_of_the_site_are_those_of_the_readme():
-    """One table in two places; UPDATE_DOCS=1 writes the second."""
-    told = re.search(
+    """Both have one table; UPDATE_DOCS=1 copies it from the README."""
+    table = re.search(
         r"^\| guarantee \|.*?\n\n", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
     )[0]
-    rewrite(ROOT / "docs/explanation/guarantees.md", "guarantees", told.strip())
+    check_section(ROOT / "docs/explanation/guarantees.md", "guarantees", table.strip())
 
 
-def test_the_index_of_decisions_has_them_all():
-    """By number and title; UPDATE_DOCS=1 writes it."""
+def test_the_index_of_decisions_is_complete():
+    """It lists every decision; UPDATE_DOCS=1 writes it."""
     folder = ROOT / "docs/decisions"
     rows = [
         f"- [{page.read_text().splitlines()[0].removeprefix('# ')}]({page.name})".replace(
@@ -169,11 +180,11 @@ def test_the_index_of_decisions_has_them_all():
         )
         for page in sorted(folder.glob("0*.md"))
     ]
-    rewrite(folder / "index.md", "decisions", "\n".join(rows))
+    check_section(folder / "index.md", "decisions", "\n".join(rows))
 
 
-def rewrite(path, name, text):
-    """Hold what is between two marks to *text*, or, with UPDATE_DOCS=1, write it."""
+def check_section(path, name, text):
+    """Compare the section *name* with *text*; UPDATE_DOCS=1 writes it."""
     document = path.read_text()
     published = re.search(rf"<!-- {name} -->\n(.*?)\n?<!-- /{name} -->", document, re.DOTALL)
     if os.environ.get("UPDATE_DOCS"):
@@ -184,12 +195,12 @@ def rewrite(path, name, text):
 
 
 def test_every_error_code_is_published():
-    """The table of the document is the table of the code; UPDATE_DOCS=1 writes it."""
+    """With its status; UPDATE_DOCS=1 writes the table."""
     rows = [
         f"| {status} | `{code}` |"
-        for code, status in sorted(CODES.items(), key=lambda it: it[::-1])
+        for status, code in sorted((status, code) for code, status in CODES.items())
     ]
-    rewrite(
+    check_section(
         ROOT / "docs/http-api.md",
         "codes",
         "\n".join(["| status | code |", "| --- | --- |", *rows]),
@@ -197,7 +208,7 @@ def test_every_error_code_is_published():
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    """What a newcomer types is what is checked."""
+    """CI runs the same command that a new user runs."""
     [command] = [
         line
         for block in blocks((ROOT / "README.md").read_text(), "sh")
@@ -210,7 +221,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 @pytest.mark.slow
 def test_the_run_command_of_the_readme_serves_from_a_fresh_clone(tmp_path):
-    """A virtual environment, an installation, a server that answers. Needs the package index."""
+    """The command installs the package, so it needs the package index."""
     [command] = [
         line
         for block in blocks((ROOT / "README.md").read_text(), "sh")
@@ -227,8 +238,8 @@ def test_the_run_command_of_the_readme_serves_from_a_fresh_clone(tmp_path):
         start_new_session=True,
     ) as server:
         try:
-            said = server.stdout.readline()
+            first_line = server.stdout.readline()
         finally:
             os.killpg(server.pid, signal.SIGTERM)
 
-    assert "Inventory on http://127.0.0.1:" in said
+    assert "Inventory on http://127.0.0.1:" in first_line
