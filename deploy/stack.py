@@ -121,7 +121,7 @@ class TapStack(cdk.Stack):
         made = Functions(
             self,
             "Functions",
-            operations=[it.name for it in (*ROUTES, *SCHEDULED)],
+            operations=[*(route.name for route in ROUTES), *(task.name for task in SCHEDULED)],
             prefix=prefix,
             code=lambda_.Code.from_asset(self._bundle(props)),
             python_version=settings.python_version,

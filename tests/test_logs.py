@@ -17,7 +17,7 @@ def record(message, *arguments, extra=None, exc_info=None):
 
 
 def test_line_has_the_message_and_every_extra_field():
-    """Who searches the log finds what was logged beside the message by its name."""
+    """Every field of `extra` is in the line by its name."""
     line = JsonFormatter().format(record("sold %d", 3, extra={"sku": "MUG-1", "code": None}))
 
     parsed = json.loads(line)
@@ -33,7 +33,7 @@ def test_line_has_the_message_and_every_extra_field():
 
 
 def test_exception_is_text_on_the_same_line():
-    """A traceback has many lines; its log entry has one."""
+    """A log entry is one line, although a traceback has many."""
     with pytest.raises(ValueError, match="two") as caught:
         raise ValueError("two\nlines")
 
@@ -43,16 +43,16 @@ def test_exception_is_text_on_the_same_line():
     assert json.loads(line)["exception"].endswith("ValueError: two\nlines")
 
 
-def test_extra_field_replaces_none_of_ours():
-    """A field that is called like one of ours does not make the line lie about itself."""
+def test_extra_field_does_not_replace_a_standard_field():
+    """The level and the time are those of the record."""
     line = JsonFormatter().format(record("sold", extra={"level": 3, "time": "never"}))
 
     assert json.loads(line)["level"] == "INFO"
     assert json.loads(line)["time"] != "never"
 
 
-def test_value_without_a_word_in_json_is_text():
-    """No field, whatever it holds, costs the line."""
+def test_value_without_a_json_type_is_text():
+    """No value of a field prevents the line."""
     line = JsonFormatter().format(record("sold", extra={"keys": {1}}))
 
     assert json.loads(line)["keys"] == "{1}"
@@ -67,8 +67,8 @@ def test_value_without_a_word_in_json_is_text():
     ],
 )
 @pytest.mark.parametrize("level", ["DEBUG", "WARNING", "ERROR"])
-def test_the_level_of_the_root_logger_is_left_alone(script, level):
-    """At DEBUG it would have an SDK log every header; so it is the program's to set."""
+def test_level_of_the_root_logger_does_not_change(script, level):
+    """At DEBUG, an SDK logs every header."""
     program = (
         f"import logging; logging.getLogger().setLevel('{level}')\n{script}\n"
         "print(logging.getLevelName(logging.getLogger().level))"

@@ -1,4 +1,4 @@
-"""Domain values as records, and back."""
+"""Domain values as records."""
 
 from decimal import Decimal
 
@@ -66,7 +66,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
-def test_an_answer_comes_back_equal(answer):
+def test_answer_is_restored(answer):
     """With exact decimals, and values of the same types."""
     assert answer_from_text(answer_to_text(answer)) == answer
     assert str(answer_from_text(answer_to_text(ITEM)).price) == "199.9000"
@@ -121,8 +121,8 @@ ANY_ANSWERS = {
 
 @pytest.mark.parametrize("answers", ANY_ANSWERS.values(), ids=ANY_ANSWERS)
 @given(data=st.data())
-def test_any_answer_comes_back_equal(answers, data):
-    """Whatever its texts and numbers: equal, of the same types, with the same digits."""
+def test_any_answer_is_restored(answers, data):
+    """Equal, with the same types and digits."""
     answer = data.draw(answers)
 
     again = answer_from_text(answer_to_text(answer))
@@ -147,7 +147,7 @@ def test_any_answer_comes_back_equal(answers, data):
         ("colour", "red"),
     ],
 )
-def test_a_record_of_another_shape_is_an_error(field, value):
+def test_record_of_another_shape_is_an_error(field, value):
     """Nothing is converted, guessed or ignored."""
     record = {**unstructure(ITEM), field: value}
 
@@ -158,7 +158,7 @@ def test_a_record_of_another_shape_is_an_error(field, value):
 @pytest.mark.parametrize(
     "text", ["", "{", "null", "[]", "{}", '{"type": "item"}', '{"type": "price", "value": 1}']
 )
-def test_a_text_that_is_no_answer_is_an_error(text):
+def test_invalid_text_is_an_error(text):
     """A damaged row does not become an answer."""
     with pytest.raises(RecordError):
         answer_from_text(text)

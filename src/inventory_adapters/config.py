@@ -1,4 +1,4 @@
-"""What the environment says: which tables, which limits, who may read the answers."""
+"""Configuration from environment variables."""
 
 import logging
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ _LEVELS: Final = logging.getLevelNamesMapping()
 
 
 class ConfigError(Exception):
-    """A setting is missing or makes no sense; the message names it."""
+    """A setting is missing or invalid; the message names it."""
 
 
 @frozen(kw_only=True)
 class Config:
     """
-    The settings of a deployed function.
+    The settings of a Lambda function.
 
     Attributes:
         table: The items table.
         ledger_table: The table of movements, reservations and idempotency records.
-        limits_parameter: The SSM parameter with the page limits; None for the defaults.
-        allowed_origins: Origins whose pages may read answers; all where nothing is said, none where the setting is empty.
-        transport: How AWS is called: ``http`` without an SDK, or ``boto3`` with the one of the Lambda runtime.
-        log_level: Of our own loggers; the root logger is not ours to set.
+        limits_parameter: The name of the SSM parameter with the page limits; None for the defaults.
+        allowed_origins: Origins whose pages may read responses; defaults to all, an empty value allows none.
+        transport: How AWS is called: ``http`` without an SDK, or ``boto3`` with the SDK of the Lambda runtime.
+        log_level: The level of this package's loggers.
     """
 
     table: str
@@ -40,7 +40,7 @@ class Config:
 
     @staticmethod
     def names() -> tuple[str, ...]:
-        """Return the names of the variables that `from_environ` reads."""
+        """Return the environment variables that `from_environ` reads."""
         return (
             "TABLE_NAME",
             "LEDGER_TABLE_NAME",
@@ -53,14 +53,14 @@ class Config:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """
-        Read what of `names` is set in *environ*.
+        Return the settings in *environ*, with defaults for missing ones.
 
         Raises:
             ConfigError: ``TABLE_NAME`` is not set, or ``TRANSPORT`` names none.
         """
         table = environ.get("TABLE_NAME", "").strip()
         if not table:
-            raise ConfigError("TABLE_NAME is not set: it names the DynamoDB table of the items")
+            raise ConfigError("TABLE_NAME is not set. Set it to the name of the items table.")
         transport = environ.get("TRANSPORT", "").strip() or "http"
         if transport not in get_args(TransportName):
             raise ConfigError(f"TRANSPORT must be http or boto3: {transport}")

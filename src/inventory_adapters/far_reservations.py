@@ -1,4 +1,4 @@
-"""A warning, once a day, that names reservations which end later than any can."""
+"""A daily warning about reservations that expire later than any should."""
 
 import logging
 from datetime import UTC, date
@@ -16,24 +16,24 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 
 class FarReservationsWatch:
     """
-    Looks for reservations that were made while a clock was ahead: nothing expires them but ``inventory sweep --far``.
+    Logs reservations that were created while a clock was ahead. Only ``inventory sweep --far`` expires them.
 
-    It remembers the day in memory, so each process, or Lambda execution environment, warns once a day.
+    The day of the last check is kept in memory, so each process or Lambda execution environment warns once a day.
     """
 
     def __init__(self) -> None:
-        self._looked_on: date | None = None
+        self._checked_on: date | None = None
 
     def look(self, inventory: Inventory) -> None:
-        """Log one warning if there are any, unless this was done today."""
+        """Log a warning if there are any, unless this was checked today."""
         today = inventory.clock().astimezone(UTC).date()
-        if today == self._looked_on:
+        if today == self._checked_on:
             return
         far = list(islice(inventory.far_reservations(), _MOST_NAMED))
-        self._looked_on = today
+        self._checked_on = today
         if far:
             logger.warning(
-                "reservations end more than 32 days from now; check the clocks, then run: inventory sweep --far",
+                "reservations expire more than 32 days from now; check the clocks, then run: inventory sweep --far",
                 extra={
                     "reservation_ids": [reservation.reservation_id for reservation in far],
                     "expires_at": far[-1].expires_at,

@@ -1,8 +1,8 @@
 """
 Domain values as stored and exported records, with the one cattrs converter.
 
-The converter is strict about types: text is never read as a number, nor a number as text, and an unknown field is an error.
-Import this module where a record is written or read: cattrs takes longer to import than most requests take to answer.
+The converter is strict: it never converts text to a number or a number to text, and an unknown field is an error. As cattrs
+is slow to import, modules on the path of a request import this module only where they read or write a record.
 """
 
 import json
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 
 class RecordError(ValueError):
-    """A stored record could not be read: it is not JSON, or not of the expected shape."""
+    """A stored record is not JSON or does not have the expected shape."""
 
 
 def _exactly(kind: type[T]) -> Callable[[Any, Any], T]:
     def check(value: Any, _kind: Any) -> T:
-        # Not isinstance: a bool is an int to Python.
+        # Not isinstance, because a bool is an int in Python.
         if type(value) is not kind:
             raise TypeError(f"must be {kind.__name__}, not {type(value).__name__}")
         return value
@@ -46,25 +46,25 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, detailed_validation=False)
     for plain in (bool, int, str):
         converter.register_structure_hook(plain, _exactly(plain))
-    # Each by name: the hook of a class, such as str, is the hook of its subclasses too.
+    # A hook also applies to subclasses, so subclasses of str need hooks of their own.
     for kind in (Decimal, MovementKind, ReservationState, Timestamp):
         converter.register_structure_hook(kind, _from_text(kind))
     # As text, because JSON has no exact decimal numbers.
     converter.register_unstructure_hook(Decimal, str)
-    # An answer needs no item from before the change.
-    left_out = override(omit=True)
+    # A stored answer does not contain the item before the change.
+    omitted = override(omit=True)
     converter.register_unstructure_hook(
-        StockChange, make_dict_unstructure_fn(StockChange, converter, before=left_out)
+        StockChange, make_dict_unstructure_fn(StockChange, converter, before=omitted)
     )
     converter.register_structure_hook(
-        StockChange, make_dict_structure_fn(StockChange, converter, before=left_out)
+        StockChange, make_dict_structure_fn(StockChange, converter, before=omitted)
     )
     return converter
 
 
 _CONVERTER: Final = _converter()
 
-# The results that use cases return for a command with an idempotency key, by the names that records have for them.
+# The results of use cases that take an idempotency key, by their names in records.
 _ANSWERS: Final[dict[str, Any]] = {
     "item": Item,
     "stock_change": StockChange,
@@ -75,7 +75,7 @@ _ANSWERS: Final[dict[str, Any]] = {
 _ANSWER_NAMES: Final = {kind: name for name, kind in _ANSWERS.items()}
 
 
-# What cattrs lets through when a record is not of the expected shape.
+# The errors that cattrs raises if a record does not have the expected shape.
 _UNREADABLE: Final = (
     ArithmeticError,
     AttributeError,
@@ -87,16 +87,16 @@ _UNREADABLE: Final = (
 
 
 def unstructure(value: Any) -> Any:
-    """Return an attrs value as what JSON has: ``{"key": {"item_id": ..., "sku": ...}, "price": "9.90"}``."""
+    """Return an attrs value as JSON types: ``{"key": {"item_id": ..., "sku": ...}, "price": "9.90"}``."""
     return _CONVERTER.unstructure(value)
 
 
 def structure(record: Any, kind: type[T]) -> T:
     """
-    Return the value of *kind* that `unstructure` made *record* of.
+    Return the value of *kind* that `unstructure` converted to *record*.
 
     Raises:
-        RecordError: A field is missing, unknown or of another type.
+        RecordError: A field is missing, unknown or of a wrong type.
     """
     try:
         return _CONVERTER.structure(record, kind)
@@ -119,7 +119,7 @@ def answer_from_text(text: str) -> Any:
     Return the answer that `answer_to_text` wrote.
 
     Raises:
-        RecordError: *text* is not such a record.
+        RecordError: *text* is not the record of an answer.
     """
     try:
         record = json.loads(text)

@@ -1,10 +1,16 @@
-"""Domain ↔ JSON: what items look like on the wire, in both directions, and what a JSON text means."""
+"""
+The wire format of the API: domain values as JSON, in both directions.
+
+The functions that read are strict: a missing field or a wrong type is an error (`KeyError`, `TypeError`, `ValueError`). Unknown
+fields are ignored, and fields that a later version added have a default.
+"""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from inventory.errors import FieldError, ValidationError
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
@@ -14,6 +20,7 @@ from inventory.stock import Movement, MovementKind
 
 __all__ = [
     "UNKNOWN_SEQ",
+    "FieldReader",
     "MalformedJsonError",
     "from_json",
     "item_from_wire",
@@ -31,38 +38,38 @@ T = TypeVar("T")
 
 UNKNOWN_SEQ: Final = 0
 """
-The `seq` of an item that came in an answer which does not tell it.
+The `seq` of an item from a response that does not contain it.
 
-It errs on the safe side: in an If-Match it lets edits of the details through, which compare the version alone, and stock
-requests only where the item has never moved; all others are refused as stale, none is let through that should not be.
+It is safe in an If-Match: edits of the details compare the version alone, and stock requests are rejected as stale unless the
+item never moved.
 """
 
-# Longer whole numbers are out of every bound; as Decimal they are refused by the field, and cost no quadratic conversion.
+# Longer whole numbers exceed every bound. They become Decimal, because the conversion to int takes quadratic time.
 _MOST_INT_DIGITS: Final = 20
 
 
 class MalformedJsonError(ValueError):
-    """The text is not JSON (RFC 8259); the message says where it stops being so."""
+    """The text is not JSON (RFC 8259); the message gives the position."""
 
 
 def to_json(value: Any) -> str:
     """
-    Write *value* as JSON in ASCII: None, bool, int, Decimal, text, and lists and mappings of them.
+    Return *value* as JSON in ASCII: None, bool, int, Decimal, text, and lists and mappings of them.
 
-    The standard encoder knows numbers as int and float only; a Decimal is written here digit by digit.
+    The standard encoder does not support Decimal, whose digits are written exactly.
     """
     kind = type(value)
     if kind not in _WRITERS:
-        # A subclass of text, such as Timestamp, is written as what it is.
+        # A subclass, such as Timestamp, is written like its parent.
         parent = next((base for base in kind.__mro__ if base in _WRITERS), None)
         if parent is None:
-            raise TypeError(f"no JSON for {kind.__name__}")
+            raise TypeError(f"cannot be written as JSON: {kind.__name__}")
         _WRITERS[kind] = _WRITERS[parent]
     return _WRITERS[kind](value)
 
 
 def _object(value: dict[str, Any]) -> str:
-    # The writer is looked up here, because a call for each part would show in every answer.
+    # Looked up without a call of to_json, because this runs for every field of every response.
     parts = [
         f"{_quoted(name)}: {_WRITERS.get(type(part), to_json)(part)}"
         for name, part in value.items()
@@ -88,18 +95,18 @@ _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
 
 def from_json(text: str) -> Any:
     """
-    Read a JSON text, stricter than the standard decoder: no NaN, no infinities, no key twice.
+    Parse a JSON text, more strictly than the standard decoder: no NaN, no infinities, no duplicate keys.
 
     Numbers with a fraction or an exponent, and whole numbers too long for any field, become Decimal.
 
     Raises:
-        MalformedJsonError: *text* is not JSON, or nested too deep.
-        ValidationError: An object has a key twice.
+        MalformedJsonError: *text* is not JSON, or nested too deeply.
+        ValidationError: An object has a duplicate key.
     """
     try:
         return _DECODE(text)
     except RecursionError:
-        raise MalformedJsonError("nested too deep") from None
+        raise MalformedJsonError("nested too deeply") from None
     except json.JSONDecodeError as error:
         raise MalformedJsonError(
             f"{error.msg} at line {error.lineno} column {error.colno}"
@@ -107,46 +114,45 @@ def from_json(text: str) -> Any:
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        seen: set[str] = set()
-        # set.add returns None: each key passes the filter when it comes again.
-        twice = [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
         raise ValidationError(
             errors=tuple(
-                FieldError(key[:128], "is given more than once") for key in dict.fromkeys(twice)
+                FieldError(key[:128], "is given more than once")
+                for key, count in counts.items()
+                if count > 1
             )
         )
-    return made
+    return fields
 
 
 def _no_constant(name: str) -> None:
     raise MalformedJsonError(f"{name} is not a JSON number")
 
 
-def _whole(digits: str) -> int | Decimal:
+def _integer(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= _MOST_INT_DIGITS else _decimal(digits)
 
 
 def _decimal(digits: str) -> Decimal:
     try:
         return Decimal(digits)
-    except (
-        ArithmeticError
-    ):  # The exponent is beyond what Decimal has; every bound refuses infinity.
+    except ArithmeticError:
+        # The exponent is too large for Decimal. Every bound rejects infinity.
         return Decimal("Infinity")
 
 
 _DECODE: Final[Callable[[str], Any]] = json.JSONDecoder(
     object_pairs_hook=_no_duplicates,
     parse_float=_decimal,
-    parse_int=_whole,
+    parse_int=_integer,
     parse_constant=_no_constant,
 ).decode
 
 
 def item_to_wire(item: Item) -> dict[str, Any]:
-    """Return an item as clients see it: ``{"item_id": ..., "sku": ..., "quantity": ..., ...}``."""
+    """Return an item as JSON: ``{"item_id": ..., "sku": ..., "quantity": ..., ...}``."""
     level = item.level
     return {
         "item_id": item.key.item_id,
@@ -167,28 +173,33 @@ def item_to_wire(item: Item) -> dict[str, Any]:
     }
 
 
-def item_from_wire(wire: dict[str, Any], *, seq: int = UNKNOWN_SEQ) -> Item:
-    """Return the item that `item_to_wire` described; with *seq* where *wire* has none."""
+def item_from_wire(wire: Any, *, seq: int = UNKNOWN_SEQ) -> Item:
+    """Return the item that `item_to_wire` wrote; *seq* is used if *wire* does not contain it."""
+    read = FieldReader(wire)
+    level = StockLevel(
+        on_hand=read.integer("quantity"),
+        reserved=read.integer("reserved"),
+        seq=read.integer("seq", default=seq),
+    )
+    read.integer("available")  # Computed by StockLevel, so only its type is checked.
     return Item(
-        key=_key(wire),
-        name=wire["name"],
-        description=wire["description"],
-        category=wire["category"],
-        price=Decimal(wire["price"]),
-        status=wire["status"],
-        location=wire["location"],
-        reorder_point=wire["reorder_point"],
-        version=wire["version"],
-        created_at=Timestamp(wire["created_at"]),
-        updated_at=Timestamp(wire["updated_at"]),
-        level=StockLevel(
-            on_hand=wire["quantity"], reserved=wire["reserved"], seq=wire.get("seq", seq)
-        ),
+        key=read.key(),
+        name=read.text("name"),
+        description=read.text("description"),
+        category=read.text("category"),
+        price=read.number("price"),
+        status=read.text("status"),
+        location=read.text("location"),
+        reorder_point=read.nullable("reorder_point", FieldReader.integer),
+        version=read.integer("version"),
+        created_at=read.time("created_at"),
+        updated_at=read.time("updated_at"),
+        level=level,
     )
 
 
 def movement_to_wire(movement: Movement) -> dict[str, Any]:
-    """Return a ledger entry as clients see it: ``{"seq": 3, "kind": "adjust", "delta_on_hand": -2, ...}``."""
+    """Return a movement as JSON: ``{"seq": 3, "kind": "adjust", "delta_on_hand": -2, ...}``."""
     return {
         "item_id": movement.key.item_id,
         "sku": movement.key.sku,
@@ -205,27 +216,31 @@ def movement_to_wire(movement: Movement) -> dict[str, Any]:
     }
 
 
-def movement_from_wire(wire: dict[str, Any]) -> Movement:
-    """Return the ledger entry that `movement_to_wire` described; with `item_created_at` if *wire* has it."""
-    created_at = wire.get("item_created_at")
+def movement_from_wire(wire: Any) -> Movement:
+    """Return the movement that `movement_to_wire` wrote, with `item_created_at` if *wire* contains it."""
+    read = FieldReader(wire)
     return Movement(
-        key=_key(wire),
-        seq=wire["seq"],
-        kind=MovementKind(wire["kind"]),
-        delta_on_hand=wire["delta_on_hand"],
-        delta_reserved=wire["delta_reserved"],
-        on_hand=wire["on_hand"],
-        reserved=wire["reserved"],
-        reason=wire["reason"],
-        reference=wire["reference"],
-        reservation_id=wire["reservation_id"],
-        recorded_at=Timestamp(wire["recorded_at"]),
-        item_created_at=None if created_at is None else Timestamp(created_at),
+        key=read.key(),
+        seq=read.integer("seq"),
+        kind=MovementKind(read.text("kind")),
+        delta_on_hand=read.integer("delta_on_hand"),
+        delta_reserved=read.integer("delta_reserved"),
+        on_hand=read.integer("on_hand"),
+        reserved=read.integer("reserved"),
+        reason=read.nullable("reason", FieldReader.text),
+        reference=read.nullable("reference", FieldReader.text),
+        reservation_id=read.nullable("reservation_id", FieldReader.text),
+        recorded_at=read.time("recorded_at"),
+        item_created_at=(
+            read.nullable("item_created_at", FieldReader.time)
+            if "item_created_at" in read.fields
+            else None
+        ),
     )
 
 
 def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
-    """Return a reservation as clients see it: ``{"reservation_id": ..., "state": "held", "lines": [...], ...}``."""
+    """Return a reservation as JSON: ``{"reservation_id": ..., "state": "held", "lines": [...], ...}``."""
     return {
         "reservation_id": reservation.reservation_id,
         "state": reservation.state,
@@ -240,35 +255,94 @@ def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
     }
 
 
-def reservation_from_wire(wire: dict[str, Any]) -> Reservation:
-    """Return the reservation that `reservation_to_wire` described."""
+def reservation_from_wire(wire: Any) -> Reservation:
+    """Return the reservation that `reservation_to_wire` wrote."""
+    read = FieldReader(wire)
     return Reservation(
-        reservation_id=wire["reservation_id"],
-        state=ReservationState(wire["state"]),
-        lines=tuple(
-            ReservationLine(key=_key(line), quantity=line["quantity"]) for line in wire["lines"]
-        ),
-        reference=wire["reference"],
-        created_at=Timestamp(wire["created_at"]),
-        expires_at=Timestamp(wire["expires_at"]),
-        closed_at=None if wire["closed_at"] is None else Timestamp(wire["closed_at"]),
+        reservation_id=read.text("reservation_id"),
+        state=ReservationState(read.text("state")),
+        lines=tuple(map(_line, read.rows("lines"))),
+        reference=read.nullable("reference", FieldReader.text),
+        created_at=read.time("created_at"),
+        expires_at=read.time("expires_at"),
+        closed_at=read.nullable("closed_at", FieldReader.time),
     )
+
+
+def _line(wire: Any) -> ReservationLine:
+    read = FieldReader(wire)
+    return ReservationLine(key=read.key(), quantity=read.integer("quantity"))
 
 
 def page_to_wire(
     name: str, page: Page[Any], row: Callable[[Any], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a page as clients see it: rows under *name*, their count, and a token unless it was the last page."""
-    made: dict[str, Any] = {name: [row(item) for item in page.items], "count": len(page.items)}
+    """Return a page as JSON: rows under *name*, their count, and the token of the next page if there is one."""
+    wire: dict[str, Any] = {name: [row(item) for item in page.items], "count": len(page.items)}
     if page.next_cursor is not None:
-        made["next_page_token"] = page.next_cursor
-    return made
+        wire["next_page_token"] = page.next_cursor
+    return wire
 
 
-def page_from_wire(name: str, wire: dict[str, Any], row: Callable[[dict[str, Any]], T]) -> Page[T]:
-    """Return the page that `page_to_wire` described."""
-    return Page(items=tuple(map(row, wire[name])), next_cursor=wire.get("next_page_token"))
+def page_from_wire(name: str, wire: Any, row: Callable[[Any], T]) -> Page[T]:
+    """Return the page that `page_to_wire` wrote."""
+    read = FieldReader(wire)
+    read.integer("count")  # The number of rows, so only its type is checked.
+    cursor = read.text("next_page_token") if "next_page_token" in read.fields else None
+    return Page(items=tuple(map(row, read.rows(name))), next_cursor=cursor)
 
 
-def _key(wire: dict[str, Any]) -> ItemKey:
-    return ItemKey(item_id=wire["item_id"], sku=wire["sku"])
+class FieldReader:
+    """
+    Typed access to the fields of a JSON object.
+
+    Raises:
+        KeyError: The field is missing.
+        TypeError: The object or the field has a wrong type.
+        ValueError: The number is too large.
+    """
+
+    def __init__(self, wire: Any) -> None:
+        self.fields: dict[str, Any] = _checked("object", wire, dict)
+
+    def text(self, name: str) -> str:
+        """Return a text."""
+        return _checked(name, self.fields[name], str)
+
+    def integer(self, name: str, *, default: int | None = None) -> int:
+        """Return a whole number; *default* if there is one and the field is missing."""
+        if default is not None and name not in self.fields:
+            return default
+        return _checked(name, self.fields[name], int)
+
+    def number(self, name: str) -> Decimal:
+        """Return an exact number."""
+        value = self.fields[name]
+        if type(value) is int:
+            return Decimal(value)
+        if not _checked(name, value, Decimal).is_finite():
+            raise ValueError(f"{name} is too large")
+        return _checked(name, value, Decimal)
+
+    def time(self, name: str) -> Timestamp:
+        """Return a time, in any format, because rows of the seed's API have times of their own."""
+        return Timestamp(self.text(name))
+
+    def rows(self, name: str) -> list[Any]:
+        """Return a list."""
+        return _checked(name, self.fields[name], list)
+
+    def key(self) -> ItemKey:
+        """Return the key of an item."""
+        return ItemKey(item_id=self.text("item_id"), sku=self.text("sku"))
+
+    def nullable(self, name: str, read: Callable[[Self, str], T]) -> T | None:
+        """Return None, or the value that *read* returns for the field."""
+        return None if self.fields[name] is None else read(self, name)
+
+
+def _checked(name: str, value: Any, kind: type[T]) -> T:
+    # A bool is an int in Python, but not in JSON.
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {kind.__name__}, not {type(value).__name__}")
+    return value

@@ -1,4 +1,4 @@
-"""InventoryClient: the contract of the use cases over HTTP, and what only a connection can do to them."""
+"""InventoryClient: the contract of the use cases over HTTP, retries, and errors of the connection."""
 
 import inspect
 import socket
@@ -57,8 +57,9 @@ from inventory import (
 )
 from inventory_adapters.client import InventoryClient, UnexpectedAnswerError
 from inventory_adapters.client.wire import WireResponse
-from inventory_adapters.http.app import Request, _command, error_response
+from inventory_adapters.http.app import _command, error_response
 from inventory_adapters.http.errors import CODES, HttpError, row_to_wire
+from inventory_adapters.http.messages import Request
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.wire import (
@@ -85,14 +86,14 @@ ODD = ["a/b", "100%", "%2F", "..", ".", "a?b#c", "a+b c", ";x=1", "ä", "🍵", 
 class TestItemsOverHttp(ItemUseCases):
     @pytest.fixture
     def connect(self):
-        """Whoever calls is a client; the handlers are in this process."""
+        """The caller is a client; the handlers run in this process."""
         return connected
 
 
 class TestStockOverHttp(StockUseCases):
     @pytest.fixture
     def connect(self):
-        """As for items."""
+        """The caller is a client; the handlers run in this process."""
         return connected
 
 
@@ -131,13 +132,13 @@ def public(kind):
 class TestTheSameMethods:
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
     def test_each_route_is_a_method_with_the_signature_of_its_use_case(self, route):
-        """Whoever has annotated one can pass the other."""
+        """Code with annotations for one accepts the other."""
         ours = getattr(InventoryClient, route.name)
 
         assert inspect.signature(ours) == inspect.signature(route.use_case)
 
     def test_only_upkeep_is_missing(self):
-        """What a server's operator does is not on the wire."""
+        """Tasks of the server's operator are not part of the API."""
         assert public(Inventory) - public(InventoryClient) == {
             "expire_reservations",
             "far_reservations",
@@ -146,12 +147,12 @@ class TestTheSameMethods:
         assert public(InventoryClient) - public(Inventory) == {"close", "iter_items"}
 
 
-class TestWhatIsSent:
-    """What the server reads is the very command that the caller made."""
+class TestRequests:
+    """The server reads the command that the caller passed."""
 
     @staticmethod
     def read(use_case, command):
-        """Return what a server makes of what a client sends."""
+        """Return the command that a server reads from a client's request."""
         seen = []
 
         def answer(request):
@@ -175,8 +176,8 @@ class TestWhatIsSent:
         )
 
     @given(values.creations, st.none() | st.just(IdempotencyKey("k~!")))
-    def test_a_new_item(self, command, key):
-        """Every digit of its price, every character of its name."""
+    def test_create_item(self, command, key):
+        """The price and the texts are exact."""
         command = attrs.evolve(command, idempotency_key=key)
 
         read = self.read(Inventory.create_item, command)
@@ -186,15 +187,15 @@ class TestWhatIsSent:
         assert key is None or read.idempotency_key == key
 
     @given(st.sampled_from(ODD) | values.skus, values.skus, values.updates, values.if_matches)
-    def test_an_update(self, item_id, sku, fields, if_match):
-        """Only the fields that were given, null among them, and the state that they are for."""
+    def test_update_item(self, item_id, sku, fields, if_match):
+        """Only the given fields are sent, null among them, and the If-Match."""
         command = UpdateItem(item_id=item_id, sku=sku, if_match=if_match, **fields)
 
         assert self.read(Inventory.update_item, command) == command
 
     @given(st.sampled_from(ODD) | values.skus, st.sampled_from(ODD) | values.skus)
-    def test_ids_are_sent_as_they_are(self, item_id, sku):
-        """Whatever they mean to a URL."""
+    def test_ids_are_sent_exactly(self, item_id, sku):
+        """Also those with characters that have a meaning in URLs."""
         for use_case, command in (
             (Inventory.get_item, GetItem(item_id=item_id, sku=sku)),
             (
@@ -237,7 +238,7 @@ class TestWhatIsSent:
         ],
     )
     def test_queries(self, use_case, command):
-        """What was not given is not sent, what was given is not changed."""
+        """Fields that were not given are not sent, and given ones do not change."""
         assert self.read(use_case, command) == command
 
     @pytest.mark.parametrize(
@@ -282,14 +283,14 @@ class TestWhatIsSent:
         ],
     )
     def test_requests_that_write(self, use_case, command):
-        """Nested ones too; each under a key."""
+        """Also nested ones; each has a key."""
         read = self.read(use_case, command)
 
         assert read.idempotency_key is not None
         assert attrs.evolve(read, idempotency_key=None) == command
 
     def test_each_call_has_a_key_of_its_own(self, behind, tent):
-        """The same command twice is two effects."""
+        """The same command twice has two effects."""
         transport = HandlerTransport(behind)
         client = client_of(transport)
 
@@ -299,8 +300,8 @@ class TestWhatIsSent:
         assert len(set(keys(transport))) == 2
         assert on_hand(behind, tent) == 3
 
-    def test_the_callers_key_wins(self, behind, tent):
-        """It may be that of an earlier process."""
+    def test_callers_key_is_used(self, behind, tent):
+        """It may be the key of an earlier process."""
         transport = HandlerTransport(behind)
 
         client_of(transport).adjust_stock(
@@ -309,8 +310,8 @@ class TestWhatIsSent:
 
         assert keys(transport) == ["order-17"]
 
-    def test_who_calls_is_said_in_the_headers(self, behind, tent):
-        """The API key, and whatever else a gateway wants."""
+    def test_api_key_and_headers_are_sent(self, behind, tent):
+        """With each request."""
         transport = HandlerTransport(behind)
         client = client_of(transport, api_key="secret", headers={"Authorization": "Bearer x"})
 
@@ -323,13 +324,13 @@ class TestWhatIsSent:
         )
 
     @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://h/?a=1"])
-    def test_an_address_that_is_none_is_refused_at_once(self, url):
-        """And not by each call."""
-        with pytest.raises(ValueError, match="HTTP server"):
+    def test_invalid_base_url_is_rejected_at_once(self, url):
+        """Not by the first call."""
+        with pytest.raises(ValueError, match="not an HTTP URL"):
             InventoryClient(url)
 
     def test_an_invalid_row_keeps_its_place(self, behind):
-        """The key of the row after it is the one that it has in the library."""
+        """The keys of the rows after it are those of the library."""
         rows = [{"sku": ""}, {"sku": "S", "name": "N", "quantity": 1, "category": "c"}]
         command = BatchItems(items=rows, mode="per_row", idempotency_key=IdempotencyKey("k"))
 
@@ -338,8 +339,8 @@ class TestWhatIsSent:
         assert first[1] == again[1]
         assert first[0].error is command.items[0]
 
-    def test_a_batch_is_refused_for_what_the_library_refuses_it_for(self, behind):
-        """An item that is named twice, before a row that is invalid; nothing is sent."""
+    def test_batch_is_rejected_as_in_the_library(self, behind):
+        """A duplicate item takes precedence over an invalid row; nothing is sent."""
         row = {"item_id": "i", "sku": "s"}
         transport = HandlerTransport(behind)
 
@@ -385,32 +386,32 @@ def sent(wire):
     return from_json(to_json(wire))
 
 
-class TestWhatIsRead:
-    """What was written for the wire is read from it."""
+class TestResults:
+    """The client reads what the server wrote."""
 
     @given(values.items)
-    def test_an_item(self, item):
-        """Its seq by itself, where the JSON does not say it."""
+    def test_item(self, item):
+        """Its seq is passed separately if the JSON does not contain it."""
         assert item_from_wire(sent(item_to_wire(item)), seq=item.level.seq) == item
 
     @given(movements)
-    def test_a_movement(self, movement):
-        """Its kind as the enumeration."""
+    def test_movement(self, movement):
+        """Its kind is a MovementKind."""
         read = movement_from_wire(sent(movement_to_wire(movement)))
 
         assert read == movement
         assert isinstance(read.kind, MovementKind)
 
     @given(reservations)
-    def test_a_reservation(self, reservation):
-        """Its state as the enumeration."""
+    def test_reservation(self, reservation):
+        """Its state is a ReservationState."""
         read = reservation_from_wire(sent(reservation_to_wire(reservation)))
 
         assert read == reservation
         assert isinstance(read.state, ReservationState)
 
     @given(st.lists(movements, max_size=2), st.none() | st.just("token"))
-    def test_a_page(self, rows, token):
+    def test_page(self, rows, token):
         """With its token, if there is one."""
         page = Page(items=tuple(rows), next_cursor=token)
         wire = sent(page_to_wire("movements", page, movement_to_wire))
@@ -418,14 +419,14 @@ class TestWhatIsRead:
         assert page_from_wire("movements", wire, movement_from_wire) == page
 
     @pytest.mark.parametrize("price", ["0.1", "12345678901.2345", "99999999999.9999", "1E+2"])
-    def test_a_price_is_exact(self, behind, price):
+    def test_price_is_exact(self, behind, price):
         """No digit passes through a binary float."""
         made = connected(behind).create_item(attrs.evolve(TENT, price=Decimal(price)))
 
         assert made.price == Decimal(price)
 
-    def test_the_state_of_an_item_is_known_from_each_answer_about_it(self, behind, tent):
-        """By its ETag, or by the movement beside it."""
+    def test_seq_is_read_from_etag_or_movement(self, behind, tent):
+        """Each response with one item gives its state."""
         client = connected(behind)
 
         moved = client.adjust_stock(adjusting(tent)).item
@@ -435,8 +436,8 @@ class TestWhatIsRead:
         assert moved == read
         assert (edited.level.seq, edited.etag) == (1, '"2-1"')
 
-    def test_a_tag_that_a_proxy_made_weak_still_tells_it(self, behind, tent):
-        """Compressing proxies do that."""
+    def test_weak_etag_gives_the_seq(self, behind, tent):
+        """Compressing proxies make tags weak."""
         answer = HandlerTransport(behind)._answer(
             httpx.Request("GET", f"{URL}/items/{tent.item_id}")
         )
@@ -447,13 +448,13 @@ class TestWhatIsRead:
         assert read.level.seq == 7
 
     def test_a_server_may_send_the_seq_with_the_item(self, tent):
-        """It outranks what else is known."""
+        """It takes precedence over the ETag."""
         wire = {**item_to_wire(tent), "seq": 9, "colour": "a field of a newer server"}
 
         assert item_from_wire(wire, seq=3).level.seq == 9
 
-    def test_a_tag_of_a_listed_item_never_lets_through_what_it_should_not(self, behind, tent):
-        """Where its seq is not known, edits of its details go by its version, and a count of its stock is refused."""
+    def test_etag_of_a_listed_item_is_safe(self, behind, tent):
+        """Without the seq, details can be edited by the version, and a count of the stock is rejected."""
         behind.adjust_stock(adjusting(tent))
         client = connected(behind)
         [listed] = client.list_items(ListItems()).items
@@ -509,7 +510,7 @@ EXAMPLES = [
 
 
 def raised(response, **settings):
-    """Return what a client raises to *response*."""
+    """Return the error that a client raises for *response*."""
     client = client_of(httpx.MockTransport(lambda _: response), retries=0, **settings)
     with pytest.raises(InventoryError) as caught:
         client.get_item(GetItem(item_id="i"))
@@ -521,9 +522,9 @@ def refused(error):
     return httpx.Response(made.status, headers=made.headers, content=made.body)
 
 
-def told(error):
-    """Return all that *error* says, of the errors inside it too."""
-    inside = {index: told(one) for index, one in error.facts.get("refused", {}).items()}
+def details(error):
+    """Return the type, text, code and facts of *error*, and of the errors in it."""
+    inside = {index: details(one) for index, one in error.facts.get("refused", {}).items()}
     return type(error), str(error), error.code, {**error.facts, "refused": inside}
 
 
@@ -532,20 +533,20 @@ KNOWN_CODES = {one.code for one in EXAMPLES}
 
 class TestErrors:
     def test_every_code_of_the_domain_has_an_example_here(self):
-        """A new error is tried before it is met."""
+        """A new error must be added to the examples."""
         own = {kind.code for kind in vars(errors).values() if hasattr(kind, "code")}
 
         assert {error.code for error in EXAMPLES} == own
 
     @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: error.code)
-    def test_an_error_comes_as_what_it_was(self, error):
-        """Its class, its sentence, its facts and its attributes."""
+    def test_error_is_restored(self, error):
+        """Its class, message, facts and attributes."""
         received = raised(refused(error))
 
-        assert told(received) == told(error)
+        assert details(received) == details(error)
 
-    def test_a_newer_servers_sentence_is_passed_on(self):
-        """With the facts that it adds."""
+    def test_message_and_facts_of_a_newer_server_are_kept(self):
+        """Also facts that this client does not know."""
         body = (
             '{"error": "Sold out", "code": "insufficient_stock", "item_id": "i", "sku": "s", '
             '"available": 0, "requested": 1, "reserved": 1, "next_delivery": "May"}'
@@ -572,7 +573,7 @@ class TestErrors:
         [(code, CODES[code]) for code in CODES if code not in KNOWN_CODES and CODES[code] != 503]
         + [("forbidden", 403), ("of_a_newer_server", 409)],
     )
-    def test_a_code_that_the_domain_does_not_have_is_passed_on(self, code, status):
+    def test_unknown_code_is_kept(self, code, status):
         """With its status."""
         response = httpx.Response(status, json={"error": "So it is", "code": code, "n": 1})
 
@@ -615,8 +616,8 @@ class TestErrors:
         ],
         ids=repr,
     )
-    def test_an_answer_of_something_else_is_told_by_its_status(self, status, kind, content):
-        """A proxy's page, a gateway's own words, what no server of ours would send."""
+    def test_error_of_a_gateway_or_proxy_is_read_by_its_status(self, status, kind, content):
+        """Whatever its body is."""
         assert type(raised(httpx.Response(status, content=content))) is kind
 
     @pytest.mark.parametrize(
@@ -629,8 +630,8 @@ class TestErrors:
             '{"item": {"item_id": "i", "sku": "s", "name": "N", "description": "", "category": "c", "price": "free"}}',
         ],
     )
-    def test_a_success_that_is_none_of_ours_is_not_taken_for_one(self, content):
-        """Whatever answered was not asked by us."""
+    def test_unreadable_success_is_an_error(self, content):
+        """Another service may have answered."""
         received = raised(httpx.Response(200, content=content))
 
         assert (type(received), received.status, received.code) == (
@@ -640,7 +641,7 @@ class TestErrors:
         )
 
     def test_redirects_are_not_followed(self):
-        """Our keys are for this server alone."""
+        """Another server must not receive the API key."""
         seen = []
 
         def answer(request):
@@ -653,8 +654,8 @@ class TestErrors:
         assert len(seen) == 1
 
     @given(st.sampled_from([error for error in EXAMPLES if error.code != "batch_refused"]))
-    def test_a_refused_row_of_a_batch_says_why(self, error):
-        """By itself, as its own error; the item that the row names is among its facts."""
+    def test_rejected_row_of_a_batch_has_its_error(self, error):
+        """The item that the row names is part of its facts."""
         row = RowResult(index=0, item_id="i", sku="s", error=error)
         content = to_json({"results": [row_to_wire(row)]}).encode()
 
@@ -664,8 +665,8 @@ class TestErrors:
         assert (type(read.error), str(read.error)) == (type(error), str(error))
         assert read.error.facts == {"item_id": "i", "sku": "s"} | error.facts
 
-    def test_all_rows_of_a_refused_batch_are_told(self, behind, tent):
-        """By their places."""
+    def test_all_errors_of_a_rejected_batch_are_read(self, behind, tent):
+        """By the index of the row."""
         rows = ({"item_id": "x", "sku": "X"}, TENT, {**ref(tent), "if_match": '"7-0"'})
 
         with pytest.raises(BatchRefusedError) as caught:
@@ -712,7 +713,7 @@ NOTHING_DONE = [
 ]
 
 
-class TestRepeats:
+class TestRetries:
     @pytest.mark.parametrize("lost", LOST)
     @pytest.mark.parametrize(
         "operation",
@@ -728,10 +729,8 @@ class TestRepeats:
             "batch",
         ],
     )
-    def test_an_answer_that_is_lost_after_the_work_was_done_has_one_effect(
-        self, behind, tent, operation, lost
-    ):
-        """And the answer is the one that was lost."""
+    def test_retry_after_a_lost_response_has_one_effect(self, behind, tent, operation, lost):
+        """The retry gets the lost response."""
         other = behind.create_item(attrs.evolve(TENT, quantity=0))
         line = LineRequest(**ref(tent), quantity=1)
         held = behind.create_reservation(CreateReservation(lines=[line]))
@@ -768,8 +767,8 @@ class TestRepeats:
         assert len(transport.seen) == 3
         assert len(set(keys(transport))) == 1
 
-    def test_a_lost_answer_shows_as_a_replay(self, behind, tent):
-        """The flag says what happened on the wire: this request was served before."""
+    def test_retry_after_a_lost_response_is_a_replay(self, behind, tent):
+        """`replayed` shows that the request was already applied."""
         key = IdempotencyKey("k")
         client = client_of(HandlerTransport(behind, after=[timeout()]))
 
@@ -777,30 +776,30 @@ class TestRepeats:
 
         assert key.replayed
 
-    def test_a_refusal_after_a_lost_answer_is_not_believed_but_the_record(self, behind, tent):
-        """The stock that is missing is what the first attempt took."""
+    def test_retry_after_a_lost_response_gets_the_record(self, behind, tent):
+        """Not an error because the first attempt already took the stock."""
         client = client_of(HandlerTransport(behind, after=[timeout()]))
 
         assert client.adjust_stock(adjusting(tent, delta=-5)).item.level.on_hand == 0
 
     @pytest.mark.parametrize("failure", [*LOST, *NOTHING_DONE])
-    def test_reading_is_repeated(self, behind, tent, failure):
+    def test_get_is_retried(self, behind, tent, failure):
         """It has no effect."""
         client = client_of(HandlerTransport(behind, before=[failure(), failure()]))
 
         assert client.get_item(GetItem(item_id=tent.item_id)) == tent
 
     @pytest.mark.parametrize("failure", NOTHING_DONE)
-    def test_any_request_is_repeated_that_had_no_effect(self, behind, tent, failure):
-        """It never got there, or was turned away."""
+    def test_request_without_effect_is_retried(self, behind, tent, failure):
+        """It did not reach the server, or was throttled."""
         client = client_of(HandlerTransport(behind, before=[failure()]))
 
         assert client.update_item(UpdateItem(**ref(tent), name="A")).version == 2
 
     @pytest.mark.parametrize("lost", LOST)
     @pytest.mark.parametrize("if_match", ["*", '"1-0", "2-0"'])
-    def test_an_update_that_could_undo_what_others_did_is_not(self, behind, tent, lost, if_match):
-        """Whether it was carried out is open, and only the caller can tell what that means."""
+    def test_update_that_could_undo_others_edits_is_not_retried(self, behind, tent, lost, if_match):
+        """The error leaves open whether the update was applied."""
         transport = HandlerTransport(behind, after=[lost()])
         command = UpdateItem(**ref(tent), name="A", if_match=IfMatch.parse(if_match))
 
@@ -810,18 +809,16 @@ class TestRepeats:
         assert len(transport.seen) == 1
 
     @pytest.mark.parametrize("fields", [{"name": "A"}, {"quantity": 9}])
-    def test_an_update_of_one_state_is_repeated(self, behind, tent, fields):
-        """An attempt that got nowhere."""
+    def test_update_with_one_tag_is_retried(self, behind, tent, fields):
+        """After an attempt that was not applied."""
         client = client_of(HandlerTransport(behind, before=[timeout()]))
         command = UpdateItem(**ref(tent), if_match=read_tag(tent), **fields)
 
         assert client.update_item(command).etag in ('"2-0"', '"1-1"')
 
     @pytest.mark.parametrize("fields", [{"name": "A"}, {"quantity": 9}])
-    def test_an_update_that_may_have_made_its_own_tag_stale_does_not_say_that_it_was_refused(
-        self, behind, tent, fields
-    ):
-        """Whoever were told so would look, see the new state as somebody else's, and do it once more."""
+    def test_ambiguous_precondition_failure_is_unavailable(self, behind, tent, fields):
+        """A 412 after a lost response may be the effect of the first attempt."""
         client = client_of(HandlerTransport(behind, after=[timeout()]))
         command = UpdateItem(**ref(tent), if_match=read_tag(tent), **fields)
 
@@ -832,14 +829,14 @@ class TestRepeats:
         now = behind.get_item(GetItem(item_id=tent.item_id))
         assert now.version + now.level.seq == 2
 
-    def test_a_delete_is_repeated(self, behind, tent):
-        """An id never comes again."""
+    def test_delete_is_retried(self, behind, tent):
+        """IDs are never reused."""
         client = client_of(HandlerTransport(behind, before=[timeout()]))
 
         assert client.delete_item(DeleteItem(**ref(tent))) == tent
 
-    def test_a_delete_that_succeeded_before_its_answer_was_lost_is_answered(self, behind, tent):
-        """It is sent under one key, so the server knows that it was ours."""
+    def test_retried_delete_gets_its_response(self, behind, tent):
+        """The client sends a DELETE with a key."""
         transport = HandlerTransport(behind, after=[timeout()])
 
         assert client_of(transport).delete_item(DeleteItem(**ref(tent))) == tent
@@ -848,8 +845,8 @@ class TestRepeats:
         assert first == again is not None
 
     @pytest.mark.parametrize("fields", [{"name": "New"}, {"quantity": 1}])
-    def test_an_update_under_a_key_is_repeated(self, behind, tent, fields):
-        """Whatever became of the first attempt; a key is never made for one."""
+    def test_update_with_a_key_is_retried(self, behind, tent, fields):
+        """After any attempt; the client creates no key for an update."""
         transport = HandlerTransport(behind, after=[timeout()])
         key = IdempotencyKey("k")
 
@@ -860,8 +857,8 @@ class TestRepeats:
         client_of(transport).update_item(UpdateItem(**ref(tent), **fields))
         assert keys(transport)[2:] == [None]
 
-    def test_a_stale_update_under_a_key_says_so_after_a_lost_answer(self, behind, tent):
-        """Had the lost attempt succeeded, the repeat would have its answer."""
+    def test_stale_update_with_a_key_is_a_precondition_failure(self, behind, tent):
+        """If the lost attempt had succeeded, the retry would be a replay."""
         client = client_of(HandlerTransport(behind, after=[timeout()]))
         stale = IfMatch.parse('"7-0"')
 
@@ -872,8 +869,8 @@ class TestRepeats:
                 )
             )
 
-    def test_a_throttle_after_a_lost_answer_leaves_it_open(self, behind, tent):
-        """Nothing was changed by the last attempt; by the first, perhaps."""
+    def test_throttling_after_a_lost_response_is_ambiguous(self, behind, tent):
+        """The first attempt may have been applied."""
         transport = HandlerTransport(behind, after=[timeout(), *[throttled() for _ in range(3)]])
 
         with pytest.raises(StorageUnavailableError) as caught:
@@ -882,8 +879,8 @@ class TestRepeats:
         assert isinstance(caught.value.__cause__, StorageThrottledError)
 
     @pytest.mark.parametrize("failure", NOTHING_DONE)
-    def test_a_refusal_after_attempts_without_effect_is_what_it_says(self, behind, tent, failure):
-        """Nothing of ours can have brought it about."""
+    def test_error_after_attempts_without_effect_is_not_ambiguous(self, behind, tent, failure):
+        """No attempt of this call caused it."""
         client = client_of(HandlerTransport(behind, before=[failure()]))
         stale = IfMatch.parse('"7-0"')
 
@@ -898,8 +895,8 @@ class TestRepeats:
             refused(RuntimeError("a bug")),
         ],
     )
-    def test_what_will_not_pass_is_not_repeated(self, behind, tent, answer):
-        """The server has tried what there was to try."""
+    def test_permanent_error_is_not_retried(self, behind, tent, answer):
+        """A retry would get the same error."""
         transport = HandlerTransport(behind, before=[answer])
 
         with pytest.raises(InventoryError):
@@ -911,7 +908,7 @@ class TestRepeats:
 class TestPauses:
     @staticmethod
     def pauses(failures, retries=10, ask=lambda client: client.get_item(GetItem(item_id="i"))):
-        """Return how long a client pauses after each of *failures*, and what it then raises."""
+        """Return the pauses of a client after each of *failures*, and its error."""
         paused = []
         transport = HandlerTransport(Inventory(MemoryRepository()), before=failures)
         client = client_of(transport, retries=retries, pause=paused.append)
@@ -921,15 +918,15 @@ class TestPauses:
 
     @pytest.mark.parametrize("retries", [0, 1, 4])
     def test_attempts_are_bounded(self, retries):
-        """One, and the repeats."""
+        """One attempt, and the retries."""
         paused, error, seen = self.pauses([timeout() for _ in range(9)], retries=retries)
 
         assert (len(seen), len(paused)) == (retries + 1, retries)
         assert isinstance(error, StorageUnavailableError)
         assert isinstance(error.__cause__, httpx.ReadTimeout)
 
-    def test_pauses_grow_and_scatter(self, monkeypatch):
-        """Full jitter: from nothing to a bound that doubles, and ends at five seconds."""
+    def test_pauses_use_full_jitter(self, monkeypatch):
+        """From zero to a bound that doubles up to five seconds."""
         monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
         from inventory_adapters.client import _jitter
 
@@ -950,23 +947,23 @@ class TestPauses:
             ("", 0, 0.1),
         ],
     )
-    def test_the_server_says_when_to_come_back(self, value, least, most):
-        """In seconds or as a date; what is neither is passed over."""
+    def test_retry_after_is_respected(self, value, least, most):
+        """In seconds or as a date; other values are ignored."""
         if value == "in 20 seconds":
             value = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
         [pause], _, _ = self.pauses([httpx.Response(503, headers={"Retry-After": value})])
 
         assert least <= pause <= most
 
-    def test_who_is_told_to_wait_for_long_does_not(self):
-        """The caller has better things to do."""
+    def test_long_retry_after_is_not_waited_for(self):
+        """The error is raised at once."""
         paused, error, _ = self.pauses([httpx.Response(503, headers={"Retry-After": "31"})])
 
         assert paused == []
         assert isinstance(error, StorageUnavailableError)
 
     def test_no_pause_goes_beyond_the_deadline(self):
-        """What cannot be in time is not begun."""
+        """The error is raised if there is no time for a retry."""
 
         def hurried(client):
             with deadline(0.5):
@@ -977,8 +974,8 @@ class TestPauses:
         assert (paused, len(seen)) == ([], 1)
         assert isinstance(error, StorageThrottledError)
 
-    def test_no_attempt_takes_longer_than_there_is_time(self, behind, tent):
-        """Nor longer than it may."""
+    def test_timeout_of_an_attempt_is_limited_by_the_deadline(self, behind, tent):
+        """And by *timeout*."""
         transport = HandlerTransport(behind)
         client = client_of(transport, timeout=5)
 
@@ -990,8 +987,8 @@ class TestPauses:
         assert usual == 5
         assert 1 < hurried <= 2
 
-    def test_nothing_is_sent_when_there_is_no_time(self, behind, tent):
-        """It could only be too late."""
+    def test_nothing_is_sent_after_the_deadline(self, behind, tent):
+        """The response would be too late."""
         transport = HandlerTransport(behind)
 
         with deadline(0), pytest.raises(StorageUnavailableError):
@@ -999,8 +996,8 @@ class TestPauses:
 
         assert transport.seen == []
 
-    def test_a_repeat_is_logged(self, behind, tent, caplog):
-        """What was asked, and why it has to be asked again; not with what."""
+    def test_retry_is_logged(self, behind, tent, caplog):
+        """With the route and the reason, without the content."""
         caplog.set_level("INFO", logger="inventory_adapters.client")
 
         client_of(HandlerTransport(behind, before=[timeout()])).adjust_stock(adjusting(tent))
@@ -1011,8 +1008,8 @@ class TestPauses:
 
 
 class TestConnections:
-    def test_our_own_are_closed_and_a_callers_are_not(self):
-        """Whoever made them closes them."""
+    def test_only_own_connections_are_closed(self):
+        """The caller closes its httpx client."""
         theirs = httpx.Client()
 
         with InventoryClient(URL, http_client=theirs), InventoryClient(URL) as ours:
@@ -1021,8 +1018,8 @@ class TestConnections:
         assert (theirs.is_closed, ours._http.is_closed) == (False, True)
         theirs.close()
 
-    def test_threads_may_share_a_client(self, behind, tent):
-        """Each call stands for itself."""
+    def test_threads_can_share_a_client(self, behind, tent):
+        """Calls do not affect each other."""
         client = connected(behind)
 
         with ThreadPoolExecutor(8) as threads:
@@ -1030,8 +1027,8 @@ class TestConnections:
 
         assert on_hand(behind, tent) == 85
 
-    def test_without_its_extra_it_says_what_to_install(self):
-        """In place of a missing module that nobody asked for."""
+    def test_missing_extra_is_reported(self):
+        """The error names the extra to install."""
         script = "import sys; sys.modules['httpx'] = None; import inventory_adapters.client"
 
         done = subprocess.run(
@@ -1057,8 +1054,8 @@ class TestOverASocket:
         ):
             yield made
 
-    def test_an_item_lives(self, client):
-        """Created, read, listed, moved, edited and deleted."""
+    def test_life_of_an_item(self, client):
+        """Created, read, listed, adjusted, updated and deleted."""
         item = client.create_item(attrs.evolve(TENT, category="living"))
         moved = client.adjust_stock(adjusting(item)).item
         edited = client.update_item(
@@ -1071,8 +1068,8 @@ class TestOverASocket:
         with pytest.raises(ItemNotFoundError):
             client.get_item(GetItem(**ref(item)))
 
-    def test_pages_are_walked(self, client):
-        """The token of one asks for the next."""
+    def test_pages_are_iterated(self, client):
+        """The token of a page gets the next one."""
         item = client.create_item(TENT)
         for _ in range(3):
             client.adjust_stock(adjusting(item))
@@ -1087,7 +1084,7 @@ class TestOverASocket:
         assert [movement.seq for movement in walked] == [3, 2, 1, 0]
 
     @pytest.mark.parametrize("odd", ODD)
-    def test_odd_ids_and_skus_arrive_as_they_are(self, client, odd):
+    def test_odd_ids_and_skus_arrive_exactly(self, client, odd):
         """In the path, in the query and in the body."""
         item = client.create_item(attrs.evolve(TENT, sku=odd))
 
@@ -1096,8 +1093,8 @@ class TestOverASocket:
             client.get_item(GetItem(item_id=odd, sku=odd))
         assert (caught.value.item_id, caught.value.sku) == (odd, odd)
 
-    def test_a_refusal_says_what_it_says_in_the_library(self, client):
-        """The same class, the same numbers."""
+    def test_error_is_that_of_the_library(self, client):
+        """The same class and the same numbers."""
         item = client.create_item(TENT)
 
         with pytest.raises(InsufficientStockError) as caught:
@@ -1105,8 +1102,8 @@ class TestOverASocket:
 
         assert caught.value.facts == {**ref(item), "available": 5, "requested": 6, "reserved": 0}
 
-    def test_a_server_that_is_not_there_is_unavailable(self):
-        """After as many attempts as there may be."""
+    def test_missing_server_is_unavailable(self):
+        """After all attempts."""
         with socket.create_server(("127.0.0.1", 0)) as gone:
             port = gone.getsockname()[1]
         pauses = []
@@ -1119,8 +1116,8 @@ class TestOverASocket:
 
         assert len(pauses) == 3
 
-    def test_a_server_that_does_not_answer_is_not_waited_for(self):
-        """For longer than the timeout."""
+    def test_silent_server_times_out(self):
+        """After *timeout* seconds."""
         with (
             socket.create_server(("127.0.0.1", 0)) as silent,
             InventoryClient(

@@ -1,4 +1,4 @@
-"""Clients that generators make from docs/openapi.json, and the tools that this needs."""
+"""Clients that are generated from docs/openapi.json, and the tools for that."""
 
 import os
 import shutil
@@ -21,14 +21,14 @@ COMMON = {"disallowAdditionalPropertiesIfNotPresent": "false", "hideGenerationTi
 
 
 def need(*programs):
-    """Skip the test where one of *programs* is not installed."""
+    """Skip the test if one of *programs* is not installed."""
     for program in programs:
         if not shutil.which(program):
             pytest.skip(f"{program} is not on the PATH")
 
 
 def run(*command, cwd=None, **environ):
-    """Run *command*, and fail with its output if it fails; return what it printed."""
+    """Run *command* and return its output; fail with the output if the command fails."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -43,7 +43,7 @@ def run(*command, cwd=None, **environ):
 
 
 def generate(language, folder, **properties):
-    """Generate a client with openapi-generator, which Maven fetches once."""
+    """Generate a client with openapi-generator, which Maven downloads once."""
     need("java", "mvn")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tap-inventory"
     jar = cache / "{1}-{2}.jar".format(*GENERATOR.split(":"))
@@ -58,5 +58,5 @@ def generate(language, folder, **properties):
 
 
 def run_python(script, path, *arguments):
-    """Run a journey with the client that lies in *path*."""
+    """Run a journey with the client in *path*."""
     return run(sys.executable, "-W", "error", script, *arguments, PYTHONPATH=str(path))

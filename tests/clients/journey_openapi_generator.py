@@ -1,4 +1,4 @@
-"""A day with the Python client of openapi-generator: `python journey_openapi_generator.py URL`."""
+"""A journey with the Python client of openapi-generator: `python journey_openapi_generator.py URL`."""
 
 import sys
 
@@ -29,7 +29,7 @@ def rejected(status, call, *args, **kwargs):
 
 
 def header(response, name):
-    """Return a header by its name in any case: the client keeps them in a plain dictionary."""
+    """Return a header by its name in any case, because the client keeps them in a plain dictionary."""
     return {key.lower(): value for key, value in response.headers.items()}.get(name.lower())
 
 

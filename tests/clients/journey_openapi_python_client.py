@@ -1,4 +1,4 @@
-"""A day with the client of openapi-python-client: `python journey_openapi_python_client.py URL`."""
+"""A journey with the client of openapi-python-client: `python journey_openapi_python_client.py URL`."""
 
 import sys
 

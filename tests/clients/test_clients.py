@@ -1,4 +1,4 @@
-"""Clients that others' generators make: they compile, and the Python and TypeScript ones get through a day."""
+"""Generated clients compile, and the Python and TypeScript ones complete a journey."""
 
 import shutil
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_python_of_openapi_generator(tmp_path, url):
 
 
 def test_python_of_openapi_python_client(tmp_path, url):
-    """The same day, with the generator that most Python projects use."""
+    """The same journey with another generator."""
     need("openapi-python-client")
     run(
         *("openapi-python-client", "generate", "--meta", "none"),
@@ -47,7 +47,7 @@ def test_python_of_openapi_python_client(tmp_path, url):
 
 
 def test_typescript(tmp_path, url):
-    """It compiles strictly, and gets through the day."""
+    """It compiles in strict mode and completes the journey."""
     if not TSC.exists():
         pytest.skip("there is no TypeScript in node_modules: npm ci")
     client = generate("typescript-fetch", tmp_path / "client", importFileExtension=".js")

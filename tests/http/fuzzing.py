@@ -1,7 +1,7 @@
 """
-What schemathesis would call a failure, and is none: rules that a schema has no words for.
+Findings of schemathesis that are not failures, because a schema cannot express the rule.
 
-It loads this file itself.
+schemathesis loads this file itself.
 """
 
 import json
@@ -33,7 +33,7 @@ NOT_WHOLE = "must be a whole number from"
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Keep what is a failure."""
+    """Return whether a finding is a failure."""
     if isinstance(failure, RejectedPositiveData):
         refusal = json.loads(response.content)
         return not (has_another_if_match(case) or is_beyond_a_schema(refusal, case.body))
@@ -43,7 +43,7 @@ def filter_failure(context, failure, case, response):
 
 
 def has_another_if_match(case):
-    """Whether the header is not what its pattern says: the coverage phase sends `0` and calls that valid."""
+    """Return whether the header does not match its pattern: the coverage phase sends `0` as valid."""
     sent = (case.headers or {}).get("If-Match", "*")
     return not re.search(IF_MATCH.schema()["pattern"], sent)
 
@@ -59,14 +59,14 @@ def is_beyond_a_schema(refusal, body):
 
 
 def is_a_float(body, field):
-    """Whether the number at a place such as `lines[0].quantity` is written as `5.0`: JSON Schema's integer, not ours."""
+    """Return whether the number at *field*, such as `lines[0].quantity`, is `5.0`: an integer only in JSON Schema."""
     for part in re.findall(r"[^.\[\]]+", field):
         body = body[int(part) if isinstance(body, list) else part]
     return isinstance(body, float)
 
 
 def answers_row_by_row(case):
-    """Whether a row that is refused is a part of a successful answer."""
+    """Return whether a rejected row is part of a success response."""
     return (
         case.operation.definition.raw["operationId"] == "batch_items"
         and isinstance(case.body, dict)

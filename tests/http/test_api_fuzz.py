@@ -1,4 +1,4 @@
-"""schemathesis reads the OpenAPI document, asks the live server what it allows and what it does not, and finds nothing."""
+"""schemathesis tests a server with valid and invalid requests of the OpenAPI document."""
 
 import json
 import os
@@ -19,7 +19,7 @@ pytestmark = needs_signals
 
 
 def fuzz(folder, *options, published=None):
-    """Run schemathesis with all its checks against a server of its own; return its exit code, what it said, and the log."""
+    """Run schemathesis with all its checks against a new server; return its exit code, its output, and the log."""
     with serving(folder / "log", "--memory") as server:
         done = subprocess.run(
             [
@@ -44,8 +44,8 @@ def fuzz(folder, *options, published=None):
 
 
 @pytest.mark.fuzz
-def test_a_short_look_finds_nothing(tmp_path):
-    """The same requests each time, and few of each kind."""
+def test_short_run_finds_nothing(tmp_path):
+    """The same few requests each time."""
     code, said, log = fuzz(
         tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "5", "--seed", "1"
     )
@@ -55,8 +55,8 @@ def test_a_short_look_finds_nothing(tmp_path):
 
 
 @pytest.mark.fuzz
-def test_a_document_that_is_wrong_is_noticed(tmp_path):
-    """What is passed over leaves enough to see that a bound, a header and a member are not what they are said to be."""
+def test_wrong_document_is_noticed(tmp_path):
+    """A wrong bound, header or property is found in spite of the filters."""
     wrong = document()
     schemas = wrong["components"]["schemas"]
     schemas["CreateItem"]["properties"]["quantity"]["maximum"] *= 2
@@ -75,8 +75,8 @@ def test_a_document_that_is_wrong_is_noticed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_long_look_finds_nothing(tmp_path):
-    """New requests each time, in sequences, too, in which one answer is the next request."""
+def test_long_run_finds_nothing(tmp_path):
+    """New requests each time, and sequences that use earlier responses."""
     code, said, log = fuzz(tmp_path, "--max-examples", "500")
 
     assert code == 0, said

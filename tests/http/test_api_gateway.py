@@ -1,4 +1,4 @@
-"""Proxy events: whole, broken, hostile. A handler always returns a result."""
+"""Proxy events: complete, malformed and hostile. A handler always returns a result."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
 
 
 def event(**changes):
-    """A REST proxy event as API Gateway makes it, null wherever nothing was sent."""
+    """Return a REST proxy event as API Gateway sends it, with null for missing values."""
     return {
         "resource": "/items",
         "path": "/items",
@@ -53,7 +53,7 @@ def item_id(handlers):
     return json.loads(made["body"])["item"]["item_id"]
 
 
-def test_a_result_has_what_api_gateway_wants(handlers):
+def test_result_has_the_types_of_api_gateway(handlers):
     """An int, text headers, a text body."""
     result = handlers["create_item"](event(body=json.dumps(TENT)), None)
 
@@ -71,7 +71,7 @@ def test_a_result_has_what_api_gateway_wants(handlers):
     }
 
 
-def test_a_base64_body_is_decoded(handlers):
+def test_base64_body_is_decoded(handlers):
     """As for binary media types."""
     body = base64.b64encode(json.dumps(TENT).encode()).decode()
 
@@ -81,22 +81,22 @@ def test_a_base64_body_is_decoded(handlers):
 
 
 @pytest.mark.parametrize("body", ["%%%", "/w==", base64.b64encode(b"\xff\xfe{}").decode(), "ä"])
-def test_a_base64_body_that_is_none_is_the_clients_mistake(handlers, body):
-    """Neither base64 nor text: 400."""
+def test_malformed_base64_body_is_rejected(handlers, body):
+    """Invalid base64, or bytes that are not UTF-8: 400."""
     result = handlers["create_item"](event(body=body, isBase64Encoded=True), None)
 
     assert (result["statusCode"], json.loads(result["body"])["code"]) == (400, "malformed_body")
 
 
 @pytest.mark.parametrize("body", [{}, [], 5, True, {"sku": "x"}])
-def test_a_body_that_is_no_text_is_refused(handlers, body):
-    """Events made by hand have such."""
+def test_body_that_is_not_text_is_rejected(handlers, body):
+    """Only handmade events have one."""
     assert handlers["create_item"](event(body=body), None)["statusCode"] == 400
 
 
 @pytest.mark.parametrize("name", ["If-Match", "if-match", "IF-MATCH"])
 @pytest.mark.parametrize("where", ["headers", "multiValueHeaders"])
-def test_header_names_have_no_case(handlers, item_id, name, where):
+def test_header_names_are_case_insensitive(handlers, item_id, name, where):
     """RFC 9110, section 5.1."""
     value = ['"9-9"'] if where == "multiValueHeaders" else '"9-9"'
     sent = event(
@@ -116,7 +116,7 @@ def test_header_names_have_no_case(handlers, item_id, name, where):
     ],
 )
 def test_repeated_if_match_lines_are_one_list(handlers, item_id, tags, status):
-    """RFC 9110, section 5.3: any of the tags may match, in whichever line it came."""
+    """RFC 9110, section 5.3: any tag of any line may match."""
     sent = event(
         pathParameters={"item_id": item_id},
         body='{"sku": "TENT-2", "name": "New"}',
@@ -127,8 +127,8 @@ def test_repeated_if_match_lines_are_one_list(handlers, item_id, tags, status):
     assert handlers["update_item"](sent, None)["statusCode"] == status
 
 
-def test_a_repeated_idempotency_key_is_rejected(handlers):
-    """Which of the two is meant cannot be known."""
+def test_repeated_idempotency_key_is_rejected(handlers):
+    """It is unknown which of the two is meant."""
     lines = {"Idempotency-Key": ["order-1", "order-1"]}
 
     result = handlers["create_item"](event(body=json.dumps(TENT), multiValueHeaders=lines), None)
@@ -148,12 +148,12 @@ def test_a_repeated_idempotency_key_is_rejected(handlers):
     ],
 )
 def test_query_parameters_come_in_either_field(handlers, fields):
-    """Of a repeated one, the last value counts."""
+    """The last value of a repeated parameter counts."""
     assert handlers["list_items"](event(**fields), None)["statusCode"] == 400
 
 
-def test_path_fields_are_read_from_the_path_where_there_is_nothing_else(handlers, item_id):
-    """Null pathParameters on a path that has them."""
+def test_path_fields_are_read_from_the_path_if_missing(handlers, item_id):
+    """An event may have null pathParameters."""
     result = handlers["get_item"](event(path=f"/items/{item_id}", httpMethod="GET"), None)
 
     assert result["statusCode"] == 200
@@ -171,8 +171,8 @@ def test_path_fields_are_read_from_the_path_where_there_is_nothing_else(handlers
     ],
 )
 @pytest.mark.parametrize("body", [json.dumps(TENT), "{"])
-def test_only_allowed_origins_may_read_the_answer(inventory, origins, origin, allowed, body):
-    """On a success and on an error alike."""
+def test_only_allowed_origins_may_read_responses(inventory, origins, origin, allowed, body):
+    """Successes and errors alike."""
     handler = make_handler(route_named("create_item"), lambda: (inventory, Cors(origins)))
 
     headers = handler(event(body=body, headers={"origin": origin}), None)["headers"]
@@ -181,8 +181,8 @@ def test_only_allowed_origins_may_read_the_answer(inventory, origins, origin, al
     assert (headers.get("Vary") == "Origin") is (allowed != "*")
 
 
-def test_settings_that_cannot_be_read_are_a_500_that_says_nothing(caplog):
-    """The log says what is missing."""
+def test_invalid_settings_are_a_generic_500(caplog):
+    """The log has the details."""
 
     def wired():
         raise RuntimeError("TABLE_NAME is not set")
@@ -193,8 +193,8 @@ def test_settings_that_cannot_be_read_are_a_500_that_says_nothing(caplog):
     assert "TABLE_NAME" in caplog.text
 
 
-def test_a_request_is_one_log_line_without_its_body(handlers, caplog):
-    """Id, operation, status, duration and code: what an operator asks for first."""
+def test_request_is_logged_without_its_body(handlers, caplog):
+    """One line with ID, operation, status, duration and code."""
     caplog.set_level("INFO", "inventory_adapters")
 
     handlers["create_item"](event(body=json.dumps({**TENT, "sku": ""})), None)
@@ -210,8 +210,8 @@ def test_a_request_is_one_log_line_without_its_body(handlers, caplog):
     assert "Tent" not in str(vars(record))
 
 
-def test_the_deadline_is_lambdas_less_a_reserve():
-    """A handler answers by itself before Lambda ends it."""
+def test_deadline_is_that_of_lambda_less_a_reserve():
+    """The handler responds before Lambda stops it."""
     from inventory.timeouts import time_left
 
     seen = []
@@ -242,8 +242,8 @@ def test_the_deadline_is_lambdas_less_a_reserve():
         (None, None, None),
     ],
 )
-def test_every_answer_names_its_request(handlers, about, context, expected):
-    """By the gateway's id, Lambda's, or one of ours; never by what would split a header."""
+def test_every_response_has_a_request_id(handlers, about, context, expected):
+    """The gateway's, Lambda's, or a new one; never one that would split a header."""
     named = handlers["list_items"](event(requestContext=about), context)["headers"]["X-Request-Id"]
 
     assert named == expected if expected else named.isprintable()
@@ -287,8 +287,8 @@ ALL_KINDS = {**KEY, "userArn": f"{ROLE}/one"}
         (["principalId"], None, ""),
     ],
 )  # fmt: skip
-def test_the_caller_is_who_the_gateway_authenticated(authorizer, identity, caller):
-    """The first of user, principal, IAM identity without its session, and API key that the event names."""
+def test_caller_is_the_authenticated_identity(authorizer, identity, caller):
+    """The first of user, principal, IAM identity without its session, and API key."""
     about = {"requestId": "r", "authorizer": authorizer, "identity": identity}
 
     request = to_request(event(requestContext=about), route_named("create_item"), "r")
@@ -297,8 +297,8 @@ def test_the_caller_is_who_the_gateway_authenticated(authorizer, identity, calle
 
 
 @pytest.mark.parametrize("about", [None, [], "x", 5])
-def test_a_context_that_is_none_names_no_caller(about):
-    """Whatever stands in the place of an object."""
+def test_malformed_context_has_no_caller(about):
+    """Whatever its type."""
     assert caller_of(about) == ""
 
 
@@ -316,7 +316,7 @@ SAME_NAME = (
 
 
 def test_callers_do_not_share_idempotency_keys(handlers, inventory):
-    """Each has an effect of its own under the same key; the same caller has one, also from another session of its role."""
+    """The same key of two callers has two effects; sessions of one role are one caller."""
     headers = {"Idempotency-Key": "order-1"}
 
     def create(about):
@@ -331,8 +331,8 @@ def test_callers_do_not_share_idempotency_keys(handlers, inventory):
 
 
 @pytest.mark.parametrize("body", [json.dumps(TENT), "{"])
-def test_the_value_of_an_api_key_is_kept_nowhere(handlers, inventory, caplog, body):
-    """It is in no answer, no log line and no record."""
+def test_value_of_an_api_key_is_not_stored(handlers, inventory, caplog, body):
+    """Not in responses, log lines or records."""
     caplog.set_level("DEBUG")
     headers = {"X-Api-Key": "s3cret-value", "Idempotency-Key": "order-1"}
 
@@ -346,7 +346,7 @@ def test_the_value_of_an_api_key_is_kept_nowhere(handlers, inventory, caplog, bo
 
 
 def stored(repository):
-    """All that a repository in memory holds, as bytes."""
+    """Return all records of a repository in memory, as bytes."""
     held = {name: value for name, value in vars(repository).items() if "lock" not in name}
     return pickle.dumps({name: value for name, value in held.items() if isinstance(value, dict)})
 
@@ -367,7 +367,7 @@ fields = st.sampled_from(sorted(event()))
     context=st.none() | st.integers() | st.builds(SimpleNamespace, aws_request_id=json_like),
 )
 def test_no_event_makes_a_handler_raise(route, broken, context):
-    """Nor answer with anything but a result, nor blame itself for it."""
+    """Every event gets a result, and none a 500."""
     handler = make_handler(route, lambda: (Inventory(MemoryRepository()), Cors()))
     sent = {**event(), **broken} if isinstance(broken, dict) else broken
 

@@ -1,4 +1,4 @@
-"""Request → command → use case → Response, and the names of everything that goes wrong."""
+"""Requests as commands, results as responses, and the codes and statuses of errors."""
 
 import json
 import logging
@@ -9,8 +9,9 @@ import pytest
 
 from inventory import Inventory, errors
 from inventory.errors import InventoryError
-from inventory_adapters.http.app import Request, answer, error_response
+from inventory_adapters.http.app import answer, error_response
 from inventory_adapters.http.errors import CODES, HttpError
+from inventory_adapters.http.messages import Request
 from inventory_adapters.http.routes import ROUTES, find_route, route_named
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.wire import from_json, item_to_wire, to_json
@@ -25,7 +26,7 @@ def inventory():
 
 @pytest.fixture
 def ask(inventory):
-    """Ask an operation, with a body of Python values, and get (status, body, headers)."""
+    """Call an operation with a body of Python values, and return (status, body, headers)."""
 
     def ask(operation, body=None, *, path=None, headers=None, **query):
         text = body if isinstance(body, str | bytes | None) else json.dumps(body)
@@ -43,7 +44,7 @@ def tent(ask):
     return ask("create_item", TENT)[1]["item"]
 
 
-def test_the_five_operations_answer_as_published(ask):
+def test_five_operations_respond_as_published(ask):
     """Statuses, messages and names of the wire contract."""
     status, body, headers = ask("create_item", TENT)
     item = body["item"]
@@ -91,8 +92,8 @@ def test_the_five_operations_answer_as_published(ask):
     assert ask("get_item", path=path)[0] == 404
 
 
-def test_a_price_is_a_number_on_the_wire_digit_by_digit(ask):
-    """No float touches it."""
+def test_price_is_an_exact_number(ask):
+    """It is never a float."""
     request = Request(
         body='{"sku":"S","name":"N","quantity":1,"category":"c","price":99999999999.9999}'
     )
@@ -127,16 +128,16 @@ def test_a_price_is_a_number_on_the_wire_digit_by_digit(ask):
     ],
 )
 @pytest.mark.parametrize("operation", ["create_item", "update_item"])
-def test_a_bad_body_is_the_clients_mistake(ask, operation, body, code):
-    """Whatever the JSON decoder of the day accepts or chokes on: 400 with a code, never a 500."""
+def test_malformed_body_is_rejected(ask, operation, body, code):
+    """A 400 with a code, never a 500."""
     status, answered, _ = ask(operation, body, path={"item_id": "i"})
 
     assert (status, answered["code"]) == (400, code)
     assert answered["error"]
 
 
-def test_a_body_may_be_a_mebibyte_and_no_more(ask):
-    """Measured in bytes of UTF-8."""
+def test_body_is_limited_to_a_mebibyte(ask):
+    """In bytes of UTF-8."""
     padding = " " * ((1 << 20) - len(json.dumps(TENT)))
 
     assert ask("create_item", json.dumps(TENT) + padding)[0] == 201
@@ -146,12 +147,12 @@ def test_a_body_may_be_a_mebibyte_and_no_more(ask):
     assert ask("create_item", b"\xff" * ((1 << 20) + 1))[0] == 413
 
 
-def test_a_byte_order_mark_is_passed_over(ask):
-    """Some shells put one before what they send."""
+def test_byte_order_mark_is_ignored(ask):
+    """Some shells send one."""
     assert ask("create_item", "\ufeff" + json.dumps(TENT))[0] == 201
 
 
-def test_all_faults_come_at_once_by_field(ask):
+def test_all_invalid_fields_are_reported_at_once(ask):
     """Wrong, missing and unknown ones."""
     status, body, _ = ask(
         "create_item", {"sku": "", "quantity": 2.5, "colour": "red", "item_id": "mine"}
@@ -164,8 +165,8 @@ def test_all_faults_come_at_once_by_field(ask):
 
 
 @pytest.mark.parametrize("field", ["item_id", "if_match", "version", "reserved", "created_at"])
-def test_a_body_holds_no_field_that_is_not_its_own(ask, tent, field):
-    """What the path or a header carries cannot be contradicted by the body."""
+def test_fields_of_the_path_or_headers_are_rejected_in_the_body(ask, tent, field):
+    """The body cannot contradict them."""
     status, body, _ = ask(
         "update_item", {"sku": "TENT-2", field: '"1-0"'}, path={"item_id": tent["item_id"]}
     )
@@ -174,8 +175,8 @@ def test_a_body_holds_no_field_that_is_not_its_own(ask, tent, field):
 
 
 @pytest.mark.parametrize("operation", [route.name for route in ROUTES])
-def test_an_unknown_query_parameter_is_rejected_by_name(ask, operation):
-    """On every route: a mistyped filter must not return the whole list."""
+def test_unknown_query_parameter_is_rejected(ask, operation):
+    """On every route, because a mistyped filter would return the whole list."""
     status, body, _ = ask(operation, {}, path={"item_id": "i", "reservation_id": "r"}, catgory="x")
 
     assert (status, body["code"]) == (400, "validation_failed")
@@ -185,15 +186,15 @@ def test_an_unknown_query_parameter_is_rejected_by_name(ask, operation):
 
 
 def test_query_parameters_that_begin_with_an_underscore_are_ignored(ask, tent):
-    """Caches and trackers add their own."""
+    """Caches and trackers add them."""
     path = {"item_id": tent["item_id"]}
 
     assert ask("list_items", _="1", _ga="2")[1]["count"] == 1
     assert ask("update_item", {"sku": "TENT-2"}, path=path, _="1")[0] == 200
 
 
-def test_what_is_wrong_with_query_and_body_is_reported_at_once(ask):
-    """A body's own fields are no query parameters of a POST."""
+def test_errors_in_query_and_body_are_reported_at_once(ask):
+    """Fields of a body are not query parameters."""
     status, body, _ = ask("create_item", {**TENT, "quantity": -1}, sku="TENT-2", if_match="*")
 
     fields = [detail["field"] for detail in body["details"]]
@@ -201,15 +202,15 @@ def test_what_is_wrong_with_query_and_body_is_reported_at_once(ask):
 
 
 @pytest.mark.parametrize("status_filter", ["Available", "", "sold"])
-def test_a_status_filter_that_no_item_can_have_is_rejected(ask, tent, status_filter):
-    """An empty list would look like an answer."""
+def test_unknown_status_filter_is_rejected(ask, tent, status_filter):
+    """An empty list would look like a result."""
     status, body, _ = ask("list_items", status=status_filter)
 
     assert (status, body["details"][0]["field"]) == (400, "status")
 
 
-def test_a_token_under_both_names_has_one_value(ask):
-    """Equal values are no contradiction."""
+def test_token_with_both_names_must_be_equal(ask):
+    """Equal values are accepted."""
     for number in range(2):
         ask("create_item", {**TENT, "sku": f"S{number}"})
     token = ask("list_items", page_size="1")[1]["next_page_token"]
@@ -222,15 +223,15 @@ def test_a_token_under_both_names_has_one_value(ask):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "", "+1", "1.0", "\uff11"])
-def test_a_bad_page_size_is_refused(ask, value):
-    """And the field is named."""
+def test_invalid_page_size_is_rejected(ask, value):
+    """The error names the field."""
     status, body, _ = ask("list_items", page_size=value)
 
     assert (status, body["details"][0]["field"]) == (400, "page_size")
 
 
-def test_a_token_is_taken_under_both_names(ask):
-    """The name of the earlier version, and the better one."""
+def test_token_is_accepted_with_both_names(ask):
+    """`page_token`, and the name of the seed's API."""
     for number in range(3):
         ask("create_item", {**TENT, "sku": f"S{number}"})
     first = ask("list_items", page_size="2")[1]
@@ -243,37 +244,37 @@ def test_a_token_is_taken_under_both_names(ask):
 
 
 @pytest.mark.parametrize("token", ["x", "", "AAAA", "é", "a" * 20_000, "\ud800"])
-def test_a_bad_token_is_refused(ask, token):
-    """Malformed, empty, far too long."""
+def test_invalid_token_is_rejected(ask, token):
+    """Malformed, empty or too long."""
     status, body, _ = ask("list_items", last_evaluated_key=token)
 
     assert (status, body["code"]) in [(400, "invalid_page_token"), (400, "validation_failed")]
 
 
-def test_the_sku_of_a_delete_is_required(ask, tent):
-    """It is half of the key."""
+def test_sku_of_a_delete_is_required(ask, tent):
+    """It is part of the key."""
     status, body, _ = ask("delete_item", path={"item_id": tent["item_id"]})
 
     assert (status, body["details"]) == (400, [{"field": "sku", "message": "is required"}])
 
 
-def test_the_path_is_percent_decoded_once(ask, tent):
-    """As API Gateway REST hands it over."""
+def test_path_is_percent_decoded_once(ask, tent):
+    """API Gateway sends it encoded."""
     encoded = "".join(f"%{byte:02X}" for byte in tent["item_id"].encode())
 
     assert ask("get_item", path={"item_id": encoded})[1]["item"] == tent
     assert ask("get_item", path={"item_id": encoded.replace("%", "%25")})[0] == 404
 
 
-def test_a_path_that_is_no_utf8_is_refused(ask):
-    """By the name of the field."""
+def test_path_that_is_not_utf8_is_rejected(ask):
+    """The error names the field."""
     status, body, _ = ask("get_item", path={"item_id": "%ff"})
 
     assert (status, body["details"][0]["field"]) == (400, "item_id")
 
 
-def test_if_match_guards_an_update(ask, tent):
-    """412 with where the item is now."""
+def test_if_match_is_checked_on_update(ask, tent):
+    """The 412 has the current version."""
     path = {"item_id": tent["item_id"]}
     sent = {"sku": "TENT-2", "name": "New"}
 
@@ -289,8 +290,8 @@ def test_if_match_guards_an_update(ask, tent):
 
 
 @pytest.mark.parametrize("operation", ["update_item", "delete_item"])
-def test_a_malformed_if_match_is_refused_not_ignored(ask, tent, operation):
-    """400, and the item is as it was."""
+def test_malformed_if_match_is_rejected(ask, tent, operation):
+    """A 400, and the item does not change."""
     body = {"sku": "TENT-2", "name": "New"} if operation == "update_item" else None
     query = {} if body else {"sku": "TENT-2"}
     path = {"item_id": tent["item_id"]}
@@ -302,15 +303,15 @@ def test_a_malformed_if_match_is_refused_not_ignored(ask, tent, operation):
 
 
 @pytest.mark.parametrize("operation", ["create_item", "get_item", "list_items"])
-def test_if_match_where_it_means_nothing_is_refused(ask, operation):
-    """Ignoring it would promise a protection that is not there."""
+def test_if_match_is_rejected_if_not_supported(ask, operation):
+    """Ignoring it would suggest a protection that does not exist."""
     status, body, _ = ask(operation, TENT, path={"item_id": "i"}, headers={"if-match": "*"})
 
     assert (status, body["code"]) == (400, "if_match_not_supported")
 
 
-def test_an_unforeseen_error_says_nothing_of_what_is_inside(caplog):
-    """The log has it, with the request id."""
+def test_unexpected_error_is_a_generic_500(caplog):
+    """The log has the details, with the request ID."""
 
     class BrokenRepository(MemoryRepository):
         def find_item(self, item_id):
@@ -332,8 +333,8 @@ def test_an_unforeseen_error_says_nothing_of_what_is_inside(caplog):
     ("error", "status"),
     [(errors.StorageThrottledError(), 429), (errors.StorageUnavailableError(), 503)],
 )
-def test_storage_trouble_says_when_to_come_back(error, status):
-    """Retry-After in seconds."""
+def test_storage_error_has_retry_after(error, status):
+    """In seconds."""
     response = error_response(error, request_id="r")
 
     assert response.status == status
@@ -344,7 +345,7 @@ SECRET = "table inventory-prod at https://10.0.0.7:8000, /var/lib/stock.db"
 
 
 class OtherStorageError(errors.StorageUnavailableError):
-    """One of somebody else's repository."""
+    """A storage error of another repository."""
 
     def __init__(self):
         super().__init__(SECRET)
@@ -361,8 +362,8 @@ STORAGE_ERRORS = [
 
 
 @pytest.mark.parametrize("error", STORAGE_ERRORS, ids=lambda error: type(error).__name__)
-def test_names_of_tables_files_and_hosts_are_for_the_log(error, caplog):
-    """The client gets a sentence, the code and the id of the request, by which the log has the rest."""
+def test_names_of_tables_files_and_hosts_are_only_logged(error, caplog):
+    """The response has a message, the code and the request ID."""
     response = error_response(error, request_id="r-1")
 
     body = json.loads(response.body)
@@ -375,8 +376,8 @@ def test_names_of_tables_files_and_hosts_are_for_the_log(error, caplog):
         assert SECRET in caplog.text or SECRET in str(vars(error))
 
 
-def test_names_are_for_the_log_in_the_rows_of_a_batch_too(caplog):
-    """A row that storage failed is answered like a request that it failed."""
+def test_names_in_rows_of_a_batch_are_only_logged(caplog):
+    """A row is handled like a request."""
 
     class Broken(MemoryRepository):
         def commit(self, change):
@@ -395,8 +396,8 @@ def subclasses(kind):
     return {kind, *(leaf for child in kind.__subclasses__() for leaf in subclasses(child))}
 
 
-def test_every_error_has_a_code_and_a_status_of_its_own():
-    """Codes are published: none is missing, none is given twice, none is made up elsewhere."""
+def test_every_error_has_its_own_code_and_a_status():
+    """No code is missing, duplicate or unknown."""
     known = {kind for kind in subclasses(InventoryError) if kind.__module__ == errors.__name__}
     kinds = {kind for kind in known if not set(kind.__subclasses__()) & known}
 
@@ -407,14 +408,14 @@ def test_every_error_has_a_code_and_a_status_of_its_own():
     assert all(400 <= status < 600 for status in CODES.values())
 
 
-def test_a_code_that_is_not_published_cannot_be_answered():
+def test_unpublished_code_is_an_error():
     """A typo in a code fails here and not at a client."""
     with pytest.raises(KeyError):
         error_response(HttpError("no_such_code", "text"), request_id="r")
 
 
 def test_every_route_is_found_by_its_method_and_path():
-    """And the path's fields come with it."""
+    """With the fields of the path."""
     for route in ROUTES:
         path = re.sub(r"\{\w+\}", "a%2Fb", route.path)
         found, fields, _ = find_route(route.method, path)
@@ -433,8 +434,8 @@ def test_every_route_is_found_by_its_method_and_path():
         ("GET", "/items/a/b", set()),
     ],
 )
-def test_what_is_not_in_the_table_is_not_found(method, path, methods):
-    """With the methods that the path has, for 405."""
+def test_unknown_route_is_not_found(method, path, methods):
+    """With the methods of the path, for a 405."""
     found, _, others = find_route(method, path)
 
     assert (found, set(others)) == (None, methods)
@@ -457,20 +458,20 @@ def test_what_is_not_in_the_table_is_not_found(method, path, methods):
         {"a": [1, {"b": None}]},
     ],
 )
-def test_json_is_read_as_it_was_written(value):
+def test_json_is_read_exactly(value):
     """Numbers keep their digits."""
     assert from_json(to_json(value)) == value
     assert to_json(value).isascii()
 
 
-def test_there_is_no_json_for_a_float():
-    """An amount that went through one is not exact any more."""
+def test_float_cannot_be_written():
+    """A float is not exact."""
     with pytest.raises(TypeError):
         to_json(1.5)
 
 
-def test_a_38_digit_price_of_an_earlier_version_is_written_in_full(ask, inventory):
-    """More digits than a double has."""
+def test_price_of_38_digits_is_written_exactly(ask, inventory):
+    """Rows of the seed's API may have one."""
     from inventory import Item, ItemKey, StockLevel, Timestamp
 
     item = Item(

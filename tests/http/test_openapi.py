@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the API does: no more, no less, and no longer what it once did."""
+"""The OpenAPI document matches the API exactly."""
 
 import asyncio
 import inspect
@@ -26,7 +26,7 @@ from inventory_adapters.http.examples import exchanges
 from inventory_adapters.http.openapi import as_text, document
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES
 from inventory_adapters.http.schemas import COMPONENTS, SUCCESSES
-from inventory_adapters.server import viewer
+from inventory_adapters.server import pages
 from inventory_adapters.server.gateway import LocalGateway, Site
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -39,6 +39,7 @@ NO_OPERATIONS = {
     "bad_host",
     "forbidden_origin",
     "head_too_large",
+    "malformed_request",
     "method_not_allowed",
     "not_applied",
     "route_not_found",
@@ -62,7 +63,7 @@ def operation(route):
 
 
 def resolved(part):
-    """Follow *part* where it is a reference."""
+    """Return the target of *part* if it is a reference."""
     while "$ref" in part:
         *_, kind, name = part["$ref"].split("/")
         part = DOCUMENT["components"][kind][name]
@@ -79,20 +80,20 @@ def documented_codes(route):
 
 
 class TestDocument:
-    def test_published_document_is_of_today(self):
-        """`inventory openapi --output docs/openapi.json` writes it anew."""
+    def test_published_document_is_current(self):
+        """`inventory openapi --output docs/openapi.json` updates it."""
         assert PUBLISHED.read_text(encoding="utf-8") == as_text()
 
     def test_document_is_valid(self):
-        """It is OpenAPI 3.1 by the specification's own schema."""
+        """It conforms to the specification's schema for OpenAPI 3.1."""
         validate(DOCUMENT)
 
-    def test_document_is_equal_each_time(self):
-        """Clock and ids of the examples are fixed, so a difference is a change."""
+    def test_document_is_deterministic(self):
+        """The clock and IDs of the examples are fixed."""
         assert document() == DOCUMENT
 
     def test_command_prints_the_document(self, tmp_path):
-        """To stdout, or to the file that is named."""
+        """To stdout, or to the given file."""
         printed = CliRunner().invoke(cli, ["openapi"])
         written = CliRunner().invoke(cli, ["openapi", "--output", str(tmp_path / "openapi.json")])
 
@@ -101,7 +102,7 @@ class TestDocument:
         assert (tmp_path / "openapi.json").read_text() == printed.stdout
 
     def test_every_object_is_a_named_component(self):
-        """Generators of clients make up a name for each object that has none."""
+        """Client generators make up names for other objects."""
         inline = [
             path
             for path, part in parts_of(DOCUMENT)
@@ -116,8 +117,8 @@ class TestDocument:
         assert inline == []
         assert elsewhere == []
 
-    def test_generators_can_express_every_schema(self):
-        """No union with null but a type list of a scalar, and no default where the type is not one plain word."""
+    def test_client_generators_support_every_schema(self):
+        """No union with null other than a type list, and no default beside one."""
         for path, part in parts_of(DOCUMENT["components"]["schemas"], "schemas"):
             options = [*part.get("anyOf", []), *part.get("oneOf", []), *part.get("allOf", [])]
             assert {"type": "null"} not in options, path
@@ -128,7 +129,7 @@ class TestDocument:
                 assert part["type"][0] in ("string", "integer", "number", "boolean"), path
 
     def test_price_is_one_component_everywhere(self):
-        """The same number in requests and answers."""
+        """In requests and responses."""
         prices = [
             schema["properties"]["price"]
             for schema in SCHEMAS.values()
@@ -140,7 +141,7 @@ class TestDocument:
         assert SCHEMAS["Price"]["type"] == "number"
 
     def test_every_component_is_used(self):
-        """None is left over from an answer that has gone."""
+        """No component is left over."""
         used = {part["$ref"] for _, part in parts_of(DOCUMENT) if "$ref" in part}
 
         assert {f"#/components/schemas/{name}" for name in SCHEMAS} <= used
@@ -153,13 +154,13 @@ class TestDocument:
 
     @routes
     def test_examples_of_parameters_have_their_type(self, route):
-        """A number in a query is a number in the document, too."""
+        """A number in a query is a number in the document."""
         for parameter in operation(route).get("parameters", []):
             if "example" in parameter:
                 check(parameter["example"], parameter["schema"])
 
-    def test_every_member_has_words(self):
-        """No property of a request or an answer is left to guesswork."""
+    def test_every_property_is_described(self):
+        """In requests and responses."""
         silent = [
             (name, member)
             for name, schema in SCHEMAS.items()
@@ -172,7 +173,7 @@ class TestDocument:
 
 class TestRequests:
     def test_paths_are_those_of_the_routes(self):
-        """No route is left out, and none is made up."""
+        """No route is missing, and none is unknown."""
         documented = {
             (method.upper(), path, about["operationId"])
             for path, methods in DOCUMENT["paths"].items()
@@ -183,7 +184,7 @@ class TestRequests:
 
     @routes
     def test_every_bound_appears_where_its_field_is_sent(self, route):
-        """What a field may hold stands in the body's schema, or in the parameter's, where null has no meaning."""
+        """In the schema of the body or of the parameter."""
         parameters = {
             (it["in"], it["name"].lower()): it for it in operation(route).get("parameters", [])
         }
@@ -209,7 +210,7 @@ class TestRequests:
 
     @routes
     def test_examples_are_valid_requests(self, route):
-        """What a reader may copy is what the schema allows."""
+        """They match the schema."""
         body = operation(route).get("requestBody", {"content": {}})
         for content in body["content"].values():
             assert content["examples"]
@@ -218,7 +219,7 @@ class TestRequests:
 
 
 def expected_schema(bound):
-    """Return what the document has to say of *bound*; objects and prices are references to components."""
+    """Return the schema of *bound*; objects and prices are references to components."""
     if isinstance(bound, Money):
         return {
             "$ref": "#/components/schemas/Price",
@@ -231,7 +232,7 @@ def expected_schema(bound):
 
 
 def parts_of(value, path=""):
-    """Yield every object of the document with its path, but for examples, which are no part of it."""
+    """Yield every object of the document with its path, without examples."""
     if isinstance(value, dict):
         yield path, value
         for name, part in value.items():
@@ -250,8 +251,8 @@ class TestAnswers:
     @pytest.mark.parametrize(
         "exchange", exchanges(), ids=lambda it: f"{it.route.name}: {it.summary}"
     )
-    def test_real_answer_is_documented(self, exchange):
-        """Every answer has its status, its headers, and a schema that it follows and that names all its members."""
+    def test_real_responses_are_documented(self, exchange):
+        """Every response has a documented status, headers, and a schema with all its properties."""
         response = resolved(operation(exchange.route)["responses"][str(exchange.response.status)])
         required = {
             name for name, it in response["headers"].items() if resolved(it).get("required")
@@ -264,8 +265,8 @@ class TestAnswers:
         assert set(exchange.response.headers) <= set(response["headers"])
         assert required <= {*exchange.response.headers, "X-Request-Id"}
 
-    def test_documented_members_are_all_real(self):
-        """Whatever a schema names, an answer of the examples has."""
+    def test_documented_properties_are_all_real(self):
+        """Every property of a schema is in some example."""
         seen = {name: set() for name in SCHEMAS}
         for exchange in exchanges():
             response = operation(exchange.route)["responses"][str(exchange.response.status)]
@@ -277,19 +278,19 @@ class TestAnswers:
             ):  # has the facts of every error, most of which no row of a batch meets
                 assert seen[name] == set(component.get("properties", {})), name
 
-    def test_every_operation_declares_its_answer(self):
-        """No answer is inferred, and none is declared for an operation that does not exist."""
+    def test_every_operation_declares_its_response(self):
+        """And no other operation does."""
         assert set(SUCCESSES) == {route.name for route in ROUTES}
 
     @routes
-    def test_codes_of_an_operation_stand_under_their_status(self, route):
-        """A refusal is documented with the status that it has."""
+    def test_codes_of_an_operation_have_their_status(self, route):
+        """Each error is documented with its status."""
         for status, response in operation(route)["responses"].items():
             for code in resolved(response).get("x-error-codes", []):
                 assert CODES[code] == int(status)
 
     def test_every_code_is_documented(self):
-        """In the list of all codes; and with an operation, if one can answer so."""
+        """In the list of codes, and with each operation that can have it."""
         answered = {code for route in ROUTES for code in documented_codes(route)}
 
         assert set(SCHEMAS["ErrorCode"]["x-extensible-enum"]) == set(CODES)
@@ -297,19 +298,19 @@ class TestAnswers:
 
     @routes
     def test_errors_of_a_docstring_are_documented(self, route):
-        """What a use case says that it raises is what HTTP answers."""
+        """Errors that a use case raises are responses of its operation."""
         raised = re.findall(r"^ +(\w+Error):", inspect.getdoc(route.use_case) or "", re.MULTILINE)
 
         assert {getattr(errors, name).code for name in raised} <= set(documented_codes(route))
 
     @pytest.mark.parametrize("kind", ERROR_KINDS)
     def test_facts_of_every_error_are_documented(self, kind):
-        """Also of those that the examples do not meet."""
+        """Also of errors without an example."""
         assert set(error_body(an_error(kind))) <= set(SCHEMAS["Error"]["properties"])
 
 
 def undocumented(value, schema, path=""):
-    """Name the members of *value* that *schema* does not."""
+    """Return the properties of *value* that *schema* does not have."""
     if isinstance(value, list):
         items = resolved(schema)["items"]
         return [it for row in value for it in undocumented(row, items, f"{path}[]")]
@@ -325,7 +326,7 @@ def undocumented(value, schema, path=""):
 
 
 def unlisted(value, schema):
-    """Name the words in *value* that are not in the lists of *schema*."""
+    """Return the values in *value* that the enumerations of *schema* do not have."""
     schema = resolved(schema)
     if isinstance(value, list):
         return [it for row in value for it in unlisted(row, schema["items"])]
@@ -361,7 +362,7 @@ def an_error(kind):
 
 
 class Links(HTMLParser):
-    """Collects what a page makes a browser load."""
+    """Collects the URLs that a page loads."""
 
     def __init__(self, page):
         super().__init__()
@@ -373,7 +374,7 @@ class Links(HTMLParser):
 
 
 def get(*paths, method="GET"):
-    """Ask a local gateway for each of *paths*."""
+    """Request each of *paths* from a local gateway."""
 
     async def ask():
         with ThreadPoolExecutor(1) as threads:
@@ -390,15 +391,15 @@ def get(*paths, method="GET"):
 
 
 class TestViewer:
-    def test_server_hands_out_the_document(self):
-        """The same as the published one."""
+    def test_server_serves_the_document(self):
+        """It is the published one."""
         [answer] = get("/openapi.json")
 
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.json() == DOCUMENT
 
-    def test_page_loads_only_what_the_server_has(self):
-        """Every file of the page is our own, is there, and is what it says."""
+    def test_page_loads_only_files_of_the_server(self):
+        """Every file exists and has its type."""
         [page] = get("/docs")
         files = [link for link in Links(page.text).found if not link.startswith("data:")]
         kinds = {".css": "text/css", ".js": "text/javascript"}
@@ -410,8 +411,8 @@ class TestViewer:
             assert answer.status_code == 200
             assert answer.headers["Content-Type"].startswith(kinds[Path(link).suffix])
 
-    def test_policy_lets_the_browser_reach_nobody_else(self):
-        """Scripts, styles and requests are this server's own, in files; only icons may stand in the page itself."""
+    def test_policy_allows_only_this_server(self):
+        """Scripts, styles and requests are this server's; only icons may be inline."""
         [page] = get("/docs")
         directives = [it.split() for it in page.headers["Content-Security-Policy"].split(";")]
         sources = {kind: allowed for kind, *allowed in directives}
@@ -420,8 +421,8 @@ class TestViewer:
         assert sources.pop("img-src") == ["'self'", "data:"]
         assert all(allowed == ["'none'"] for allowed in sources.values())
 
-    def test_styles_and_start_name_no_other_machine(self):
-        """The viewer's own script may link elsewhere, for people to click; what we write, and what is loaded, does not."""
+    def test_styles_and_start_script_load_nothing_from_elsewhere(self):
+        """Swagger UI may contain links, but the page loads nothing from another machine."""
         style, start = get("/docs/swagger-ui.css", "/docs/start.js")
 
         assert not re.search(r"url\((?!\"?data:)|@import", style.text)
@@ -429,21 +430,21 @@ class TestViewer:
         assert "validatorUrl: null" in start.text
 
     def test_pages_are_read_only(self):
-        """GET and HEAD; others are told so."""
+        """They support GET and HEAD."""
         [refused] = get("/docs", method="POST")
         [head] = get("/docs", method="HEAD")
 
         assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
         assert head.status_code == 200
 
-    def test_missing_viewer_is_said(self, monkeypatch):
-        """Without the package, the page's files are not there, and the answer says what to install."""
+    def test_missing_swagger_ui_is_reported(self, monkeypatch):
+        """The error names the extra to install."""
 
         def missing(name):
             raise PackageNotFoundError(name)
 
-        viewer._asset.cache_clear()
-        monkeypatch.setattr(viewer, "distribution", missing)
+        pages._swagger_file.cache_clear()
+        monkeypatch.setattr(pages, "distribution", missing)
         [answer] = get("/docs/swagger-ui.css")
 
         assert answer.status_code == 404

@@ -1,8 +1,8 @@
 """
-Whether what concurrent clients saw of one item can be put in one order that an item in one place would give.
+Whether some sequential order explains what concurrent clients saw of one item.
 
-The search is that of Wing and Gong, with the memory of Lowe: at each step one of the operations is next that began before every
-other one ended; the same operations left in the same state are tried once.
+The search is that of Wing and Gong, with the cache of Lowe: the next operation is one that began before every other one ended,
+and the same remaining operations in the same state are tried once.
 
 Source: G. Lowe, "Testing for linearizability", 2017.
 """
@@ -17,12 +17,12 @@ FOREVER = float("inf")
 @frozen
 class Operation:
     """
-    What one client asked, and what it was answered.
+    A request of one client and its answer.
 
     Attributes:
         verb, argument: The request.
-        answer: See `apply`; None where the client cannot know whether it was carried out.
-        began, ended: On one clock. An operation without an answer may take effect at any later time, or never.
+        answer: See `apply`; None if the client cannot know whether the request was applied.
+        began, ended: Times on one clock. An operation without an answer may take effect at any later time, or never.
     """
 
     verb: str
@@ -34,7 +34,7 @@ class Operation:
 
 @frozen
 class State:
-    """An item as one place would keep it; `reservations` are its quantities by ID, `closed` the outcomes."""
+    """The state of an item; `reservations` are its quantities by ID, `closed` the outcomes."""
 
     on_hand: int
     reserved: int = 0
@@ -45,7 +45,7 @@ class State:
 
     @property
     def level(self):
-        """What an answer says of the item."""
+        """Return the level in an answer."""
         return (self.on_hand, self.reserved, self.seq)
 
     def moved(self, on_hand=0, reserved=0, **changes):
@@ -60,7 +60,7 @@ class State:
 
 
 def apply(state, operation):
-    """Return the right answer to *operation*, a level or the code of an error, and the state after it."""
+    """Return the correct answer to *operation*, a level or the code of an error, and the state after it."""
     verb, argument = operation.verb, operation.argument
     if verb in ("commit", "release", "extend"):
         return _on_reservation(state, verb, argument)
@@ -109,7 +109,7 @@ def _on_reservation(state, verb, reservation_id):
 
 
 def is_linearizable(operations, state):
-    """Tell whether some order explains every answer: each operation takes effect between its begin and its end."""
+    """Return whether some order explains every answer: each operation takes effect between its begin and its end."""
     pending = [evolve(it, ended=FOREVER) if it.answer is None else it for it in operations]
     pending.sort(key=lambda it: it.began)
     tried = set()
@@ -133,7 +133,7 @@ def is_linearizable(operations, state):
 
 
 def _is_known(state, operation):
-    """Whether the reservation of *operation* was made before it in this order."""
+    """Return whether the reservation of *operation* was created before it in this order."""
     if operation.verb not in ("commit", "release", "extend"):
         return True
     return operation.argument in {**dict(state.reservations), **dict(state.closed)}

@@ -1,4 +1,4 @@
-"""The checker accepts what one place could have answered, and nothing else."""
+"""The checker accepts exactly the histories of a sequential item."""
 
 import pytest
 
@@ -8,7 +8,7 @@ FIVE = State(on_hand=5)
 
 
 def one_by_one(*steps):
-    """Return operations of which each ends before the next begins."""
+    """Return operations that do not overlap."""
     return [
         Operation(verb, argument, answer, 2 * index, 2 * index + 1)
         for index, (verb, argument, answer) in enumerate(steps)
@@ -74,11 +74,11 @@ REFUSED = {
 
 @pytest.mark.parametrize("history", ACCEPTED.values(), ids=ACCEPTED)
 def test_possible_history_is_accepted(history):
-    """There is an order that explains every answer."""
+    """Some order explains every answer."""
     assert is_linearizable(history, FIVE)
 
 
 @pytest.mark.parametrize("history", REFUSED.values(), ids=REFUSED)
-def test_impossible_history_is_refused(history):
+def test_impossible_history_is_rejected(history):
     """No order explains every answer."""
     assert not is_linearizable(history, FIVE)

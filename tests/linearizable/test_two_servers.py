@@ -1,4 +1,4 @@
-"""Clients of two servers on one SQLite file see one item in one place."""
+"""Two servers on one SQLite file behave like one."""
 
 import random
 import time
@@ -31,7 +31,7 @@ WITHOUT_EFFECT = {"contention", "storage_throttled"}
 
 
 class Client:
-    """Sends random requests about items, one at a time, and records what it saw."""
+    """Sends random requests about items, one at a time, and records the responses."""
 
     def __init__(self, url, seed, items, reservations):
         self.http = httpx.Client(base_url=url, timeout=30)
@@ -108,8 +108,8 @@ class Client:
 @pytest.mark.parametrize(
     "requests", [25, pytest.param(400, marks=pytest.mark.slow)], ids=["short", "long"]
 )
-def test_two_servers_on_one_file_are_one_place(tmp_path, requests):
-    """Every item's history has an order that explains all answers."""
+def test_two_servers_on_one_file_are_linearizable(tmp_path, requests):
+    """For every item, some order explains all answers."""
     with ExitStack() as stack:
         servers = [
             stack.enter_context(serving(tmp_path / f"log {n}", "--db", str(tmp_path / "db")))

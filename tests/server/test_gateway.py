@@ -1,4 +1,4 @@
-"""The server as its clients meet it: a process of its own, and a real socket."""
+"""The local server as clients use it: a process of its own, over a socket."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def client(server):
 
 
 def raw_exchange(server, sent):
-    """Return all that the server says to *sent* until it closes the connection."""
+    """Send *sent* and return everything the server sends until it closes the connection."""
     with server.connect() as connection:
         connection.sendall(sent)
         return everything_from(connection)
@@ -48,8 +48,8 @@ def everything_from(connection):
 
 
 class TestAnItem:
-    def test_lives_through_the_five_operations(self, client):
-        """Create, read, list, change and delete work over a socket as they do in the cloud."""
+    def test_five_operations_work_over_a_socket(self, client):
+        """Create, read, list, update and delete work as in a deployment."""
         item = created(client, category="five-operations")
         path = f"/items/{item['item_id']}"
 
@@ -71,8 +71,8 @@ class TestAnItem:
         assert deleted.json()["deleted_item"] == changed.json()["item"]
         assert (gone.status_code, gone.json()["code"]) == (404, "item_not_found")
 
-    def test_is_found_by_keys_that_need_encoding(self, client):
-        """A slash, a plus and a percent sign in the path or the query arrive as what they are."""
+    def test_keys_that_need_encoding_are_decoded(self, client):
+        """A slash, a plus and a percent sign arrive unchanged in the path and the query."""
         created(client, sku="A/B+C %2F", category="Ü & co")
 
         by_category = client.get("/items", params={"category": "Ü & co"})
@@ -84,34 +84,34 @@ class TestAnItem:
         assert by_id.json()["code"] == "item_not_found"
 
     def test_query_keeps_blank_values(self, client):
-        """A parameter without a value is an empty value, not an absent one."""
+        """A parameter without a value is empty, not missing."""
         answer = client.get("/items?page_size=")
 
         assert answer.json()["details"][0]["field"] == "page_size"
 
-    def test_path_that_is_not_utf8_is_refused(self, client):
-        """Percent-encoded bytes that are no text are a 400, said about the field."""
+    def test_path_that_is_not_utf8_is_rejected(self, client):
+        """Percent-encoded bytes that are not UTF-8 are a 400 that names the field."""
         answer = client.get("/items/%FF")
 
         assert answer.status_code == 400
         assert answer.json()["details"][0]["field"] == "item_id"
 
-    def test_body_that_is_not_utf8_is_refused(self, client):
-        """Bytes that are no text are the client's mistake."""
+    def test_body_that_is_not_utf8_is_rejected(self, client):
+        """Bytes that are not UTF-8 are a 400."""
         answer = client.post("/items", content=b'{"sku": "\xff"}')
 
         assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
 
 
 class TestBodyLimit:
-    def test_body_of_the_limit_is_read(self, client):
-        """A body of exactly the limit gets past it, and fails for what is in it."""
+    def test_body_of_maximum_size_is_read(self, client):
+        """A body of exactly the limit is read, and rejected for its content."""
         answer = client.post("/items", content=b" " * MAX_BODY_BYTES)
 
         assert answer.json()["code"] == "body_required"
 
-    def test_announced_length_is_refused_before_it_is_read(self, server):
-        """A client that says how much it will send is answered before it has."""
+    def test_large_content_length_is_rejected_before_the_body(self, server):
+        """A client that announces a large body gets the response before it sends the body."""
         with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
             connection.putrequest("POST", "/items")
             connection.putheader("Content-Length", str(MAX_BODY_BYTES + 1))
@@ -122,8 +122,8 @@ class TestBodyLimit:
         assert (answer.status, body["code"]) == (413, "payload_too_large")
         assert answer.will_close
 
-    def test_client_that_keeps_sending_still_hears_the_answer(self, client):
-        """The connection is closed only after what was under way has been taken in: no reset hides the answer."""
+    def test_client_that_sends_a_large_body_receives_the_response(self, client):
+        """The server reads on before it closes the connection, so that no reset hides the response."""
         chunk = b"x" * 65536
 
         answer = client.post("/items", content=(chunk for _ in range(100)))
@@ -134,7 +134,7 @@ class TestBodyLimit:
 
 class TestGateway:
     def test_unknown_path_is_404(self, client):
-        """What is nowhere in the route table is not there, and says so in our envelope."""
+        """A path that no route has is a 404 in the error envelope."""
         answer = client.get("/nothing", headers={"Origin": "https://shop.example.com"})
 
         assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
@@ -142,8 +142,8 @@ class TestGateway:
         assert answer.headers["X-Request-Id"]
         assert answer.headers["Cache-Control"] == "no-store"
 
-    def test_other_method_is_405_and_told_which_there_are(self, client):
-        """A path that exists names its methods."""
+    def test_other_method_is_405_with_allow(self, client):
+        """The response to an unsupported method lists the allowed methods."""
         answer = client.patch("/items")
 
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
@@ -161,8 +161,8 @@ class TestGateway:
         for name in ("ETag", "Content-Type", "Content-Length"):
             assert head.headers[name] == got.headers[name]
 
-    def test_preflight_is_answered(self, client):
-        """A browser learns what pages of an allowed origin may do."""
+    def test_preflight_lists_methods_and_headers(self, client):
+        """A preflight request of an allowed origin gets the allowed methods and headers."""
         answer = client.options("/items/x", headers={"Origin": "https://shop.example.com"})
 
         assert (answer.status_code, answer.content) == (204, b"")
@@ -172,11 +172,11 @@ class TestGateway:
         assert answer.headers["Access-Control-Max-Age"] == "300"
 
     def test_preflight_of_an_unknown_path_is_404(self, client):
-        """There is nothing to allow where there is nothing."""
+        """OPTIONS on an unknown path is a 404."""
         assert client.options("/nothing").status_code == 404
 
-    def test_our_own_origins_may_read_answers(self, client, server):
-        """Pages from this server are welcome under both of its names; no other page is."""
+    def test_own_origins_may_read_responses(self, client, server):
+        """Pages of this server may read responses under both of its names; other pages may not."""
         own = [f"http://127.0.0.1:{server.port}", f"http://localhost:{server.port}"]
         allowed = [
             client.get("/health", headers={"Origin": origin}).headers.get(
@@ -188,28 +188,28 @@ class TestGateway:
         assert allowed == [*own, None]
 
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:9"])
-    def test_our_own_names_are_known(self, client, host):
-        """A loopback name is ours, with any port: there may be a tunnel in between."""
+    def test_loopback_names_are_allowed(self, client, host):
+        """Loopback names are allowed with any port, because there may be a tunnel."""
         assert client.get("/health", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize(
         "host", ["evil.example.com", "localhost.evil.com", "10.0.0.1", "", "a:b:c"]
     )
-    def test_foreign_host_is_refused(self, client, host):
-        """A web page that made its own name point at us gets nothing."""
+    def test_foreign_host_is_rejected(self, client, host):
+        """A host name that is not the server's is a 400."""
         answer = client.get("/items", headers={"Host": host})
 
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_host")
 
-    def test_request_without_a_host_is_refused(self, server):
-        """What does not say whom it means does not mean us."""
+    def test_request_without_a_host_is_rejected(self, server):
+        """A missing Host header is a 400."""
         answer = raw_exchange(server, b"GET /items HTTP/1.0\r\n\r\n")
 
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert b'"code": "bad_host"' in answer
 
-    def test_health_asks_storage(self, client):
-        """A healthy server says ok, with the headers that every answer has."""
+    def test_health_reads_storage(self, client):
+        """A healthy server responds with ok and the common headers."""
         answer = client.get("/health")
 
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -219,7 +219,7 @@ class TestGateway:
 
 @pytest.mark.parametrize("error", [StorageUnavailableError(), RuntimeError("broken")])
 def test_health_without_storage_is_503(error):
-    """Whatever keeps storage from answering, the server is not healthy, and says when to ask again."""
+    """If storage cannot be read, `/health` is 503 with a Retry-After."""
 
     class Broken(MemoryRepository):
         def get_item(self, key):
@@ -238,8 +238,8 @@ def test_health_without_storage_is_503(error):
     assert answer.headers["Retry-After"]
 
 
-def test_site_on_all_interfaces_is_called_by_any_address():
-    """Listening everywhere, we cannot know our addresses; a name that is not ours is still refused."""
+def test_site_on_all_interfaces_allows_any_address():
+    """A server that listens on all interfaces accepts any IP address as host, but no other name."""
     site = Site("0.0.0.0", 80)  # noqa: S104 - nothing listens
 
     assert site.is_called("192.168.0.7:80")
@@ -249,8 +249,8 @@ def test_site_on_all_interfaces_is_called_by_any_address():
 
 
 class TestConnections:
-    def test_connection_is_used_again(self, server):
-        """Many requests travel on one connection, errors among them."""
+    def test_connection_is_reused(self, server):
+        """Several requests use one connection, also after an error."""
         statuses = []
         with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
             for path in ("/items", "/nothing", "/items/x", "/items"):
@@ -261,8 +261,8 @@ class TestConnections:
 
         assert statuses == [(200, False), (404, False), (404, False), (200, False)]
 
-    def test_requests_are_served_at_the_same_time(self, server):
-        """Clients that have not finished sending hold up nobody else."""
+    def test_requests_are_served_concurrently(self, server):
+        """Clients that have not finished sending do not delay others."""
         head = b"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
         with ExitStack() as unfinished, ThreadPoolExecutor(8) as pool:
             for _ in range(40):
@@ -283,14 +283,14 @@ class TestConnections:
         assert len({answer.json()["item"]["item_id"] for answer in answers}) == 40
 
 
-def test_greeting_says_where_what_and_how(server):
-    """Who starts the server learns its address, where items are kept, and a line to try."""
+def test_greeting_shows_address_storage_and_example(server):
+    """The server prints its URL, its storage and an example request when it starts."""
     assert "memory" in server.greeting[0]
     assert f"curl {server.url}/items -d" in server.greeting[1]
 
 
-def test_taken_port_is_told_in_one_sentence(server):
-    """Two servers cannot share a port, and the second one says so."""
+def test_port_in_use_is_reported_in_one_sentence(server):
+    """A second server on the same port fails with one sentence."""
     done = subprocess.run(
         [INVENTORY, "serve", "--memory", "--port", str(server.port)],
         capture_output=True,
@@ -307,7 +307,7 @@ def test_taken_port_is_told_in_one_sentence(server):
 
 
 def test_stop_signal_lets_a_running_request_finish(tmp_path):
-    """A request that has begun is answered, idle connections are closed, and the end is no failure; each log line is JSON."""
+    """A running request gets its response, idle connections are closed, the exit code is 0, and each log line is JSON."""
     body = json.dumps({**MUG, "description": "s3cret"}).encode()
     head = f"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     with serving(tmp_path / "log", "--db", str(tmp_path / "db")) as server:
@@ -335,8 +335,8 @@ def test_stop_signal_lets_a_running_request_finish(tmp_path):
     assert not (tmp_path / "db-wal").exists()
 
 
-def test_interrupt_is_a_quiet_end(tmp_path):
-    """Ctrl-C ends an idle server at once, with nothing on stderr."""
+def test_interrupt_stops_the_server_without_output(tmp_path):
+    """Ctrl-C stops an idle server at once, with nothing on stderr."""
     with serving(tmp_path / "log", "--memory") as server:
         server.process.send_signal(signal.SIGINT)
         code = server.process.wait(5)
@@ -354,7 +354,7 @@ def wait_until_refused(server):
 
 
 def test_acknowledged_items_survive_a_kill(tmp_path):
-    """What was answered with 201 is there after kill -9 and a restart, and nothing is half there."""
+    """After kill -9 and a restart, every item with a 201 exists completely."""
     db = str(tmp_path / "db")
     acknowledged = {}
 

@@ -1,4 +1,4 @@
-"""Stock over a real socket: what a client may repeat, what it may not overtake, and what no number of clients can oversell."""
+"""Stock over a socket: retries, conditional requests, and concurrent buyers."""
 
 import json
 import os
@@ -83,8 +83,8 @@ class TestIdempotency:
             ("/items/batch", lambda item: {"items": [MUG, {**ref(item), "name": "Cup"}]}),
         ],
     )
-    def test_repeated_request_gets_the_first_answer(self, client, path, body):
-        """Sent again under its key, a request gets the same bytes and ETag, and has no second effect."""
+    def test_repeated_request_gets_the_first_response(self, client, path, body):
+        """A retry with the same key gets the same bytes and ETag, and has no second effect."""
         item = created(client)
         request = {"url": path.format(item["item_id"]), "json": body(item)}
         headers = keyed(f"key of {path} {item['item_id']}".replace(" ", "-"))
@@ -100,8 +100,8 @@ class TestIdempotency:
         assert again.headers["Idempotent-Replayed"] == "true"
         assert (now(client, item), history(client, item)) == before
 
-    def test_key_of_another_request_is_refused(self, client):
-        """A key names one request; the effect of that one stands."""
+    def test_key_of_another_request_is_rejected(self, client):
+        """A key cannot be used for two requests; the first effect remains."""
         item = created(client)
         path = f"/items/{item['item_id']}/adjustments"
         body = {"sku": "MUG-1", "delta": -1, "reason": "sold"}
@@ -112,8 +112,8 @@ class TestIdempotency:
         assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
         assert now(client, item)["quantity"] == 4
 
-    def test_by_the_row_done_rows_are_replayed_and_refused_rows_tried_again(self, client):
-        """The repeat of a batch does what was refused the first time, and nothing twice."""
+    def test_per_row_retry_replays_applied_rows_and_retries_rejected_ones(self, client):
+        """A retried batch applies the rejected rows, and nothing twice."""
         item = created(client)
         reserved = client.post("/reservations", json={"lines": [line(item, 5)]}).json()
         batch = {"mode": "per_row", "items": [MUG, {**ref(item), "quantity": 0}]}
@@ -130,8 +130,8 @@ class TestIdempotency:
 
 
 class TestPreconditions:
-    def test_edit_of_what_has_moved_on_is_refused(self, client):
-        """Who edits on an old read learns the present version; a movement of stock does not hold up an edit of details."""
+    def test_edit_of_a_modified_item_is_rejected(self, client):
+        """The error has the current version; a movement of stock does not prevent an edit of details."""
         item = created(client)
         path = f"/items/{item['item_id']}"
         adjustment = {"sku": "MUG-1", "delta": 1, "reason": "found"}
@@ -149,8 +149,8 @@ class TestPreconditions:
         assert (late.status_code, late.json()["version"]) == (412, 2)
         assert deleted.status_code == 412
 
-    def test_if_match_elsewhere_is_refused(self, client):
-        """A condition is never ignored: where it has no meaning, it is a mistake."""
+    def test_if_match_on_other_endpoints_is_rejected(self, client):
+        """If-Match is never ignored."""
         item = created(client)
 
         answer = client.post(
@@ -162,8 +162,8 @@ class TestPreconditions:
         assert (answer.status_code, answer.json()["code"]) == (400, "if_match_not_supported")
 
 
-def test_reservation_lives_through_its_verbs(client):
-    """Held units cannot be sold twice; extended, they are held for longer; committed, they are gone."""
+def test_reservation_can_be_extended_and_committed(client):
+    """Held units cannot be sold, an extension lasts longer, and committed units leave."""
     item = created(client)
     made = client.post("/reservations", json={"lines": [line(item, 3), line(item, 1)]})
     path = f"/reservations/{made.json()['reservation']['reservation_id']}"
@@ -185,8 +185,8 @@ def test_reservation_lives_through_its_verbs(client):
     assert now(client, item) | {"quantity": 1, "reserved": 0, "available": 1} == now(client, item)
 
 
-def test_transfer_moves_units_between_places(client):
-    """Both sides are in the answer, and in both ledgers."""
+def test_transfer_moves_units_between_locations(client):
+    """Both items are in the response, and both ledgers have a movement."""
     store, warehouse = created(client), created(client, location="warehouse")
 
     sides = {"from": ref(warehouse), "to": ref(store)}
@@ -199,8 +199,8 @@ def test_transfer_moves_units_between_places(client):
     assert out["reference"] == into["reference"] == "weekend"
 
 
-def test_ledger_is_walked_page_by_page(client):
-    """Newest first, in pages, to the opening entry; also when the item is gone."""
+def test_ledger_is_paginated(client):
+    """Newest first, up to the opening entry, also after the item was deleted."""
     item = created(client)
     path = f"/items/{item['item_id']}"
     for delta in (1, -2, 3):
@@ -219,7 +219,7 @@ def test_ledger_is_walked_page_by_page(client):
 
 
 class TestConcurrency:
-    """More buyers than units, at the same moment, each on a connection of its own."""
+    """More buyers than units, all at the same moment, each on its own connection."""
 
     @staticmethod
     def adjustment(item):
@@ -235,10 +235,10 @@ class TestConcurrency:
         return getattr(self, request.param)
 
     def test_buyers_never_get_more_than_there_is(self, server, client, purchase):
-        """Ten units make ten sales; everybody else is told that there is none left, and the ledger explains all of it."""
+        """Ten units make ten sales, every other buyer gets a 409, and the ledger adds up."""
         item = created(client, quantity=UNITS)
 
-        answers = inline_operations(server, [(purchase(item), {}) for _ in range(BUYERS)])
+        answers = send_at_once(server, [(purchase(item), {}) for _ in range(BUYERS)])
 
         sold = [body for status, _, body in answers if status == 201]
         refused = [json.loads(body) for status, _, body in answers if status == 409]
@@ -247,12 +247,12 @@ class TestConcurrency:
         assert {body["available"] for body in refused} == {0}
         self.check_ledger(client, item)
 
-    def test_buyers_that_ask_twice_get_one_answer(self, server, client, purchase):
-        """Sent twice at the same moment under one key, each purchase has one effect and one answer."""
+    def test_concurrent_requests_with_one_key_get_one_response(self, server, client, purchase):
+        """Two concurrent requests with the same key have one effect and one response."""
         item = created(client, quantity=UNITS)
         keys = [f"{item['item_id']}-{number}" for number in range(BUYERS)]
 
-        answers = inline_operations(
+        answers = send_at_once(
             server, [(purchase(item), keyed(key)) for key in keys for _ in range(2)]
         )
 
@@ -275,7 +275,7 @@ class TestConcurrency:
 
     @staticmethod
     def check_ledger(client, item):
-        """The sales, one unit each, and the opening balance: without gaps, and adding up to what is left."""
+        """Check that the ledger has the opening entry and one movement per sale, without gaps."""
         entries = history(client, item)
         left = now(client, item)
         assert [entry["seq"] for entry in entries] == [*range(UNITS, -1, -1)]
@@ -284,7 +284,7 @@ class TestConcurrency:
         assert (left["available"], left["status"]) == (0, "out_of_stock")
 
 
-def inline_operations(server, requests):
+def send_at_once(server, requests):
     """Send all *requests*, ((path, body), headers) each, at the same moment; return (status, headers, body) of each."""
     ready = Barrier(len(requests))
 
@@ -304,7 +304,7 @@ def inline_operations(server, requests):
 class TestSweeper:
     @pytest.fixture
     def db(self, tmp_path):
-        """A database with a reservation and an idempotency key whose time was over yesterday."""
+        """A database with a reservation and an idempotency key that expired yesterday."""
         with SqliteRepository(tmp_path / "db") as repository:
             then = datetime.now(UTC) - timedelta(days=2)
             inventory = Inventory(repository, clock=lambda: then)
@@ -315,7 +315,7 @@ class TestSweeper:
 
     @staticmethod
     def served(db, *options):
-        """Return what is reserved of the item after the server has run, and what the server logged."""
+        """Return the reserved units after the server has run, and its log lines."""
         log = db.with_name("log")
         with serving(log, "--db", str(db), *options) as server:
             assert server.stop() == 0
@@ -324,14 +324,14 @@ class TestSweeper:
         return item.level.reserved, [json.loads(line) for line in log.read_text().splitlines()]
 
     def test_server_sweeps_at_once(self, db):
-        """What came due while nobody was there is freed when the server starts, and told in one line."""
-        reserved, log = self.idempotency_record(db)
+        """Due reservations are expired when the server starts, with one log line."""
+        reserved, log = self.served(db)
 
         assert reserved == 0
         [line] = log
         counts = {"expired": 1, "failed": 0, "purged": 1}
         assert line | {"message": "swept", "level": "INFO", **counts} == line
 
-    def test_server_does_not_sweep_if_told_so(self, db):
-        """With an interval of 0, somebody else sweeps."""
-        assert self.idempotency_record(db, "--sweep-seconds", "0") == (2, [])
+    def test_interval_of_zero_disables_sweeps(self, db):
+        """With an interval of 0, the server does not sweep."""
+        assert self.served(db, "--sweep-seconds", "0") == (2, [])

@@ -1,4 +1,4 @@
-"""Requests that write together: what is told, to whom, and when."""
+"""Group commit: which results are returned, to which requests, and when."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from tests.local_server import MUG, needs_signals, serving
 
 
 class Storage:
-    """Tells when it is had alone, and can be held up, or fail at the end."""
+    """Records exclusive access, and can wait or fail at the commit."""
 
     def __init__(self):
         self.story = []
@@ -47,8 +47,8 @@ class Storage:
         self.story.append("kept")
 
 
-def carried_out(storage, *works):
-    """Return what becomes of *works*, of which the first is waited for by all others."""
+def run_together(storage, *works):
+    """Return the results of *works*; all others wait for the first."""
 
     async def run():
         with GroupCommit(storage) as writer:
@@ -63,17 +63,17 @@ def carried_out(storage, *works):
     return asyncio.run(run())
 
 
-def test_what_waits_together_is_kept_together():
-    """While the first waits for the disk the others gather, and have one transaction between them."""
+def test_waiting_requests_share_one_transaction():
+    """While the first waits for the disk, the others are collected and share one transaction."""
     storage = Storage()
     works = [lambda number=number: storage.story.append(number) or number for number in range(5)]
 
-    assert carried_out(storage, *works) == [0, 1, 2, 3, 4]
+    assert run_together(storage, *works) == [0, 1, 2, 3, 4]
     assert storage.story == ["alone", 0, "kept", "alone", 1, 2, 3, 4, "kept"]
 
 
-def test_nobody_is_told_before_it_is_kept():
-    """An acknowledged change is one that stays."""
+def test_result_is_returned_after_the_commit():
+    """An acknowledged change is committed."""
     storage = Storage()
 
     async def run():
@@ -88,22 +88,22 @@ def test_nobody_is_told_before_it_is_kept():
     assert asyncio.run(run()) == "done"
 
 
-def test_what_is_not_kept_is_told_to_all():
-    """None of them is told of a success, and the next group has its chance."""
+def test_failed_commit_fails_every_request_of_the_group():
+    """No request gets a success, and the next group is committed."""
     storage = Storage()
     storage.failure = StorageUnavailableError("The disk failed")
 
     def mend():
         storage.failure = None
 
-    outcomes = carried_out(storage, lambda: "first", mend, lambda: "third")
+    outcomes = run_together(storage, lambda: "first", mend, lambda: "third")
 
     assert isinstance(outcomes[0], StorageUnavailableError)
     assert outcomes[1:] == [None, "third"]
 
 
-def test_whoever_leaves_holds_up_nobody():
-    """A client that is gone is not told, and the others are."""
+def test_cancelled_request_does_not_affect_others():
+    """The others get their results."""
     storage = Storage()
 
     async def run():
@@ -122,8 +122,8 @@ def test_whoever_leaves_holds_up_nobody():
     assert stays == "stays"
 
 
-def test_the_end_comes_after_what_was_begun():
-    """It is kept before the block ends, with or without somebody to tell; what was called off before is left undone."""
+def test_running_requests_finish_before_the_end():
+    """They are committed before the block ends; cancelled ones are not run."""
     storage = Storage()
     works = [lambda number=number: storage.story.append(number) for number in range(3)]
 
@@ -153,8 +153,8 @@ async def asked(inventory, writer, *requests, **headers):
         )
 
 
-def test_each_request_has_its_own_answer(tmp_path):
-    """One that is refused takes none of the others with it."""
+def test_each_request_has_its_own_response(tmp_path):
+    """A rejected request does not affect the others."""
     with SqliteRepository(tmp_path / "stock.db") as repository, GroupCommit(repository) as writer:
         answers = asyncio.run(
             asked(
@@ -178,8 +178,8 @@ def test_each_request_has_its_own_answer(tmp_path):
         (RuntimeError("secret"), 500, "internal_error"),
     ],
 )
-def test_an_answer_is_taken_back_where_its_change_is_not_kept(failure, status, code):
-    """Whatever the request itself had come to."""
+def test_failed_commit_replaces_the_response(failure, status, code):
+    """The response is the error of the commit, whatever the request returned."""
 
     class Failing(MemoryRepository):
         @contextmanager
@@ -197,7 +197,7 @@ def test_an_answer_is_taken_back_where_its_change_is_not_kept(failure, status, c
 
 @pytest.fixture
 def shop(tmp_path):
-    """An inventory on SQLite with a last mug, its writer, and the request for that mug."""
+    """An inventory on SQLite with one last mug, its writer, and a request for that mug."""
     with SqliteRepository(tmp_path / "stock.db") as repository, GroupCommit(repository) as writer:
         inventory = Inventory(repository)
         mug = inventory.create_item(CreateItem(**{**MUG, "quantity": 1}))
@@ -206,7 +206,7 @@ def shop(tmp_path):
 
 
 def test_buyers_in_one_group_do_not_share_the_last_unit(shop):
-    """Each decides on what the one before has written, kept or not yet."""
+    """Each request sees the writes of the earlier ones, committed or not."""
     inventory, writer, sale, key = shop
 
     answers = asyncio.run(asked(inventory, writer, *[sale] * 8))
@@ -216,8 +216,8 @@ def test_buyers_in_one_group_do_not_share_the_last_unit(shop):
     assert inventory.repository.get_item(key).level.on_hand == 0
 
 
-def test_a_request_that_is_twice_in_one_group_has_one_effect(shop):
-    """The second is told what the first was told, though that is not kept yet."""
+def test_repeated_request_in_one_group_has_one_effect(shop):
+    """The second gets the response of the first, although that is not committed yet."""
     inventory, writer, sale, key = shop
 
     answers = asyncio.run(asked(inventory, writer, *[sale] * 8, **{"Idempotency-Key": "order-1"}))
@@ -228,8 +228,8 @@ def test_a_request_that_is_twice_in_one_group_has_one_effect(shop):
     assert inventory.repository.get_item(key).level.seq == 1
 
 
-def test_what_waited_past_its_deadline_is_not_carried_out(tmp_path):
-    """A foreign lock holds up the group before: the ones behind it are answered by their deadline, and change nothing."""
+def test_request_past_its_deadline_is_not_applied(tmp_path):
+    """While another process holds the lock, waiting requests get a response by their deadline and change nothing."""
     path = tmp_path / "stock.db"
 
     async def run():
@@ -266,8 +266,8 @@ def _in_time(ends_at, calls):
     return "done"
 
 
-def test_one_that_is_late_takes_no_time_from_the_others(tmp_path):
-    """It is answered, and the group waits for its transaction as long as the rest has time."""
+def test_late_request_does_not_shorten_the_wait_of_others(tmp_path):
+    """It gets a response, and the group waits as long as the others have time."""
     with SqliteRepository(tmp_path / "stock.db") as repository, GroupCommit(repository) as writer:
 
         async def run():
@@ -282,7 +282,7 @@ def test_one_that_is_late_takes_no_time_from_the_others(tmp_path):
 
 
 class Recorder(MemoryRepository):
-    """Notes the seconds that each read has left."""
+    """Records the seconds that each read has left."""
 
     def __init__(self):
         super().__init__()
@@ -293,8 +293,8 @@ class Recorder(MemoryRepository):
         return super().find_item(item_id)
 
 
-def test_the_deadline_of_a_request_starts_when_it_arrives(monkeypatch):
-    """Not when a thread takes it up: what has waited too long is a 503, and storage is not asked."""
+def test_deadline_starts_when_the_request_arrives(monkeypatch):
+    """A request that waited too long for a thread is a 503, and storage is not read."""
     repository = Recorder()
     free = Event()
 
@@ -323,8 +323,8 @@ def test_the_deadline_of_a_request_starts_when_it_arrives(monkeypatch):
 
 
 @needs_signals
-def test_many_writers_behind_a_foreign_lock_are_answered_in_time(tmp_path):
-    """Each within its own few seconds, with a code that says to come again; nothing of them is kept."""
+def test_writers_behind_a_foreign_lock_get_a_response_in_time(tmp_path):
+    """Each gets a retryable error within its deadline, and nothing is written."""
     path = tmp_path / "stock.db"
     with (
         serving(tmp_path / "log", "--db", str(path), "--sweep-seconds", "0") as server,

@@ -1,4 +1,4 @@
-"""What arrives at the server's socket: how large, how slow, and asking for what."""
+"""Limits of the local server on size, time and number of requests, and the protocols that they ask for."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory):
-    """A server of four connections that waits half a second."""
+    """A server with four connections and half a second for each request."""
     log = tmp_path_factory.mktemp("hasty") / "log"
     with serving(log, program=[sys.executable, "-c", SMALL_LIMITS]) as running:
         yield running
@@ -66,7 +66,7 @@ def head(target=b"/items", *lines, method=b"POST", length=LENGTH, host=b"localho
 
 
 def exchange(server, *parts, pause=0.0):
-    """Send *parts*, and return what comes until the server closes the connection, or has nothing more to say."""
+    """Send *parts*, and return the data up to the end of the connection or a pause."""
     with server.connect() as connection:
         for part in parts:
             try:
@@ -91,12 +91,12 @@ def statuses(answers):
 
 
 class TestUpgrade:
-    """RFC 9110, section 7.8: a server may ignore it."""
+    """RFC 9110, section 7.8: a server may ignore an upgrade."""
 
     H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk")
 
     @pytest.mark.parametrize("pause", [0, 0.05])
-    def test_a_post_that_offers_http2_is_carried_out(self, server, pause):
+    def test_post_that_offers_http2_is_applied(self, server, pause):
         """In one packet or in several."""
         request = head(b"/items", *self.H2C)
 
@@ -108,8 +108,8 @@ class TestUpgrade:
 
         assert [statuses(answer) for answer in answers] == [[201]] * 3
 
-    def test_a_chunked_body_is_read(self, server):
-        """Its frame is not taken for another protocol."""
+    def test_chunked_body_is_read(self, server):
+        """An offer of HTTP/2 does not change how the body is parsed."""
         lines = [b"POST /items HTTP/1.1", b"Host: localhost", b"Transfer-Encoding: chunked"]
         request = b"\r\n".join([*lines, *self.H2C, b"", b""])
 
@@ -117,8 +117,8 @@ class TestUpgrade:
 
         assert statuses(answer) == [201]
 
-    def test_the_next_request_is_one_of_its_own(self, server):
-        """Nothing of the body is taken for a request, and the connection stays."""
+    def test_next_request_on_the_connection_is_read(self, server):
+        """The body is not parsed as a request, and the connection stays open."""
         hidden = b"DELETE /items/x?sku=MUG-1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         first = head(b"/items", *self.H2C, length=len(hidden)) + hidden
 
@@ -128,20 +128,20 @@ class TestUpgrade:
         assert b"malformed_body" in answers
 
     @pytest.mark.parametrize("protocol", [b"websocket", b"h2c, websocket", b"TLS/1.2"])
-    def test_other_protocols_are_ignored_too(self, server, protocol):
-        """Whatever it is called."""
+    def test_other_protocols_are_ignored(self, server, protocol):
+        """Whatever the name of the protocol."""
         lines = b"Connection: upgrade", b"upgrade: " + protocol
 
         assert statuses(exchange(server, head(b"/items", *lines) + BODY)) == [201]
 
-    def test_nothing_is_logged_of_it(self, server):
-        """It is a request like any other."""
+    def test_upgrade_is_not_logged(self, server):
+        """The request is logged like any other."""
         exchange(server, head(b"/items", *self.H2C) + BODY)
 
         assert "upgrade" not in server.log.read_text().lower()
 
     def test_curl_with_http2(self, server):
-        """As `curl --http2` sends it."""
+        """The request of `curl --http2`."""
         if shutil.which("curl") is None:
             pytest.skip("there is no curl on the PATH")
 
@@ -150,8 +150,8 @@ class TestUpgrade:
 
         assert done.stdout.endswith(b"201")
 
-    def test_the_http_client_of_java(self, server, tmp_path):
-        """It offers HTTP/2 unless told otherwise."""
+    def test_http_client_of_java(self, server, tmp_path):
+        """It offers HTTP/2 by default."""
         if shutil.which("java") is None:
             pytest.skip("there is no java on the PATH")
         program = tmp_path / "Post.java"
@@ -190,7 +190,7 @@ class TestUpgrade:
 
 
 class TestTarget:
-    """RFC 9112, section 3.2.2: the authority of an absolute target is the host, whatever the header says."""
+    """RFC 9112, section 3.2.2: the authority of an absolute target replaces the Host header."""
 
     @pytest.mark.parametrize(
         ("target", "host", "status"),
@@ -206,14 +206,14 @@ class TestTarget:
             (b"//evil.example/health", b"localhost", 404),
         ],
     )
-    def test_the_host_is_that_of_the_target(self, server, target, host, status):
-        """A request that names another host in either way is refused."""
+    def test_host_is_the_authority_of_the_target(self, server, target, host, status):
+        """Another host in the target or the header is rejected."""
         answer = exchange(server, head(target, method=b"GET", host=host, length=0))
 
         assert statuses(answer) == [status]
         assert (b"bad_host" in answer) is (status == 400)
 
-    def test_two_hosts_are_none(self, server):
+    def test_two_host_headers_are_rejected(self, server):
         """RFC 9112, section 3.2."""
         for target in (b"/health", b"http://localhost/health"):
             answer = exchange(server, head(target, b"Host: localhost", method=b"GET", length=0))
@@ -221,11 +221,57 @@ class TestTarget:
             assert b"bad_host" in answer
 
     @pytest.mark.parametrize("target", [b"localhost:80", b"/items", b"x"])
-    def test_connect_is_refused(self, server, target):
-        """This server is no proxy."""
+    def test_connect_is_rejected(self, server, target):
+        """The server is not a proxy."""
         answer = exchange(server, b"CONNECT %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target)
 
         assert statuses(answer) == [400]
+
+
+class TestMalformedRequests:
+    @pytest.mark.parametrize(
+        "request_bytes",
+        [
+            b"this is not HTTP\r\n\r\n",
+            b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nHost localhost\r\n\r\n",
+            b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+            b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        ],
+        ids=["words", "version", "header", "length", "connect", "tls"],
+    )
+    def test_malformed_request_gets_an_error_response(self, server, request_bytes):
+        """The response has the envelope and headers of every error, and the connection is closed."""
+        answer = exchange(server, request_bytes)
+
+        fields, _, body = answer.partition(b"\r\n\r\n")
+        assert statuses(answer) == [400]
+        assert json.loads(body)["code"] == "malformed_request"
+        assert b"content-type: application/json" in fields.lower()
+        assert b"x-request-id: " in fields.lower()
+        assert b"connection: close" in fields.lower()
+        assert "malformed_request" in server.log.read_text()
+
+    def test_malformed_request_after_a_valid_one_is_rejected(self, server):
+        """The response to the first request is sent before that."""
+        valid = head(b"/health", method=b"GET", length=0)
+
+        with server.connect() as connection:
+            connection.sendall(valid)
+            first = received(connection, seconds=0.5)
+            connection.sendall(b"nonsense\r\n\r\n")
+            second = received(connection)
+
+        assert (statuses(first), statuses(second)) == ([200], [400])
+
+    def test_data_after_a_malformed_request_is_discarded(self, server):
+        """No further response is sent, however much data follows."""
+        valid = head(b"/health", method=b"GET", length=0)
+
+        answers = exchange(server, b"nonsense\r\n\r\n" + valid * 2000, valid)
+
+        assert statuses(answers) == [400]
 
 
 class TestSize:
@@ -238,8 +284,8 @@ class TestSize:
         assert len(whole) == size
         return whole
 
-    def test_a_head_of_the_limit_is_read(self, server):
-        """In one packet or in many."""
+    def test_head_of_maximum_size_is_read(self, server):
+        """In one packet or in several."""
         whole = self.a_head(self.LIMIT)
 
         assert statuses(exchange(server, whole)) == [200]
@@ -248,8 +294,8 @@ class TestSize:
         ) == [200]
 
     @pytest.mark.parametrize("size", [LIMIT + 1, 2 * LIMIT, 20 * LIMIT])
-    def test_a_larger_head_is_refused(self, server, size):
-        """With an answer in our envelope, and the end of the connection."""
+    def test_larger_head_is_rejected(self, server, size):
+        """The response has the error envelope, and the connection is closed."""
         answer = exchange(server, self.a_head(size))
 
         assert statuses(answer) == [431]
@@ -271,8 +317,8 @@ class TestSize:
         ],
         ids=["target", "header", "line ends", "trailer", "chunk extension", "second request"],
     )
-    def test_what_has_no_end_is_not_kept_in_memory(self, server, beginning):
-        """300 MB: the connection ends long before, and the process is no larger than it was."""
+    def test_endless_data_is_not_kept_in_memory(self, server, beginning):
+        """The server closes the connection long before 300 MB, and its memory does not grow."""
         filler = (b"\r\n" if beginning == b"\r\n" else b"x") * (1 << 20)
         before = memory(server)
         sent = 0
@@ -285,8 +331,8 @@ class TestSize:
 
         assert memory(server) - before < 30 << 20
 
-    def test_a_body_is_not_a_head(self, server):
-        """Of a megabyte, with more requests behind it on the same connection."""
+    def test_limit_on_heads_does_not_apply_to_bodies(self, server):
+        """A body of a megabyte is read, and so is the next request."""
         body = json.dumps({**MUG, "description": "x" * 4000}).encode().ljust(1 << 20)
 
         answers = exchange(server, (head(length=len(body)) + body) * 2)
@@ -295,7 +341,7 @@ class TestSize:
 
 
 def memory(server):
-    """The largest that the server has been, in bytes."""
+    """Return the peak memory of the server, in bytes."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) << 10
@@ -315,8 +361,8 @@ class TestTime:
         ],
         ids=["silent", "letter", "line end", "head", "body", "upgrade", "second request"],
     )
-    def test_what_does_not_arrive_in_time_ends_the_connection(self, hasty, sent):
-        """Silent, or stopped anywhere on the way."""
+    def test_incomplete_request_times_out(self, hasty, sent):
+        """A silent connection, or a request that stops at any point, is closed."""
         with hasty.connect() as connection:
             connection.sendall(sent)
             answers = received(connection, seconds=10)
@@ -325,8 +371,8 @@ class TestTime:
 
         assert statuses(answers) == ([200] if b"\r\n\r\nGET" in sent else [])
 
-    def test_a_trickle_does_not_stop_the_clock(self, hasty):
-        """The time is that of the whole request, not of the pauses in it."""
+    def test_slow_request_times_out(self, hasty):
+        """The limit applies to the whole request, not to the pauses in it."""
         with hasty.connect() as connection:
             connection.sendall(b"GET /health HTTP/1.1\r\n")
             for sent in count():
@@ -337,20 +383,20 @@ class TestTime:
                 assert sent < 200
                 time.sleep(0.05)
 
-    def test_an_idle_connection_stays_for_the_next_request(self, hasty):
-        """Longer than a request may take to arrive."""
+    def test_idle_connection_stays_open(self, hasty):
+        """Longer than the limit on a request."""
         with hasty.connect() as connection:
             for _ in range(2):
                 connection.sendall(head() + BODY)
                 assert statuses(received(connection, seconds=0.8)) == [201]
 
-    def test_it_is_seconds_by_default(self):
-        """Enough for a megabyte on a slow line."""
+    def test_default_limit_is_30_seconds(self):
+        """Enough for a megabyte on a slow connection."""
         assert ArrivalLimits(connections=1).seconds == 30
 
     @pytest.mark.parametrize(("path", "expected"), [(b"/imports", [200]), (b"/items", [])])
-    def test_a_file_may_take_longer_than_other_bodies(self, hasty, path, expected):
-        """As long as no pause in it is too long."""
+    def test_file_may_take_longer_than_other_bodies(self, hasty, path, expected):
+        """The limit applies to each pause."""
         file = b"sku,name,category\nMUG-1,Mug,kitchen\n"
         with hasty.connect() as connection, contextlib.suppress(OSError):
             connection.sendall(
@@ -364,8 +410,8 @@ class TestTime:
             return
         assert expected == []
 
-    def test_expect_100_continue_is_answered(self, server):
-        """The body is asked for, then read."""
+    def test_expect_100_continue_is_supported(self, server):
+        """The server asks for the body, then reads it."""
         with server.connect() as connection:
             connection.sendall(head(b"/items", b"Expect: 100-continue"))
             assert statuses(received(connection, seconds=0.5)) == [100]
@@ -374,8 +420,8 @@ class TestTime:
 
 
 class TestNumber:
-    def test_connections_beyond_the_limit_are_refused_and_logged(self, hasty):
-        """With an answer; and those that are there are record."""
+    def test_connections_beyond_the_limit_are_rejected_and_logged(self, hasty):
+        """They get a 503, and open connections are not affected."""
         time.sleep(0.1)
         with contextlib.ExitStack() as connections:
             there = [connections.enter_context(hasty.connect()) for _ in range(4)]
@@ -388,15 +434,15 @@ class TestNumber:
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too_many_connections"
         assert "too_many_connections" in hasty.log.read_text()
 
-    def test_they_are_fewer_than_the_files_that_may_be_open(self):
-        """The database and the event loop need some as well."""
+    def test_limit_on_connections_is_below_the_limit_on_files(self):
+        """The database and the event loop need files too."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
         assert 0 < max_connections() < soft
 
     @pytest.mark.parametrize("files", [64, 200])
-    def test_the_server_survives_more_clients_than_files(self, tmp_path, files):
-        """It refuses them itself, and serves again as soon as they are gone."""
+    def test_server_survives_more_clients_than_files(self, tmp_path, files):
+        """It rejects them, and serves again when they are gone."""
         program = [
             "bash",
             "-c",

@@ -1,4 +1,4 @@
-"""`POST /imports` as the page uses it: a file in, a report as it goes, and nothing that a stranger could do with it."""
+"""`POST /imports`: an uploaded file, a streamed report, and protection against other sites."""
 
 import asyncio
 import json
@@ -39,8 +39,8 @@ def report(answer):
     return [json.loads(it) for it in answer.text.splitlines()]
 
 
-def test_a_file_is_imported_and_reported(client):
-    """How it is read, each row, and the counts."""
+def test_file_is_imported_and_reported(client):
+    """The report has the settings, each row, and the counts."""
     about, rows, end = report(client.post("/imports", content=ITEMS))
 
     assert about["import"]["format"] == "native"
@@ -51,8 +51,8 @@ def test_a_file_is_imported_and_reported(client):
 
 
 @pytest.mark.parametrize("name", sorted(it.name for it in FILES.iterdir()))
-def test_every_format_is_taken(client, name):
-    """One importer: what the command line takes, the page takes."""
+def test_every_format_is_supported(client, name):
+    """The command line and the server support the same formats."""
     content = (FILES / name).read_bytes()
 
     first, *_, end = report(client.post("/imports?negative=zero&dry_run=true", content=content))
@@ -62,8 +62,8 @@ def test_every_format_is_taken(client, name):
     assert client.get("/items").json()["count"] == 0
 
 
-def test_choices_are_parameters(client):
-    """Columns, category, location and the rest, as on the command line."""
+def test_options_are_parameters(client):
+    """Columns, category, location and the others, as on the command line."""
     content = "Code~Was~Zahl\nA~Größe~1.000\n".encode("mac_roman")
     query = {
         "column": ["sku=Code", "name=Was", "quantity=Zahl"],
@@ -81,8 +81,8 @@ def test_choices_are_parameters(client):
     assert item["quantity"] == 1000
 
 
-def test_an_unknown_table_is_answered_with_its_beginning(client):
-    """For a form in which a person maps its columns."""
+def test_unknown_table_is_returned_with_its_first_rows(client):
+    """For a form in which a person maps the columns."""
     answer = client.post("/imports", content=b"Code-X;Name\nA;Mug\n")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "unknown_table")
@@ -106,8 +106,8 @@ def test_an_unknown_table_is_answered_with_its_beginning(client):
         ("", {"Origin": "https://evil.example"}, ITEMS, "forbidden_origin"),
     ],
 )
-def test_what_cannot_be_imported_is_refused_as_a_whole(client, query, headers, content, expected):
-    """In the envelope of every error; nothing was written, and the next file is taken."""
+def test_unreadable_file_is_rejected(client, query, headers, content, expected):
+    """In the error envelope; nothing is written, and the next file can be imported."""
     answer = client.post(f"/imports{query}", headers=headers, content=content)
 
     assert (answer.status_code, answer.json()["code"]) == (CODES[expected], expected)
@@ -115,16 +115,16 @@ def test_what_cannot_be_imported_is_refused_as_a_whole(client, query, headers, c
     assert len(report(client.post("/imports", content=ITEMS))) == 3
 
 
-def test_only_posts_are_taken(client):
-    """The path says so."""
+def test_only_post_is_supported(client):
+    """The 405 lists the allowed methods."""
     answer = client.get("/imports")
 
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST, OPTIONS")
     assert client.options("/imports").status_code == 204
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_read(server):
-    """By the length that is declared."""
+def test_large_file_is_rejected_before_it_is_read(server):
+    """By its declared length."""
     with server.connect() as connection:
         head = f"POST /imports HTTP/1.1\r\nHost: localhost:{server.port}\r\nContent-Length: {MAX_FILE_BYTES + 1}\r\n\r\n"
         connection.sendall(head.encode())
@@ -135,8 +135,8 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(server):
     assert b"payload_too_large" in answer
 
 
-def test_one_import_at_a_time_and_requests_meanwhile(server, client):
-    """The second is told to wait, stock goes on moving, and a client that left makes room."""
+def test_imports_run_one_at_a_time_beside_requests(server, client):
+    """A second import is rejected, requests go on, and a disconnected client frees the place."""
     item = created(client)
     begun, go_on = threading.Event(), threading.Event()
 
@@ -169,8 +169,8 @@ def test_one_import_at_a_time_and_requests_meanwhile(server, client):
     assert report(answers[0])[-1]["summary"]["created"] == 1
 
 
-def test_a_client_that_leaves_ends_its_import(server, client):
-    """What is done stays done, and the next import may begin."""
+def test_disconnected_client_stops_its_import(server, client):
+    """Applied rows remain, and the next import can start."""
     rows = b"".join(b"M%d,Mug,kitchen,5,9.90\n" % it for it in range(20_000))
     with client.stream("POST", "/imports", content=ITEMS + rows) as answer:
         next(answer.iter_lines())
@@ -184,8 +184,8 @@ def test_a_client_that_leaves_ends_its_import(server, client):
     assert report(again)[-1]["summary"]["refused"] == 1
 
 
-def test_a_pause_ends_an_import_that_does_not_arrive(monkeypatch):
-    """Its place is free again for the next one, and nothing was written."""
+def test_long_pause_ends_the_upload(monkeypatch):
+    """The next import can start, and nothing is written."""
     monkeypatch.setattr(imports, "_LONGEST_PAUSE_SECONDS", 0.05)
     inventory = Inventory(MemoryRepository())
     parts = [{"type": "http.request", "body": ITEMS, "more_body": True}]
@@ -212,8 +212,8 @@ def test_a_pause_ends_an_import_that_does_not_arrive(monkeypatch):
     assert inventory.list_items(ListItems()).items == ()
 
 
-def test_storage_that_fails_on_the_way_is_the_last_line():
-    """The answer has begun, so its status cannot tell; the sentence is that of any error."""
+def test_storage_error_is_the_last_line():
+    """The status is already sent; the message is that of any storage error."""
 
     class Failing(Inventory):
         def batch_items(self, command):

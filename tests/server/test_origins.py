@@ -1,4 +1,4 @@
-"""Which hosts a request may be for, and which pages may write."""
+"""Which hosts a request may name, and which pages may write."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ SHOP = "https://shop.example.com"
 
 
 class Exchange:
-    """A request to a server on localhost:8080, its answer, and what came of it."""
+    """A request to a server on localhost:8080, its response, and its effect."""
 
     def __init__(
         self, *lines, method="POST", path="/items", host="localhost:8080", origins=(SHOP,), hosts=()
@@ -91,8 +91,8 @@ def site(value):
         ("localhost:8080", [site("")]),
     ],
 )  # fmt: skip
-def test_our_own_pages_and_what_is_no_page_may_write(host, lines):
-    """A browser says where a page comes from; other clients say nothing."""
+def test_own_pages_and_other_clients_may_write(host, lines):
+    """Browsers send the origin of a page; other clients send none."""
     assert Exchange(*lines, host=host).status == 201
 
 
@@ -132,8 +132,8 @@ FOREIGN = [
         ("POST", "/nothing"),
     ],
 )
-def test_pages_of_other_sites_may_not(method, path, lines):
-    """They are refused before anything of the body is read."""
+def test_pages_of_other_sites_may_not_write(method, path, lines):
+    """They are rejected before the body is read."""
     exchange = Exchange(*lines, method=method, path=path)
 
     assert (exchange.status, exchange.code) == (403, "forbidden_origin")
@@ -142,16 +142,16 @@ def test_pages_of_other_sites_may_not(method, path, lines):
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-def test_pages_of_other_sites_may_ask(method):
-    """A link to the console is one; whether the page may read the answer, CORS says."""
+def test_pages_of_other_sites_may_send_reads(method):
+    """A link to the console is one; CORS determines whether the page may read the response."""
     exchange = Exchange(origin("https://evil.example"), site("cross-site"), method=method)
 
     assert exchange.status in (200, 204)
     assert b"access-control-allow-origin" not in exchange.headers
 
 
-def test_where_all_origins_are_allowed_all_may_write():
-    """Whoever starts the server with --allowed-origin '*' says so."""
+def test_wildcard_origin_allows_all_writes():
+    """With --allowed-origin '*'."""
     assert Exchange(origin("https://any.example"), origins=("*",)).status == 201
 
 
@@ -174,15 +174,15 @@ def test_where_all_origins_are_allowed_all_may_write():
     ],
 )
 def test_other_hosts_may_be_allowed(hosts, host, status):
-    """The name of a container, or of a proxy in front; a port is compared where one is given."""
+    """The name of a container or proxy; a port is compared if one is given."""
     exchange = Exchange(host=host, hosts=hosts)
 
     assert exchange.status == status
     assert exchange.code == (None if status == 201 else "bad_host")
 
 
-def test_the_page_of_an_allowed_host_may_write():
-    """It is served by us."""
+def test_page_of_an_allowed_host_may_write():
+    """The server itself serves it."""
     exchange = Exchange(
         origin("https://inventory.example"), host="inventory.example", hosts=["inventory.example"]
     )
@@ -190,21 +190,21 @@ def test_the_page_of_an_allowed_host_may_write():
     assert exchange.status == 201
 
 
-def test_a_host_that_is_repeated_is_none():
+def test_repeated_host_is_rejected():
     """RFC 9112, section 3.2."""
     assert Exchange(("Host", "localhost:8080")).code == "bad_host"
 
 
 def test_repeated_if_match_lines_are_one_list():
-    """RFC 9110, section 5.3; on a call that takes none, the answer says so."""
+    """RFC 9110, section 5.3; other endpoints reject the header."""
     lines = ("If-Match", '"9-9"'), ("If-Match", '"1-0"')
 
     assert Exchange(*lines, path="/items/x", method="PUT").code == "item_not_found"
     assert Exchange(*lines).code == "if_match_not_supported"
 
 
-def test_a_repeated_idempotency_key_is_rejected():
-    """Which one is meant cannot be known."""
+def test_repeated_idempotency_key_is_rejected():
+    """It is unknown which of the two is meant."""
     exchange = Exchange(("Idempotency-Key", "a"), ("Idempotency-Key", "b"))
 
     assert (exchange.status, exchange.code) == (400, "validation_failed")

@@ -1,4 +1,4 @@
-"""The console as a server gives it out, and what stands in its files; how it behaves is tested in a browser."""
+"""The files of the console and how they are served; tests in a browser cover its behaviour."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def client(tmp_path_factory):
 @needs_signals
 @pytest.mark.parametrize("path", CONSOLE)
 def test_every_file_is_served_under_a_strict_policy(client, path):
-    """Whatever a browser is given, it may take nothing from elsewhere, run nothing inline, and make no markup of a string."""
+    """Nothing from other origins, nothing inline, and no markup from strings."""
     answer = client.get(path)
 
     policy = answer.headers["Content-Security-Policy"].split("; ")
@@ -43,8 +43,8 @@ def test_every_file_is_served_under_a_strict_policy(client, path):
 
 
 @needs_signals
-def test_a_file_that_the_browser_has_is_not_sent_again(client):
-    """It asks each time, and hears that there is no news."""
+def test_unchanged_file_is_not_sent_again(client):
+    """The browser revalidates it and gets a 304."""
     tag = client.get("/console/main.js").headers["ETag"]
 
     known = client.get("/console/main.js", headers={"If-None-Match": f'"other", W/{tag}'})
@@ -59,23 +59,23 @@ def test_a_file_that_the_browser_has_is_not_sent_again(client):
     "name", ["", "none.js", "../http/app.py", "%2e%2e/http/app.py", "main.js/"]
 )
 def test_nothing_else_is_served(client, name):
-    """Only what is in the folder has a path; a path is never looked up on disk."""
+    """Only files in the folder have a path; paths are not looked up on disk."""
     answer = client.get(httpx.URL(raw_path=f"/console/{name}".encode()))
 
     assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
 
 
 @needs_signals
-def test_the_page_is_for_reading(client):
-    """It has the methods of a page."""
+def test_page_is_read_only(client):
+    """It supports GET, HEAD and OPTIONS."""
     answer = client.post("/")
 
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
     assert client.head("/").headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_each_file_is_there_for_another():
-    """What a file names is in the folder, and what is in the folder is named."""
+def test_each_file_exists_and_is_used():
+    """Every referenced file exists, and every file is referenced."""
     page = (FOLDER / "index.html").read_text()
     named = set(re.findall(r'(?:src|href)="(/[^"]*)"', page)) - ELSEWHERE
     for file in FOLDER.glob("*.js"):
@@ -86,8 +86,8 @@ def test_each_file_is_there_for_another():
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_no_file_goes_elsewhere_or_makes_markup(file):
-    """No other host, nothing inline, and none of the ways from a string to an element."""
+def test_no_file_loads_from_elsewhere_or_creates_markup(file):
+    """No other host, nothing inline, and no conversion of strings to elements."""
     text = file.read_text().replace(NAMESPACE, "")
 
     assert not re.search(r"https?:|//\w+\.|url\((?!#)", text)

@@ -32,7 +32,7 @@ class Clock:
 
 
 class Watched(MemoryRepository):
-    """Tells when a sweep is over, and fails in as many as it is told to."""
+    """Signals the end of each sweep, and fails in a given number of sweeps."""
 
     def __init__(self, failures=0):
         super().__init__()
@@ -49,7 +49,7 @@ class Watched(MemoryRepository):
             self.swept.set()
 
     def wait_for_sweep(self):
-        """Wait for the end of a sweep that has not begun yet."""
+        """Wait for the end of a sweep that has not started yet."""
         # The one under way may have looked before; the one after it has not.
         for _ in range(2):
             self.swept.clear()
@@ -79,8 +79,8 @@ def stored_state(inventory, reservation):
     return inventory.repository.get_reservation(reservation.reservation_id).state
 
 
-def test_sweep_frees_what_is_due_and_forgets_what_is_old(clock):
-    """A sweep expires, and deletes idempotency keys after a day and closed reservations after 30."""
+def test_sweep_expires_due_reservations_and_purges_old_records(clock):
+    """Idempotency keys are deleted after a day, closed reservations after 30."""
     inventory = Inventory(MemoryRepository(), clock=clock)
     reservation = reserve(inventory, key="once")
 
@@ -98,8 +98,8 @@ def test_sweep_frees_what_is_due_and_forgets_what_is_old(clock):
     assert inventory.repository.get_reservation(reservation.reservation_id) is None
 
 
-def test_sweep_expires_no_more_than_it_is_told_to(clock):
-    """The limit of the command is the sweep's."""
+def test_sweep_respects_the_limit_of_the_command(clock):
+    """It expires no more reservations than the command allows."""
     inventory = Inventory(MemoryRepository(), clock=clock)
     for _ in range(3):
         reserve(inventory)
@@ -108,8 +108,8 @@ def test_sweep_expires_no_more_than_it_is_told_to(clock):
     assert sweep(inventory, ExpireReservations(limit=2)).expired == 2
 
 
-def test_sweeper_sweeps_at_once_and_then_again(clock, log):
-    """What is due when it starts is freed, and so is what comes due while it runs; each is told in a line with its counts."""
+def test_sweeper_sweeps_at_once_and_at_intervals(clock, log):
+    """Reservations that are due at the start or later are expired, with a log line each."""
     repository = Watched()
     inventory = Inventory(repository, clock=clock)
     first = reserve(inventory)
@@ -128,7 +128,7 @@ def test_sweeper_sweeps_at_once_and_then_again(clock, log):
 
 
 def test_sweeper_with_nothing_to_do_is_silent(clock, log):
-    """A log line every minute would say nothing."""
+    """A sweep without effect is not logged."""
     repository = Watched()
     with Sweeper(Inventory(repository, clock=clock), seconds=0.01):
         repository.wait_for_sweep()
@@ -136,8 +136,8 @@ def test_sweeper_with_nothing_to_do_is_silent(clock, log):
     assert log.records == []
 
 
-def test_sweeper_survives_what_nobody_foresaw(clock, log):
-    """A sweep that fails is told with its cause, and the next one does its work."""
+def test_sweeper_survives_unexpected_errors(clock, log):
+    """A failed sweep is logged with its cause, and the next one succeeds."""
     repository = Watched(failures=2)
     inventory = Inventory(repository, clock=clock)
     with Sweeper(inventory, seconds=0.01):
@@ -152,8 +152,8 @@ def test_sweeper_survives_what_nobody_foresaw(clock, log):
     assert all("the disk is gone" in str(record.exc_info[1]) for record in failed)
 
 
-def test_what_could_not_be_expired_is_a_warning(clock, log, monkeypatch):
-    """A reservation that stays due is worth a look."""
+def test_failed_expiry_is_logged_as_warning(clock, log, monkeypatch):
+    """A reservation that could not be expired is a warning."""
     repository = Watched()
     inventory = Inventory(repository, clock=clock, pause=lambda _: None)
     reservation = reserve(inventory)
@@ -172,8 +172,8 @@ def test_what_could_not_be_expired_is_a_warning(clock, log, monkeypatch):
     assert inventory.get_reservation(query).state == "expired"
 
 
-def test_sweeper_ends_without_waiting_for_its_next_turn(clock):
-    """The end of the block is the end of the thread, long before an hour is over."""
+def test_sweeper_stops_without_waiting_for_the_next_sweep(clock):
+    """The end of the block stops the thread at once."""
     repository = Watched()
     with Sweeper(Inventory(repository, clock=clock), seconds=3600) as sweeper:
         assert repository.swept.wait(SECONDS)
@@ -181,8 +181,8 @@ def test_sweeper_ends_without_waiting_for_its_next_turn(clock):
     assert not sweeper._thread.is_alive()
 
 
-def test_reservations_that_end_too_late_are_named_once_a_day(clock, log):
-    """A person has to look at the clocks; the sweep leaves the reservations alone."""
+def test_far_reservations_are_logged_once_a_day(clock, log):
+    """A person has to check the clocks; the sweep does not change the reservations."""
     inventory = Inventory(MemoryRepository(), clock=clock)
     clock.pass_by(days=365 * 30)
     far = reserve(inventory)
@@ -199,7 +199,7 @@ def test_reservations_that_end_too_late_are_named_once_a_day(clock, log):
     assert stored_state(inventory, far) == "held"
 
 
-def test_the_sweeper_looks_for_reservations_that_end_too_late(clock, log):
+def test_sweeper_checks_for_far_reservations(clock, log):
     """After its first sweep."""
     repository = Watched()
     inventory = Inventory(repository, clock=clock)
@@ -213,8 +213,8 @@ def test_the_sweeper_looks_for_reservations_that_end_too_late(clock, log):
     assert [record.levelname for record in log.records] == ["WARNING"]
 
 
-def test_a_sweep_that_others_keep_from_writing_is_no_error(clock, log):
-    """They write, and the next sweep does what this one could not."""
+def test_sweep_is_postponed_while_others_write(clock, log):
+    """The next sweep tries again."""
 
     class Busy(Watched):
         def purge(self, at):

@@ -1,4 +1,4 @@
-"""What the server says when its file, or whatever stands before it, gives trouble."""
+"""The responses of the server if its file or a proxy causes trouble."""
 
 import json
 import os
@@ -36,8 +36,8 @@ def client(server):
 
 class TestReplacedFile:
     @pytest.mark.parametrize("how", ["mv", "rm"])
-    def test_is_noticed_before_an_answer(self, server, client, db, tmp_path, how):
-        """Reads, writes and /health are 503 without a name in them; the log has it; the other file is untouched."""
+    def test_replaced_file_is_noticed_before_a_response(self, server, client, db, tmp_path, how):
+        """Reads, writes and /health are 503 without file names, which are in the log; the new file is not changed."""
         item = created(client)
         other = tmp_path / "other.db"
         SqliteRepository(other).close()
@@ -70,7 +70,7 @@ class TestReplacedFile:
             assert listed == {"items": [], "count": 0}
 
 
-def test_a_file_that_cannot_be_written_to_is_told_at_the_start(tmp_path, db):
+def test_read_only_file_is_reported_at_the_start(tmp_path, db):
     """In one sentence, with exit code 3."""
     SqliteRepository(db).close()
     db.chmod(0o444)
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_written_to_is_told_at_the_start(tmp_path, db):
     ],
 )
 def test_allowed_host_is_an_option(tmp_path, option, value, status):
-    """As a container or a proxy calls the server."""
+    """Clients may use the name of a container or proxy."""
     with serving(tmp_path / "log", "--memory", option, value) as server:
         headers = {"Host": "inventory:8080"}
         answer = httpx.get(f"{server.url}/items", headers=headers, trust_env=False)
@@ -104,8 +104,8 @@ def test_allowed_host_is_an_option(tmp_path, option, value, status):
 
 
 @pytest.mark.parametrize("value", ["http://inventory", "a b", "", "*", "a/b", "inventory:http"])
-def test_an_allowed_host_that_is_none_is_refused(value):
-    """At the start rather than never matching."""
+def test_invalid_allowed_host_is_rejected(value):
+    """When the server starts."""
     command = [INVENTORY, "serve", "--memory", "--port", "0", "--allowed-host", value]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
@@ -116,7 +116,7 @@ def test_an_allowed_host_that_is_none_is_refused(value):
 
 @contextmanager
 def nginx(folder, upstream):
-    """A proxy that compresses, as many stand before an API; yields its address."""
+    """A compressing proxy in front of the server; yields its URL."""
     if shutil.which("nginx") is None:
         pytest.skip("there is no nginx on the PATH")
     socket = folder / "nginx.sock"
@@ -150,8 +150,8 @@ def nginx(folder, upstream):
 
 
 class TestBehindAProxyThatCompresses:
-    def test_a_tag_becomes_weak_and_is_not_accepted_as_it_is(self, server, tmp_path):
-        """Nginx marks the tag of what it compresses; If-Match never takes a weak one (RFC 9110, section 13.1.1)."""
+    def test_weak_tag_of_a_proxy_does_not_match(self, server, tmp_path):
+        """Nginx makes tags of compressed responses weak, and If-Match never matches a weak tag (RFC 9110, section 13.1.1)."""
         with nginx(tmp_path, server.url) as client:
             item = created(client)
             path = f"/items/{item['item_id']}"
@@ -168,8 +168,8 @@ class TestBehindAProxyThatCompresses:
         assert done.status_code == 200
         assert done.json()["item"]["version"] == 2
 
-    def test_a_page_behind_it_may_write(self, server, tmp_path):
-        """The browser's origin is the host that the proxy hands on, whatever the scheme."""
+    def test_page_behind_a_proxy_may_write(self, server, tmp_path):
+        """The origin of the page has the host that the proxy forwards, with any scheme."""
         with nginx(tmp_path, server.url) as client:
             allowed = client.post("/items", json=MUG, headers={"Origin": "https://localhost"})
             refused = client.post("/items", json=MUG, headers={"Origin": "https://evil.example"})
@@ -177,8 +177,8 @@ class TestBehindAProxyThatCompresses:
         assert (allowed.status_code, refused.status_code) == (201, 403)
 
 
-def test_a_file_of_many_old_records_is_purged_without_an_error(tmp_path, db):
-    """Some in each sweep, as far as its time goes; what is left is for the next."""
+def test_many_old_records_are_purged_in_several_sweeps(tmp_path, db):
+    """Each sweep purges as many as its time allows."""
     with SqliteRepository(db) as repository:
         repository._writer.execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)"

@@ -24,7 +24,8 @@ from inventory_adapters.cli.options import JSON, NONE, parameter
 from inventory_adapters.cli.output import show_answer, show_pages
 from inventory_adapters.cli.storage import Storage, storage_options
 from inventory_adapters.http.errors import error_body
-from inventory_adapters.http.routes import Answer, Route, route_named
+from inventory_adapters.http.messages import Response
+from inventory_adapters.http.routes import Route, route_named
 from inventory_adapters.wire import to_json
 
 __all__ = ["ANSWER_SECONDS", "operation_command"]
@@ -91,7 +92,7 @@ def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
     return request
 
 
-def _answer(inventory: Inventory, route: Route[Any, Any], command: Any) -> Answer:
+def _answer(inventory: Inventory, route: Route[Any, Any], command: Any) -> Response:
     with deadline(ANSWER_SECONDS):
         return route.answer(route.use_case(inventory, command))
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import click
 
-from inventory_adapters.http.routes import Answer
+from inventory_adapters.http.messages import Response
 
 __all__ = [
     "Table",
@@ -155,7 +155,7 @@ def counted(count: int, things: str) -> str:
     return f"{count} {things[:-1] if count == 1 else things}"
 
 
-def show_answer(answer: Answer) -> None:
+def show_answer(answer: Response) -> None:
     """Print the message of *answer*, then the fields of each part, under its name if there are several."""
     parts = dict(answer.body)
     if message := parts.pop("message", None):

@@ -1,5 +1,5 @@
 """
-InventoryClient: the use cases of `Inventory`, asked of a server over HTTP.
+InventoryClient: the use cases of `Inventory` over HTTP.
 
 Needs the extra `client`: ``tap-inventory[client]``.
 """
@@ -65,10 +65,10 @@ logger = logging.getLogger("inventory_adapters.client")
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
-# Who is told to come back later than this should do something else meanwhile.
+# A longer Retry-After is not waited for.
 _LONGEST_RETRY_AFTER_SECONDS: Final = 30.0
 
-# Raised before the first byte of a request is on its way.
+# Errors that httpx raises before it sends the first byte of a request.
 _NOT_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -80,44 +80,44 @@ _NOT_SENT: Final = (
 
 class InventoryClient:
     """
-    `inventory.Inventory` at the other end of a connection: the same methods, values and errors.
+    A client with the methods, values and errors of `inventory.Inventory`.
 
-    What is sent is held to the same bounds, by the same commands; what the server refuses is raised as the same error, with
-    its message and facts; what is not an inventory's answer, as `UnexpectedAnswerError`. Safe to share between threads.
+    Commands check their bounds before they are sent. Errors of the server are raised as the same errors with the same facts.
+    Responses that this client cannot read raise `UnexpectedAnswerError`. Threads can share a client.
 
-    Two things do not travel:
+    Differences from `inventory.Inventory`:
 
-    - `level.seq`, in lists, transfers and deletions, from a server that does not send it with the item: it is
-      `inventory_adapters.wire.UNKNOWN_SEQ` then. Read the item by itself before an `if_match` that is about its stock.
-    - `expire_reservations` and `reconcile`: upkeep, which a server does by itself, or its operator beside it.
+    - `level.seq` is `inventory_adapters.wire.UNKNOWN_SEQ` in results of lists, transfers and deletions, unless the server sends
+      it with the item. Get the item before an `if_match` for its stock.
+    - `expire_reservations` and `reconcile` are missing. They are the tasks of a server and its operator.
 
-    **Repeats.** What may pass (no connection, no answer in time, 429, 502, 503, 504) is waited out, with full jitter and as
-    `Retry-After` says, up to *retries* times and within `inventory.timeouts`, where a repeat can do no harm:
+    **Retries.** Temporary errors (no connection, no response in time, 429, 502, 503, 504) are retried, up to *retries* times.
+    The pause is `Retry-After` with full jitter, within `inventory.timeouts`. A call is retried only if that is safe:
 
-    - Reading, always.
-    - POST and DELETE, always: they are sent under an idempotency key, the command's or one made for the call. `replayed` is
-      also set where an attempt of this very call was served before, and its answer lost.
-    - PUT with an idempotency key, always; one is never made for it.
-    - PUT with one tag in its `if_match`, always: what an attempt has changed no longer has that tag.
-    - Any other PUT only where nothing was done (no connection, 429): it might undo what somebody else did in between.
+    - GET: always.
+    - POST and DELETE: always. They are sent with an idempotency key, that of the command or a new one. `replayed` is also set
+      if an earlier attempt of the same call was applied and its response was lost.
+    - PUT with an idempotency key: always. The client does not create keys for PUT.
+    - PUT with one tag in its `if_match`: always, because after an applied attempt the tag does not match any more.
+    - Other PUT: only if the attempt had no effect (no connection, 429), because a retry could undo another caller's edit.
 
-    If an earlier attempt may have succeeded, a 412 to a PUT without a key is ambiguous: it is raised as
-    `StorageUnavailableError`, which leaves open what was kept.
+    If an earlier attempt may have succeeded, a 412 to a PUT without a key is ambiguous. It is raised as
+    `StorageUnavailableError`, because the edit may or may not have been applied.
 
     Args:
-        base_url: Where the API is: ``http://localhost:8080``, ``https://api.example.com/prod``.
-        api_key: PreparedRequest as ``X-Api-Key``.
-        headers: PreparedRequest with each request: ``{"Authorization": ...}``.
-        timeout: Seconds that connecting, sending, and waiting for the next part of an answer may take, each.
-        retries: How often a request is repeated at most.
-        http_client: Makes the connections: with its proxies, certificates and authentication. Closed by whoever made it.
-        pause: Sleeps a number of seconds between two attempts.
+        base_url: The URL of the API: ``http://localhost:8080``, ``https://api.example.com/prod``.
+        api_key: Sent as ``X-Api-Key``.
+        headers: Sent with each request: ``{"Authorization": ...}``.
+        timeout: Seconds for connecting, for sending, and for each wait for a part of the response.
+        retries: Maximum number of retries per call.
+        http_client: The httpx client to use, for proxies, certificates and authentication. The caller closes it.
+        pause: Sleeps for a number of seconds between two attempts.
 
     Raises:
-        ValueError: *base_url* is not the address of an HTTP server.
+        ValueError: *base_url* is not an HTTP URL.
     """
 
-    def __init__(  # noqa: PLR0913 - a connection has that many settings
+    def __init__(  # noqa: PLR0913 - settings, all but one by keyword
         self,
         base_url: str,
         *,
@@ -130,7 +130,7 @@ class InventoryClient:
     ) -> None:
         address = httpx.URL(base_url)
         if address.scheme not in ("http", "https") or not address.host or address.query:
-            raise ValueError(f"not the address of an HTTP server: {base_url}")
+            raise ValueError(f"base_url is not an HTTP URL: {base_url}")
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers or {})
         if api_key is not None:
@@ -142,7 +142,7 @@ class InventoryClient:
         self._http = httpx.Client() if http_client is None else http_client
 
     def close(self) -> None:
-        """Close the connections, unless they are those of a client that was passed in."""
+        """Close the connections, unless *http_client* was passed."""
         if self._is_ours:
             self._http.close()
 
@@ -160,31 +160,31 @@ class InventoryClient:
     # Items
 
     def create_item(self, command: CreateItem) -> Item:
-        """As `Inventory.create_item`."""
+        """See `Inventory.create_item`."""
         return self._call(Inventory.create_item, command)
 
     def get_item(self, query: GetItem) -> Item:
-        """As `Inventory.get_item`."""
+        """See `Inventory.get_item`."""
         return self._call(Inventory.get_item, query)
 
     def update_item(self, command: UpdateItem) -> Item:
-        """As `Inventory.update_item`."""
+        """See `Inventory.update_item`."""
         return self._call(Inventory.update_item, command)
 
     def delete_item(self, command: DeleteItem) -> Item:
-        """As `Inventory.delete_item`."""
+        """See `Inventory.delete_item`."""
         return self._call(Inventory.delete_item, command)
 
     def list_items(self, query: ListItems) -> Page[Item]:
-        """As `Inventory.list_items`."""
+        """See `Inventory.list_items`."""
         return self._call(Inventory.list_items, query)
 
     def iter_items(self, query: ListItems) -> Iterator[Item]:
         """
-        Yield every item that passes the filters of *query*, from its page on, each once.
+        Yield every item that matches *query*, from its page on, each once.
 
-        An item that is edited during the walk may stand on two pages: it is yielded as it was on the first. The keys of all
-        items that were yielded are kept for that.
+        An item that is edited meanwhile may be on two pages; only the first is yielded. The keys of all yielded items are kept
+        in memory for that.
         """
         seen: set[ItemKey] = set()
         filters = set_fields(query, exclude=("page_token",))
@@ -200,12 +200,12 @@ class InventoryClient:
                 return
 
     def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
-        """As `Inventory.batch_items`."""
+        """See `Inventory.batch_items`."""
         batch.check_unique(command.items)
         if command.mode == ALL_OR_NOTHING:
             batch.check_valid(command.items)
         results = self._call(Inventory.batch_items, command)
-        # The server was sent a blank where a row is no command, and does not know why.
+        # Invalid rows are sent as null, so their errors are not those of the response.
         invalid = {
             index: RowResult.rejected(index, row, row)
             for index, row in enumerate(command.items)
@@ -216,111 +216,111 @@ class InventoryClient:
     # Stock
 
     def adjust_stock(self, command: AdjustStock) -> StockChange:
-        """As `Inventory.adjust_stock`."""
+        """See `Inventory.adjust_stock`."""
         return self._call(Inventory.adjust_stock, command)
 
     def count_stock(self, command: CountStock) -> StockChange:
-        """As `Inventory.count_stock`."""
+        """See `Inventory.count_stock`."""
         return self._call(Inventory.count_stock, command)
 
     def transfer_stock(self, command: TransferStock) -> Transfer:
-        """As `Inventory.transfer_stock`."""
+        """See `Inventory.transfer_stock`."""
         return self._call(Inventory.transfer_stock, command)
 
     def list_movements(self, query: ListMovements) -> Page[Movement]:
-        """As `Inventory.list_movements`."""
+        """See `Inventory.list_movements`."""
         return self._call(Inventory.list_movements, query)
 
     # Reservations
 
     def create_reservation(self, command: CreateReservation) -> Reservation:
-        """As `Inventory.create_reservation`."""
+        """See `Inventory.create_reservation`."""
         return self._call(Inventory.create_reservation, command)
 
     def get_reservation(self, query: GetReservation) -> Reservation:
-        """As `Inventory.get_reservation`."""
+        """See `Inventory.get_reservation`."""
         return self._call(Inventory.get_reservation, query)
 
     def commit_reservation(self, command: CommitReservation) -> Reservation:
-        """As `Inventory.commit_reservation`."""
+        """See `Inventory.commit_reservation`."""
         return self._call(Inventory.commit_reservation, command)
 
     def release_reservation(self, command: ReleaseReservation) -> Reservation:
-        """As `Inventory.release_reservation`."""
+        """See `Inventory.release_reservation`."""
         return self._call(Inventory.release_reservation, command)
 
     def extend_reservation(self, command: ExtendReservation) -> Reservation:
-        """As `Inventory.extend_reservation`."""
+        """See `Inventory.extend_reservation`."""
         return self._call(Inventory.extend_reservation, command)
 
-    # How a use case is asked for
+    # Requests
 
     def _call(self, use_case: Callable[[Inventory, C], R], command: C) -> R:
-        """Return what *use_case* returns at the server, or raise what it raises there."""
-        reply = self._exchange(PreparedRequest.of(use_case, command))
+        """Return the result of *use_case* at the server, or raise its error."""
+        response = self._send_with_retries(PreparedRequest.of(use_case, command))
         key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
-        if key is not None and reply.is_replay:
+        if key is not None and response.is_replay:
             key.replayed = True
-        return cast("R", reply.value(use_case))
+        return cast("R", response.value(use_case))
 
-    def _exchange(self, sent: PreparedRequest) -> WireResponse:
-        """Send a request, again where that may help and does no harm, and return the answer if it is a success."""
+    def _send_with_retries(self, request: PreparedRequest) -> WireResponse:
+        """Send a request, retry it if that is safe and may help, and return the success response."""
         outcome_unknown = False
         attempt = 0
         while True:
-            outcome = self._attempt(sent)
+            outcome = self._attempt(request)
             if isinstance(outcome, WireResponse):
                 return outcome
             pause = outcome.retry_after + _jitter(attempt)
             if (
                 not outcome.retryable
-                or not (outcome.not_sent or sent.is_repeatable)
+                or not (outcome.not_sent or request.is_repeatable)
                 or attempt >= self._retries
                 or pause >= time_left()
             ):
-                if outcome_unknown and sent.is_ambiguous(outcome.error):
+                if outcome_unknown and request.is_ambiguous(outcome.error):
                     raise StorageUnavailableError(
-                        "The answer to an attempt was lost; what was sent may or may not have been kept"
+                        "The response to an attempt was lost; the request may or may not have been applied"
                     ) from outcome.error
                 raise outcome.error
             outcome_unknown = outcome_unknown or not outcome.not_sent
             attempt += 1
             logger.info(
-                "request repeated",
+                "request retried",
                 extra={
-                    "route": sent.route.name,
+                    "route": request.route.name,
                     "code": outcome.error.code,
                     "pause_seconds": round(pause, 3),
                 },
             )
             self._pause(pause)
 
-    def _attempt(self, sent: PreparedRequest) -> "WireResponse | _Failure":
+    def _attempt(self, request: PreparedRequest) -> "WireResponse | _Failure":
         try:
-            reply = self._send(sent)
+            response = self._send_once(request)
         except httpx.RequestError as failure:
             unanswered = StorageUnavailableError(
                 f"The server did not answer: {str(failure) or type(failure).__name__}"
             )
             unanswered.__cause__ = failure
             return _Failure(unanswered, not_sent=isinstance(failure, _NOT_SENT))
-        if reply.is_success:
-            return reply
-        error = reply.error()
+        if response.is_success:
+            return response
+        error = response.error()
         throttled = isinstance(error, StorageThrottledError)
-        return _Failure(error, not_sent=throttled, retry_after=reply.retry_after)
+        return _Failure(error, not_sent=throttled, retry_after=response.retry_after)
 
-    def _send(self, sent: PreparedRequest) -> WireResponse:
+    def _send_once(self, request: PreparedRequest) -> WireResponse:
         seconds = min(self._timeout, time_left())
         if seconds <= 0:
             raise httpx.ConnectTimeout("no time is left for this request")
         response = self._http.request(
-            sent.route.method,
-            self._base_url + sent.path,
-            headers={**self._headers, **sent.headers},
-            content=sent.body,
+            request.route.method,
+            self._base_url + request.path,
+            headers={**self._headers, **request.headers},
+            content=request.body,
             timeout=seconds,
-            follow_redirects=False,  # What we send, keys among it, is for this server alone.
+            follow_redirects=False,  # Another server must not receive the API key.
         )
         return WireResponse(
             status=response.status_code, headers=response.headers, content=response.content
@@ -330,12 +330,12 @@ class InventoryClient:
 @frozen
 class _Failure:
     """
-    An attempt that did not succeed.
+    A failed attempt.
 
     Attributes:
-        error: What the caller is told if it is the last one.
-        not_sent: Whether it is certain to have had no effect.
-        retry_after: The seconds that the server wants to be left alone.
+        error: The error to raise if there is no retry.
+        not_sent: Whether the attempt certainly had no effect.
+        retry_after: The seconds to wait before a retry, according to the server.
     """
 
     error: InventoryError
@@ -344,7 +344,7 @@ class _Failure:
 
     @property
     def retryable(self) -> bool:
-        """Whether another attempt may fare better."""
+        """Whether a retry may succeed."""
         return (
             isinstance(self.error, StorageThrottledError | StorageUnavailableError)
             and self.retry_after <= _LONGEST_RETRY_AFTER_SECONDS

@@ -1,13 +1,15 @@
 """
-What `InventoryClient` says and hears: command → request, and answer → value or error.
+Requests of commands, and results or errors of responses, for `InventoryClient`.
 
-The route table says how a command is written; what reads an answer is the inverse of what `converters` and `http.errors` wrote.
+The route table determines how a command is written. Responses are read strictly: a missing field or a wrong type is an
+`UnexpectedAnswerError`, an unknown field is ignored, and a field that a later version added has a default.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, Self, get_type_hints
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -32,9 +34,10 @@ from inventory.preconditions import ANY_STATE, IfMatch
 from inventory.reservations import Reservation
 from inventory.stock import Movement, StockChange, Transfer
 from inventory.validation import UNSET, Spec, specs
-from inventory_adapters.http.routes import ROUTES, Answer, Route
+from inventory_adapters.http.routes import ROUTES, Route
 from inventory_adapters.wire import (
     UNKNOWN_SEQ,
+    FieldReader,
     from_json,
     item_from_wire,
     movement_from_wire,
@@ -48,11 +51,11 @@ __all__ = ["PreparedRequest", "UnexpectedAnswerError", "WireResponse"]
 
 class UnexpectedAnswerError(InventoryError):
     """
-    The answer is none that this client knows: a newer server's, a gateway's, or that of something else at this address.
+    The response is not one that this client knows: from a newer server, a gateway, or another service at this address.
 
     Attributes:
-        status: Its HTTP status. After a success (200 to 299), what was asked for has happened.
-        code: The server's, where it sent one; else ``unexpected_answer``.
+        status: The HTTP status. A success (200 to 299) means that the server carried out the request.
+        code: The code in the response; ``unexpected_answer`` if there is none.
     """
 
     code = "unexpected_answer"
@@ -68,14 +71,14 @@ class UnexpectedAnswerError(InventoryError):
 @frozen(kw_only=True)
 class PreparedRequest:
     """
-    A request, however often it is sent.
+    A request that can be sent several times.
 
     Attributes:
-        route: What answers it.
-        path: Percent-encoded, with the query if there is one.
-        headers: Those that are about this request.
-        body: JSON text; None where there is none.
-        is_repeatable: Whether a repeat does no harm, whatever became of the attempts before it.
+        route: The route.
+        path: The path, percent-encoded, with the query if there is one.
+        headers: The headers of this request.
+        body: JSON text; None if there is no body.
+        is_repeatable: Whether the request can be retried safely, whether or not an earlier attempt was applied.
     """
 
     route: Route[Any, Any]
@@ -87,10 +90,10 @@ class PreparedRequest:
     @classmethod
     def of(cls, use_case: Callable[..., Any], command: Any) -> Self:
         """
-        Write *command* as the route of *use_case* reads it.
+        Return the request of *command* to the route of *use_case*.
 
-        A command without an idempotency key gets one made for the call, unless it is a PUT: a key would turn an edit of
-        details, which is one write, into a read and a transaction.
+        A command without an idempotency key gets a new one, unless the request is a PUT: a key would turn an edit of details,
+        which is one write, into a read and a transaction.
         """
         route = _ROUTE_OF[use_case]
         path = route.path.format_map(
@@ -122,14 +125,14 @@ class PreparedRequest:
         )
 
     def is_ambiguous(self, error: InventoryError) -> bool:
-        """Tell whether *error* may be owed to an attempt of our own, or leaves open what became of it."""
+        """Return whether *error*, after an attempt without a response, does not show whether that attempt was applied."""
         if isinstance(error, PreconditionFailedError):
             return "idempotency-key" not in self.headers
         return isinstance(error, StorageThrottledError)
 
 
 def _segment(text: str) -> str:
-    """Return *text* as one segment of a path; one that is only dots would be taken for a way through the path."""
+    """Return *text* as one segment of a path; dots are encoded, because ``.`` and ``..`` would change the path."""
     return text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="")
 
 
@@ -137,19 +140,19 @@ def _header(value: IfMatch | IdempotencyKey) -> str:
     """Return the value of a field as a header."""
     if isinstance(value, IfMatch):
         return _tags(value)
-    # Whose key it is, the server decides for itself; what the caller says of it has to go into the key.
+    # The server sets the scope itself, so a scope and a row that the caller set become part of the key.
     return value.value if (value.scope, value.row) == ("", None) else value.record_id
 
 
 def _tags(if_match: IfMatch) -> str:
     if if_match.tags is None:
         return "*"
-    # A weak tag never matches: it says "no state" in the only way there is (RFC 9110, section 13.1.1).
+    # An empty set matches no state. A weak tag never matches (RFC 9110, section 13.1.1), so one stands for it.
     return ", ".join(f'"{version}-{seq}"' for version, seq in sorted(if_match.tags)) or 'W/"0-0"'
 
 
 def _query(command: Any, fields: Iterable[Spec]) -> dict[str, str]:
-    """Return *fields* as query parameters, which have no null: what holds its default is left out."""
+    """Return *fields* as query parameters, without those that have their defaults, because a query has no null."""
     values = {
         spec.wire: value
         for spec in fields
@@ -161,7 +164,7 @@ def _query(command: Any, fields: Iterable[Spec]) -> dict[str, str]:
 
 
 def _plain_fields(command: Any, fields: Iterable[Spec]) -> dict[str, Any]:
-    """Return *fields* as JSON has them, those at their defaults too: another server's defaults may be others."""
+    """Return *fields* as JSON, including those with their defaults, because another server may have other defaults."""
     values = {spec.wire: getattr(command, spec.name) for spec in fields}
     return {name: _plain(value) for name, value in values.items() if value is not UNSET}
 
@@ -172,7 +175,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, IfMatch):
         return _tags(value)
     if isinstance(value, ValidationError):
-        # A row of a batch that is no command keeps its place, for the keys of the others.
+        # An invalid row of a batch is sent as null, so that the idempotency keys of the other rows stay the same.
         return None
     if hasattr(type(value), "__specs__"):
         fields = [spec for spec in specs(type(value)) if spec.bound is not IDEMPOTENCY_KEY]
@@ -180,17 +183,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-# Answer → value or error
+# Response → result or error
 
 
 @frozen(kw_only=True)
 class WireResponse:
     """
-    What came back.
+    A response of the server.
 
     Attributes:
         status: The HTTP status.
-        headers: By name, whatever its case.
+        headers: The headers, by name in any case.
         content: The body.
     """
 
@@ -201,16 +204,16 @@ class WireResponse:
     @property
     def is_success(self) -> bool:
         """Whether the request was carried out."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - RFC 9110, section 15.3
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def is_replay(self) -> bool:
-        """Whether this is the answer to an earlier request under the same key."""
+        """Whether this is the response to an earlier request with the same key."""
         return self.headers.get("Idempotent-Replayed") == "true"
 
     @property
     def retry_after(self) -> float:
-        """The seconds that the server wants to be left alone; 0 where it does not say (RFC 9110, section 10.2.3)."""
+        """The seconds to wait before a retry; 0 if the server does not say (RFC 9110, section 10.2.3)."""
         value = self.headers.get("Retry-After", "")
         if value.isascii() and value.isdigit():
             return float(value)
@@ -223,36 +226,36 @@ class WireResponse:
 
     def value(self, use_case: Callable[..., Any]) -> Any:
         """
-        Return what *use_case* returned at the server.
+        Return the result of *use_case*.
 
         Raises:
-            UnexpectedAnswerError: That cannot be read from this answer.
+            UnexpectedAnswerError: The response does not contain such a result.
         """
         try:
-            return _READER_OF[use_case](Answer(self._json(), etag=self.headers.get("ETag")))
+            read = self._fields()
+            if "message" in read.fields:
+                read.text("message")
+            return _READER_OF[use_case](read, self.headers.get("ETag"))
         except _UNREADABLE as error:
             raise UnexpectedAnswerError(
-                f"The server answered {self.status}, but not with what this client can read",
+                f"The server answered {self.status}, but the response could not be read",
                 status=self.status,
             ) from error
 
     def error(self) -> InventoryError:
-        """Return what the use case raised at the server, or what became of the request on the way there."""
-        said: dict[str, Any] = {}
+        """Return the error that the use case raised, or the one for the status if a gateway or proxy answered."""
+        fields: dict[str, Any] = {}
         try:
-            said = self._json()
-            return _error(self.status, said)
+            fields = self._fields().fields
+            return _error(self.status, fields)
         except _UNREADABLE:
-            return _by_status(self.status, said)
+            return _by_status(self.status, fields)
 
-    def _json(self) -> dict[str, Any]:
-        made = from_json(self.content.decode())
-        if not isinstance(made, dict):
-            raise TypeError(type(made))
-        return made
+    def _fields(self) -> FieldReader:
+        return FieldReader(from_json(self.content.decode()))
 
 
-# What reading raises where an answer is not of the shape that it should have.
+# The errors of reading a response that does not have the expected shape.
 _UNREADABLE: Final = (
     ArithmeticError,
     AttributeError,
@@ -265,63 +268,87 @@ _UNREADABLE: Final = (
 _ETAG = re.compile(r'(?:W/)?"[0-9]{1,18}-(?P<seq>[0-9]{1,18})"')
 
 
-def _item(answer: Answer) -> Item:
-    # A proxy that compresses makes the tag a weak one; it still says the same.
-    tag = _ETAG.fullmatch(answer.etag or "")
+def _item(read: FieldReader, etag: str | None) -> Item:
+    # A proxy that compresses makes the tag weak, but does not change it.
+    tag = _ETAG.fullmatch(etag or "")
     seq = int(tag["seq"]) if tag else UNKNOWN_SEQ
-    name = "deleted_item" if "deleted_item" in answer.body else "item"
-    return item_from_wire(answer.body[name], seq=seq)
+    name = "deleted_item" if "deleted_item" in read.fields else "item"
+    return item_from_wire(read.fields[name], seq=seq)
 
 
-def _stock_change(answer: Answer) -> StockChange:
-    movement = movement_from_wire(answer.body["movement"])
+def _stock_change(read: FieldReader, _etag: str | None) -> StockChange:
+    movement = movement_from_wire(read.fields["movement"])
     return StockChange(
-        item=item_from_wire(answer.body["item"], seq=movement.seq), movement=movement
+        item=item_from_wire(read.fields["item"], seq=movement.seq), movement=movement
     )
 
 
-def _transfer(answer: Answer) -> Transfer:
+def _transfer(read: FieldReader, _etag: str | None) -> Transfer:
     return Transfer(
-        source=item_from_wire(answer.body["from"]),
-        destination=item_from_wire(answer.body["to"]),
+        source=item_from_wire(read.fields["from"]),
+        destination=item_from_wire(read.fields["to"]),
     )
 
 
-def _row(wire: dict[str, Any]) -> RowResult:
-    if "code" not in wire:
-        names = ("index", "item_id", "sku", "version", "seq")
-        return RowResult(created=wire["status"] == 201, **{name: wire[name] for name in names})  # noqa: PLR2004 - RFC 9110, section 15.3.2
+def _reservation(read: FieldReader, _etag: str | None) -> Reservation:
+    return reservation_from_wire(read.fields["reservation"])
+
+
+def _items(read: FieldReader, _etag: str | None) -> Page[Item]:
+    return page_from_wire("items", read.fields, item_from_wire)
+
+
+def _movements(read: FieldReader, _etag: str | None) -> Page[Movement]:
+    return page_from_wire("movements", read.fields, movement_from_wire)
+
+
+def _rows(read: FieldReader, _etag: str | None) -> tuple[RowResult, ...]:
+    return tuple(map(_row, read.rows("results")))
+
+
+def _row(wire: Any) -> RowResult:
+    read = FieldReader(wire)
+    if "code" in read.fields:
+        return RowResult(
+            index=read.integer("index"),
+            item_id=read.nullable("item_id", FieldReader.text),
+            sku=read.nullable("sku", FieldReader.text),
+            error=_error_in_row(read),
+        )
     return RowResult(
-        index=wire["index"],
-        item_id=wire["item_id"],
-        sku=wire["sku"],
-        error=_error_in_row(wire),
+        index=read.integer("index"),
+        created=read.integer("status") == HTTPStatus.CREATED,
+        item_id=read.text("item_id"),
+        sku=read.text("sku"),
+        version=read.integer("version"),
+        seq=read.integer("seq"),
     )
 
 
-# What a use case returns says how its answer is read; a new kind of result is missed as soon as this module is imported.
-_READERS: Final[dict[Any, Callable[[Answer], Any]]] = {
+# The reader of a use case's result, by the annotation of the result. A new kind of result fails at import.
+_READERS: Final[dict[Any, Callable[[FieldReader, str | None], Any]]] = {
     Item: _item,
     StockChange: _stock_change,
     Transfer: _transfer,
-    Reservation: lambda answer: reservation_from_wire(answer.body["reservation"]),
-    Page[Item]: lambda answer: page_from_wire("items", answer.body, item_from_wire),
-    Page[Movement]: lambda answer: page_from_wire("movements", answer.body, movement_from_wire),
-    tuple[RowResult, ...]: lambda answer: tuple(map(_row, answer.body["results"])),
+    Reservation: _reservation,
+    Page[Item]: _items,
+    Page[Movement]: _movements,
+    tuple[RowResult, ...]: _rows,
 }
 
-_ROUTES: Final[tuple[Route[Any, Any], ...]] = ROUTES
-
-_ROUTE_OF: Final = {route.use_case: route for route in _ROUTES}
+_ROUTE_OF: Final = {route.use_case: route for route in ROUTES}
 
 _READER_OF: Final = {
-    # The service names the rows of a batch without importing them.
+    # `service` imports RowResult for type checkers only.
     use_case: _READERS[get_type_hints(use_case, localns={"RowResult": RowResult})["return"]]
     for use_case in _ROUTE_OF
 }
 
-_UNANSWERED_STATUSES: Final = (502, 503, 504)
-_THROTTLED_STATUS: Final = 429
+_UNANSWERED_STATUSES: Final = (
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
 
 _KINDS: Final[dict[str, type[InventoryError]]] = {
     kind.code: kind
@@ -329,63 +356,88 @@ _KINDS: Final[dict[str, type[InventoryError]]] = {
     if isinstance(kind, type) and issubclass(kind, InventoryError) and "code" in vars(kind)
 }
 
-# The facts that an error cannot do without: those that its class annotates and gives no default.
-_REQUIRED: Final[dict[type[InventoryError], tuple[str, ...]]] = {
-    kind: tuple(
-        name
-        for parent in kind.__mro__
-        if parent is not InventoryError and issubclass(parent, InventoryError)
-        for name in vars(parent).get("__annotations__", {})
-        if not hasattr(kind, name)
-    )
+# The types of the facts of each error: the attributes that its class and its parents annotate.
+_FACTS: Final[dict[type[InventoryError], dict[str, Any]]] = {
+    kind: {
+        name: hint
+        for name, hint in get_type_hints(kind).items()
+        if name not in get_type_hints(InventoryError)
+    }
     for kind in _KINDS.values()
 }
 
 
-def _error_in_row(row: dict[str, Any]) -> InventoryError:
-    """Return the error that refused a row of a batch; what the row says of its item is among its facts."""
-    about = {name: value for name, value in row.items() if value is not None}
-    del about["index"]
-    return _error(about.pop("status"), about)
+def _error_in_row(read: FieldReader) -> InventoryError:
+    """Return the error of a rejected row; the item that the row names is part of its facts."""
+    for name in ("item_id", "sku"):
+        read.nullable(name, FieldReader.text)
+    for name in ("version", "seq"):
+        read.nullable(name, FieldReader.integer)
+    facts = {name: value for name, value in read.fields.items() if value is not None}
+    del facts["index"], facts["status"]
+    return _error(read.integer("status"), facts)
 
 
-def _error(status: int, body: dict[str, Any]) -> InventoryError:
-    """Return the error that `inventory_adapters.http.errors.error_body` described."""
-    said = dict(body)
-    kind = _KINDS.get(str(said.get("code")))
+def _error(status: int, fields: dict[str, Any]) -> InventoryError:
+    """Return the error that `inventory_adapters.http.errors.error_body` wrote."""
+    facts = dict(fields)
+    read = FieldReader(facts)
+    kind = _KINDS.get(read.text("code"))
     if kind is None:
-        return _by_status(status, said)
-    del said["code"]
-    message = str(said.pop("error"))
+        return _by_status(status, facts)
+    message = read.text("error")
     if kind is ValidationError:
-        details = said.pop("details")
-        said["errors"] = tuple(FieldError(fault["field"], fault["message"]) for fault in details)
+        facts["errors"] = tuple(map(_field_error, read.rows("details")))
+        del facts["details"]
     elif kind is BatchRefusedError:
-        results = said.pop("results")
-        said |= {"refused": _refused_rows(results), "rows": len(results)}
-    missing = [name for name in _REQUIRED[kind] if name not in said]
-    if missing:
-        raise KeyError(*missing)
-    return kind(message, **said)
+        facts["refused"] = _refused_rows(read.rows("results"))
+        del facts["results"]
+    del facts["code"], facts["error"]
+    _check_facts(kind, facts)
+    return kind(message, **facts)
 
 
-def _refused_rows(results: list[dict[str, Any]]) -> dict[int, InventoryError]:
-    return {row["index"]: _error_in_row(row) for row in results if row["code"] != "not_applied"}
+def _field_error(wire: Any) -> FieldError:
+    read = FieldReader(wire)
+    return FieldError(read.text("field"), read.text("message"))
 
 
-def _by_status(status: int, said: dict[str, Any]) -> InventoryError:
-    """Return the error for an answer without a code that we know, such as a gateway's own, or a proxy's page."""
+def _refused_rows(results: list[Any]) -> dict[int, InventoryError]:
+    refused = {}
+    for read in map(FieldReader, results):
+        index = read.integer("index")
+        read.integer("status")
+        read.text("error")
+        if read.text("code") != "not_applied":
+            refused[index] = _error_in_row(read)
+    return refused
+
+
+def _check_facts(kind: type[InventoryError], facts: dict[str, Any]) -> None:
+    read = FieldReader(facts)
+    for name, hint in _FACTS[kind].items():
+        if name not in facts and hasattr(kind, name):
+            continue  # The fact has a default.
+        if hint is int:
+            read.integer(name)
+        elif hint in (str, str | None):
+            read.text(name)
+
+
+def _by_status(status: int, fields: dict[str, Any]) -> InventoryError:
+    """Return the error for a response without a known code, such as one of a gateway or proxy."""
     facts = {
         name: value
-        for name, value in said.items()
+        for name, value in fields.items()
         if name not in ("error", "message", "code", "status")
     }
-    spoken = said.get("error", said.get("message"))
-    message = spoken if isinstance(spoken, str) else f"The server answered {status}"
-    if status == _THROTTLED_STATUS:
+    message = fields.get("error", fields.get("message"))
+    if not isinstance(message, str):
+        message = f"The server answered {status}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return StorageThrottledError(message)
     if status in _UNANSWERED_STATUSES:
         return StorageUnavailableError(message)
-    if isinstance(said.get("code"), str):
-        facts["code"] = said["code"]
+    if isinstance(fields.get("code"), str):
+        facts["code"] = fields["code"]
     return UnexpectedAnswerError(message, status=status, **facts)

@@ -1,14 +1,14 @@
 """
-API Gateway REST (payload version 1) proxy event → Request, Response → proxy result.
+API Gateway REST proxy events (payload version 1) as requests, and responses as proxy results.
 
-The event may be broken in any way, every field null or absent: a handler always returns a result.
+A handler always returns a result, however malformed the event is: every field may be null or missing.
 Source: "Input format of a Lambda function for proxy integration" in the API Gateway developer guide.
 """
 
 import logging
 import re
 from base64 import b64decode
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
@@ -18,7 +18,8 @@ from attrs import frozen
 from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters.aws.usage import Usage
-from inventory_adapters.http.app import Request, Response, answer, error_response
+from inventory_adapters.http.app import answer, error_response
+from inventory_adapters.http.messages import Request, Response, combine_headers
 from inventory_adapters.http.routes import Route
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "Cors",
     "Handler",
     "caller_of",
-    "combine_headers",
     "log_request",
     "make_handler",
     "seconds_left",
@@ -48,12 +48,16 @@ ALLOWED_HEADERS: Final = (
 EXPOSED_HEADERS: Final = ("ETag", "Idempotent-Replayed", "Retry-After", "X-Request-Id")
 _EXPOSED: Final = ", ".join(EXPOSED_HEADERS)
 
-# Left of Lambda's time to send the answer; and the whole time where nothing says how much there is.
+# Part of Lambda's time that is reserved for sending the response.
 _RESERVE_SECONDS: Final = 0.5
+# Used if the context does not say how much time is left.
 _DEFAULT_SECONDS: Final = 4.0
 
 # Source: "IAM identifiers" in the IAM user guide: arn:partition:sts::account:assumed-role/role/session.
 _ASSUMED_ROLE: Final = re.compile(r"arn:[^:]*:sts:[^:]*:[^:]*:assumed-role/[^/]+")
+
+# Stands for a body that cannot be decoded; `answer` rejects it.
+_NOT_UTF8: Final = b"\xff"
 
 logger = logging.getLogger("inventory_adapters.http")
 
@@ -61,24 +65,24 @@ logger = logging.getLogger("inventory_adapters.http")
 @frozen
 class Cors:
     """
-    Which pages may read our answers (https://fetch.spec.whatwg.org/#http-cors-protocol).
+    The origins whose pages may read responses (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
     Attributes:
-        origins: Origins such as ``https://shop.example.com``; `*` among them for all.
+        origins: Origins such as ``https://shop.example.com``; ``*`` allows all.
     """
 
     origins: Collection[str] = ()
 
     def allows(self, origin: str) -> bool:
-        """Return whether *origin* is one of the origins."""
+        """Return whether *origin* is allowed."""
         return "*" in self.origins or origin in self.origins
 
     def headers(self, origin: str | None) -> dict[str, str]:
-        """Return the headers for an answer to a page of *origin*."""
+        """Return the headers of a response to a page of *origin*."""
         headers = {"Access-Control-Expose-Headers": _EXPOSED}
         if "*" in self.origins:
             return {**headers, "Access-Control-Allow-Origin": "*"}
-        # Also where there is no origin: a cache must not give one page's answer to another's.
+        # Also sent without an origin, because a cache must not return the response to one origin to another.
         headers["Vary"] = "Origin"
         if origin is not None and self.allows(origin):
             headers["Access-Control-Allow-Origin"] = origin
@@ -87,11 +91,11 @@ class Cors:
 
 def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Cors]]) -> Handler:
     """
-    Make the Lambda handler of one route.
+    Return the Lambda handler of one route.
 
     Args:
-        route: What the handler answers, whatever path and method an event names.
-        wired: Returns the inventory to work on, and who may read the answers. Asked for each event; it may raise.
+        route: The route. The handler ignores the path and method of the event.
+        wired: Returns the inventory and the allowed origins. Called for each event; it may raise.
     """
 
     def handler(event: Any, context: Any = None) -> dict[str, Any]:
@@ -107,11 +111,11 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
             cors_headers = cors.headers(request.headers.get("origin"))
             with deadline(seconds_left(context)), usage:
                 response = answer(inventory, route, request)
-        except Exception as error:  # noqa: BLE001 - the promise of this module
+        except Exception as error:  # noqa: BLE001 - a handler always returns a result
             response = error_response(error, request_id=request_id)
         about = {"route": route.name, "cold": cold, **usage.fields}
         if version := getattr(context, "function_version", None):
-            # By which a rollout tells the new version's failures from the old one's.
+            # A rollout compares the errors of the new version with those of the old one.
             about["function_version"] = version
         log_request(response, request_id, started, **about)
         return to_result(response, request_id, cors_headers)
@@ -127,27 +131,20 @@ def _is_first_request() -> bool:
     return bool(_first_request) and _first_request.pop()
 
 
-def log_request(response: Response, request_id: str, started: float, **about: Any) -> None:
-    """Log a request that was answered; *started* as `perf_counter` told it, *about* is what else there is to say."""
-    if not (logger.isEnabledFor(logging.INFO) and logger.hasHandlers()):
-        return  # Nobody listens, and a record takes as long to make as an item to read.
-    said = {
+def log_request(response: Response, request_id: str, started: float, **fields: Any) -> None:
+    """Log a request with its response and *fields*; *started* is the `perf_counter` of its start."""
+    extra = {
         "request_id": request_id,
-        **about,
+        **fields,
         "status": response.status,
         "duration_ms": round((perf_counter() - started) * 1000, 3),
         "code": response.code,
     }
-    # As logger.info would, but without its search for the line that called it: a third of what a record costs.
-    record = logging.getLogRecordFactory()(
-        logger.name, logging.INFO, __file__, 0, "request", (), None
-    )
-    vars(record).update(said)
-    logger.handle(record)
+    logger.info("request", extra=extra)
 
 
 def to_request(event: dict[str, Any], route: Route[Any, Any], request_id: str) -> Request:
-    """Read what *event* says, and pass over what it says in no readable form."""
+    """Return the request in *event*; malformed fields are ignored."""
     return Request(
         path_fields=_texts(event.get("pathParameters")) or _from_path(event, route),
         query=_query(event),
@@ -158,32 +155,12 @@ def to_request(event: dict[str, Any], route: Route[Any, Any], request_id: str) -
     )
 
 
-def combine_headers(lines: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """
-    Return headers by lower-case name; the values of repeated lines are joined by commas (RFC 9110, section 5.3).
-
-    A header that has one value, such as Idempotency-Key, becomes invalid when it is repeated, and is rejected as such.
-    """
-    headers: dict[str, str] = {}
-    for name, value in lines:
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return headers
-
-
 def to_result(response: Response, request_id: str, cors: dict[str, str]) -> dict[str, Any]:
-    """Return *response* in the form that API Gateway sends on."""
+    """Return *response* as a proxy result: ``{"statusCode": 200, "headers": {...}, "body": "...", ...}``."""
     return {
         "statusCode": response.status,
-        "headers": {
-            "Content-Type": "application/json",
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "X-Request-Id": request_id,
-            **cors,
-            **response.headers,
-        },
-        "body": response.body,
+        "headers": response.all_headers(request_id, cors),
+        "body": response.text,
         "isBase64Encoded": False,
     }
 
@@ -199,20 +176,22 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _query(event: dict[str, Any]) -> dict[str, str]:
-    values = _texts(event.get("queryStringParameters"))
+    singles = _texts(event.get("queryStringParameters"))
     lists = event.get("multiValueQueryStringParameters")
-    # API Gateway sends each name in both fields, the last value in the single one.
-    if not isinstance(lists, dict) or lists.keys() <= values.keys():
-        return values
-    last = {name: sent[-1] for name, sent in lists.items() if isinstance(sent, list) and sent}
-    return {**_texts(last), **values}
+    # API Gateway sends each name in both fields; the single-value field has the last value.
+    if not isinstance(lists, dict) or lists.keys() <= singles.keys():
+        return singles
+    last = {
+        name: values[-1] for name, values in lists.items() if isinstance(values, list) and values
+    }
+    return {**_texts(last), **singles}
 
 
 def _headers(event: dict[str, Any]) -> dict[str, str]:
     singles, lists = event.get("headers"), event.get("multiValueHeaders")
     headers = combine_headers(_texts(singles).items())
     if isinstance(lists, dict):
-        # API Gateway sends each name in both fields, in `headers` with its last value alone.
+        # API Gateway sends each name in both fields; `headers` has only the last value.
         headers |= combine_headers(
             (name, value)
             for name, values in lists.items()
@@ -235,22 +214,22 @@ def _body(event: dict[str, Any]) -> str | bytes | None:
         try:
             body = b64decode(body, validate=True)
         except ValueError:
-            return b"\xff"  # What is not base64 is no text either.
+            return _NOT_UTF8
         try:
             return body.decode()
         except UnicodeDecodeError:
             return body
     if body is None or isinstance(body, str):
         return body
-    return b"\xff"
+    return _NOT_UTF8
 
 
 def caller_of(context: Any) -> str:
     """
-    Return the caller that a requestContext names, the scope of its idempotency keys; empty where there is none.
+    Return the caller in a requestContext, the scope of its idempotency keys; empty if there is none.
 
-    The kind is part of the result, so a user and an API key of the same name are two callers. The value of an API key is a
-    secret and is never used, only its id.
+    The result includes the kind of identity, so a user and an API key with the same name are two callers. An API key is
+    identified by its ID: its value is a secret.
     """
     context = context if isinstance(context, dict) else {}
     authorizer, identity = context.get("authorizer"), _texts(context.get("identity"))
@@ -265,26 +244,31 @@ def caller_of(context: Any) -> str:
 
 
 def _without_session(arn: str | None) -> str | None:
-    """Return *arn*, that of an assumed role without the session, whose name changes from one to the next."""
+    """Return *arn*, without the session name of an assumed role, because it differs in every session."""
     match = _ASSUMED_ROLE.match(arn or "")
     return match[0] if match else arn
 
 
 def _request_id(event: dict[str, Any], context: Any) -> str:
-    about = event.get("requestContext")
-    found = about.get("requestId") if isinstance(about, dict) else None
-    if not isinstance(found, str) or not found:
-        found = getattr(context, "aws_request_id", None)
-    return (
-        found
-        if isinstance(found, str) and found.isascii() and found.isprintable() and found
-        else str(uuid4())
+    candidates = (
+        _texts(event.get("requestContext")).get("requestId"),
+        getattr(context, "aws_request_id", None),
     )
+    for candidate in candidates:
+        # It is sent as a header, so other characters are not allowed.
+        if (
+            isinstance(candidate, str)
+            and candidate.isascii()
+            and candidate.isprintable()
+            and candidate
+        ):
+            return candidate
+    return str(uuid4())
 
 
 def seconds_left(context: Any) -> float:
-    """Return how long a handler may work: Lambda's remaining time, less what it takes to answer."""
+    """Return how long a handler may run: Lambda's remaining time, less the time to send the response."""
     try:
         return float(context.get_remaining_time_in_millis()) / 1000 - _RESERVE_SECONDS
-    except Exception:  # noqa: BLE001 - no context, or one of a test
+    except (AttributeError, TypeError, ValueError):
         return _DEFAULT_SECONDS

@@ -1,96 +1,58 @@
-"""Request → command → use case → Response."""
+"""Handle a request: build the command, call the use case, return its response."""
 
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import unquote
 
-from attrs import field, frozen
+from attrs import evolve
 
 from inventory.errors import FieldError, ValidationError
 from inventory.idempotency import IdempotencyKey
 from inventory.service import Inventory
 from inventory.validation import build
 from inventory_adapters.http.errors import CODES, HttpError, error_body
+from inventory_adapters.http.messages import Request, Response
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
 from inventory_adapters.wire import MalformedJsonError, from_json, to_json
 
-__all__ = ["MAX_BODY_BYTES", "Request", "Response", "answer", "error_response"]
+__all__ = ["MAX_BODY_BYTES", "answer", "error_response"]
 
 MAX_BODY_BYTES: Final = 1 << 20
 
 logger = logging.getLogger("inventory_adapters.http")
 
-# The response repeats what the caller sent, so it is cut.
+# The response repeats the names that the caller sent, so their number is limited.
 _MOST_FAULTS: Final = 100
 
+_SERVER_ERROR: Final = 500  # RFC 9110, section 15.6: this status and those above it.
 _RETRY_AFTER_SECONDS: Final = {429: "1", 503: "2"}
-
-
-@frozen(kw_only=True)
-class Request:
-    """
-    What a client sent, free of how it came.
-
-    Attributes:
-        path_fields: Values of the fields in the path, still percent-encoded.
-        query: Query parameters, decoded; the last value of one that is repeated.
-        headers: By lower-case name.
-        body: The body as text; as bytes where it was not UTF-8; None where there was none.
-        request_id: Names the request in logs and answers.
-        caller: Whoever the gateway says it is; idempotency keys are the caller's own.
-    """
-
-    path_fields: Mapping[str, str] = field(factory=dict)
-    query: Mapping[str, str] = field(factory=dict)
-    headers: Mapping[str, str] = field(factory=dict)
-    body: str | bytes | None = None
-    request_id: str = ""
-    caller: str = ""
-
-
-@frozen(kw_only=True)
-class Response:
-    """
-    What the client gets.
-
-    Attributes:
-        status: The HTTP status.
-        body: JSON text.
-        headers: Those that belong to this answer; what every answer has is added by the adapter.
-        code: The error's code, for the log; None for a success.
-    """
-
-    status: int
-    body: str
-    headers: dict[str, str] = field(factory=dict)
-    code: str | None = None
 
 
 def answer(inventory: Inventory, route: Route[Any, Any], request: Request) -> Response:
     """
-    Answer *request*. Never raises.
+    Return the response to *request*. Never raises.
 
-    What nobody foresaw becomes a 500 that says nothing of what is inside, and a log entry that says all but the body.
+    Unexpected errors return a generic 500; details are logged, except the request body.
     """
     try:
         command = _command(route, request)
-        made = route.answer(route.use_case(inventory, command))
-        headers = {"ETag": made.etag} if made.etag else {}
+        response = route.answer(route.use_case(inventory, command))
+        headers = {**response.headers}
         key: IdempotencyKey | None = getattr(command, "idempotency_key", None)
         if key is not None and key.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return Response(status=route.status, body=to_json(made.body), headers=headers)
-    except Exception as error:  # noqa: BLE001 - the last line before the client
+        # Written as JSON here, so that an error in that is handled like any other.
+        return evolve(response, status=route.status, body=response.text, headers=headers)
+    except Exception as error:  # noqa: BLE001 - every error becomes a response
         return error_response(error, request_id=request.request_id)
 
 
 def error_response(error: Exception, *, request_id: str) -> Response:
-    """Return the answer that tells a client of *error*; log what the client is not told."""
+    """Return the response to *error*; log the details that it leaves out."""
     body = error_body(error)
     status = CODES[body["code"]]
-    if status >= 500:  # noqa: PLR2004 - RFC 9110, section 15.6: from here on it is our fault
+    if status >= _SERVER_ERROR:
         logger.error(
             "request failed",
             exc_info=error,
@@ -111,11 +73,9 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
         if header in request.headers
     }
     if "if-match" in request.headers and "if_match" not in elsewhere:
-        raise HttpError(
-            "if_match_not_supported", "If-Match has no meaning for this request; leave it out"
-        )
+        raise HttpError("if_match_not_supported", "If-Match is not supported for this endpoint")
     if "idempotency_key" in elsewhere:
-        # A value that is none stays as it is, for the bound to refuse beside all else that is wrong.
+        # An invalid key stays text, so that its bound reports it together with the other invalid fields.
         with suppress(ValueError):
             elsewhere["idempotency_key"] = IdempotencyKey(
                 elsewhere["idempotency_key"], scope=request.caller
@@ -140,9 +100,10 @@ def _command(route: Route[Any, Any], request: Request) -> Any:
 
 def _query(route: Route[Any, Any], request: Request) -> tuple[dict[str, str], list[FieldError]]:
     """
-    Return the query parameters by field, and what is wrong with their names.
+    Return the query parameters by field, and the errors in their names.
 
-    A mistyped filter would otherwise return the whole list. Names that begin with ``_`` are left to caches and trackers.
+    Unknown names are errors, because a mistyped filter would return the whole list. Names that begin with ``_`` are ignored:
+    caches and trackers use them.
     """
     known = () if route.has_body else route.sent_fields
     sent: dict[str, str] = {}
@@ -165,13 +126,13 @@ def _body(route: Route[Any, Any], request: Request) -> dict[str, Any]:
         if not any(spec.required for spec in route.sent_fields.values()):
             return {}
         raise HttpError("body_required", "A JSON object is required as the body of this request")
-    # A character is at most four bytes: only a body that may be too large is measured.
+    # A character is at most four bytes, so only a body that may be too large is measured.
     if len(body) * 4 > MAX_BODY_BYTES and _size(body) > MAX_BODY_BYTES:
         raise HttpError("payload_too_large", f"The body may be {MAX_BODY_BYTES} bytes at most")
     if isinstance(body, bytes):
         raise HttpError("malformed_body", "The body is not UTF-8 text")
     try:
-        # RFC 8259, section 8.1 lets a reader pass over a byte order mark; some shells send one.
+        # RFC 8259, section 8.1 allows a parser to ignore a byte order mark; some shells send one.
         sent = from_json(body.removeprefix("\ufeff"))
     except MalformedJsonError as error:
         raise HttpError("malformed_body", f"The body is not valid JSON: {error}") from None

@@ -1,4 +1,4 @@
-"""What every error is called over HTTP: its status, its code, and what the answer says of it."""
+"""HTTP statuses and response bodies of errors."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES", "HttpError", "error_body", "row_to_wire"]
 
-# The first class of an error's own line of ancestors that stands here decides.
+# The status of an error is that of its nearest ancestor in this table.
 _STATUS: Final[dict[type[Exception], int]] = {
     errors.InvalidRequestError: 400,
     errors.NotFoundError: 404,
@@ -23,13 +23,14 @@ _STATUS: Final[dict[type[Exception], int]] = {
     errors.StorageError: 500,
 }
 
-# For the log alone.
+# Facts that are logged but not sent.
 _INTERNAL_FACTS: Final = {"why"}
 
-# What is refused before it has become a command, and rows that were not looked at.
+# Errors outside the domain: of requests before they become commands, and of batch rows that were not applied.
 _HTTP_STATUS: Final = {
     "body_required": 400,
     "malformed_body": 400,
+    "malformed_request": 400,
     "if_match_not_supported": 400,
     "idempotency_key_not_supported": 400,
     "unreadable_file": 400,
@@ -53,22 +54,26 @@ def _status_of(kind: type[InventoryError]) -> int:
     for parent in kind.__mro__:
         if parent in _STATUS:
             return _STATUS[parent]
-    raise TypeError(f"{kind.__name__} has no HTTP status: give it one, or a parent that has")
+    raise TypeError(f"no HTTP status for {kind.__name__}")
 
 
-def _tree(base: type[InventoryError]) -> list[type[InventoryError]]:
-    return [base, *(leaf for child in base.__subclasses__() for leaf in _tree(child))]
+def _with_subclasses(base: type[InventoryError]) -> list[type[InventoryError]]:
+    return [base, *(kind for child in base.__subclasses__() for kind in _with_subclasses(child))]
 
 
 CODES: Final[dict[str, int]] = {
     **_HTTP_STATUS,
-    **{kind.code: _status_of(kind) for kind in _tree(InventoryError) if "code" in vars(kind)},
+    **{
+        kind.code: _status_of(kind)
+        for kind in _with_subclasses(InventoryError)
+        if "code" in vars(kind)
+    },
 }
-"""Every code that an answer may carry, with its status."""
+"""The HTTP status of every error code."""
 
 
 class HttpError(Exception):
-    """A request that fails before it has become a command."""
+    """A request that is rejected before it becomes a command."""
 
     def __init__(self, code: str, message: str, *, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -78,7 +83,11 @@ class HttpError(Exception):
 
 
 def error_body(error: Exception) -> dict[str, Any]:
-    """Return the body of the answer to *error*: ``{"error": <sentence>, "code": <code>, ...}``; nothing of what is inside."""
+    """
+    Return the body of the response to *error*: ``{"error": <sentence>, "code": <code>, ...}``.
+
+    An error without a code is unexpected, and its details are not sent.
+    """
     code = getattr(error, "code", None)
     if code is None or not isinstance(error, HttpError | InventoryError):
         return {"error": "Internal server error", "code": "internal_error"}
@@ -90,12 +99,12 @@ def error_body(error: Exception) -> dict[str, Any]:
             {"field": fault.field, "message": fault.message} for fault in error.errors
         ]
     if isinstance(error, BatchRefusedError):
-        body["results"] = [_refused_row(error, index) for index in range(error.rows)]
+        body["results"] = [_row_of_refused_batch(error, index) for index in range(error.rows)]
     return body
 
 
 def _plain_facts(error: InventoryError) -> dict[str, int | str]:
-    """Return the numbers and names that a client needs; lists are shown in a form of their own."""
+    """Return the facts that are numbers or text; `error_body` writes the others."""
     return {
         name: fact
         for name, fact in error.facts.items()
@@ -104,33 +113,29 @@ def _plain_facts(error: InventoryError) -> dict[str, int | str]:
 
 
 def _public_message(error: HttpError | InventoryError) -> str:
-    # Messages of storage errors name tables, files and hosts: those are for the log.
+    # Messages of storage errors may name tables, files and hosts, so they are only logged.
     return error.sentence if isinstance(error, StorageError) else error.message
 
 
 def row_to_wire(row: "RowResult") -> dict[str, Any]:
-    """Return what became of a row of a batch: ``{"index": 0, "status": 201, "item_id": ..., "version": 1, "seq": 0}``."""
-    found = {
-        "item_id": row.item_id,
-        "sku": row.sku,
-        "version": row.version,
-        "seq": row.seq,
-    }
-    if row.error is None:
-        return {"index": row.index, "status": 201 if row.created else 200, **found}
-    said = error_body(row.error)
-    return {"index": row.index, "status": CODES[row.error.code], **found, **said}
+    """Return the result of a batch row: ``{"index": 0, "status": 201, "item_id": ..., "version": 1, "seq": 0}``."""
+    item = {"item_id": row.item_id, "sku": row.sku, "version": row.version, "seq": row.seq}
+    if row.error is not None:
+        return _rejected_row(row.index, row.error, item)
+    return {"index": row.index, "status": 201 if row.created else 200, **item}
 
 
-def _refused_row(batch: BatchRefusedError, index: int) -> dict[str, Any]:
-    from inventory.batch import RowResult  # noqa: PLC0415 - whoever refused a batch has loaded it
+def _rejected_row(index: int, error: InventoryError, item: dict[str, Any]) -> dict[str, Any]:
+    return {"index": index, "status": CODES[error.code], **item, **error_body(error)}
 
+
+def _row_of_refused_batch(batch: BatchRefusedError, index: int) -> dict[str, Any]:
     error = batch.refused.get(index)
     if error is not None:
-        return row_to_wire(RowResult(index=index, error=error))
+        return _rejected_row(index, error, dict.fromkeys(("item_id", "sku", "version", "seq")))
     return {
         "index": index,
         "status": CODES["not_applied"],
         "code": "not_applied",
-        "error": "Not applied, because other rows were refused",
+        "error": "Not applied, because other rows were rejected",
     }

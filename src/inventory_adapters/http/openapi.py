@@ -1,8 +1,9 @@
 """
-ROUTES + commands → OpenAPI document.
+The OpenAPI document.
 
-Requests come from the commands' bounds, answers from the components of `schemas`, texts and errors from docstrings, error codes
-from `CODES`, and examples from `exchanges`. Generators of clients read the document, so every object is a named component.
+It is built from the route table, the bounds of commands (requests), the components of `schemas` (responses), docstrings (texts
+and errors of each operation), `CODES` (error codes) and `exchanges` (examples). Every object is a named component, because
+client generators need names.
 """
 
 import inspect
@@ -42,14 +43,14 @@ _TITLE: Final = "Inventory"
 _ABOUT: Final = """\
 An inventory that never oversells. The same locally (`inventory serve`) and deployed.
 
-Bodies are JSON objects of at most 1 MiB; unknown fields and duplicate keys are refused. Every error has a `code` for programs
-and a sentence for people. `ETag` and `If-Match` keep one edit from overwriting another; with an `Idempotency-Key`, a
-request that writes can be sent again without a second effect. Unknown query parameters are rejected by name; those that begin
-with `_` are ignored. `sku`, `name`, `category` and `location` are one line each: stored in Unicode's form NFC, without white
-space at the ends, and as long as the stored text is."""
+Bodies are JSON objects of at most 1 MiB; unknown fields and duplicate keys are rejected. Every error has a `code` for programs
+and a message for people. `ETag` and `If-Match` prevent one edit from overwriting another. A request with an `Idempotency-Key`
+can be retried safely. Unknown query parameters are rejected, but those that begin with `_` are ignored. `sku`, `name`,
+`category` and `location` are single lines, stored in Unicode's form NFC without white space at the ends; length limits apply to
+the stored text."""
 
 _SERVERS: Final = (
-    {"url": "/", "description": "Where this document was read, such as `inventory serve`."},
+    {"url": "/", "description": "The server of this document, such as `inventory serve`."},
     {
         "url": "https://{api_id}.execute-api.{region}.amazonaws.com/{environment}",
         "description": "A deployment.",
@@ -62,43 +63,42 @@ _SERVERS: Final = (
 )
 
 _TAGS: Final = {
-    "Items": "What there is: its details, and how much of it.",
-    "Stock": "Movements, and the ledger that keeps them.",
-    "Reservations": "Units that are held for a while, then leave or come back.",
+    "Items": "Items: details and quantities.",
+    "Stock": "Changes of stock, and the ledger that records them.",
+    "Reservations": "Units held for a limited time, then committed or released.",
 }
 _STOCK_PATHS: Final = ("adjustments", "counts", "movements", "transfers")
 
 _HEADERS: Final[dict[str, Json]] = {
     "ETag": {
-        "description": "The state of the item: `<version>-<seq>` in quotes, for `If-Match`.",
+        "description": "State of the item: `<version>-<seq>` in quotes, for `If-Match`.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[0-9]+-[0-9]+"$'},
     },
     "Idempotent-Replayed": {
-        "description": "There if this is the answer to an earlier request with the same `Idempotency-Key`.",
+        "description": "Present if this is the response to an earlier request with the same `Idempotency-Key`.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "Retry-After": {
-        "description": "Seconds after which to try again.",
+        "description": "Seconds to wait before a retry.",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     },
     "X-Request-Id": {
-        "description": "Names the request, here and in the log.",
+        "description": "ID of the request, also in the log.",
         "required": True,
         "schema": {"type": "string", "minLength": 1},
     },
 }
 _RETRY_LATER: Final = (429, 503)
 
-# What is our fault, or storage's, may happen to any request.
-_OURS: Final = {429: "Throttled", 500: "Failed", 503: "Unavailable"}
+# Any operation may respond with these.
+_SHARED: Final = {429: "Throttled", 500: "Failed", 503: "Unavailable"}
 
 
 def document() -> Json:
-    """Return the OpenAPI document of the API: a value for `json.dumps`, equal each time."""
-    told = exchanges()
-    made = {
+    """Return the OpenAPI document of the API, a value for `json.dumps`."""
+    spec = {
         "openapi": "3.1.0",
         "info": {
             "title": _TITLE,
@@ -110,7 +110,7 @@ def document() -> Json:
         "servers": list(_SERVERS),
         "security": [{}, {"ApiKey": []}],
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
-        "paths": _paths(told),
+        "paths": _paths(exchanges()),
         "components": {
             "schemas": {**_request_schemas(), **COMPONENTS, "ErrorCode": _error_codes()},
             "responses": _shared_responses(),
@@ -120,13 +120,13 @@ def document() -> Json:
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-Api-Key",
-                    "description": "Where the deployment asks for one; `inventory serve` does not.",
+                    "description": "Required by deployments with API keys; not by `inventory serve`.",
                 }
             },
         },
     }
-    # Constants of this module are among its parts; what a caller changes shall be the caller's own.
-    return deepcopy(made)
+    # Parts of the document are constants of this module, which a caller must not change.
+    return deepcopy(spec)
 
 
 def as_text() -> str:
@@ -134,19 +134,15 @@ def as_text() -> str:
     return json.dumps(document(), indent=2) + "\n"
 
 
-def _paths(told: Iterable[Exchange]) -> Json:
+def _paths(examples: Iterable[Exchange]) -> Json:
     paths: Json = {}
-    for route in _routes():
-        own = [exchange for exchange in told if exchange.route == route]
+    for route in ROUTES:
+        own = [exchange for exchange in examples if exchange.route == route]
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, own)
     return paths
 
 
-def _routes() -> tuple[Route[Any, Any], ...]:
-    return ROUTES
-
-
-def _operation(route: Route[Any, Any], told: list[Exchange]) -> Json:
+def _operation(route: Route[Any, Any], examples: list[Exchange]) -> Json:
     summary, _, more = _prose(route.command).partition("\n\n")
     operation: Json = {
         "operationId": route.name,
@@ -154,11 +150,11 @@ def _operation(route: Route[Any, Any], told: list[Exchange]) -> Json:
         "summary": summary.rstrip("."),
         "description": f"{_prose(route.use_case)}\n\n{more}".strip(),
     }
-    if parameters := list(_parameters(route, told)):
+    if parameters := list(_parameters(route, examples)):
         operation["parameters"] = parameters
     if route.has_body and route.sent_fields:
-        operation["requestBody"] = _request_body(route, told)
-    operation["responses"] = _responses(route, told)
+        operation["requestBody"] = _request_body(route, examples)
+    operation["responses"] = _responses(route, examples)
     return operation
 
 
@@ -171,24 +167,24 @@ def _tag(route: Route[Any, Any]) -> str:
 # --- Requests
 
 
-def _parameters(route: Route[Any, Any], told: list[Exchange]) -> Iterator[Json]:
+def _parameters(route: Route[Any, Any], examples: list[Exchange]) -> Iterator[Json]:
     fields = {spec.wire: spec for spec in specs(route.command)}
     for name in route.path_fields:
-        yield _parameter("path", name, fields[name], told)
+        yield _parameter("path", name, fields[name], examples)
     if not route.has_body:
         for name, spec in route.sent_fields.items():
-            yield _parameter("query", name, spec, told)
+            yield _parameter("query", name, spec, examples)
             for alias in (other for other, same in QUERY_ALIASES.items() if same == name):
-                described = f"Another name of `{name}`; send one of them."
+                described = f"Another name of `{name}`. Send one of them."
                 yield {**_parameter("query", alias, spec), "description": described}
     for header, name in route.header_fields.items():
         yield _parameter("header", header.title(), fields[name])
 
 
-def _parameter(place: str, name: str, spec: Spec, told: Iterable[Exchange] = ()) -> Json:
-    # Nothing in a URL or a header is null: left out is how it is said there.
+def _parameter(place: str, name: str, spec: Spec, examples: Iterable[Exchange] = ()) -> Json:
+    # A parameter cannot be null; it is omitted instead.
     bound = spec.bound.bound if isinstance(spec.bound, Nullable) else spec.bound
-    # Tokens are URL-safe base64; any other text of their length could make a URL longer than servers read.
+    # Tokens are URL-safe base64. Other text of that length, percent-encoded, may exceed the limits of servers on URLs.
     token = {"pattern": "^[A-Za-z0-9_-]+$"} if spec.wire in QUERY_ALIASES.values() else {}
     schema = {**bound.schema(), **token, **_default(spec)}
     parameter = {
@@ -198,26 +194,26 @@ def _parameter(place: str, name: str, spec: Spec, told: Iterable[Exchange] = ())
         "required": spec.required,
         "schema": schema,
     }
-    if (example := _example(name, told)) is not None:
-        # A path or a query is text; what it stands for is of the schema's type.
+    if (example := _example(name, examples)) is not None:
+        # Paths and queries are text, but the example must have the type of the schema.
         is_text = schema["type"] == "string"
         parameter["example"] = example if is_text else json.loads(example)
     return parameter
 
 
-def _example(name: str, told: Iterable[Exchange]) -> str | None:
-    """Return what stood under *name* in a path or query that was served; a page token is of use to nobody else."""
-    for exchange in told:
+def _example(name: str, examples: Iterable[Exchange]) -> str | None:
+    """Return the value of *name* in a successful request; no page tokens, because they are valid for one query only."""
+    for exchange in examples:
         sent = {**exchange.request.path_fields, **exchange.request.query}
         if exchange.response.code is None and name in sent and name not in QUERY_ALIASES:
             return sent[name]
     return None
 
 
-def _request_body(route: Route[Any, Any], told: list[Exchange]) -> Json:
-    examples = {
+def _request_body(route: Route[Any, Any], examples: list[Exchange]) -> Json:
+    bodies = {
         exchange.summary: {"value": exchange.sent}
-        for exchange in told
+        for exchange in examples
         if exchange.sent is not None and exchange.response.code is None
     }
     return {
@@ -225,24 +221,24 @@ def _request_body(route: Route[Any, Any], told: list[Exchange]) -> Json:
         "content": {
             "application/json": {
                 "schema": ref(route.command.__name__),
-                "examples": _keyed(examples),
+                "examples": _keyed(bodies),
             }
         },
     }
 
 
 def _request_schemas() -> dict[str, JsonSchema]:
-    """Return the body of each operation, and the objects inside them, by the names of their commands."""
+    """Return the request schemas, and those of the objects in them, by the names of their commands."""
     schemas: dict[str, JsonSchema] = {
         "BatchRow": {
-            "description": "A row without `item_id` creates an item; one with it updates that item.",
+            "description": "A row without `item_id` creates an item; a row with `item_id` updates that item.",
             "anyOf": [ref("CreateItem"), ref("UpdateItemRow")],
         },
         "UpdateItemRow": _request_schema(UpdateItem, specs(UpdateItem)),
         "ItemRef": _request_schema(ItemRef, specs(ItemRef)),
         "LineRequest": _request_schema(LineRequest, specs(LineRequest)),
     }
-    for route in _routes():
+    for route in ROUTES:
         if route.has_body and route.sent_fields:
             name = route.command.__name__
             schemas[name] = _request_schema(route.command, route.sent_fields.values())
@@ -263,7 +259,7 @@ def _request_schema(command: type[Any], fields: Iterable[Spec]) -> JsonSchema:
 
 
 def _description(spec: Spec) -> str:
-    # Generators cannot express a default beside a reference.
+    # Client generators do not support a default beside a reference.
     is_price = isinstance(spec.default, Decimal)
     return f"{spec.bound.doc} Default: {spec.default}." if is_price else spec.bound.doc
 
@@ -280,40 +276,45 @@ def _described(bound: Bound) -> JsonSchema:
 
 
 def _default(spec: Spec) -> Json:
-    """Return the default as the keyword of a schema; None and UNSET mean that nothing was sent, which is no value."""
-    known = isinstance(spec.default, str | int)
-    return {"default": spec.default} if known else {}
+    """Return the keyword `default`, unless the default is None or UNSET, which mean that the field was not sent."""
+    has_value = isinstance(spec.default, str | int)
+    return {"default": spec.default} if has_value else {}
 
 
-# --- Answers
+# --- Responses
 
 
-def _responses(route: Route[Any, Any], told: list[Exchange]) -> Json:
-    served = [exchange for exchange in told if exchange.response.code is None]
-    responses = {str(route.status): _success(route, served)}
-    refusals = sorted(_refusals(route).items(), key=lambda it: CODES[it[0]])
-    for status, group in groupby(refusals, key=lambda it: CODES[it[0]]):
-        refused = [exchange for exchange in told if exchange.response.status == status]
+def _responses(route: Route[Any, Any], examples: list[Exchange]) -> Json:
+    successes = [exchange for exchange in examples if exchange.response.code is None]
+    responses = {str(route.status): _success(route, successes)}
+    descriptions = sorted(_error_descriptions(route).items(), key=_status)
+    for status, group in groupby(descriptions, key=_status):
+        rejected = [exchange for exchange in examples if exchange.response.status == status]
         responses[str(status)] = (
-            {"$ref": f"#/components/responses/{_OURS[status]}"}
-            if status in _OURS
-            else _refusal(status, dict(group), refused)
+            {"$ref": f"#/components/responses/{_SHARED[status]}"}
+            if status in _SHARED
+            else _error_response(status, dict(group), rejected)
         )
     return responses
 
 
+def _status(documented: tuple[str, str]) -> int:
+    code, _ = documented
+    return CODES[code]
+
+
 def _shared_responses() -> Json:
-    """Return the answers that are the same for all operations, as none of them is to blame."""
-    refusals = _refusals(route_named("list_items"))
+    """Return the error responses that are the same for all operations."""
+    descriptions = _error_descriptions(route_named("list_items"))
     return {
-        name: _refusal(
-            status, {code: words for code, words in refusals.items() if CODES[code] == status}, []
+        name: _error_response(
+            status, {code: text for code, text in descriptions.items() if CODES[code] == status}, []
         )
-        for status, name in _OURS.items()
+        for status, name in _SHARED.items()
     }
 
 
-def _success(route: Route[Any, Any], served: list[Exchange]) -> Json:
+def _success(route: Route[Any, Any], successes: list[Exchange]) -> Json:
     success = SUCCESSES[route.name]
     names = ["ETag"] if success.etag else []
     if "idempotency-key" in route.header_fields:
@@ -322,41 +323,43 @@ def _success(route: Route[Any, Any], served: list[Exchange]) -> Json:
         HTTPStatus(route.status).phrase,
         headers=[*names, "X-Request-Id"],
         schema=ref(success.component),
-        examples={exchange.summary: {"value": exchange.received} for exchange in served},
+        examples={exchange.summary: {"value": exchange.received} for exchange in successes},
     )
 
 
-def _refusal(status: int, refusals: Mapping[str, str], refused: list[Exchange]) -> Json:
-    examples = {exchange.summary: {"value": exchange.received} for exchange in refused}
-    met = {exchange.response.code for exchange in refused}
-    for error in map(error_body, _EXAMPLES):
-        if error["code"] in refusals and error["code"] not in met:
+def _error_response(status: int, descriptions: Mapping[str, str], rejected: list[Exchange]) -> Json:
+    examples = {exchange.summary: {"value": exchange.received} for exchange in rejected}
+    codes = {exchange.response.code for exchange in rejected}
+    for error in map(error_body, _MORE_ERRORS):
+        if error["code"] in descriptions and error["code"] not in codes:
             examples[error["code"]] = {"value": error}
     response = _response(
-        "\n".join(f"- `{code}`: {words}" for code, words in refusals.items()),
+        "\n".join(f"- `{code}`: {text}" for code, text in descriptions.items()),
         headers=[*(["Retry-After"] if status in _RETRY_LATER else []), "X-Request-Id"],
         schema=ref("Error"),
         examples=examples,
     )
-    # One schema for all errors keeps a generated client to one class; the codes of this answer are for other programs.
-    return {**response, "x-error-codes": list(refusals)}
+    # All errors share one schema, so that a generated client has one class for them. The extension lists the codes.
+    return {**response, "x-error-codes": list(descriptions)}
 
 
-def _response(words: str, *, headers: Iterable[str], schema: JsonSchema, examples: Json) -> Json:
+def _response(
+    description: str, *, headers: Iterable[str], schema: JsonSchema, examples: Json
+) -> Json:
     content: Json = {"schema": schema}
     if examples:
         content["examples"] = _keyed(examples)
     return {
-        "description": words,
+        "description": description,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
         "content": {"application/json": content},
     }
 
 
-# --- Refusals
+# --- Errors
 
-# What one caller with storage in memory cannot meet, and what looks the same wherever it is met.
-_EXAMPLES: Final = (
+# Errors that the examples do not produce, because they need concurrent requests or failing storage.
+_MORE_ERRORS: Final = (
     errors.ContentionError(),
     errors.KeyReusedError(),
     errors.StorageThrottledError(),
@@ -364,35 +367,36 @@ _EXAMPLES: Final = (
     RuntimeError(),
 )
 
-# Codes that are no error of the domain.
-_BEFORE_A_COMMAND: Final = {
-    "body_required": "There is no body.",
+# Codes of errors outside the domain.
+_OTHER_CODES: Final = {
+    "body_required": "The request has no body.",
     "malformed_body": "The body is not a JSON object in UTF-8.",
+    "malformed_request": "The request is not valid HTTP (local server).",
     "payload_too_large": "The body is larger than 1 MiB.",
-    "if_match_not_supported": "`If-Match` has no meaning for this request.",
-    "idempotency_key_not_supported": "An import takes no `Idempotency-Key`: importing a file again changes nothing twice.",
-    "unreadable_file": "The file cannot be imported; the sentence says why. Nothing was written.",
-    "unknown_table": "The columns of the file do not tell what they hold: map them.",
+    "if_match_not_supported": "`If-Match` is not supported for this endpoint.",
+    "idempotency_key_not_supported": "`Idempotency-Key` is not supported for imports: a file can be imported again safely.",
+    "unreadable_file": "The file cannot be imported; the message gives the reason. Nothing was written.",
+    "unknown_table": "The columns of the file are unknown. Map them.",
     "confirmation_required": "The first import has warnings that were not accepted. Nothing was written.",
     "request_timeout": "The file did not arrive: a pause of more than 30 seconds.",
-    "import_running": "Another import is running; the local server does one at a time.",
+    "import_running": "Another import is running. The local server runs one at a time.",
     "bad_host": "The `Host` header does not name the local server.",
     "forbidden_origin": "A page of another site sent the request to the local server.",
     "head_too_large": "The request line and headers are larger than 64 KiB (local server).",
-    "too_many_connections": "The local server has no connection left.",
-    "route_not_found": "There is nothing at this path.",
-    "method_not_allowed": "The path has no such method; `Allow` lists those that it has.",
-    "not_applied": "Other rows of the batch were refused.",
-    "internal_error": "Something that nobody foresaw; the log knows more, by the `X-Request-Id`.",
+    "too_many_connections": "Too many connections (local server).",
+    "route_not_found": "The path does not exist.",
+    "method_not_allowed": "The path does not have this method; `Allow` lists its methods.",
+    "not_applied": "Other rows of the batch were rejected.",
+    "internal_error": "Unexpected error. The log has details, under the `X-Request-Id`.",
 }
 
 
 def _error_codes() -> JsonSchema:
-    words = {**{kind.code: _prose(kind) for kind in _error_kinds()}, **_BEFORE_A_COMMAND}
+    texts = {**{kind.code: _prose(kind) for kind in _error_kinds()}, **_OTHER_CODES}
     by_status = sorted(CODES, key=lambda code: (CODES[code], code))
-    lines = [f"- {CODES[code]} `{code}`: {_first(words[code])}" for code in by_status]
+    lines = [f"- {CODES[code]} `{code}`: {_first(texts[code])}" for code in by_status]
     description = "\n".join(
-        ["Later versions may add codes; treat those by their status.", "", *lines]
+        ["Later versions may add codes. Handle unknown codes by their status.", "", *lines]
     )
     return {"type": "string", "description": description, "x-extensible-enum": by_status}
 
@@ -400,21 +404,21 @@ def _error_codes() -> JsonSchema:
 def _error_kinds() -> Iterator[type[errors.InventoryError]]:
     for name in errors.__all__:
         kind = getattr(errors, name)
-        # Those without a code are there for others to inherit from.
+        # Errors without a code are base classes.
         if issubclass(kind, errors.InventoryError) and "code" in vars(kind):
             yield kind
 
 
-def _refusals(route: Route[Any, Any]) -> dict[str, str]:
-    """Return the codes that an operation may answer with, and when; what has no route is refused before there is one."""
-    found = {code: _BEFORE_A_COMMAND[code] for code in _refused_before(route)}
-    found |= {kind.code: _first(_prose(kind)) for kind in _refused_anywhere(route)}
-    # The use case knows best what an error means here.
+def _error_descriptions(route: Route[Any, Any]) -> dict[str, str]:
+    """Return the codes that an operation may respond with, and the description of each."""
+    descriptions = {code: _OTHER_CODES[code] for code in _codes_before_command(route)}
+    descriptions |= {kind.code: _first(_prose(kind)) for kind in _common_errors(route)}
+    # The docstring of the use case describes its own errors best.
     raised = _section(route.use_case, "Raises")
-    return found | {getattr(errors, name).code: words for name, words in raised.items()}
+    return descriptions | {getattr(errors, name).code: text for name, text in raised.items()}
 
 
-def _refused_before(route: Route[Any, Any]) -> Iterator[str]:
+def _codes_before_command(route: Route[Any, Any]) -> Iterator[str]:
     if any(spec.required for spec in route.sent_fields.values()) and route.has_body:
         yield "body_required"
     if route.has_body:
@@ -424,8 +428,8 @@ def _refused_before(route: Route[Any, Any]) -> Iterator[str]:
     yield "internal_error"
 
 
-def _refused_anywhere(route: Route[Any, Any]) -> Iterator[type[errors.InventoryError]]:
-    """Yield what no use case lists, because `Inventory` says it of all of them, or because a bound refuses it."""
+def _common_errors(route: Route[Any, Any]) -> Iterator[type[errors.InventoryError]]:
+    """Yield the errors of bounds and of all use cases, which the docstrings of use cases do not repeat."""
     yield errors.ValidationError
     yield from (kind for kind in _error_kinds() if issubclass(kind, errors.StorageError))
     if route.method != "GET":
@@ -436,11 +440,11 @@ def _refused_anywhere(route: Route[Any, Any]) -> Iterator[type[errors.InventoryE
         yield errors.BatchTooLargeError
 
 
-# --- Words
+# --- Texts
 
 
 def _prose(documented: object) -> str:
-    """Return a docstring up to its first section, which is for Python; ``*sku*`` is an argument there, a field here."""
+    """Return a docstring up to its first section, without the asterisks of arguments."""
     prose = re.split(r"\n\n[A-Z]\w+:\n", inspect.getdoc(documented) or "")[0]
     return re.sub(r"\*(\w+)\*", r"\1", prose)
 
@@ -450,24 +454,24 @@ def _first(prose: str) -> str:
 
 
 def _section(documented: object, heading: str) -> dict[str, str]:
-    """Return what a section of a docstring says of each name: ``{"ItemNotFoundError": "There is no such item."}``."""
+    """Return the texts in a section of a docstring, by name: ``{"ItemNotFoundError": "The item does not exist."}``."""
     _, _, section = (inspect.getdoc(documented) or "").partition(f"\n{heading}:\n")
     section = re.split(r"\n\n(?=\S)", section)[0]
-    # A line that is indented further continues the one before.
+    # A line with more indentation continues the previous line.
     lines = re.sub(r"\n {8,}", " ", section).splitlines()
-    said = (line.strip().partition(": ") for line in lines)
-    return {name: _translated(words) for names, _, words in said for name in names.split(", ")}
+    entries = (line.strip().partition(": ") for line in lines)
+    return {name: _for_http(text) for names, _, text in entries for name in names.split(", ")}
 
 
-def _translated(words: str) -> str:
-    """Return what is said of Python as it is said of HTTP."""
+def _for_http(text: str) -> str:
+    """Return *text* with the names of headers and JSON in place of Python's."""
     for header, name in HEADER_FIELDS.items():
-        words = words.replace(f"`{name}`", f"`{header.title()}`")
-    return re.sub(r"\bNone\b", "null", words)
+        text = text.replace(f"`{name}`", f"`{header.title()}`")
+    return re.sub(r"\bNone\b", "null", text)
 
 
 def _keyed(examples: Json) -> Json:
-    """Return *examples* under keys of letters, digits and hyphens, as a reference to one can have."""
+    """Return *examples* by keys of letters, digits and hyphens, as OpenAPI requires."""
     return {
         re.sub(r"\W+", "-", summary).strip("-").lower(): {"summary": summary, **example}
         for summary, example in examples.items()

@@ -1,9 +1,9 @@
 """
-The objects in answers, as named components of the OpenAPI document.
+The objects in responses, as named components of the OpenAPI document.
 
-`wire` writes these objects by hand and this table describes them by hand; the tests hold each against real answers. The schemas
-are for readers of answers: members and values may be added later, so no object is closed, and a word from a list is a `string`
-with `x-extensible-enum`. Nothing here is an `anyOf`, because most generators of clients cannot express one.
+`inventory_adapters.wire` writes these objects, and tests check that real responses match the schemas. Later versions may add
+properties and values, so objects allow additional properties, and an enumeration is a `string` with `x-extensible-enum`. No
+schema is an `anyOf`, because most client generators do not support it.
 """
 
 from typing import Any, Final
@@ -22,11 +22,11 @@ JsonSchema = dict[str, Any]
 @frozen
 class Success:
     """
-    What an operation answers when it succeeds.
+    The success response of an operation.
 
     Attributes:
-        component: The name of the schema of the body.
-        etag: Whether the answer shows one item, and so has an `ETag`.
+        component: The name of the body's schema.
+        etag: Whether the response has an `ETag`, because it shows one item.
     """
 
     component: str
@@ -50,7 +50,7 @@ SUCCESSES: Final[dict[str, Success]] = {
     "release_reservation": Success("ReservationResponse"),
     "extend_reservation": Success("ReservationResponse"),
 }
-"""The answer to a success, by the name of the operation."""
+"""The success response of each operation, by its name."""
 
 
 def ref(component: str) -> JsonSchema:
@@ -62,12 +62,12 @@ def _text(description: str, **more: Any) -> JsonSchema:
     return {"type": "string", "description": description, **more}
 
 
-def _whole(description: str, **more: Any) -> JsonSchema:
+def _integer(description: str, **more: Any) -> JsonSchema:
     return {"type": "integer", "format": "int64", "description": description, **more}
 
 
-def _word(description: str, *words: str) -> JsonSchema:
-    return {"type": "string", "description": description, "x-extensible-enum": list(words)}
+def _enumeration(description: str, *values: str) -> JsonSchema:
+    return {"type": "string", "description": description, "x-extensible-enum": list(values)}
 
 
 def _time(description: str) -> JsonSchema:
@@ -96,39 +96,37 @@ def _object(
 
 _ITEM_ID: Final = _text("The ID of the item.")
 _SKU: Final = _text("The SKU of the item.")
-_VERSION: Final = _whole("Number of edits of the item's details.")
-_SEQ: Final = _whole("Number of stock movements recorded for the item.")
-_MESSAGE: Final = _text("What was done, for people.")
-_NEXT_PAGE: Final = _text(
-    "Send it as `page_token` to get the next page. Absent on the last page, and only there."
-)
-_COUNT: Final = _whole("Number of rows on this page.")
+_VERSION: Final = _integer("Number of edits of the item's details.")
+_SEQ: Final = _integer("Number of stock movements recorded for the item.")
+_MESSAGE: Final = _text("Human-readable result.")
+_NEXT_PAGE: Final = _text("The `page_token` of the next page. Absent on the last page.")
+_COUNT: Final = _integer("Number of rows on this page.")
 
-# What an error may say beside its sentence and code. Which of them an error has depends on its code.
+# The properties that an error may have in addition to its message and code. They depend on the code.
 _FACTS: Final[dict[str, JsonSchema]] = {
     "details": _list("FieldError", "Every invalid field."),
     "item_id": _ITEM_ID,
     "sku": _SKU,
     "version": _VERSION,
     "seq": _SEQ,
-    "quantity": _whole("Units on hand."),
-    "reserved": _whole("Reserved units."),
-    "available": _whole("Available units."),
-    "requested": _whole("Requested units."),
-    "expected_quantity": _whole("Units on hand that the request expected."),
-    "rows": _whole("Rows in the batch."),
-    "first_row": _whole("Position of a row of the batch, from 0."),
-    "second_row": _whole("Position of a later row for the same item."),
-    "limit": _whole("The largest allowed value."),
-    "source": _text("The SKU of the item that units leave."),
-    "destination": _text("The SKU of the item that units go to."),
+    "quantity": _integer("Units on hand."),
+    "reserved": _integer("Reserved units."),
+    "available": _integer("Available units."),
+    "requested": _integer("Requested units."),
+    "expected_quantity": _integer("Expected units on hand."),
+    "rows": _integer("Rows in the batch."),
+    "first_row": _integer("Index of the first of the two rows, from 0."),
+    "second_row": _integer("Index of the second of the two rows, from 0."),
+    "limit": _integer("The largest allowed value."),
+    "source": _text("The SKU of the source item."),
+    "destination": _text("The SKU of the destination item."),
     "reservation_id": _text("The ID of the reservation."),
     "state": _text("The state of the reservation."),
     "expires_at": _time("When the reservation expired."),
 }
-_ROW_FACTS: Final = ("item_id", "sku", "version", "seq")
+_NULLABLE_IN_ROWS: Final = ("item_id", "sku", "version", "seq")
 _ERROR: Final[dict[str, JsonSchema]] = {
-    "error": _text("What went wrong, for people."),
+    "error": _text("Human-readable error message."),
     "code": ref("ErrorCode"),
 }
 
@@ -147,16 +145,18 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
             "item_id": _ITEM_ID,
             "sku": _SKU,
             "name": _text("Name."),
-            "description": _text("Longer description; may be empty."),
-            "quantity": _whole("Units on hand."),
-            "reserved": _whole("Units on hand that are reserved."),
-            "available": _whole("Units on hand that are not reserved."),
+            "description": _text("Description; may be empty."),
+            "quantity": _integer("Units on hand."),
+            "reserved": _integer("Reserved units."),
+            "available": _integer("Available units: units on hand that are not reserved."),
             "price": ref("Price"),
             "category": _text("Category."),
-            "status": _word("Availability status.", *STATUSES),
-            "location": _text("Where the item is kept."),
+            "status": _enumeration("Availability status.", *STATUSES),
+            "location": _text("Location of the item."),
             "reorder_point": _or_null(
-                _whole("The item is low when its available units fall to this number; null: never.")
+                _integer(
+                    "Reorder threshold: the item is low when available units fall to this number. Null for no threshold."
+                )
             ),
             "version": _VERSION,
             "created_at": _time("When the item was created."),
@@ -176,22 +176,24 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
         optional=("next_page_token",),
     ),
     "Movement": _object(
-        "An entry of the ledger.",
+        "An entry of the ledger: one change of stock.",
         {
             "item_id": _ITEM_ID,
             "sku": _SKU,
-            "seq": _whole(
-                "Position in the item's history, from 1 without gaps; 0: the opening entry."
+            "seq": _integer(
+                "Position in the item's ledger, from 1 without gaps. The opening entry has 0."
             ),
-            "kind": _word("Why the stock changed.", *MovementKind),
-            "delta_on_hand": _whole("Change of the units on hand."),
-            "delta_reserved": _whole("Change of the reserved units."),
-            "on_hand": _whole("Units on hand afterwards."),
-            "reserved": _whole("Reserved units afterwards."),
-            "reason": _or_null(_text("Why the stock changed, in the caller's words.")),
-            "reference": _or_null(_text("What it was for, such as an order.")),
-            "reservation_id": _or_null(_text("The reservation whose units moved.")),
-            "recorded_at": _time("When it was recorded."),
+            "kind": _enumeration("Kind of the movement.", *MovementKind),
+            "delta_on_hand": _integer("Change in units on hand."),
+            "delta_reserved": _integer("Change in reserved units."),
+            "on_hand": _integer("Units on hand after the movement."),
+            "reserved": _integer("Reserved units after the movement."),
+            "reason": _or_null(_text("Reason, as the caller gave it.")),
+            "reference": _or_null(_text("Reference, such as an order number.")),
+            "reservation_id": _or_null(
+                _text("The ID of the reservation, if the movement belongs to one.")
+            ),
+            "recorded_at": _time("When the movement was recorded."),
         },
     ),
     "MovementList": _object(
@@ -204,7 +206,7 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
         optional=("next_page_token",),
     ),
     "StockChange": _object(
-        "An item after a change of its stock, and the movement that records it.",
+        "The item after a change of its stock, and the movement.",
         {"message": _MESSAGE, "item": ref("Item"), "movement": ref("Movement")},
     ),
     "Transfer": _object(
@@ -212,21 +214,21 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
         {"message": _MESSAGE, "from": ref("Item"), "to": ref("Item")},
     ),
     "Reservation": _object(
-        "Units that are held for a reference.",
+        "Units of one or more items, reserved until they are committed, released or expired.",
         {
             "reservation_id": _text("The ID of the reservation."),
-            "state": _word("State of the reservation.", *ReservationState),
-            "lines": _list("ReservationLine", "The units, by item."),
-            "reference": _or_null(_text("What it is for, such as a cart or an order.")),
+            "state": _enumeration("State of the reservation.", *ReservationState),
+            "lines": _list("ReservationLine", "The reserved units of each item."),
+            "reference": _or_null(_text("Reference, such as a cart or an order.")),
             "created_at": _time("When it was created."),
-            "expires_at": _time("Until when the units are held."),
+            "expires_at": _time("When the reservation expires."),
             "closed_at": _or_null(
-                _time("When it was committed, released or expired; null while it is held.")
+                _time("When it was committed, released or expired. Null while it is held.")
             ),
         },
     ),
     "ReservationLine": _object(
-        "Units of one item.", {"item_id": _ITEM_ID, "sku": _SKU, "quantity": _whole("Units.")}
+        "Units of one item.", {"item_id": _ITEM_ID, "sku": _SKU, "quantity": _integer("Units.")}
     ),
     "ReservationResponse": _object(
         "One reservation.",
@@ -238,27 +240,27 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
         {"results": _list("RowResult", "The results.")},
     ),
     "RowResult": _object(
-        "The result of one row. A rejected row has `error` and `code`.",
+        "The result of one row. Rejected rows have `error` and `code`.",
         {
-            "index": _whole("Position of the row, from 0."),
-            "status": _whole("The status that the row would get as a request of its own."),
+            "index": _integer("Index of the row, from 0."),
+            "status": _integer("The HTTP status that the row would have as a separate request."),
             **_ERROR,
             **_FACTS,
-            **{name: _or_null(_FACTS[name]) for name in _ROW_FACTS},
+            **{name: _or_null(_FACTS[name]) for name in _NULLABLE_IN_ROWS},
         },
         optional=(*_ERROR, *_FACTS),
     ),
     "FieldError": _object(
-        "What is wrong with one field.",
+        "One invalid field.",
         {
-            "field": _text("The field, such as `lines[0].quantity`; empty: the whole request."),
-            "message": _text("What is wrong, for people."),
+            "field": _text("The field, such as `lines[0].quantity`. Empty for the whole request."),
+            "message": _text("Human-readable description of the problem."),
         },
     ),
     "Error": _object(
-        "Why a request was rejected. The numbers depend on the code.",
+        "An error. The additional properties depend on the code.",
         {**_ERROR, **_FACTS, "results": _list("RowResult", "The result of each row of a batch.")},
         optional=(*_FACTS, "results"),
     ),
 }
-"""Every object in an answer, by its name; `ErrorCode` is made from the table of codes."""
+"""The schema of every object in a response, by name; `openapi` adds `ErrorCode`."""

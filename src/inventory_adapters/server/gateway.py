@@ -1,8 +1,8 @@
 """
-socket → Request → the very same answer: the API on this machine, as API Gateway and Lambda would give it.
+The local server: the HTTP API on this machine, with the same responses as API Gateway and Lambda.
 
-What the gateway does in the cloud is done here: routing, preflight requests, the limit on bodies. So is one thing that only a
-server on a desk needs: a check of the Host header, without which a web page could reach us under a name of its own.
+It does what API Gateway does for a deployment: routing, preflight requests, the limit on the size of bodies. In addition it
+checks the Host header, because otherwise a web page could reach the server under a name of its own (DNS rebinding).
 """
 
 import asyncio
@@ -34,24 +34,27 @@ from inventory.validation import command
 from inventory_adapters.http.api_gateway import (
     ALLOWED_HEADERS,
     Cors,
-    combine_headers,
     log_request,
     seconds_left,
-    to_result,
 )
-from inventory_adapters.http.app import MAX_BODY_BYTES, Request, Response, answer, error_response
+from inventory_adapters.http.app import MAX_BODY_BYTES, answer, error_response
 from inventory_adapters.http.errors import HttpError
-from inventory_adapters.http.routes import Answer, Route, find_route
+from inventory_adapters.http.messages import Request, Response, combine_headers
+from inventory_adapters.http.routes import Route, find_route
 from inventory_adapters.server.group_commit import GroupCommit
 from inventory_adapters.server.http_protocol import (
     ArrivalLimits,
     LimitedProtocol,
     max_connections,
 )
-from inventory_adapters.server.imports import IMPORTS_PATH, ClientLeftError, ImportReport, Imports
-from inventory_adapters.server.pages import CONSOLE
+from inventory_adapters.server.imports import (
+    IMPORTS_PATH,
+    ClientDisconnectedError,
+    ImportReport,
+    Imports,
+)
+from inventory_adapters.server.pages import PAGES
 from inventory_adapters.server.sweeper import Sweeper
-from inventory_adapters.server.viewer import PAGES as VIEWER
 
 __all__ = [
     "CannotListenError",
@@ -67,20 +70,19 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# Handlers wait for storage. For one in this process a few are enough, and more only take turns with each other; one across a
-# network is waited for most of the time.
+# Handlers block on storage. Local storage is fast, so more threads would only compete with each other.
 _THREADS: Final = 4
-_THREADS_ACROSS_A_NETWORK: Final = 16
-# Of a store in this process, that is: microseconds, and no writer to wait for.
-_READS_OF_ONE_ROW: Final = frozenset({"get_item", "get_reservation"})
+_THREADS_FOR_REMOTE_STORAGE: Final = 16
+# With local storage these take microseconds and wait for no writer, so they run in the event loop.
+_SINGLE_ROW_READS: Final = frozenset({"get_item", "get_reservation"})
 _BACKLOG: Final = 1024
 _KEEP_ALIVE_SECONDS: Final = 75
 _SHUTDOWN_SECONDS: Final = 10
-# How long a client that sends too much is listened to, so that it hears the answer rather than a reset connection.
+# How long the rest of a large body is read, so that the client receives the response and not a reset of the connection.
 _LINGER_SECONDS: Final = 2.0
 _PREFLIGHT_SECONDS: Final = 300
 
-# RFC 9110, section 7.2: a name, or an IPv6 address in brackets; then, maybe, a port.
+# RFC 9110, section 7.2: a name, or an IPv6 address in brackets, and an optional port.
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]/,\s]+)(:(?P<port>[0-9]*))?", re.IGNORECASE)
 # RFC 6454, section 6.2.
 _ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[^/?#@]+)")
@@ -89,32 +91,26 @@ _WRITING_METHODS: Final = frozenset({"POST", "PUT", "DELETE"})
 # Values of Sec-Fetch-Site. Source: "Fetch Metadata Request Headers", W3C.
 _OTHER_SITES: Final = frozenset({"cross-site", "same-site"})
 _LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
-_ALL_INTERFACES: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - recognised, not bound
-
-_PAGES: Final = {**CONSOLE, **VIEWER}
+_ALL_INTERFACES: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared with, not bound
 
 logger = logging.getLogger("inventory_adapters.http")
 
 
 class CannotListenError(Exception):
-    """The address cannot be had; the message says in one sentence why."""
-
-
-class ClientDisconnectedError(Exception):
-    """The client left before its request was complete."""
+    """The server cannot listen on the address; the message gives the reason."""
 
 
 @command
 class CheckHealth:
-    """Ask whether the system can do its work."""
+    """Check whether the server can read its storage."""
 
 
 def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> None:
     """
-    Read one item that is not there, which costs as little as a read can.
+    Read an item that does not exist, the cheapest read.
 
     Raises:
-        StorageUnavailableError: Storage does not answer, or not with what it was asked.
+        StorageUnavailableError: Storage does not answer, or fails.
     """
     try:
         inventory.repository.get_item(ItemKey(item_id="health", sku="health"))
@@ -126,21 +122,20 @@ def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> Non
 
 def check_writable(inventory: Inventory) -> None:
     """
-    Check that storage may be written to, by a purge that finds nothing: it is from before any record.
+    Check that storage is writable, by purging records older than any.
 
     Raises:
-        StorageUnavailableError: It may not be written to.
+        StorageUnavailableError: Storage is not writable.
     """
-    with suppress(
-        StorageThrottledError
-    ):  # Another process that is writing is no reason not to start.
+    # If another process is writing, storage is writable.
+    with suppress(StorageThrottledError):
         inventory.repository.purge(Timestamp.of(datetime.fromtimestamp(0, UTC)))
 
 
 HEALTH: Final = Route(
-    "GET", "/health", CheckHealth, check_health, 200, lambda _: Answer({"status": "ok"})
+    "GET", "/health", CheckHealth, check_health, 200, lambda _: Response(body={"status": "ok"})
 )
-"""Answered like a route of the API, but not part of it: in the cloud, the gateway is watched from outside."""
+"""A route of the local server only: a deployment is monitored by its metrics."""
 
 
 def _lowered(hosts: Iterable[str]) -> frozenset[str]:
@@ -150,12 +145,12 @@ def _lowered(hosts: Iterable[str]) -> frozenset[str]:
 @frozen
 class Site:
     """
-    Where the server can be found.
+    The address of the server, and the names that requests may use for it.
 
     Attributes:
-        host: The address or name that it listens on; an IPv6 address in brackets, as in a URL.
+        host: The address or name that the server listens on; an IPv6 address in brackets, as in a URL.
         port: The port.
-        allowed_hosts: Other hosts that requests may be for, in lower case; one with a port for that port only.
+        allowed_hosts: Other allowed values of the Host header, in lower case; without a port, any port is allowed.
     """
 
     host: str
@@ -164,19 +159,19 @@ class Site:
 
     @property
     def url(self) -> str:
-        """An address to open on this machine."""
+        """The URL of the server on this machine."""
         return f"http://{_ALL_INTERFACES.get(self.host, self.host)}:{self.port}"
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """Our own origins, as browsers name them."""
+        """The origins of the server's own pages."""
         return tuple(f"http://{name}:{self.port}" for name in ("127.0.0.1", "localhost"))
 
     def is_called(self, host: str) -> bool:
         """
-        Tell whether the value of a Host header names us.
+        Return whether *host*, the value of a Host header, names this server.
 
-        Where we listen on every interface, any IP address does: what must be kept out is a name that someone else owns.
+        If the server listens on all interfaces, any IP address is allowed: DNS rebinding needs a name.
         """
         match = _HOST.fullmatch(host)
         if match is None:
@@ -200,15 +195,15 @@ def _is_ip_address(text: str) -> bool:
 @frozen
 class LocalGateway:
     """
-    The gateway as an ASGI application: every route of the API, `/health`, the console at `/`, and the pages at `/docs`.
+    The ASGI application: every route of the API, `/health`, the console at `/`, and the API reference at `/docs`.
 
     Args:
-        inventory: What the answers come from.
-        site: Where we listen; requests for any other host are refused.
-        cors: Who may read the answers.
-        threads: Where requests wait for storage, which the event loop must not.
-        inline_operations: Operations that are over sooner than a thread could take them over, and so run in the event loop.
-        writer: Where requests that write are carried out; None for *threads*.
+        inventory: The inventory to serve.
+        site: The address of the server; requests for other hosts are rejected.
+        cors: The origins whose pages may read responses.
+        threads: Runs requests, because they block on storage.
+        inline_operations: Operations that run in the event loop, because they are faster than a switch to a thread.
+        writer: Runs requests that write; None to run them in *threads*.
     """
 
     inventory: Inventory
@@ -222,34 +217,36 @@ class LocalGateway:
     )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         started = perf_counter()
         request_id = str(uuid4())
         headers = combine_headers(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         try:
-            made = await self._answer(scope, headers, receive, request_id)
-        except (ClientDisconnectedError, ClientLeftError):
+            response = await self._answer(scope, headers, receive, request_id)
+        except ClientDisconnectedError:
             return
         except asyncio.CancelledError:
-            # The time for an orderly end is over; passed on, this would be logged with a traceback.
+            # The server stops before the request is complete. Raised again, uvicorn would log it with a traceback.
             stopping = HttpError("storage_unavailable", "The server is stopping. Try again later.")
-            made = error_response(stopping, request_id=request_id)
-        except Exception as error:  # noqa: BLE001 - a client is owed an answer in our envelope
-            made = error_response(error, request_id=request_id)
-        _log(scope, made, request_id, started)
-        result = to_result(made, request_id, self.cors.headers(headers.get("origin")))
-        if isinstance(made, ImportReport):
-            await send(_start(result))
-            await made.send_body(receive, send)
-            return
-        await _send(result, scope, receive, send)
+            response = error_response(stopping, request_id=request_id)
+        except Exception as error:  # noqa: BLE001 - every error becomes a response
+            response = error_response(error, request_id=request_id)
+        _log(scope, response, request_id, started)
+        response_headers = response.all_headers(
+            request_id, self.cors.headers(headers.get("origin"))
+        )
+        if isinstance(response, ImportReport):
+            await send(_start(response, response_headers))
+            await response.send_body(receive, send)
+        else:
+            await _send(response, response_headers, scope, receive, send)
 
     async def _answer(
         self, scope: Scope, headers: dict[str, str], receive: Receive, request_id: str
     ) -> Response:
-        """Return the answer of a route, or, to a preflight request, the gateway's own."""
+        """Return the response of a route or page, or to a preflight request."""
         self._check_host(headers)
         if scope["method"] in _WRITING_METHODS:
             self._check_origin(headers)
@@ -257,12 +254,12 @@ class LocalGateway:
         if path == IMPORTS_PATH and scope["method"] == "POST":
             return await self.imports.start(scope["query_string"], headers, receive)
         body = await _body(headers, receive)
-        # From now on: how long the client takes to send the request is limited elsewhere.
+        # The deadline starts after the body: `ArrivalLimits` limits the time that the client takes to send it.
         ends_at = monotonic() + seconds_left(None)
         route, path_fields, methods = _find(scope["method"], path)
-        if path in _PAGES and scope["method"] in ("GET", "HEAD"):
-            page = await self._in_a_thread(_PAGES[path])
-            return _unless_known(page, headers.get("if-none-match"))
+        if path in PAGES and scope["method"] in ("GET", "HEAD"):
+            page = await self._in_a_thread(PAGES[path])
+            return _unless_cached(page, headers.get("if-none-match"))
         if route is None:
             return _preflight(scope["method"], path, methods)
         scope["route"] = route.name
@@ -273,7 +270,7 @@ class LocalGateway:
             body=_text(body),
             request_id=request_id,
         )
-        work = partial(_answered, self.inventory, route, request, ends_at)
+        work = partial(_answer_in_time, self.inventory, route, request, ends_at)
         if route.name in self.inline_operations:
             return work()
         if self.writer is None or route.method == "GET":
@@ -284,15 +281,15 @@ class LocalGateway:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
-        # Of a Host header that is repeated, the combined value is no host.
+        # The combined value of a repeated Host header is not a valid host.
         if not self.site.is_called(headers.get("host", "")):
             raise HttpError("bad_host", "The Host header does not name this server")
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         """
-        Reject a write that a page of another site sends.
+        Reject a write from a page of another site.
 
-        Browsers send such requests without asking first, and say where they come from. Other clients say nothing.
+        Browsers send some of these requests without a preflight, but with their origin. Other clients send no origin.
         """
         origin = headers.get("origin")
         if origin is None:
@@ -301,14 +298,16 @@ class LocalGateway:
         else:
             allowed = self.cors.allows(origin) or _is_same_host(origin, headers["host"])
         if not allowed:
-            raise HttpError("forbidden_origin", "Pages of this origin may not change anything here")
+            raise HttpError(
+                "forbidden_origin", "Pages of this origin may not send requests that write"
+            )
 
 
 def _is_same_host(origin: str, host: str) -> bool:
     """
     Return whether *origin* has the host and the port of a Host header.
 
-    Its scheme only tells the port that is left out, because a proxy may speak TLS in front of this server.
+    The scheme only gives the default port, because a proxy in front of this server may use TLS.
     """
     match = _ORIGIN.fullmatch(origin.lower())
     if match is None:
@@ -322,13 +321,13 @@ def _host_and_port(host: str, default_port: str | None) -> tuple[str, str | None
     return (match["name"], match["port"] or default_port) if match else None
 
 
-def _answered(
+def _answer_in_time(
     inventory: Inventory, route: Route[Any, Any], request: Request, ends_at: float
 ) -> Response:
     seconds = ends_at - monotonic()
     if seconds <= 0:
         late = HttpError(
-            "storage_unavailable", "The request waited too long and was not carried out"
+            "storage_unavailable", "The request waited too long. Nothing was changed; try again."
         )
         return error_response(late, request_id=request.request_id)
     with deadline(seconds):
@@ -340,27 +339,27 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
     Return the whole body.
 
     Raises:
-        HttpError: It is too large; found out before it is read, where the client says how long it will be.
-        ClientDisconnectedError: The client left.
+        HttpError: The body is too large. If Content-Length says so, nothing is read.
+        ClientDisconnectedError: The client closed the connection.
     """
     declared = headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
-    read = bytearray()
+    body = bytearray()
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnectedError
-        read += message.get("body", b"")
-        if len(read) > MAX_BODY_BYTES:
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
             raise _too_large()
         more = message.get("more_body", False)
-    return bytes(read)
+    return bytes(body)
 
 
 def _too_large() -> HttpError:
-    # The rest of the body is still on its way, so the connection is of no more use.
+    # The client is still sending the body, so the connection cannot be used for another request.
     return HttpError(
         "payload_too_large",
         f"The body may be {MAX_BODY_BYTES} bytes at most",
@@ -369,9 +368,9 @@ def _too_large() -> HttpError:
 
 
 def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str], tuple[str, ...]]:
-    """Return what `find_route` does; HEAD is answered as GET, and the server then leaves the body out."""
+    """Return the route as `find_route` does; HEAD is handled as GET, and uvicorn omits the body."""
     method = "GET" if method == "HEAD" else method
-    if path in _PAGES:
+    if path in PAGES:
         return None, {}, ("GET",)
     if path == IMPORTS_PATH:
         return None, {}, ("POST",)
@@ -380,31 +379,30 @@ def _find(method: str, path: str) -> tuple[Route[Any, Any] | None, dict[str, str
     return find_route(method, path)
 
 
-def _unless_known(page: Response, tags: str | None) -> Response:
-    """Return *page*; without its body where the client has it already, as *tags* say (RFC 9110, section 13.1.2)."""
-    known = [tag.strip().removeprefix("W/") for tag in (tags or "").split(",")]
-    return evolve(page, status=304, body="") if page.headers.get("ETag") in known else page
+def _unless_cached(page: Response, if_none_match: str | None) -> Response:
+    """Return *page*, or a 304 without a body if the client has it in its cache (RFC 9110, section 13.1.2)."""
+    tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return evolve(page, status=304, body="") if page.etag in tags else page
 
 
 def _preflight(method: str, path: str, methods: tuple[str, ...]) -> Response:
     """
-    Answer OPTIONS on a path that has *methods*.
+    Return the response to OPTIONS for a path that has *methods*.
 
     Raises:
-        HttpError: The path has none; or the method is not OPTIONS, and none of them.
+        HttpError: The path does not exist, or does not have the method.
     """
     if not methods:
-        raise HttpError("route_not_found", f"There is nothing at {path[:256]}")
+        raise HttpError("route_not_found", f"Not found: {path[:256]}")
     allowed = ", ".join((*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"))
     if method != "OPTIONS":
         raise HttpError(
             "method_not_allowed",
-            f"{method} is not for this path; it takes {allowed}",
+            f"Method {method} not allowed. Allowed: {allowed}",
             headers={"Allow": allowed},
         )
     return Response(
         status=204,
-        body="",
         headers={
             "Allow": allowed,
             "Access-Control-Allow-Methods": allowed,
@@ -416,8 +414,8 @@ def _preflight(method: str, path: str, methods: tuple[str, ...]) -> Response:
 
 def _query(scope: Scope) -> dict[str, str]:
     """Return the query parameters, the last value of each."""
-    sent = scope["query_string"]
-    return dict(parse_qsl(sent.decode("utf-8", "replace"), keep_blank_values=True)) if sent else {}
+    query = scope["query_string"].decode("utf-8", "replace")
+    return dict(parse_qsl(query, keep_blank_values=True)) if query else {}
 
 
 def _text(body: bytes) -> str | bytes | None:
@@ -427,24 +425,25 @@ def _text(body: bytes) -> str | bytes | None:
         return body
 
 
-def _log(scope: Scope, made: Response, request_id: str, started: float) -> None:
-    # What reached a route is named after it, as in the cloud; all else by what was asked.
+def _log(scope: Scope, response: Response, request_id: str, started: float) -> None:
+    # A request to a route is logged by the name of the route, as in a deployment; others by method and path.
     if "route" in scope:
-        log_request(made, request_id, started, route=scope["route"])
+        log_request(response, request_id, started, route=scope["route"])
     else:
-        asked = {"method": scope["method"], "path": scope["path"]}
-        log_request(made, request_id, started, route=None, **asked)
+        target = {"method": scope["method"], "path": scope["path"]}
+        log_request(response, request_id, started, route=None, **target)
 
 
-async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
-    body = result["body"].encode()
-    headers = dict(result["headers"])
-    if result["statusCode"] in (204, 304):
-        # RFC 9110, section 6.4.1: no content, so none of any type or length.
+async def _send(
+    response: Response, headers: dict[str, str], scope: Scope, receive: Receive, send: Send
+) -> None:
+    body = response.text.encode()
+    if response.status in (204, 304):
+        # RFC 9110, section 6.4.1: without content, there is no type and no length.
         del headers["Content-Type"]
     else:
         headers["Content-Length"] = str(len(body))
-    await send(_start({**result, "headers": headers}))
+    await send(_start(response, headers))
     if headers.get("Connection") == "close" and scope["method"] != "HEAD":
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await _linger(receive)
@@ -452,19 +451,18 @@ async def _send(result: dict[str, Any], scope: Scope, receive: Receive, send: Se
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _start(result: Mapping[str, Any]) -> MutableMapping[str, Any]:
+def _start(response: Response, headers: Mapping[str, str]) -> MutableMapping[str, Any]:
     raw = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in result["headers"].items()
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
     ]
-    return {"type": "http.response.start", "status": result["statusCode"], "headers": raw}
+    return {"type": "http.response.start", "status": response.status, "headers": raw}
 
 
 async def _linger(receive: Receive) -> None:
     """
-    Read on for a moment what the client still sends, and forget it.
+    Read and discard the rest of the request, for a limited time.
 
-    A connection that is closed with unread bytes is reset, and a reset may overtake the answer (RFC 9112, section 9.6).
+    A connection that is closed with unread bytes is reset, and the client may then lose the response (RFC 9112, section 9.6).
     """
     with suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):
@@ -475,10 +473,10 @@ async def _linger(receive: Receive) -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """
-    Return a socket that listens on *host*; port 0 is any that is free.
+    Return a socket that listens on *host*; port 0 selects a free port.
 
     Raises:
-        CannotListenError: Nobody can, or somebody does already.
+        CannotListenError: The host is unknown, the port is in use, or the process may not use it.
     """
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(
@@ -487,16 +485,16 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         number = getattr(error, "errno", None)
-        # create_server adds the address to the message, which ours has already; a resolver has numbers of its own.
-        why = (
+        # create_server adds the address to its message, which repeats ours; errors of the resolver have no errno.
+        reason = (
             os.strerror(number)
             if number and not isinstance(error, socket.gaierror)
             else getattr(error, "strerror", None) or "no such host"
         )
-        raise CannotListenError(f"Cannot listen on {host}, port {port}: {why}") from error
+        raise CannotListenError(f"Cannot listen on {host}, port {port}: {reason}") from error
 
 
-def serve(  # noqa: PLR0913 - a server has that many settings
+def serve(  # noqa: PLR0913 - settings, all but three by keyword
     inventory: Inventory,
     listener: socket.socket,
     host: str,
@@ -509,37 +507,38 @@ def serve(  # noqa: PLR0913 - a server has that many settings
     on_ready: Callable[[Site], None],
 ) -> None:
     """
-    Serve until SIGINT or SIGTERM; requests that have begun are then finished, within ten seconds.
+    Serve until SIGINT or SIGTERM, then finish the running requests within ten seconds.
 
     Args:
-        inventory: What to serve. It is not closed.
-        listener: From `listen`. It is closed.
-        host: What `listen` was given.
-        allowed_origins: Origins, beside our own, whose pages may read the answers; `*` for all.
-        allowed_hosts: Hosts, beside our own, that requests may be for: a name or address, with a port or without.
-        sweep_seconds: How often reservations whose time is over are expired; 0 for never.
-        remote_storage: Whether storage is elsewhere, and handlers mostly wait for it.
-        limits: What may arrive; by default as many connections as the process may have open.
-        on_ready: Called once connections are accepted.
+        inventory: The inventory to serve. It is not closed.
+        listener: A socket from `listen`. It is closed.
+        host: The host that was passed to `listen`.
+        allowed_origins: Further origins whose pages may read responses; ``*`` allows all.
+        allowed_hosts: Further allowed values of the Host header: a name or address, with or without a port.
+        sweep_seconds: Seconds between two sweeps of expired reservations; 0 for no sweeps.
+        remote_storage: Whether storage is on another machine, so that requests mostly wait for it.
+        limits: Limits on requests and connections; by default as many connections as the process may open.
+        on_ready: Called once the server accepts connections.
     """
     limits = limits or ArrivalLimits(connections=max_connections())
-    count = _THREADS_ACROSS_A_NETWORK if remote_storage else _THREADS
-    inline_operations = frozenset() if remote_storage else _READS_OF_ONE_ROW
+    count = _THREADS_FOR_REMOTE_STORAGE if remote_storage else _THREADS
+    inline_operations = frozenset() if remote_storage else _SINGLE_ROW_READS
     site = Site(f"[{host}]" if ":" in host else host, listener.getsockname()[1], allowed_hosts)
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
         if sweep_seconds:
             running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
-        # Where storage can be had alone, requests that write share its transactions; elsewhere each has its own.
+        # Requests that write share transactions if the repository supports exclusive access. Otherwise each has its own.
+        repository = inventory.repository
         writer = (
-            running.enter_context(GroupCommit(cast("ExclusiveRepository", inventory.repository)))
-            if hasattr(inventory.repository, "alone")
+            running.enter_context(GroupCommit(repository))
+            if isinstance(repository, ExclusiveRepository)
             else None
         )
         gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer)
         server = _Server(_settings(gateway, limits), on_ready=lambda: on_ready(site))
-        # The server raises the signal that stopped it once more, for whoever handled it before: an orderly end is no failure.
+        # uvicorn raises the signal again when it has stopped. With this handler, the process then ends with status 0.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
         server.run(sockets=[listener])
@@ -548,15 +547,15 @@ def serve(  # noqa: PLR0913 - a server has that many settings
 def _settings(gateway: LocalGateway, limits: ArrivalLimits) -> uvicorn.Config:
     return uvicorn.Config(
         gateway,
-        # uvicorn calls it with settings, as it would the class.
+        # uvicorn only calls the class, so a partial does as well.
         http=cast("type[asyncio.Protocol]", partial(LimitedProtocol, limits)),
         lifespan="off",
         ws="none",
-        log_config=None,  # Its warnings go where ours go.
+        log_config=None,  # Its warnings go to the same handlers as ours.
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # Nobody stands between us and the client.
+        proxy_headers=False,  # A client could send them.
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
@@ -564,7 +563,7 @@ def _settings(gateway: LocalGateway, limits: ArrivalLimits) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it accepts connections."""
+    """A server that calls *on_ready* once it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
         super().__init__(config)

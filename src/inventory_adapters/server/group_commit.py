@@ -1,4 +1,4 @@
-"""Requests that write, together: those that wait at the same time share one transaction, and one wait for the disk."""
+"""Group commit: requests that write at the same time share one transaction, and one wait for the disk."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,13 +21,13 @@ __all__ = ["GroupCommit"]
 
 R = TypeVar("R")
 
-# A group takes milliseconds, so that other processes have their turns as well.
+# A group of this size takes milliseconds, so that other processes can write in between.
 _LARGEST_GROUP: Final = 64
 
 
 @frozen(eq=False)
 class _Job(Generic[R]):
-    """Some work, who waits for what it returns, and until when."""
+    """A function to call, the future of its result, and its deadline."""
 
     work: Callable[[], R]
     result: asyncio.Future[R]
@@ -36,7 +36,7 @@ class _Job(Generic[R]):
 
 @frozen(eq=False)
 class _Group:
-    """Jobs that came in one turn of an event loop."""
+    """The jobs that were submitted in one iteration of an event loop."""
 
     loop: asyncio.AbstractEventLoop
     jobs: list[_Job[Any]]
@@ -44,18 +44,18 @@ class _Group:
 
 class GroupCommit:
     """
-    A thread that carries out requests one after the other, for as long as its `with` block lasts.
+    A thread that runs requests one after the other, while its `with` block lasts.
 
-    While one group waits for the disk, the next one gathers. Nobody hears of a result before it is kept.
+    While one group waits for the disk, the next one is collected. No result is returned before it is committed.
 
     Args:
-        repository: Where the requests write; it must outlast the block.
+        repository: The repository that the requests write to. It must be open until the block ends.
     """
 
     def __init__(self, repository: ExclusiveRepository) -> None:
         self._repository = repository
-        self._gathering: list[_Job[Any]] = []
-        self._waiting: SimpleQueue[_Group | None] = SimpleQueue()
+        self._collected: list[_Job[Any]] = []
+        self._groups: SimpleQueue[_Group | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="writer")
 
     def __enter__(self) -> Self:
@@ -68,62 +68,62 @@ class GroupCommit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._waiting.put(None)
+        self._groups.put(None)
         self._thread.join()
 
     async def run(self, work: Callable[[], R], ends_at: float = inf) -> R:
         """
-        Return what *work* returns, once all that it wrote is kept.
+        Return the result of *work* once its writes are committed.
 
         Args:
-            work: Called in the thread, while that has the repository alone. An error that it raises would undo the work of
-                others as well: it has to answer for itself.
-            ends_at: The deadline of the work, in the time of `time.monotonic`. The group does not wait longer for its
-                transaction; after it, *work* is called outside one, and must change nothing.
+            work: Called in the thread, with exclusive access to the repository. It must not raise, because an error rolls back
+                the writes of the whole group.
+            ends_at: The deadline of *work*, as `time.monotonic`. The group waits for its transaction no longer than its
+                earliest deadline. After its deadline, *work* is called outside a transaction and must not write.
 
         Raises:
-            StorageError: Nothing of it was kept; neither was what others wrote beside it.
+            StorageError: The transaction of the group was rolled back.
         """
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
-        if not self._gathering:
-            # Later in this turn of the loop, with all that have come by then: the thread, once awake, takes turns with us.
-            loop.call_soon(self._hand_over, loop)
-        self._gathering.append(_Job(work, result, ends_at))
+        if not self._collected:
+            # Called after the current callbacks of the loop, so that the requests of all of them form one group.
+            loop.call_soon(self._submit, loop)
+        self._collected.append(_Job(work, result, ends_at))
         return await result
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        jobs, self._gathering = self._gathering, []
-        self._waiting.put(_Group(loop, jobs))
+    def _submit(self, loop: asyncio.AbstractEventLoop) -> None:
+        jobs, self._collected = self._collected, []
+        self._groups.put(_Group(loop, jobs))
 
     def _run(self) -> None:
-        while (group := self._waiting.get()) is not None:
+        while (group := self._groups.get()) is not None:
             with suppress(Empty):
                 while len(group.jobs) < _LARGEST_GROUP:
-                    more = self._waiting.get_nowait()
+                    more = self._groups.get_nowait()
                     if more is None:
-                        self._waiting.put(None)  # The end comes after this group.
+                        self._groups.put(None)  # Stop after this group.
                         break
                     group.jobs.extend(more.jobs)
-            self._carry_out(group)
+            self._run_group(group)
 
-    def _carry_out(self, group: _Group) -> None:
-        # What was called off before it has begun, as when the server stops, was answered so.
+    def _run_group(self, group: _Group) -> None:
+        # Requests that were cancelled before they started, because the server stops, already have a response.
         jobs = [job for job in group.jobs if not job.result.cancelled()]
         now = monotonic()
         in_time = [job for job in jobs if job.ends_at > now]
-        settle = [partial(_tell, job, job.work()) for job in jobs if job.ends_at <= now]
+        settle = [partial(_set_result, job, job.work()) for job in jobs if job.ends_at <= now]
         try:
             results = self._results(in_time)
-        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
-            settle += [partial(_refuse, job, error) for job in in_time]
+        except Exception as error:  # noqa: BLE001 - every future gets a result or an error
+            settle += [partial(_set_error, job, error) for job in in_time]
         else:
-            settle += map(partial, repeat(_tell), in_time, results)
-        with suppress(RuntimeError):  # The loop has ended, and nobody waits any more.
+            settle += map(partial, repeat(_set_result), in_time, results)
+        with suppress(RuntimeError):  # The loop is closed, so nothing awaits the results.
             group.loop.call_soon_threadsafe(_call_all, settle)
 
     def _results(self, jobs: Sequence[_Job[Any]]) -> list[Any]:
-        """Return what the work of *jobs* returns, once all that it wrote is kept."""
+        """Run *jobs* in one transaction and return their results once it is committed."""
         if not jobs:
             return []
         with ExitStack() as transaction:
@@ -137,11 +137,11 @@ def _call_all(calls: Sequence[Callable[[], None]]) -> None:
         call()
 
 
-def _tell(job: _Job[Any], result: Any) -> None:
+def _set_result(job: _Job[Any], result: Any) -> None:
     if not job.result.done():
         job.result.set_result(result)
 
 
-def _refuse(job: _Job[Any], error: Exception) -> None:
+def _set_error(job: _Job[Any], error: Exception) -> None:
     if not job.result.done():
         job.result.set_exception(error)

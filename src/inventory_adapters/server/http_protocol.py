@@ -1,10 +1,11 @@
 """
-The HTTP protocol of the local server: uvicorn's, with limits on what arrives.
+The HTTP protocol of the local server: uvicorn's, with limits on requests and connections.
 
-uvicorn takes the class by its setting `http`. Because the parser keeps a head in memory until its end, and a connection waits
-for the rest of a request without limit, what arrives is counted and timed before the parser gets it. The class overrides
-callbacks of asyncio's protocols and of httptools' parser, and uses the attributes `parser`, `transport`, `connections`,
-`cycle`, `url` and `headers` of uvicorn's class. `tests/server/test_http_protocol.py` fails if uvicorn changes them.
+uvicorn takes the class by its setting `http`. Because its parser keeps a head in memory until the end of the head, and its
+connection waits for the rest of a request without limit, this class counts and times the data before the parser. It overrides
+callbacks of asyncio's protocols and of httptools' parser and the method `send_400_response` of uvicorn's class, and uses that
+class's attributes `parser`, `transport`, `connections`, `cycle`, `url` and `headers`. `tests/server/test_http_protocol.py`
+fails if uvicorn changes them.
 """
 
 import asyncio
@@ -18,16 +19,16 @@ import httptools
 from attrs import frozen
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from inventory_adapters.http.api_gateway import log_request, to_result
+from inventory_adapters.http.api_gateway import log_request
 from inventory_adapters.http.app import error_response
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.server.imports import IMPORTS_PATH
 
 __all__ = ["ArrivalLimits", "LimitedProtocol", "max_connections"]
 
-# How long a client that sends too much is listened to, so that it reads the answer rather than a reset of the connection.
+# How long the rest of a rejected request is read, so that the client receives the response and not a reset of the connection.
 _LINGER_SECONDS: Final = 2.0
-# Files that are no connection: of the database, of the event loop, of connections to DynamoDB, and what comes and goes.
+# Open files other than connections: of the database, the event loop, connections to DynamoDB, and short-lived ones.
 _OTHER_FILES: Final = 128
 _MOST_CONNECTIONS: Final = 4096
 _FEWEST_CONNECTIONS: Final = 16
@@ -36,13 +37,13 @@ _FEWEST_CONNECTIONS: Final = 16
 @frozen(kw_only=True)
 class ArrivalLimits:
     """
-    What may arrive, and how long it may take.
+    Limits on connections and requests.
 
     Attributes:
-        connections: Open connections; further ones are answered with 503 and closed.
-        head_bytes: Size of a request line with its headers; also of whatever else comes beside bodies.
-        seconds: Time from the first byte of a request, or from the opening of a connection, to the last byte of its body.
-        files_path: The path that files are sent to: their bodies may take longer, but no pause in them.
+        connections: Maximum number of open connections; further ones get a 503 and are closed.
+        head_bytes: Maximum size of a request line with its headers, and of other data outside bodies.
+        seconds: Maximum time from the first byte of a request, or from the opening of a connection, to the end of the body.
+        files_path: The path of file uploads, whose limit in *seconds* applies to each pause instead of the whole body.
     """
 
     connections: int
@@ -52,9 +53,9 @@ class ArrivalLimits:
 
 
 def max_connections() -> int:
-    """Return how many connections leave enough of the process's open files for everything else."""
+    """Return the number of connections that the limit on open files allows."""
     try:
-        import resource  # noqa: PLC0415 - Windows has no such module
+        import resource  # noqa: PLC0415 - Windows does not have this module
     except ImportError:
         return 512
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -65,9 +66,9 @@ def max_connections() -> int:
 
 class LimitedProtocol(HttpToolsProtocol):
     """
-    One connection: closed when it exceeds *limits*, with a 431 if a head is too large.
+    One connection, which is closed when it exceeds *limits*; a head that is too large gets a 431.
 
-    A request to upgrade the protocol is ignored (RFC 9110, section 7.8). The authority of an absolute request target replaces
+    Requests to upgrade the protocol are ignored (RFC 9110, section 7.8). The authority of an absolute request target replaces
     the Host header (RFC 9112, section 3.2.2).
     """
 
@@ -77,32 +78,32 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
         self._is_rejected = False
-        # Of the data that is being parsed: whether it ended a request, and whether it got the parser any further.
+        # Whether the data being parsed ended a request, and whether it completed a head or a part of a body.
         self._is_complete = False
         self._has_progress = False
-        # Bytes since the parser got further.
+        # Bytes since the last progress.
         self._pending_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept the connection, or reject it if there are too many."""
+        """Start the timer, or reject the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
-            self._reject(HttpError("too_many_connections", "The server has no connection left"))
+            self._reject(
+                HttpError("too_many_connections", "Too many connections. Try again later.")
+            )
             transport.close()
         else:
             self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Stop the timer."""
         self._stop_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse *data* in parts, none of which is larger than what a head may still have."""
-        if self._is_rejected:
-            return
+        """Parse *data* in parts no larger than the rest of a head may be."""
         self._is_complete = False
-        while data and not self.transport.is_closing():
+        while data and self._is_open():
             size = self._limits.head_bytes - self._pending_bytes
             part, data = data[:size], data[size:]
             self._has_progress = False
@@ -112,12 +113,20 @@ class LimitedProtocol(HttpToolsProtocol):
                 message = (
                     f"The request line and headers may be {self._limits.head_bytes} bytes at most"
                 )
-                self._reject(HttpError("head_too_large", message, headers={"Connection": "close"}))
-                return
+                self._reject(HttpError("head_too_large", message))
+        if not self._is_open():
+            return
         if self._is_complete:
             self._stop_timer()
         else:
             self._start_timer()
+
+    def _is_open(self) -> bool:
+        return not (self._is_rejected or self.transport.is_closing())
+
+    def send_400_response(self, msg: str) -> None:
+        """Reject a request that the parser cannot read."""
+        self._reject(HttpError("malformed_request", msg.rstrip(".")))
 
     def on_message_begin(self) -> None:
         """Note that a request is incomplete."""
@@ -125,21 +134,21 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Start the request, with its Host header and its path as the target has them."""
+        """Start the request, with the host and the path of its target."""
         self._has_progress = True
         if self._parser.wants_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise ValueError("CONNECT is for proxies")
-            return  # The parser gets the request once more, without the header.
+                raise ValueError("CONNECT is not supported")
+            return  # The request is parsed again without the header.
         if self.url[:1] not in (b"/", b"*"):
             self._use_absolute_target()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Receive a part of the body."""
         self._has_progress = True
         if self.url.partition(b"?")[0] == self._limits.files_path:
-            # Started again behind this part of the file.
+            # `data_received` starts it again after this part of the file.
             self._stop_timer()
         super().on_body(body)
 
@@ -151,7 +160,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def head_without_upgrade(self) -> bytes:
-        """Return the head that was parsed last, without its Upgrade header."""
+        """Return the current head without its Upgrade header."""
         version = self.parser.get_http_version().encode()
         lines: list[bytes] = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
@@ -167,11 +176,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
 
     def _reject(self, error: HttpError) -> None:
-        """Answer in the place of the application, and drop what else arrives."""
+        """Send the response to *error* instead of the application's, and discard further data."""
+        if self._is_rejected:
+            return
         self._is_rejected = True
         self._stop_timer()
         if self.cycle is not None and not self.cycle.response_complete:  # type: ignore[redundant-expr] # None at first
-            # The client would take it for the answer to another request.
+            # The client would read it as the response to the earlier request.
             self.transport.close()
             return
         self.transport.write(_response(error))
@@ -188,12 +199,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 class _Parser(httptools.HttpRequestParser):
-    """A parser that reads a request with an Upgrade header like any other."""
+    """A parser that ignores requests to upgrade the protocol."""
 
     def __init__(self, protocol: LimitedProtocol) -> None:
         super().__init__(protocol)
         self._protocol = protocol
-        # As uvicorn's: a client that announces the end of the connection may have sent more.
+        # As in uvicorn's parser: a client that sends "Connection: close" may send more data.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def feed_data(self, data: "bytes | bytearray | memoryview | array[int]") -> None:
@@ -203,29 +214,32 @@ class _Parser(httptools.HttpRequestParser):
             try:
                 super().feed_data(rest)
             except httptools.HttpParserUpgrade as upgrade:
-                # It stopped behind the head, because another protocol would follow.
+                # The parser stopped after the head, because data of another protocol would follow.
                 [consumed] = upgrade.args
                 rest = self._protocol.head_without_upgrade() + rest[consumed:]
             else:
                 return
 
     def wants_upgrade(self) -> bool:
-        """Whether the head that was parsed last asks for another protocol."""
+        """Return whether the current head asks for another protocol."""
         return bool(super().should_upgrade())
 
     def should_upgrade(self) -> bool:
-        """Return False: no other protocol is spoken here."""
+        """Return False, because no other protocol is supported."""
         return False
 
 
 def _response(error: HttpError) -> bytes:
-    """Return the whole answer to a request that the application does not see, and log it."""
+    """Return the whole response to a request that does not reach the application, and log it."""
     request_id = str(uuid4())
     response = error_response(error, request_id=request_id)
     log_request(response, request_id, perf_counter(), route=None)
-    result = to_result(response, request_id, {})
     status = HTTPStatus(response.status)
-    body: bytes = result["body"].encode()
-    headers = {**result["headers"], "Connection": "close", "Content-Length": len(body)}
+    body = response.text.encode()
+    headers = {
+        **response.all_headers(request_id, {}),
+        "Connection": "close",
+        "Content-Length": len(body),
+    }
     lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body

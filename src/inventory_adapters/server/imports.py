@@ -1,9 +1,9 @@
 """
-`POST /imports`: a file that the page sends is imported as `inventory import` does it, and the report is streamed back.
+`POST /imports`: import an uploaded file as `inventory import` does, and stream the report.
 
-The answer is a line of JSON for each step: how the file is read, then rows with the progress, then the summary.
+The response has a line of JSON for each step: the settings of the import, then rows with the progress, then the summary.
 ``{"import": {"format": "shopify", ...}}``, ``{"rows": [{"line": 2, "result": "created", ...}], "read": 512, "size": 1024}``,
-``{"summary": {"created": 1, ...}}``; or ``{"error": ..., "code": ...}`` as the last line, if storage failed on the way.
+``{"summary": {"created": 1, ...}}``; or ``{"error": ..., "code": ...}`` as the last line, if storage fails meanwhile.
 """
 
 import asyncio
@@ -29,24 +29,24 @@ from inventory_adapters.catalogue.imports import (
     preview,
 )
 from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
-from inventory_adapters.http.app import Response
 from inventory_adapters.http.errors import CODES, HttpError, error_body
+from inventory_adapters.http.messages import Response
 from inventory_adapters.wire import to_json
 
-__all__ = ["IMPORTS_PATH", "MAX_FILE_BYTES", "ClientLeftError", "ImportReport", "Imports"]
+__all__ = ["IMPORTS_PATH", "MAX_FILE_BYTES", "ClientDisconnectedError", "ImportReport", "Imports"]
 
 IMPORTS_PATH: Final = "/imports"
 MAX_FILE_BYTES: Final = 64 << 20
 
-# Between two parts of the file.
+# The longest pause between two parts of the file.
 _LONGEST_PAUSE_SECONDS: Final = 30.0
-_ROWS_A_LINE: Final = 100
+_ROWS_PER_LINE: Final = 100
 
 _FLAGS: Final = {"true": True, "false": False}
 _TEXTS: Final = ("location", "category", "encoding", "delimiter")
 _CHOICES: Final[dict[str, Mapping[str, Any]]] = {
-    "format": {it: it for it in ("auto", *FORMATS)},
-    "decimal": {it: it for it in DECIMALS},
+    "format": {name: name for name in ("auto", *FORMATS)},
+    "decimal": {name: name for name in DECIMALS},
     "negative": {"refuse": "refuse", "zero": "zero"},
     "on_error": {"skip": "skip", "stop": "stop"},
     "dry_run": _FLAGS,
@@ -58,32 +58,32 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class ClientLeftError(Exception):
-    """The client left before its file was complete."""
+class ClientDisconnectedError(Exception):
+    """The client closed the connection before its request was complete."""
 
 
 @frozen(kw_only=True)
 class ImportReport(Response):
     """
-    An answer that is sent while the import goes on.
+    A response that is sent while the import runs.
 
     Attributes:
-        lines: The lines of the report; the import goes on as they are taken.
+        lines: The lines of the report. Reading them runs the import.
     """
 
     lines: AsyncIterator[bytes]
 
     async def send_body(self, receive: Receive, send: Send) -> None:
-        """Send the lines. A client that leaves ends the import; the rows that are done stay done."""
-        left = asyncio.ensure_future(_disconnected(receive))
+        """Send the lines. If the client disconnects, the import stops after the applied rows."""
+        disconnected = asyncio.ensure_future(_disconnected(receive))
         try:
             async for line in self.lines:
-                if left.done():
+                if disconnected.done():
                     break
                 await send({"type": "http.response.body", "body": line, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            left.cancel()
+            disconnected.cancel()
             await self.lines.aclose()  # type: ignore[attr-defined] # a generator
 
 
@@ -98,7 +98,7 @@ class Imports:
     The imports of one server, one at a time.
 
     Args:
-        inventory: Where the items are stored.
+        inventory: The inventory to import into.
     """
 
     inventory: Inventory
@@ -106,17 +106,17 @@ class Imports:
 
     async def start(self, query: bytes, headers: Mapping[str, str], receive: Receive) -> Response:
         """
-        Take the file of a request, look at it, and return the report of the import, or why it cannot be imported.
+        Receive the file of a request, and return the report of its import, or the reason why it cannot be imported.
 
         Raises:
             ValidationError: A parameter is unknown or invalid.
             HttpError: Another import is running, or the file is too large or does not arrive.
-            ClientLeftError: The client left.
+            ClientDisconnectedError: The client closed the connection.
         """
         if "idempotency-key" in headers:
             raise HttpError(
                 "idempotency_key_not_supported",
-                "Idempotency-Key is not supported for imports: importing a file again changes nothing twice",
+                "Idempotency-Key is not supported for imports: a file can be imported again safely",
             )
         if "if-match" in headers:
             raise HttpError("if_match_not_supported", "If-Match is not supported for imports")
@@ -132,7 +132,7 @@ class Imports:
             stack.callback(self._end)
             file = stack.enter_context(tempfile.TemporaryFile())
             await _receive_file(headers, receive, file)
-            # A thread of its own: an import must not wait for requests, nor they for it.
+            # Imports have their own thread, so that imports and requests do not wait for each other.
             thread = stack.enter_context(ThreadPoolExecutor(1, "import"))
             loop = asyncio.get_running_loop()
             progress = _Progress()
@@ -142,8 +142,6 @@ class Imports:
             except UnreadableFileError as error:
                 return await loop.run_in_executor(thread, _rejected, error, file, choices)
             return ImportReport(
-                status=200,
-                body="",
                 headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"},
                 lines=_streamed(_lines(run, progress), thread, stack.pop_all()),
             )
@@ -154,13 +152,13 @@ class Imports:
 
 @define
 class _Progress:
-    """How much of the file was read."""
+    """The number of bytes read, and the size of the file."""
 
     read: int = 0
     size: int = 0
 
     def advance(self, read: int, size: int) -> None:
-        """Note the progress."""
+        """Update the progress."""
         self.read, self.size = read, size
 
 
@@ -205,7 +203,7 @@ async def _receive_file(headers: Mapping[str, str], receive: Receive, file: IO[b
                 headers={"Connection": "close"},
             ) from None
         if message["type"] == "http.disconnect":
-            raise ClientLeftError
+            raise ClientDisconnectedError
         file.write(message.get("body", b""))
         if file.tell() > MAX_FILE_BYTES:
             raise _too_large()
@@ -213,7 +211,7 @@ async def _receive_file(headers: Mapping[str, str], receive: Receive, file: IO[b
 
 
 def _too_large() -> HttpError:
-    # The rest of the file is still on its way, so the connection cannot be used again.
+    # The client is still sending the file, so the connection cannot be used again.
     return HttpError(
         "payload_too_large",
         f"The file may be {MAX_FILE_BYTES >> 20} MiB at most. Larger ones: inventory import FILE",
@@ -224,12 +222,12 @@ def _too_large() -> HttpError:
 def _rejected(error: UnreadableFileError, file: IO[bytes], choices: Mapping[str, Any]) -> Response:
     body: dict[str, Any] = {"error": str(error), "code": error.code}
     if isinstance(error, UnknownTableError):
-        reading = {it: choices[it] for it in ("encoding", "delimiter") if it in choices}
-        found = preview(file, **reading)
+        reading = {name: choices[name] for name in ("encoding", "delimiter") if name in choices}
+        table = preview(file, **reading)
         body |= {
-            "columns": list(found.columns),
-            "rows": [list(row) for row in found.rows],
-            "mapping": dict(found.mapping),
+            "columns": list(table.columns),
+            "rows": [list(row) for row in table.rows],
+            "mapping": dict(table.mapping),
         }
     return Response(status=CODES[error.code], body=to_json(body), code=error.code)
 
@@ -238,9 +236,9 @@ def _lines(run: Import, progress: _Progress) -> Iterator[bytes]:
     yield _line({"import": about_import(run)})
     outcomes = iter(run)
     try:
-        while rows := [outcome_to_wire(it) for it in islice(outcomes, _ROWS_A_LINE)]:
+        while rows := [outcome_to_wire(outcome) for outcome in islice(outcomes, _ROWS_PER_LINE)]:
             yield _line({"rows": rows, "read": progress.read, "size": progress.size})
-    except Exception as error:  # noqa: BLE001 - the answer has begun: its last line says what went wrong
+    except Exception as error:  # noqa: BLE001 - the status is already sent, so the last line has the error
         yield _line(error_body(error))
     else:
         yield _line({"summary": summary_of(run)})
@@ -253,7 +251,7 @@ def _line(value: dict[str, Any]) -> bytes:
 async def _streamed(
     lines: Iterator[bytes], thread: ThreadPoolExecutor, stack: ExitStack
 ) -> AsyncIterator[bytes]:
-    """Yield *lines*, each made in *thread*, and close *stack* at the end."""
+    """Yield *lines*, each computed in *thread*, and close *stack* at the end."""
     loop = asyncio.get_running_loop()
     with stack:
         while (line := await loop.run_in_executor(thread, next, lines, None)) is not None:

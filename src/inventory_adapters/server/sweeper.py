@@ -1,4 +1,4 @@
-"""What has to be done from time to time: expire reservations whose time is over, and forget what nobody asks for any more."""
+"""Background cleanup: expire reservations and purge old records."""
 
 import logging
 from threading import Event, Thread
@@ -16,7 +16,7 @@ from inventory_adapters.far_reservations import FarReservationsWatch
 
 __all__ = ["SweepSummary", "Sweeper", "sweep"]
 
-# What is left after this waits for the next sweep; and the end of the program for no longer than this.
+# The rest waits for the next sweep. The server waits no longer than this for a sweep when it stops.
 _SWEEP_SECONDS: Final = 5.0
 
 logger = logging.getLogger("inventory_adapters.server.sweeper")
@@ -25,12 +25,12 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 @frozen(kw_only=True)
 class SweepSummary:
     """
-    What a sweep did.
+    The counts of one sweep.
 
     Attributes:
-        expired: Reservations that were expired.
-        failed: Reservations that could not be, or could not be read; they stay due.
-        purged: Records that were deleted: of idempotency keys, and of reservations closed long ago.
+        expired: Number of expired reservations.
+        failed: Number of reservations that could not be read or expired; the next sweep tries again.
+        purged: Number of deleted records: of idempotency keys, and of reservations closed long ago.
     """
 
     expired: int
@@ -39,19 +39,19 @@ class SweepSummary:
 
 
 def sweep(inventory: Inventory, command: ExpireReservations | None = None) -> SweepSummary:
-    """Expire what is due, and delete the records that are no longer kept; where storage does that itself, none."""
-    swept = inventory.expire_reservations(command or ExpireReservations())
+    """Expire due reservations and purge old records, unless storage purges them itself."""
+    result = inventory.expire_reservations(command or ExpireReservations())
     purged = inventory.repository.purge(Timestamp.of(inventory.clock()))
-    return SweepSummary(expired=swept.expired, failed=swept.failed, purged=purged)
+    return SweepSummary(expired=result.expired, failed=result.failed, purged=purged)
 
 
 class Sweeper:
     """
-    Sweeps in a thread of its own, at once and then from time to time, for as long as its `with` block lasts.
+    A thread that sweeps at once and then at intervals, while its `with` block lasts.
 
     Args:
-        inventory: What is swept; it must outlast the block.
-        seconds: How long to wait between two sweeps.
+        inventory: The inventory to sweep. It must be open until the block ends.
+        seconds: Seconds between two sweeps.
     """
 
     def __init__(self, inventory: Inventory, *, seconds: float) -> None:
@@ -82,15 +82,15 @@ class Sweeper:
     def _sweep(self) -> None:
         try:
             with deadline(_SWEEP_SECONDS):
-                done = asdict(sweep(self._inventory))
+                counts = asdict(sweep(self._inventory))
                 self._far.look(self._inventory)
         except StorageThrottledError:
-            # Others are writing, and reservations that are due count as expired meanwhile.
+            # Another process is writing. Due reservations count as expired even before a sweep.
             logger.info("sweep postponed")
             return
         except Exception:
-            # Whatever it was, the next sweep may fare better; without the thread, reservations would leak.
+            # The thread must go on: the next sweep may succeed.
             logger.exception("sweep failed")
             return
-        if any(done.values()):
-            logger.log(logging.WARNING if done["failed"] else logging.INFO, "swept", extra=done)
+        if any(counts.values()):
+            logger.log(logging.WARNING if counts["failed"] else logging.INFO, "swept", extra=counts)
