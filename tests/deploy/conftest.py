@@ -12,38 +12,46 @@ ENVIRONMENTS = ("dev", "prod", "feature-42")
 
 @attrs.frozen
 class Synthesized:
-    """A stack and the template that it became."""
+    """A stack and its template."""
 
     stack: object
     template: dict
 
     def of_type(self, kind):
-        """The resources of a type, by logical id: ``AWS::DynamoDB::Table``."""
-        return {name: it for name, it in self.template["Resources"].items() if it["Type"] == kind}
+        """Return the resources of a type, by logical id: ``AWS::DynamoDB::Table``."""
+        return {
+            logical_id: resource
+            for logical_id, resource in self.template["Resources"].items()
+            if resource["Type"] == kind
+        }
 
-    def properties(self, kind, **wanted):
-        """The properties of the one resource of a type that has the *wanted* ones."""
-        found = [
-            it["Properties"]
-            for it in self.of_type(kind).values()
-            if wanted.items() <= {k: v for k, v in it["Properties"].items() if k in wanted}.items()
+    def properties(self, kind, **expected):
+        """Return the properties of the one resource of a type with the *expected* values."""
+        matches = [
+            resource["Properties"]
+            for resource in self.of_type(kind).values()
+            if all(resource["Properties"].get(name) == value for name, value in expected.items())
         ]
-        assert len(found) == 1, f"{len(found)} resources {kind} with {wanted}"
-        return found[0]
+        assert len(matches) == 1, f"{len(matches)} resources {kind} with {expected}"
+        return matches[0]
 
     def named(self, kind, attribute, name):
-        """The logical id of the resource of a type that is called *name*."""
-        [found] = [k for k, it in self.of_type(kind).items() if it["Properties"][attribute] == name]
-        return found
+        """Return the logical id of the one resource of a type with the given *name*."""
+        [logical_id] = [
+            logical_id
+            for logical_id, resource in self.of_type(kind).items()
+            if resource["Properties"][attribute] == name
+        ]
+        return logical_id
 
 
 @pytest.fixture(scope="session")
 def synthesize(tmp_path_factory):
-    """Synthesize an environment; cdk-nag checks it, as it does for a deployment."""
+    """Synthesize an environment once for each context; cdk-nag checks it, as for a deployment."""
 
     @cache
-    def cached(suffix, said):
-        context = {"environmentSuffix": suffix, "stubBundle": "true", **json.loads(said)}
+    def cached(suffix, settings):
+        context = {"environmentSuffix": suffix, "stubBundle": "true", **json.loads(settings)}
         app = make_app(context, outdir=str(tmp_path_factory.mktemp("cdk")), check_templates=False)
         assembly = app.synth()
         name = f"TapStack{suffix}"
@@ -69,11 +77,11 @@ def prod(synthesize):
 
 @pytest.fixture(scope="session", params=ENVIRONMENTS)
 def env(request):
-    """The suffix of each kind of environment."""
+    """The suffix of an environment of each kind."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def made(env, synthesize):
-    """Each kind of environment."""
+def synthesized(env, synthesize):
+    """The stack of an environment of each kind."""
     return synthesize(env)
