@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-# Ignores SIGINT like a background job, loads the settings of the suite, and exits with the code of a child that interrupts itself.
+# Ignores SIGINT like a background job, loads the settings of the suite, and exits with the code of a child that it interrupts.
 INTERRUPTED_CHILD = """
 import signal, subprocess, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
