@@ -184,7 +184,7 @@ def settings_for(suffix: Any, context: Context) -> Settings:
     if not isinstance(suffix, str) or not _SUFFIX.fullmatch(suffix):
         raise SettingsError(
             f"environmentSuffix must be a lower-case letter followed by up to 19 lower-case letters, digits or hyphens,"
-            f" not {suffix!r}."
+            f" not {suffix!r}"
         )
     values = {key: value for key in _OVERRIDES if (value := context(key)) is not None}
     overrides = dict(_parse(key, value) for key, value in values.items())
@@ -209,7 +209,7 @@ def require_known(keys: Iterable[str]) -> None:
             folded = {name.lower(): name for name in known}
             similar = [folded[name] for name in get_close_matches(key.lower(), folded, n=1)]
             hint = f"did you mean {similar[0]}" if similar else "docs/deploy.md lists them"
-            raise SettingsError(f"{key} is not a setting: {hint}.")
+            raise SettingsError(f"{key} is not a setting: {hint}")
 
 
 def _defaults(suffix: str, kind: Any) -> Settings:
@@ -217,12 +217,12 @@ def _defaults(suffix: str, kind: Any) -> Settings:
         kind = _KIND_OF.get(suffix)
     if kind is None and _PRODUCTION_LIKE.fullmatch(suffix):
         raise SettingsError(
-            f"{suffix} may hold real data, so its kind must be given: -c kind={_KIND_NAMES}."
+            f"{suffix} may hold real data, so its kind must be given: -c kind={_KIND_NAMES}"
         )
     if kind is None:
         return _PREVIEW
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise SettingsError(f"kind must be {_KIND_NAMES}, not {kind!r}.")
+        raise SettingsError(f"kind must be {_KIND_NAMES}, not {kind!r}")
     return _KINDS[kind]
 
 
@@ -230,26 +230,26 @@ def _check(settings: Settings) -> None:
     """Reject combinations of settings that are invalid."""
     if not settings.allowed_origins:
         raise SettingsError(
-            f"allowedOrigins must name the origins whose pages may call {settings.suffix}, such as https://shop.example.com."
+            f"allowedOrigins must name the origins whose pages may call {settings.suffix}, such as https://shop.example.com"
         )
     if settings.auth == "cognito" and settings.user_pool_arn is None:
-        raise SettingsError("userPoolArn must name the user pool when auth is cognito.")
+        raise SettingsError("userPoolArn must name the user pool if auth is cognito")
     if settings.canary and settings.log_level not in _WATCHABLE_LEVELS:
         raise SettingsError(
-            f"logLevel must be {' or '.join(_WATCHABLE_LEVELS)} when canary is true, not {settings.log_level!r}:"
-            f" a rollout counts the log lines of requests."
+            f"logLevel must be {' or '.join(_WATCHABLE_LEVELS)} if canary is true, not {settings.log_level!r},"
+            f" because a rollout counts the log lines of requests"
         )
     if settings.alarm_email and settings.alarm_topic_arn:
         raise SettingsError(
             "alarmEmail and alarmTopic must not both be given. Subscribe the address to the topic instead."
         )
     if (settings.domain_name is None) != (settings.certificate_arn is None):
-        raise SettingsError("domainName and certificateArn must be given together.")
+        raise SettingsError("domainName and certificateArn must be given together")
     if settings.items_table == settings.ledger_table:
-        raise SettingsError("ledgerTableName must not be the name of the items table.")
+        raise SettingsError("ledgerTableName must not be the name of the items table")
     if not _TABLE_NAME.fullmatch(settings.ledger_table):
         raise SettingsError(
-            "ledgerTableName must be given because tableName is too long to append -ledger."
+            "ledgerTableName must be given because tableName is too long to append -ledger"
         )
 
 
@@ -258,7 +258,7 @@ def _parse(key: str, value: Any) -> tuple[str, Any]:
     try:
         return name, parse(value)
     except (KeyError, ValueError):
-        raise SettingsError(f"{key} must be {expected}, not {value!r}.") from None
+        raise SettingsError(f"{key} must be {expected}, not {value!r}") from None
 
 
 def _origins(value: Any) -> tuple[str, ...]:

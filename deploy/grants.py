@@ -126,6 +126,6 @@ def needs_of(operation: str) -> Needs:
     """
     if operation not in NEEDS:
         raise UnknownNeedsError(
-            f"NEEDS in deploy/grants.py has no row for the operation {operation!r}."
+            f"NEEDS in deploy/grants.py has no row for the operation {operation!r}"
         )
     return NEEDS[operation]

@@ -207,7 +207,7 @@ class TapStack(cdk.Stack):
             return str(props.bundle)
         if str(self.node.try_get_context("stubBundle")).lower() != "true":
             cdk.Annotations.of(self).add_error(
-                "The functions have no code: pass a bundle as TapStackProps.bundle."
+                "The functions have no code: pass a bundle as TapStackProps.bundle"
             )
         return str(STUB_BUNDLE)
 

@@ -8,6 +8,9 @@ from deploy.app import make_app
 
 PROD_ORIGIN = "https://shop.example.com"
 ENVIRONMENTS = ("dev", "prod", "feature-42")
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+LOG_KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
 
 
 @attrs.frozen
@@ -73,6 +76,56 @@ def dev(synthesize):
 @pytest.fixture(scope="session")
 def prod(synthesize):
     return synthesize("prod")
+
+
+# Settings that do not affect each other share a stack, because a synthesis takes seconds.
+@pytest.fixture(scope="session")
+def customized_preview(synthesize):
+    """A preview with values for many settings."""
+    return synthesize(
+        "feature-42",
+        billing="provisioned",
+        capacity="20-400",
+        cmk="true",
+        dataTrace="false",
+        gatewayLogRole="true",
+        memory="1024",
+        protected="true",
+        runtime="3.13",
+        waf="true",
+    )
+
+
+@pytest.fixture(scope="session")
+def customized_prod(synthesize):
+    """A production environment with values for many settings."""
+    return synthesize(
+        "prod",
+        alarmEmail="ops@example.com",
+        certificateArn=CERTIFICATE,
+        concurrency="create-item=40,get-item=none",
+        domainName="stock.example.com",
+        ledgerTableName="restored-moves",
+        logKey=LOG_KEY,
+        logRetention="400",
+        monthlyRequests="3000000",
+        requestsPerIp="500",
+        tableName="restored",
+    )
+
+
+@pytest.fixture(scope="session")
+def minimal_prod(synthesize):
+    """A production environment without its optional parts."""
+    return synthesize(
+        "prod",
+        alarmTopic=TOPIC,
+        concurrency="create-item=40",
+        monthlyRequests="none",
+        protected="false",
+        reservedConcurrency="none",
+        waf="false",
+    )
 
 
 @pytest.fixture(scope="session", params=ENVIRONMENTS)

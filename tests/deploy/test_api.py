@@ -9,6 +9,7 @@ from inventory_adapters.client import InventoryClient
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS, Cors
 from inventory_adapters.http.errors import CODES
 from inventory_adapters.http.routes import ROUTES
+from tests.deploy.conftest import CERTIFICATE
 
 METHOD = "AWS::ApiGateway::Method"
 # The gateway's own responses: the status if it is not the default, the code, the field of `details`, Retry-After.
@@ -93,10 +94,9 @@ class TestGateway:
             "DataTraceEnabled": env != "prod",
         }
 
-    def test_data_tracing_is_a_setting(self, synthesize):
+    def test_data_tracing_is_a_setting(self, customized_preview):
         """Bodies may contain personal data."""
-        synthesized = synthesize("feature-42", dataTrace="false")
-        [settings] = stage(synthesized)["MethodSettings"]
+        [settings] = stage(customized_preview)["MethodSettings"]
 
         assert settings["DataTraceEnabled"] is False
 
@@ -125,14 +125,13 @@ class TestGateway:
         """All APIs of an account and region share the role."""
         assert not synthesized.of_type("AWS::ApiGateway::Account")
 
-    def test_log_role_of_the_gateway_can_be_set_and_is_retained(self, synthesize):
+    def test_log_role_of_the_gateway_can_be_set_and_is_retained(self, customized_preview):
         """Other APIs may use the role when the stack is deleted."""
-        synthesized = synthesize("feature-42", gatewayLogRole="true")
-        [account] = synthesized.of_type("AWS::ApiGateway::Account").values()
+        [account] = customized_preview.of_type("AWS::ApiGateway::Account").values()
         role = account["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]
 
         assert account["DeletionPolicy"] == "Retain"
-        assert synthesized.template["Resources"][role]["DeletionPolicy"] == "Retain"
+        assert customized_preview.template["Resources"][role]["DeletionPolicy"] == "Retain"
 
 
 class TestMethods:
@@ -254,36 +253,35 @@ class TestAccess:
         assert link["Properties"]["KeyType"] == "API_KEY"
 
     @pytest.mark.parametrize(
-        ("setting", "quota"),
-        [("3000000", {"Limit": 3_000_000, "Period": "MONTH"}), ("none", None)],
+        ("fixture", "quota"),
+        [
+            ("customized_prod", {"Limit": 3_000_000, "Period": "MONTH"}),
+            ("minimal_prod", None),
+        ],
     )
-    def test_monthly_quota_is_a_setting(self, synthesize, setting, quota):
+    def test_monthly_quota_is_a_setting(self, request, fixture, quota):
         """Without a quota the throttle remains."""
-        synthesized = synthesize("prod", monthlyRequests=setting)
-        [plan] = synthesized.of_type("AWS::ApiGateway::UsagePlan").values()
+        [plan] = request.getfixturevalue(fixture).of_type("AWS::ApiGateway::UsagePlan").values()
 
         assert plan["Properties"].get("Quota") == quota
         assert plan["Properties"]["Throttle"] == {"RateLimit": 10_000, "BurstLimit": 5_000}
 
-    def test_custom_domain_is_a_setting(self, synthesize, prod):
+    def test_custom_domain_is_a_setting(self, customized_prod, prod):
         """Clients keep the URL when the API is created again."""
-        certificate = (
-            "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
-        )
-        synthesized = synthesize("prod", domainName="stock.example.com", certificateArn=certificate)
-        [(name, domain)] = synthesized.of_type("AWS::ApiGateway::DomainName").items()
-        [mapping] = synthesized.of_type("AWS::ApiGateway::BasePathMapping").values()
-        [stage_id] = synthesized.of_type("AWS::ApiGateway::Stage")
+        [(name, domain)] = customized_prod.of_type("AWS::ApiGateway::DomainName").items()
+        [mapping] = customized_prod.of_type("AWS::ApiGateway::BasePathMapping").values()
+        [stage_id] = customized_prod.of_type("AWS::ApiGateway::Stage")
 
         assert domain["Properties"]["DomainName"] == "stock.example.com"
-        assert domain["Properties"]["RegionalCertificateArn"] == certificate
+        assert domain["Properties"]["RegionalCertificateArn"] == CERTIFICATE
         assert domain["Properties"]["SecurityPolicy"] == "TLS_1_2"
         assert domain["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
         assert mapping["Properties"]["DomainName"] == {"Ref": name}
         assert mapping["Properties"]["Stage"] == {"Ref": stage_id}
         assert "BasePath" not in mapping["Properties"]
         assert (
-            synthesized.template["Outputs"]["ApiEndpoint"]["Value"] == "https://stock.example.com/"
+            customized_prod.template["Outputs"]["ApiEndpoint"]["Value"]
+            == "https://stock.example.com/"
         )
         assert not prod.of_type("AWS::ApiGateway::DomainName")
 
@@ -500,10 +498,9 @@ class TestFirewall:
             {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}}
         ]
 
-    def test_rate_limit_per_address_is_a_setting(self, synthesize):
+    def test_rate_limit_per_address_is_a_setting(self, customized_prod):
         """The limit applies to five minutes."""
-        synthesized = synthesize("prod", requestsPerIp="500")
-        [acl] = synthesized.of_type("AWS::WAFv2::WebACL").values()
+        [acl] = customized_prod.of_type("AWS::WAFv2::WebACL").values()
         [limit] = [
             rule for rule in acl["Properties"]["Rules"] if rule["Name"] == "RequestsPerAddress"
         ]
@@ -515,8 +512,8 @@ class TestFirewall:
             "Limit": 500,
         }
 
-    def test_web_acl_is_a_setting(self, synthesize, dev):
+    def test_web_acl_is_a_setting(self, dev, customized_preview, minimal_prod):
         """A web ACL has a monthly price."""
         assert not dev.of_type("AWS::WAFv2::WebACL")
-        assert synthesize("feature-42", waf="true").of_type("AWS::WAFv2::WebACL")
-        assert not synthesize("prod", waf="false").of_type("AWS::WAFv2::WebACL")
+        assert customized_preview.of_type("AWS::WAFv2::WebACL")
+        assert not minimal_prod.of_type("AWS::WAFv2::WebACL")

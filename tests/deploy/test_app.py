@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bundle import sources_digest
+from deploy.app import make_app
+from deploy.bundle import BundleError, sources_digest
 from deploy.environments import SettingsError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -42,9 +43,9 @@ def run(tmp_path, context, command=(ROOT / "deploy" / "app.py",)):
 
 def test_app_runs_from_any_folder(tmp_path, prod):
     """It writes the template that the tests of the stack check, and nothing else."""
-    done = run(tmp_path, PROD)
+    result = run(tmp_path, PROD)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     template = json.loads((tmp_path / "out" / "TapStackprod.template.json").read_text())
     assert template == prod.template
     assert not list((tmp_path / "elsewhere").iterdir())
@@ -60,12 +61,20 @@ def test_app_runs_from_any_folder(tmp_path, prod):
         ({"environmentSuffix": "dev", "stubBundle": "true", "wav": "true"}, "wav is not a setting"),
     ],
 )
-def test_invalid_context_is_rejected_with_a_message(tmp_path, context, message):
-    """The message goes to stderr without a traceback, and no template is written."""
-    done = run(tmp_path, context)
+def test_invalid_context_is_rejected(tmp_path, context, message):
+    """No template is written that could be deployed."""
+    with pytest.raises((SettingsError, BundleError), match=f"^{message}"):
+        make_app(context, outdir=str(tmp_path / "out"))
 
-    assert done.returncode != 0
-    assert re.fullmatch(rf"deploy/app\.py: {message}.*\.\n", done.stderr)
+    assert not list((tmp_path / "out").glob("*.template.json"))
+
+
+def test_app_exits_with_the_message_of_an_error(tmp_path):
+    """The message goes to stderr without a traceback."""
+    result = run(tmp_path, {"environmentSuffix": "prod", "stubBundle": "true"})
+
+    assert result.returncode != 0
+    assert re.fullmatch(r"deploy/app\.py: allowedOrigins must name .*[^.]\n", result.stderr)
     assert not list((tmp_path / "out").glob("*.template.json"))
 
 
@@ -82,19 +91,17 @@ main()
 
 def test_cdk_nag_finding_fails_the_synthesis(tmp_path):
     """The output names the finding and its construct."""
-    done = run(tmp_path, PROD, ["-c", UNACKNOWLEDGED])
+    result = run(tmp_path, PROD, ["-c", UNACKNOWLEDGED])
 
-    assert done.returncode != 0
-    assert "AwsSolutions-IAM5[Resource::*]" in done.stderr
-    assert "TapStackprod/Functions/create-item/Role" in done.stderr
-    assert "deploy/app.py: ValidationFailed" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert result.returncode != 0
+    assert "AwsSolutions-IAM5[Resource::*]" in result.stderr
+    assert "TapStackprod/Functions/create-item/Role" in result.stderr
+    assert "deploy/app.py: ValidationFailed" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_bundle_for_another_python_version_is_rejected(tmp_path):
     """The functions could not use its compiled code."""
-    from deploy.app import make_app
-
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / ".python-version").write_text("3.12\n")
@@ -113,11 +120,11 @@ def test_stale_bundle_is_rejected(tmp_path):
     (bundle / ".python-version").write_text("3.11\n")
     (bundle / ".sources").write_text(sources_digest()[::-1])
 
-    done = run(tmp_path, {"environmentSuffix": "dev", "bundle": str(bundle)})
+    result = run(tmp_path, {"environmentSuffix": "dev", "bundle": str(bundle)})
 
-    assert done.returncode != 0
+    assert result.returncode != 0
     assert re.fullmatch(
-        r"deploy/app\.py: The bundle in .* is stale, .*: run `nox -s bundle .*`\.\n", done.stderr
+        r"deploy/app\.py: The bundle in .* is stale, .*: run `nox -s bundle .*`\.\n", result.stderr
     )
     assert not list((tmp_path / "out").glob("*.template.json"))
 

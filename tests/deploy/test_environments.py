@@ -21,7 +21,7 @@ def test_valid_suffix_is_accepted(suffix):
 )
 def test_invalid_suffix_is_rejected(suffix):
     """Otherwise the creation of a resource would fail later."""
-    with pytest.raises(SettingsError, match=r"^environmentSuffix must be .*\.$"):
+    with pytest.raises(SettingsError, match=r"^environmentSuffix must be .*[^.]$"):
         settings(suffix)
 
 
@@ -60,7 +60,7 @@ def test_suffix_has_a_default_kind(suffix, kind):
 )
 def test_name_of_production_needs_a_kind(suffix):
     """Otherwise a default could put real data into an open environment."""
-    with pytest.raises(SettingsError, match=r"kind.*dev, preview or prod\.$"):
+    with pytest.raises(SettingsError, match=r"kind.*dev, preview or prod$"):
         settings(suffix, **PROD)
 
     for kind in ("dev", "preview", "prod"):
@@ -79,7 +79,7 @@ def test_settings_follow_from_the_kind_and_not_from_the_suffix(suffix):
 @pytest.mark.parametrize("kind", ["production", "", "Prod", 1])
 def test_unknown_kind_is_rejected(kind):
     """The message lists the kinds."""
-    with pytest.raises(SettingsError, match=r"^kind must be dev, preview or prod, not .*\.$"):
+    with pytest.raises(SettingsError, match=r"^kind must be dev, preview or prod, not .*[^.]$"):
         settings("dev", kind=kind)
 
 
@@ -96,20 +96,22 @@ def test_dev_and_preview_are_open_and_log_everything():
 @pytest.mark.parametrize("context", [{}, {"allowedOrigins": None}])
 def test_prod_without_origins_is_rejected(context):
     """There is no safe default."""
-    with pytest.raises(SettingsError, match=r"^allowedOrigins must name .* prod.*\.$"):
+    with pytest.raises(SettingsError, match=r"^allowedOrigins must name .* prod.*[^.]$"):
         settings("prod", **context)
 
 
 def test_cognito_without_a_pool_is_rejected():
     """There is no default pool."""
-    with pytest.raises(SettingsError, match=r"^userPoolArn must .*\.$"):
+    with pytest.raises(SettingsError, match=r"^userPoolArn must .*[^.]$"):
         settings(auth="cognito")
 
 
 @pytest.mark.parametrize("level", ["WARNING", "ERROR"])
 def test_canary_needs_the_log_level_of_request_lines(level):
     """Requests are logged at INFO. At a higher level, failures of a new version would not be counted."""
-    with pytest.raises(SettingsError, match=rf"^logLevel must be DEBUG or INFO .* '{level}'.*\.$"):
+    with pytest.raises(
+        SettingsError, match=rf"^logLevel must be DEBUG or INFO .* '{level}'.*[^.]$"
+    ):
         settings(canary="true", logLevel=level)
 
     assert settings(canary="true", logLevel="INFO").canary
@@ -133,7 +135,7 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
 )
 def test_invalid_combination_of_settings_is_rejected(context, message):
     """Each setting is valid on its own."""
-    with pytest.raises(SettingsError, match=rf"^{message}.*\.$"):
+    with pytest.raises(SettingsError, match=rf"^{message}"):
         settings(**context)
 
 
@@ -167,7 +169,7 @@ def test_log_retention_accepts_all_periods_of_cloudwatch(days):
 )
 def test_unknown_setting_is_rejected(key, hint):
     """Otherwise a setting with a typo would be ignored and its default deployed."""
-    with pytest.raises(SettingsError, match=rf"^{key} is not a setting: {hint}\.$"):
+    with pytest.raises(SettingsError, match=rf"^{key} is not a setting: {hint}$"):
         require_known(["waf", key])
 
 
@@ -300,5 +302,5 @@ def test_reserved_concurrency_can_be_disabled():
 )
 def test_invalid_value_is_rejected(key, value):
     """The message names the key and the valid values."""
-    with pytest.raises(SettingsError, match=rf"^{key} must .*\.$"):
+    with pytest.raises(SettingsError, match=rf"^{key} must .*[^.]$"):
         settings(**{key: value})

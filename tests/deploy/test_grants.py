@@ -352,5 +352,5 @@ def test_only_the_list_may_scan():
 
 def test_operation_without_grants_is_rejected():
     """The synthesis of a new route fails until deploy/grants.py has a row for it."""
-    with pytest.raises(UnknownNeedsError, match=r"^NEEDS in .* 'count_sheep'\.$"):
+    with pytest.raises(UnknownNeedsError, match=r"^NEEDS in .* 'count_sheep'$"):
         needs_of("count_sheep")

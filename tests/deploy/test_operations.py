@@ -232,22 +232,20 @@ class TestAlarms:
         )
         assert {metric for _, metric, _ in metrics} == {"ReadThrottleEvents", "WriteThrottleEvents"}
 
-    def test_alarms_are_sent_to_an_e_mail_address(self, synthesize):
+    def test_alarms_are_sent_to_an_e_mail_address(self, customized_prod):
         """The address receives the start and the end of an alarm."""
-        synthesized = synthesize("prod", alarmEmail="ops@example.com")
-        [(topic, _)] = synthesized.of_type("AWS::SNS::Topic").items()
-        [subscription] = synthesized.of_type("AWS::SNS::Subscription").values()
+        [(topic, _)] = customized_prod.of_type("AWS::SNS::Topic").items()
+        [subscription] = customized_prod.of_type("AWS::SNS::Subscription").values()
 
         assert subscription["Properties"]["Protocol"] == "email"
         assert subscription["Properties"]["Endpoint"] == "ops@example.com"
-        for alarm in alarms(synthesized).values():
+        for alarm in alarms(customized_prod).values():
             assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
 
-    def test_only_alarms_of_the_stack_may_publish_to_the_topic(self, synthesize):
+    def test_only_alarms_of_the_stack_may_publish_to_the_topic(self, customized_prod):
         """The policy replaces the default policy of the topic, so it must allow the alarms."""
-        synthesized = synthesize("prod", alarmEmail="ops@example.com")
-        [(topic, _)] = synthesized.of_type("AWS::SNS::Topic").items()
-        [policy] = synthesized.of_type("AWS::SNS::TopicPolicy").values()
+        [(topic, _)] = customized_prod.of_type("AWS::SNS::Topic").items()
+        [policy] = customized_prod.of_type("AWS::SNS::TopicPolicy").values()
         deny, *allow = policy["Properties"]["PolicyDocument"]["Statement"]
 
         assert policy["Properties"]["Topics"] == [{"Ref": topic}]
@@ -271,14 +269,13 @@ class TestAlarms:
             assert {"Ref": "AWS::AccountId"} in condition["ArnLike"]["aws:SourceArn"]["Fn::Join"][1]
             assert condition["ArnLike"]["aws:SourceArn"]["Fn::Join"][1][-1] == source
 
-    def test_alarms_are_sent_to_an_existing_topic(self, synthesize):
+    def test_alarms_are_sent_to_an_existing_topic(self, minimal_prod):
         """The stack does not change the policy of the topic."""
         topic = "arn:aws:sns:us-east-1:123456789012:ops"
-        synthesized = synthesize("prod", alarmTopic=topic)
 
-        assert not synthesized.of_type("AWS::SNS::Topic")
-        assert not synthesized.of_type("AWS::SNS::TopicPolicy")
-        for alarm in alarms(synthesized).values():
+        assert not minimal_prod.of_type("AWS::SNS::Topic")
+        assert not minimal_prod.of_type("AWS::SNS::TopicPolicy")
+        for alarm in alarms(minimal_prod).values():
             assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
 
     def test_there_is_no_topic_by_default(self, synthesized):

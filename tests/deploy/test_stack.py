@@ -105,14 +105,14 @@ class TestTables:
             assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == (policy, policy)
             assert table["Properties"].get("DeletionProtectionEnabled", False) is (env == "prod")
 
-    def test_protection_is_a_setting(self, synthesize):
+    def test_protection_is_a_setting(self, customized_preview, minimal_prod):
         """It applies to the tables and the stack."""
-        for synthesized, is_protected in (
-            (synthesize("feature-42", protected="true"), True),
-            (synthesize("prod", protected="false"), False),
+        for result, is_protected in (
+            (customized_preview, True),
+            (minimal_prod, False),
         ):
-            assert synthesized.stack.termination_protection is is_protected
-            for table in synthesized.of_type(TABLE).values():
+            assert result.stack.termination_protection is is_protected
+            for table in result.of_type(TABLE).values():
                 assert table["DeletionPolicy"] == ("Retain" if is_protected else "Delete")
                 assert table["Properties"].get("DeletionProtectionEnabled", False) is is_protected
 
@@ -126,28 +126,26 @@ class TestTables:
 
         assert without_names(synthesized) == without_names(prod)
 
-    def test_names_of_tables_are_settings(self, synthesize):
+    def test_names_of_tables_are_settings(self, customized_prod):
         """A restored table has another name, which functions and outputs must use."""
-        synthesized = synthesize("prod", tableName="restored", ledgerTableName="restored-moves")
-        items = synthesized.named(TABLE, "TableName", "restored")
-        ledger = synthesized.named(TABLE, "TableName", "restored-moves")
-        variables = function_of(synthesized, "get_item")["Environment"]["Variables"]
+        items = customized_prod.named(TABLE, "TableName", "restored")
+        ledger = customized_prod.named(TABLE, "TableName", "restored-moves")
+        variables = function_of(customized_prod, "get_item")["Environment"]["Variables"]
 
-        assert len(synthesized.of_type(TABLE)) == 2
+        assert len(customized_prod.of_type(TABLE)) == 2
         assert variables["TABLE_NAME"] == {"Ref": items}
         assert variables["LEDGER_TABLE_NAME"] == {"Ref": ledger}
-        assert synthesized.template["Outputs"]["TableName"]["Value"] == {"Ref": items}
+        assert customized_prod.template["Outputs"]["TableName"]["Value"] == {"Ref": items}
 
-    def test_capacity_is_a_setting(self, synthesize):
+    def test_capacity_is_a_setting(self, customized_preview):
         """The initial capacity is the minimum."""
-        synthesized = synthesize("feature-42", billing="provisioned", capacity="20-400")
-        targets = synthesized.of_type("AWS::ApplicationAutoScaling::ScalableTarget").values()
+        targets = customized_preview.of_type("AWS::ApplicationAutoScaling::ScalableTarget").values()
 
         assert {
             (target["Properties"]["MinCapacity"], target["Properties"]["MaxCapacity"])
             for target in targets
         } == {(20, 400)}
-        for table in synthesized.of_type(TABLE).values():
+        for table in customized_preview.of_type(TABLE).values():
             assert table["Properties"]["ProvisionedThroughput"] == {
                 "ReadCapacityUnits": 20,
                 "WriteCapacityUnits": 20,
@@ -204,15 +202,14 @@ class TestTables:
         """On-demand billing has no capacity to scale."""
         assert not synthesized.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
 
-    def test_customer_managed_key_is_usable_only_through_dynamodb(self, synthesize):
+    def test_customer_managed_key_is_usable_only_through_dynamodb(self, customized_preview):
         """Roles need no permission on the key."""
-        synthesized = synthesize("feature-42", cmk="true")
-        [(name, key)] = synthesized.of_type("AWS::KMS::Key").items()
+        [(name, key)] = customized_preview.of_type("AWS::KMS::Key").items()
         [_, through] = key["Properties"]["KeyPolicy"]["Statement"]
 
         assert key["Properties"]["EnableKeyRotation"] is True
         assert set(through["Condition"]["StringEquals"]) == {"kms:CallerAccount", "kms:ViaService"}
-        for table in synthesized.of_type(TABLE).values():
+        for table in customized_preview.of_type(TABLE).values():
             assert name in references(table["Properties"]["SSESpecification"])
 
 
@@ -283,33 +280,28 @@ class TestFunctions:
 
         assert len(codes) == 1
 
-    def test_runtime_and_memory_are_settings(self, synthesize):
+    def test_runtime_and_memory_are_settings(self, customized_preview):
         """They apply to all functions."""
-        synthesized = synthesize("feature-42", runtime="3.13", memory="1024")
-
-        for function in synthesized.of_type(FUNCTION).values():
+        for function in customized_preview.of_type(FUNCTION).values():
             assert function["Properties"]["Runtime"] == "python3.13"
             assert function["Properties"]["MemorySize"] == 1024
 
-    def test_concurrency_of_a_function_is_a_setting(self, synthesize):
-        """It also applies if the other functions reserve none."""
-        synthesized = synthesize("prod", concurrency="create-item=40,get-item=none")
-        small = synthesize("prod", reservedConcurrency="none", concurrency="create-item=40")
+    def test_concurrency_of_a_function_is_a_setting(self, customized_prod):
+        """The other functions have their defaults."""
+        concurrency = [
+            function_of(customized_prod, name).get("ReservedConcurrentExecutions")
+            for name in ("create_item", "get_item", "list_items")
+        ]
 
-        def reserved(result, operation):
-            return function_of(result, operation).get("ReservedConcurrentExecutions")
+        assert concurrency == [40, None, 15]
 
-        assert [
-            reserved(synthesized, name) for name in ("create_item", "get_item", "list_items")
-        ] == [*(40, None, 15)]
-        assert [reserved(small, name) for name in ("create_item", "get_item")] == [40, None]
+    @pytest.mark.parametrize("operation", OPERATIONS)
+    def test_reserved_concurrency_can_be_disabled(self, minimal_prod, operation):
+        """The quota of a new account may be 10. The setting of a single function still applies."""
+        function = function_of(minimal_prod, operation)
 
-    def test_reserved_concurrency_can_be_disabled(self, synthesize):
-        """The quota of a new account may be 10."""
-        synthesized = synthesize("prod", reservedConcurrency="none")
-
-        for function in synthesized.of_type(FUNCTION).values():
-            assert "ReservedConcurrentExecutions" not in function["Properties"]
+        expected = 40 if operation == "create_item" else None
+        assert function.get("ReservedConcurrentExecutions") == expected
 
 
 class TestLogs:
@@ -331,12 +323,11 @@ class TestLogs:
             for group in groups
         } == {f"for-{days}": days for days in LOG_RETENTION_DAYS}
 
-    def test_log_encryption_key_is_a_setting(self, synthesize, prod):
+    def test_log_encryption_key_is_a_setting(self, customized_prod, prod):
         """It applies to all log groups."""
         key = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
-        synthesized = synthesize("prod", logKey=key, logRetention="400")
 
-        for group in synthesized.of_type(LOG_GROUP).values():
+        for group in customized_prod.of_type(LOG_GROUP).values():
             assert group["Properties"]["KmsKeyId"] == key
             assert group["Properties"]["RetentionInDays"] == 400
         assert not any(
