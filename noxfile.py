@@ -91,7 +91,7 @@ def dynamodb_local(session: nox.Session) -> None:
 @nox.parametrize("store", ["moto", "dynamodb_local"])
 @nox.parametrize("transport", ["boto3", "http"])
 def dynamodb(session: nox.Session, transport: str, store: str) -> None:
-    """The repository's tests over one transport on one stand-in: `nox -s "dynamodb(transport='http', store='moto')"`."""
+    """Test the repository with one transport on one emulator: `nox -s "dynamodb(transport='http', store='moto')"`."""
     session.install("-e", ".[dev]")
     tests = ("python", "-m", "pytest", "tests/storage", "-k", transport)
     if store == "moto":
