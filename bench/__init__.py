@@ -1,5 +1,5 @@
 """
-What the commitments of `docs/performance.md` are measured with: ``python -m bench``, or ``nox -s bench``.
+Measurements for the commitments of `docs/performance.md`: ``python -m bench`` or ``nox -s bench``.
 
-One module per group of measurements, each with a function `rows`; `bench/baselines` has what we compare ourselves with.
+Each group of measurements is a module with a function `rows`. `bench/baselines` has the alternatives for comparison.
 """

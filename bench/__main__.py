@@ -1,9 +1,9 @@
 """
-Measure what docs/performance.md promises, and say of each promise whether it is kept.
+Measure the commitments of docs/performance.md and report whether each is met.
 
     python -m bench [--quick] [--only GROUP ...] [--json FILE] [--figure FILE] [--docs]
 
-Ends with 1 where a promise is not kept, so that nobody has to read to know.
+The exit code is 1 if a commitment is missed.
 """
 
 import argparse
@@ -45,14 +45,14 @@ QUICK: Final = Scale(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the command line names, and return the exit code."""
-    told = _parser().parse_args(arguments)
-    scale = QUICK if told.quick else FULL
-    rows = list(_measured(told.only, scale))
-    _publish(rows, scale, told)
+    """Run the selected measurements and return the exit code."""
+    options = _parser().parse_args(arguments)
+    scale = QUICK if options.quick else FULL
+    rows = list(_measure(options.only, scale))
+    _publish(rows, scale, options)
     missed = [row for row in rows if row.verdict == "MISSED"]
-    kept = sum(row.verdict == "met" for row in rows)
-    print(f"{kept} met, {len(missed)} missed")
+    met = sum(row.verdict == "met" for row in rows)
+    print(f"{met} met, {len(missed)} missed")
     for row in missed:
         print(f"missed: {row.group}, {row.metric}: {row.value}, not {row.commitment} {row.unit}")
     return 1 if missed else 0
@@ -60,17 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three minutes, and wider spreads")
+    parser.add_argument(
+        "--quick", action="store_true", help="take three minutes, with wider spreads"
+    )
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS)
-    parser.add_argument("--json", type=Path, help="write the results for machines there")
-    parser.add_argument("--figure", type=Path, help="draw many writers of one item there, as SVG")
-    parser.add_argument("--docs", action="store_true", help="write the tables in the documentation")
+    parser.add_argument("--json", type=Path, help="write the results to a JSON file")
+    parser.add_argument("--figure", type=Path, help="draw the contention curve as SVG")
+    parser.add_argument(
+        "--docs", action="store_true", help="update the tables in docs/performance.md"
+    )
     return parser
 
 
-def _measured(groups: Sequence[str], scale: Scale) -> Iterator[Row]:
+def _measure(groups: Sequence[str], scale: Scale) -> Iterator[Row]:
     with loopback() as environment:
-        # First, because clients are made as modules are imported.
+        # First, because modules create clients when they are imported.
         os.environ.update(environment)
         for group in groups:
             started = perf_counter()
@@ -79,19 +83,19 @@ def _measured(groups: Sequence[str], scale: Scale) -> Iterator[Row]:
             print(f"{group}: {perf_counter() - started:.0f} s", file=sys.stderr)
 
 
-def _publish(rows: Sequence[Row], scale: Scale, told: argparse.Namespace) -> None:
-    from bench import report  # noqa: PLC0415 - below what is measured
+def _publish(rows: Sequence[Row], scale: Scale, options: argparse.Namespace) -> None:
+    from bench import report  # noqa: PLC0415 - imported after the measurements
 
-    about = {"scale": "quick" if told.quick else "full", **report.circumstances()}
+    about = {"scale": "quick" if options.quick else "full", **report.circumstances()}
     print(report.table(rows))
-    if told.json:
-        told.json.write_text(report.as_json(rows, about))
-    if told.docs:
+    if options.json:
+        options.json.write_text(report.as_json(rows, about))
+    if options.docs:
         report.update_docs(rows, about)
-    if told.figure:
+    if options.figure:
         from bench import contention, figure  # noqa: PLC0415
 
-        told.figure.write_text(figure.drawn(contention.curve(scale.writes, FULL.writers)))
+        options.figure.write_text(figure.draw(contention.curve(scale.writes, FULL.writers)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A CSV file imported into a SQLite file: the look over the file counts, and every row is found or created under a key."""
+"""Import of a CSV file into SQLite, with idempotency keys and durable writes."""
 
 import csv
 from collections import Counter
@@ -15,17 +15,20 @@ from inventory import Inventory
 from inventory_adapters.catalogue.imports import import_items
 from inventory_adapters.storage.sqlite import SqliteRepository
 
-__all__ = ["ours", "rows", "written"]
+__all__ = ["import_file", "rows", "write_items"]
 
 _ROUNDS: Final = 3
 
 
 def rows(scale: Scale) -> Iterator[Row]:
-    """Measure rows per second, by the clock: what is imported waits for the disk."""
+    """Measure rows per second in wall-clock time, because an import waits for the disk."""
     with TemporaryDirectory(prefix="bench-catalogue-") as folder:
-        file = written(Path(folder, "items.csv"), scale.rows)
-        imports = {"ours": ours, "bare": bare_sqlite.imported}
-        turns = {name: partial(_turn, it, file, scale.rows) for name, it in imports.items()}
+        file = write_items(Path(folder, "items.csv"), scale.rows)
+        imports = {"ours": import_file, "bare": bare_sqlite.import_file}
+        turns = {
+            name: partial(_turn, run_import, file, scale.rows)
+            for name, run_import in imports.items()
+        }
         samples = interleaved(turns, _ROUNDS)
     row = partial(Row, group="catalogue")
     yield row(
@@ -41,31 +44,33 @@ def rows(scale: Scale) -> Iterator[Row]:
     )
 
 
-def _turn(imported: Callable[[Path, Path], int], file: Path, rows: int) -> float:
+def _turn(run_import: Callable[[Path, Path], int], file: Path, rows: int) -> float:
     with TemporaryDirectory(dir=file.parent) as folder:
         started = perf_counter()
-        made = imported(file, Path(folder, "new.sqlite3"))
+        created = run_import(file, Path(folder, "new.sqlite3"))
         seconds = perf_counter() - started
-    if made != rows:
-        raise RuntimeError(f"of {rows} rows, {made} became items")
+    if created != rows:
+        raise RuntimeError(f"{rows} rows created {created} items")
     return rows / seconds
 
 
-def written(file: Path, rows: int) -> Path:
-    """Write a file with so many items of our own columns, and return where it is."""
+def write_items(file: Path, rows: int) -> Path:
+    """Write *rows* items to *file* in the native format, and return the file."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         table = csv.writer(opened)
         table.writerow(("sku", "name", "description", "quantity", "price", "category"))
         for number in range(rows):
-            about = f"Item {number}, in a box of {number % 12 + 1}"
+            description = f"Item {number}, in a box of {number % 12 + 1}"
             price = f"{number % 500}.{number % 100:02}"
-            kind = f"category {number % 20}"
-            table.writerow((f"SKU-{number:07}", f"Item {number}", about, number % 100, price, kind))
+            category = f"category {number % 20}"
+            table.writerow(
+                (f"SKU-{number:07}", f"Item {number}", description, number % 100, price, category)
+            )
     return file
 
 
-def ours(file: Path, store: Path) -> int:
-    """Import *file* into a new *store*, and return how many items that made."""
+def import_file(file: Path, store: Path) -> int:
+    """Import *file* into a new *store* and return the number of created items."""
     with (
         SqliteRepository(store) as repository,
         import_items(Inventory(repository), file) as run,

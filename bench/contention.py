@@ -1,9 +1,9 @@
 """
-Many writers want one item: what gets through, what is tried again, what is refused, and how long it takes.
+Contention of many writers for one item: throughput, retries, failures and latency.
 
-Threads share one repository, processes one file. With DYNAMODB_LOCAL_ENDPOINT set, as `tests/dynamodb_local.py` does, also
-threads on DynamoDB Local, each with a client of its own, as Lambda functions have. It takes one transaction after the other and
-so never reports that two conflict, as DynamoDB does: whoever was overtaken learns it from a condition.
+Threads share one repository, processes share one file. If DYNAMODB_LOCAL_ENDPOINT is set, as by `tests/dynamodb_local.py`,
+threads on DynamoDB Local are measured, too, each with its own client, like Lambda functions. Unlike DynamoDB, DynamoDB Local
+executes one transaction at a time and never reports that two conflict. A writer learns of a conflict from a failed condition.
 """
 
 import json
@@ -40,76 +40,76 @@ from inventory_adapters.storage.sqlite import SqliteRepository
 __all__ = ["Outcome", "curve", "rows"]
 
 _HUNDREDTHS: Final = 100
-_FEW: Final = 8
-_WARMING: Final = 150
-# What a Lambda function has left for its work when the request has come in.
+_FEW_WRITERS: Final = 8
+_WARM_UP_WRITES: Final = 150
+# The time that a Lambda function has for a request.
 _REQUEST_SECONDS: Final = 4.5
 
 
 @define
 class _Tally:
     """
-    What one writer met.
+    The results of one writer.
 
     Attributes:
-        seconds: How long each change took, stored or not.
-        retries: How often one was decided anew.
-        refused: Changes that were given up.
-        unanswered: Those among them of which nobody can tell whether they are stored.
+        seconds: The duration of each change, applied or failed.
+        retries: The number of retries.
+        failed: The number of failed changes.
+        unknown: The number of failed changes that may have been applied.
     """
 
     seconds: list[float]
     retries: int = 0
-    refused: int = 0
-    unanswered: int = 0
+    failed: int = 0
+    unknown: int = 0
 
 
 @frozen
 class Outcome:
     """
-    What became of many writers' changes.
+    The results of all writers.
 
     Attributes:
-        writers: How many there were.
-        per_second: Changes that were stored, in each second.
-        retries: Decisions made anew, for each change that was asked for.
-        refused: Changes that were given up, of all that were asked for.
-        p99_ms: How long a change took, stored or refused, at the 99th percentile.
+        writers: The number of writers.
+        per_second: Applied changes per second.
+        retries: Retries per change.
+        failed: The share of failed changes.
+        p99_ms: The duration of a change at the 99th percentile, applied or failed.
     """
 
     writers: int
     per_second: float
     retries: float
-    refused: float
+    failed: float
     p99_ms: float
 
     @classmethod
     def of(cls, tallies: Sequence[_Tally], seconds: float) -> "Outcome":
-        """Add up what the writers met in so many *seconds*."""
-        took = [it for tally in tallies for it in tally.seconds]
-        refused = sum(tally.refused for tally in tallies)
+        """Combine the results of writers that ran for *seconds*."""
+        durations = [duration for tally in tallies for duration in tally.seconds]
+        failed = sum(tally.failed for tally in tallies)
         return cls(
             writers=len(tallies),
-            per_second=(len(took) - refused) / seconds,
-            retries=sum(tally.retries for tally in tallies) / len(took),
-            refused=refused / len(took),
-            p99_ms=quantiles(took, n=_HUNDREDTHS, method="inclusive")[98] * 1000,
+            per_second=(len(durations) - failed) / seconds,
+            retries=sum(tally.retries for tally in tallies) / len(durations),
+            failed=failed / len(durations),
+            p99_ms=quantiles(durations, n=_HUNDREDTHS, method="inclusive")[98] * 1000,
         )
 
 
 def rows(scale: Scale) -> Iterator[Row]:
     """Measure the curve of each store."""
-    for where, outcomes in curve(scale.writes, scale.writers).items():
+    for store, outcomes in curve(scale.writes, scale.writers).items():
         for outcome in outcomes:
             for unit, value in (
                 ("of one writer's per second", outcome.per_second / outcomes[0].per_second),
                 ("retries per change", outcome.retries),
-                ("refused, of all", outcome.refused),
+                ("refused, of all", outcome.failed),
                 ("ms, 99th percentile", outcome.p99_ms),
             ):
                 yield Row(
                     group="contention",
-                    metric=f"{where}, {outcome.writers} writers",
+                    metric=f"{store}, {outcome.writers} writers",
                     unit=unit,
                     value=Spread.of([value]),
                 )
@@ -118,10 +118,10 @@ def rows(scale: Scale) -> Iterator[Row]:
 @cache
 def curve(writes: int, writers: tuple[int, ...]) -> Mapping[str, Sequence[Outcome]]:
     """
-    Return, for each store, what became of *writes* changes of one item by each of so many writers.
+    Return, for each store, the outcome for each number of writers, of *writes* changes each.
 
-    Few writers make more each, so that their 99th percentile is not one unlucky change. Measured once in a process, so that a
-    figure shows what the tables say.
+    Few writers make more changes each, so that the 99th percentile does not depend on a single change. The result is cached, so
+    that figure and tables show the same measurement.
     """
     stores: dict[str, Callable[[int, int], Outcome]] = {
         "SQLite, threads": _threads,
@@ -130,17 +130,17 @@ def curve(writes: int, writers: tuple[int, ...]) -> Mapping[str, Sequence[Outcom
     endpoint = os.environ.get("DYNAMODB_LOCAL_ENDPOINT")
     if endpoint:
         stores["DynamoDB Local, threads"] = partial(_on_dynamodb, endpoint)
-        # For nothing: the server compiles what it runs often, and would be measured while it does.
-        _on_dynamodb(endpoint, _FEW, _WARMING)
-    _threads(_FEW, writes)
+        # A warm-up, because the server compiles its code while it runs.
+        _on_dynamodb(endpoint, _FEW_WRITERS, _WARM_UP_WRITES)
+    _threads(_FEW_WRITERS, writes)
     return {
-        name: [measure(number, max(writes, _FEW * writes // number)) for number in writers]
+        name: [measure(number, max(writes, _FEW_WRITERS * writes // number)) for number in writers]
         for name, measure in stores.items()
     }
 
 
 class _CountingCommits:
-    """A repository that counts what was decided: after a pause or not, every decision ends in one commit."""
+    """A repository that counts commits; each attempt of a change ends in one commit."""
 
     def __init__(self, repository: InventoryRepository) -> None:
         self._repository = repository
@@ -165,42 +165,42 @@ def _write(repository: InventoryRepository, item: Item, writes: int) -> _Tally:
             with deadline(_REQUEST_SECONDS):
                 inventory.adjust_stock(command)
         except (ContentionError, StorageThrottledError):
-            tally.refused += 1
+            tally.failed += 1
         except StorageUnavailableError:
-            tally.refused += 1
-            tally.unanswered += 1
+            tally.failed += 1
+            tally.unknown += 1
         tally.seconds.append(perf_counter() - started)
         tally.retries += max(0, counting.commits - before - 1)
     return tally
 
 
-def _raced(repositories: Sequence[InventoryRepository], writes: int) -> Outcome:
-    """Return what became of the changes of one writer for each of *repositories*, which are of the same store."""
+def _race(repositories: Sequence[InventoryRepository], writes: int) -> Outcome:
+    """Run one writer for each of *repositories*, which have the same store."""
     repository, writers = repositories[0], len(repositories)
     item = Inventory(repository).create_item(NEW)
-    gate = Barrier(writers + 1)
+    barrier = Barrier(writers + 1)
 
     def writer(own: InventoryRepository) -> _Tally:
-        gate.wait()
+        barrier.wait()
         return _write(own, item, writes)
 
     with ThreadPoolExecutor(writers) as threads:
-        waiting = [threads.submit(writer, own) for own in repositories]
-        gate.wait()
+        futures = [threads.submit(writer, own) for own in repositories]
+        barrier.wait()
         started = perf_counter()
-        tallies = [it.result() for it in waiting]
+        tallies = [future.result() for future in futures]
         seconds = perf_counter() - started
     _check(repository, item, tallies)
     return Outcome.of(tallies, seconds)
 
 
 def _check(repository: InventoryRepository, item: Item, tallies: Sequence[_Tally]) -> None:
-    """See that every change that was not refused is there, and no other: speed without that is none."""
-    stored = sum(len(tally.seconds) - tally.refused for tally in tallies)
-    perhaps = sum(tally.unanswered for tally in tallies)
-    now = repository.get_item(item.key)
-    if now is None or not 0 <= item.level.on_hand - now.level.on_hand - stored <= perhaps:
-        raise RuntimeError(f"{stored} changes were acknowledged, and this is left: {now}")
+    """Check that the item has exactly the changes that did not fail."""
+    applied = sum(len(tally.seconds) - tally.failed for tally in tallies)
+    unknown = sum(tally.unknown for tally in tallies)
+    current = repository.get_item(item.key)
+    if current is None or not 0 <= item.level.on_hand - current.level.on_hand - applied <= unknown:
+        raise RuntimeError(f"{applied} changes were acknowledged, but the item is {current}")
 
 
 def _threads(writers: int, writes: int) -> Outcome:
@@ -208,7 +208,7 @@ def _threads(writers: int, writes: int) -> Outcome:
         TemporaryDirectory(prefix="bench-contention-") as folder,
         SqliteRepository(Path(folder, "x.sqlite3")) as repository,
     ):
-        return _raced([repository] * writers, writes)
+        return _race([repository] * writers, writes)
 
 
 def _processes(writers: int, writes: int) -> Outcome:
@@ -224,12 +224,12 @@ def _processes(writers: int, writes: int) -> Outcome:
                 item.item_id,
                 str(writes),
             ]
-            pipe = partial(
+            start = partial(
                 subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
-            children = [pipe(command) for _ in range(writers)]
+            children = [start(command) for _ in range(writers)]
             for child in children:
-                _line(child)  # It is ready.
+                _line(child)  # Wait until it is ready.
             started = perf_counter()
             for child in children:
                 child.stdin.write("go\n")
@@ -260,7 +260,7 @@ def _child(path: str, item_id: str, writes: str) -> None:
 
 
 def _on_dynamodb(endpoint: str, writers: int, writes: int) -> Outcome:
-    import boto3  # noqa: PLC0415 - few have it running
+    import boto3  # noqa: PLC0415 - needed only with DynamoDB Local
 
     from inventory_adapters.aws.http_transport import HttpTransport  # noqa: PLC0415 - as above
     from inventory_adapters.storage.dynamodb import (  # noqa: PLC0415 - as above
@@ -272,12 +272,12 @@ def _on_dynamodb(endpoint: str, writers: int, writes: int) -> Outcome:
     client = boto3.client("dynamodb")
     transports = [HttpTransport() for _ in range(writers)]
     schemas = {"table": schema.ITEMS, "ledger_table": schema.LEDGER}
-    # Of this run alone: an earlier one may have left its tables, and its item with what it had sold.
+    # Unique names, because an earlier run may have left tables with changed items.
     names = {kind: f"bench-{uuid.uuid4()}-{kind}" for kind in schemas}
     for kind, name in names.items():
         client.create_table(**schema.create_table_arguments(schemas[kind], name))
     try:
-        return _raced([DynamoDBRepository(it, **names) for it in transports], writes)
+        return _race([DynamoDBRepository(transport, **names) for transport in transports], writes)
     finally:
         for name in names.values():
             client.delete_table(TableName=name)

@@ -1,4 +1,4 @@
-"""What API Gateway and Lambda hand to a handler. Imports nothing of ours: what a handler needs is its own to load."""
+"""Events of API Gateway and the context of Lambda. Imports no package under measurement."""
 
 import json
 from typing import Any, Final
@@ -17,15 +17,15 @@ _RESOURCES: Final = {
 }
 
 OPERATIONS: Final = tuple(_RESOURCES)
-"""What there is an event for."""
+"""The operations that have an event."""
 
-_SENT: Final[dict[str, Any]] = {
+_BODIES: Final[dict[str, Any]] = {
     "create_item": sdk.ITEM,
     "update_item": {"sku": sdk.SKU, "name": "Trail tent"},
     "adjust_stock": {"sku": sdk.SKU, "delta": -2, "reason": "sold", "reference": "order 1"},
 }
 
-_ASKED: Final[dict[str, dict[str, str]]] = {
+_QUERIES: Final[dict[str, dict[str, str]]] = {
     "get_item": {"sku": sdk.SKU},
     "delete_item": {"sku": sdk.SKU},
     "list_items": {"category": "tents"},
@@ -42,7 +42,7 @@ _HEADERS: Final = {
 
 
 class Context:
-    """What Lambda tells a handler of its call."""
+    """The context that Lambda passes to a handler."""
 
     aws_request_id = "8f5c6f6e-3a52-4b5e-9c2d-6c1b0a8d4e11"
     function_name = "inventory-bench"
@@ -51,14 +51,14 @@ class Context:
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Return what Lambda leaves us."""
+        """Return the remaining time of the call."""
         return 5000
 
 
 def event(operation: str) -> dict[str, Any]:
-    """Return what API Gateway sends to the handler of *operation*."""
+    """Return an event for the handler of *operation*."""
     method, resource = _RESOURCES[operation]
-    query, sent = _ASKED.get(operation), _SENT.get(operation)
+    query, body = _QUERIES.get(operation), _BODIES.get(operation)
     return {
         "resource": resource,
         "path": resource.replace("{item_id}", sdk.ITEM_ID),
@@ -75,6 +75,6 @@ def event(operation: str) -> dict[str, Any]:
             "httpMethod": method,
             "resourcePath": resource,
         },
-        "body": None if sent is None else json.dumps(sent),
+        "body": None if body is None else json.dumps(body),
         "isBase64Encoded": False,
     }

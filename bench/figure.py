@@ -1,6 +1,7 @@
-"""The curve of `bench.contention` as SVG, drawn without a library: two panels over the number of writers.
+"""
+The results of `bench.contention` as SVG: two panels over the number of writers.
 
-Both go up in powers of ten: a file on this machine and a database behind HTTP are that far apart.
+The scales are logarithmic, because a local file and a database behind HTTP differ by orders of magnitude.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,26 +11,26 @@ from typing import Final
 
 from bench.contention import Outcome
 
-__all__ = ["drawn"]
+__all__ = ["draw"]
 
 _WIDTH: Final = 360
 _HEIGHT: Final = 220
 _LEFT: Final = 56
 _TOP: Final = 36
 _GAP: Final = 90
-# Where nothing at all got through, there still is a point to draw.
-_LEAST: Final = 0.1
+# The value to draw for 0 on a logarithmic scale.
+_MINIMUM: Final = 0.1
 _FONT: Final = 'font-family="sans-serif" font-size="12" fill="#333"'
 _COLOURS: Final = ("#1b6ca8", "#c8553d", "#588157")
 
 _PANELS: Final[tuple[tuple[str, Callable[[Outcome], float]], ...]] = (
-    ("changes per second", lambda it: it.per_second),
-    ("99th percentile, ms", lambda it: it.p99_ms),
+    ("changes per second", lambda outcome: outcome.per_second),
+    ("99th percentile, ms", lambda outcome: outcome.p99_ms),
 )
 
 
-def drawn(curves: Mapping[str, Sequence[Outcome]]) -> str:
-    """Return the figure."""
+def draw(curves: Mapping[str, Sequence[Outcome]]) -> str:
+    """Return the figure as SVG."""
     width = 2 * (_LEFT + _WIDTH) + _GAP
     height = _HEIGHT + 110
     parts = [
@@ -55,17 +56,17 @@ def _panel(
     value: Callable[[Outcome], float],
 ) -> list[str]:
     outcomes = [outcome for curve in curves.values() for outcome in curve]
-    logs = [log10(max(value(outcome), _LEAST)) for outcome in outcomes]
+    logs = [log10(max(value(outcome), _MINIMUM)) for outcome in outcomes]
     lowest = floor(min(logs))
     highest = max(ceil(max(logs)), lowest + 1)
     widest = max(log2(outcome.writers) for outcome in outcomes) or 1
     bottom = _TOP + _HEIGHT
 
     def height(number: float) -> float:
-        part = (log10(max(number, _LEAST)) - lowest) / (highest - lowest)
-        return bottom - part * _HEIGHT
+        fraction = (log10(max(number, _MINIMUM)) - lowest) / (highest - lowest)
+        return bottom - fraction * _HEIGHT
 
-    def place(outcome: Outcome) -> tuple[float, float]:
+    def position(outcome: Outcome) -> tuple[float, float]:
         return left + log2(outcome.writers) / widest * _WIDTH, height(value(outcome))
 
     parts = [
@@ -83,7 +84,7 @@ def _panel(
         x = left + log2(writers) / widest * _WIDTH
         parts.append(f'<text x="{x:.0f}" y="{bottom + 16}" text-anchor="middle">{writers}</text>')
     for curve, colour in zip(curves.values(), _COLOURS, strict=False):
-        points = " ".join("{:.1f},{:.1f}".format(*place(outcome)) for outcome in curve)
+        points = " ".join("{:.1f},{:.1f}".format(*position(outcome)) for outcome in curve)
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )

@@ -1,4 +1,4 @@
-"""The library without HTTP: operations per second through `Inventory`, against the bare store; and a large store."""
+"""The library without HTTP, compared with bare sqlite3, and pages of a large store."""
 
 import gc
 import tracemalloc
@@ -41,22 +41,22 @@ from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
 
-__all__ = ["filled", "made_items", "near_the_end", "operations", "rows"]
+__all__ = ["filled", "make_items", "near_the_end", "operations", "rows"]
 
 _AT: Final = Timestamp("2026-03-17T16:45:12.123456+00:00")
 _CATEGORIES: Final = 20
 _PAGE: Final = 20
-# A transaction writes whole pages of every index that it touches: with 500 items each, a fill takes twice as long.
-_AT_ONCE: Final = 5000
+# A transaction writes whole pages of each index, so smaller transactions are slower: with 500 items by half.
+_BATCH: Final = 5000
 _PAGES: Final = 200
 _SKUS: Final = 100
 _SECONDS: Final = 60
 _WRITES: Final = ("create", "adjust", "reserve and commit")
-# Enough to measure by: an item takes the same room among many.
-_MOST_IN_MEMORY: Final = 20_000
+# Enough for the measurement, because the size of an item does not depend on their number.
+_MAX_IN_MEMORY: Final = 20_000
 
 NEW: Final = CreateItem(**{**sdk.ITEM, "price": Decimal("249.5"), "quantity": 1_000_000})
-"""The item that everything happens to; it has units enough for any run."""
+"""The item of all operations, with enough units for any run."""
 
 
 def operations(inventory: Inventory) -> dict[str, Callable[[], Any]]:
@@ -65,8 +65,8 @@ def operations(inventory: Inventory) -> dict[str, Callable[[], Any]]:
     line = {"item_id": item.item_id, "sku": item.sku, "quantity": 1}
 
     def reserve_and_commit() -> None:
-        held = inventory.create_reservation(CreateReservation(lines=[line]))
-        inventory.commit_reservation(CommitReservation(reservation_id=held.reservation_id))
+        reservation = inventory.create_reservation(CreateReservation(lines=[line]))
+        inventory.commit_reservation(CommitReservation(reservation_id=reservation.reservation_id))
 
     return {
         "create": lambda: inventory.create_item(
@@ -86,7 +86,7 @@ def rows(scale: Scale) -> Iterator[Row]:
     with TemporaryDirectory(prefix="bench-library-") as folder:
         yield from _operations(scale, Path(folder))
         yield from _pages(scale, Path(folder, "large.sqlite3"))
-        yield from _memory_per_item(min(scale.items, _MOST_IN_MEMORY))
+        yield from _memory_per_item(min(scale.items, _MAX_IN_MEMORY))
 
 
 def _operations(scale: Scale, folder: Path) -> Iterator[Row]:
@@ -105,10 +105,11 @@ def _operations(scale: Scale, folder: Path) -> Iterator[Row]:
         stores = {
             "SQLite": operations(Inventory(one)),
             "bare": bare,
-            # A list looks at every item: one that others keep adding to would cost more with every round.
+            # A separate repository for lists, which read every item: creates would make each round slower.
             "memory": {**operations(memory), "list": operations(listed)["list"]},
         }
-        # A durable write waits for the disk, so the clock counts; all else is CPU, which a busy neighbour does not change.
+        # Durable writes wait for the disk, so wall-clock time counts. All others are measured in CPU time, which does not
+        # depend on other processes.
         turns = {
             f"{store} {name}": (
                 rate(call, scale.calls)
@@ -146,8 +147,8 @@ def _operations(scale: Scale, folder: Path) -> Iterator[Row]:
         )
 
 
-def made_items(first: int = 0) -> Iterator[Item]:
-    """Yield items without end, from number *first* on: over twenty categories, every tenth of them low, their ids rising."""
+def make_items(first: int = 0) -> Iterator[Item]:
+    """Yield an infinite series of items with ascending ids in 20 categories, a tenth of them low."""
     for number in count(first):
         yield Item(
             key=ItemKey(
@@ -164,20 +165,20 @@ def made_items(first: int = 0) -> Iterator[Item]:
 
 
 def _fill(repository: InventoryRepository, items: int) -> None:
-    made = islice(made_items(), items)
-    while batch := tuple(ItemWrite(before=None, after=item) for item in islice(made, _AT_ONCE)):
+    source = islice(make_items(), items)
+    while batch := tuple(ItemWrite(before=None, after=item) for item in islice(source, _BATCH)):
         repository.commit(Change(write_id=str(uuid.uuid4()), items=batch))
 
 
 def filled(path: Path, items: int) -> SqliteRepository:
-    """Return a repository with so many items."""
+    """Return a repository with *items* items."""
     repository = SqliteRepository(path, durability="normal")
     _fill(repository, items)
     return repository
 
 
 def _pages(scale: Scale, path: Path) -> Iterator[Row]:
-    walks = {
+    filters = {
         "all": ItemFilter(),
         "by category": ItemFilter(category="tents"),
         "by status": ItemFilter(status="available"),
@@ -186,14 +187,14 @@ def _pages(scale: Scale, path: Path) -> Iterator[Row]:
     }
     with filled(path, scale.items) as store:
         turns = {}
-        for name, wanted in walks.items():
-            deep = near_the_end(store, wanted, scale.items)
-            for place, cursor in (("first", None), ("deep", deep)):
+        for name, item_filter in filters.items():
+            deep = near_the_end(store, item_filter, scale.items)
+            for position, cursor in (("first", None), ("deep", deep)):
                 request = PageRequest(size=_PAGE, cursor=cursor)
-                page = partial(store.list_items, wanted, request)
-                turns[f"{name}, {place}"] = cpu_per_call(page, _PAGES)
+                page = partial(store.list_items, item_filter, request)
+                turns[f"{name}, {position}"] = cpu_per_call(page, _PAGES)
         samples = interleaved(turns, scale.rounds)
-    for name in walks:
+    for name in filters:
         yield Row(
             group="library",
             metric=f"page near the end of {scale.items:,} items, {name}",
@@ -210,34 +211,36 @@ def _pages(scale: Scale, path: Path) -> Iterator[Row]:
             )
 
 
-def near_the_end(store: SqliteRepository, wanted: ItemFilter, items: int) -> Cursor:
-    """Return a cursor that has a page and one item behind it in the list of *wanted*, and all others of *items* before it."""
-    behind = _PAGE + 1
-    # Lists go by id, or by second and id. Ids rise, so the last of any list are among the last of each SKU and second.
-    last = max(_SKUS, _SECONDS) * (behind + 1)
+def near_the_end(store: SqliteRepository, item_filter: ItemFilter, items: int) -> Cursor:
+    """Return a cursor with exactly one page and one item after it in the filtered list."""
+    remaining = _PAGE + 1
+    # Lists are ordered by id, or by second and id. Ids ascend, so the last items of a list are among the last of each SKU and
+    # second.
+    last = max(_SKUS, _SECONDS) * (remaining + 1)
     first = max(0, items - last)
-    passing = sorted(
-        filter(wanted.matches, islice(made_items(first), items - first)), key=wanted.position
+    expected = sorted(
+        filter(item_filter.matches, islice(make_items(first), items - first)),
+        key=item_filter.position,
     )
-    cursor = cursors.encode_item(wanted, passing[-behind - 1])
-    found = store.list_items(wanted, PageRequest(size=behind + 1, cursor=cursor)).items
-    if [item.key for item in found] != [item.key for item in passing[-behind:]]:
-        raise LookupError(wanted)
+    cursor = cursors.encode_item(item_filter, expected[-remaining - 1])
+    actual = store.list_items(item_filter, PageRequest(size=remaining + 1, cursor=cursor)).items
+    if [item.key for item in actual] != [item.key for item in expected[-remaining:]]:
+        raise LookupError(item_filter)
     return cursor
 
 
 def _memory_per_item(items: int) -> Iterator[Row]:
-    # Traced, because what the process holds depends on what it has used and let go of before.
+    # Traced, because the memory of the process depends on earlier allocations.
     gc.collect()
     tracemalloc.start()
     store = MemoryRepository()
     _fill(store, items)
     gc.collect()
-    kept, _ = tracemalloc.get_traced_memory()
+    allocated, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     yield Row(
         group="library",
         metric="memory of an item in the memory repository",
         unit="bytes",
-        value=Spread.of([kept / items]),
+        value=Spread.of([allocated / items]),
     )

@@ -1,10 +1,10 @@
 """
-A load generator in a process of its own: some connections, each sending its next request when the last is answered.
+A load generator in its own process; each connection sends one request at a time.
 
     python -m bench.load PORT CONNECTIONS REQUESTS < request
 
-Sockets and epoll, and no HTTP library: it takes a small part of what the fastest server here takes, so that it measures the
-server. It reads answers with a Content-Length, checks each status, and prints one line of JSON.
+It uses sockets and no HTTP library, so that it needs little CPU compared with the servers. It reads responses with a
+Content-Length, checks each status, and prints one line of JSON.
 """
 
 import json
@@ -28,12 +28,12 @@ _HUNDREDTHS: Final = 100
 @frozen
 class Load:
     """
-    What came of some requests.
+    The results of a load.
 
     Attributes:
-        per_second: Answers.
-        p50_ms, p99_ms: How long an answer took, at the median and at the 99th percentile.
-        failed: Answers with another status than 2xx.
+        per_second: Responses per second.
+        p50_ms, p99_ms: The latency at the median and at the 99th percentile.
+        failed: The number of responses without a 2xx status.
     """
 
     per_second: float
@@ -43,7 +43,7 @@ class Load:
 
 
 def request(method: str, path: str, body: str = "") -> bytes:
-    """Return a request as it goes over the wire."""
+    """Return the bytes of a request."""
     content = body.encode()
     head = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json"]
     if content:
@@ -52,42 +52,42 @@ def request(method: str, path: str, body: str = "") -> bytes:
 
 
 def load(port: int, sent: bytes, *, requests: int, connections: int = 8) -> Load:
-    """Send *requests* from another process, and return what came of them."""
+    """Send *requests* requests from another process and return the results."""
     command = [sys.executable, "-m", "bench.load", str(port), str(connections), str(requests)]
-    done = subprocess.run(command, input=sent, capture_output=True, check=True)
-    return Load(**json.loads(done.stdout))
+    process = subprocess.run(command, input=sent, capture_output=True, check=True)
+    return Load(**json.loads(process.stdout))
 
 
 class _Connection:
-    """One connection: a request under way, and what has come of its answer."""
+    """A connection with one request at a time."""
 
     def __init__(self, port: int, sent: bytes) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sent = sent
-        self._got = b""
+        self._received = b""
         self._started = 0.0
 
     def send(self) -> None:
-        self._got = b""
+        self._received = b""
         self._started = perf_counter()
         self.socket.sendall(self._sent)
 
     def receive(self) -> tuple[float, bool] | None:
-        """Return the seconds to the whole answer and whether it was a success; None as long as it is not whole."""
+        """Return the latency and success of a complete response; None while it is incomplete."""
         part = self.socket.recv(1 << 16)
         if not part:
             sys.exit("the server closed a connection")
-        self._got += part
-        end = self._got.find(b"\r\n\r\n")
+        self._received += part
+        end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return None
-        length = _LENGTH.search(self._got, 0, end + 2)
+        length = _LENGTH.search(self._received, 0, end + 2)
         if length is None:
-            sys.exit("an answer without Content-Length")
-        if len(self._got) < end + 4 + int(length[1]):
+            sys.exit("a response has no Content-Length")
+        if len(self._received) < end + 4 + int(length[1]):
             return None
-        return perf_counter() - self._started, self._got[9:10] == b"2"
+        return perf_counter() - self._started, self._received[9:10] == b"2"
 
 
 def _run(port: int, connections: int, requests: int, sent: bytes) -> Load:
@@ -99,16 +99,16 @@ def _run(port: int, connections: int, requests: int, sent: bytes) -> Load:
         connection.send()
     seconds: list[float] = []
     failed = 0
-    waiting = requests - len(selector.get_map())
+    unsent = requests - len(selector.get_map())
     while len(seconds) < requests:
         for key, _ in selector.select():
-            answered = key.data.receive()
-            if answered is None:
+            result = key.data.receive()
+            if result is None:
                 continue
-            seconds.append(answered[0])
-            failed += not answered[1]
-            if waiting:
-                waiting -= 1
+            seconds.append(result[0])
+            failed += not result[1]
+            if unsent:
+                unsent -= 1
                 key.data.send()
     elapsed = perf_counter() - started
     cuts = quantiles(seconds, n=_HUNDREDTHS)

@@ -1,4 +1,4 @@
-"""The server for one machine, over loopback, against a CRUD service with FastAPI and SQLModel: both on SQLite."""
+"""The local server, compared with a CRUD service of FastAPI and SQLModel, both on SQLite."""
 
 import json
 import os
@@ -27,12 +27,12 @@ _PEER: Final = "the peer"
 
 
 class Server:
-    """A server under test, in a process of its own."""
+    """A server in its own process."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], port: int) -> None:
         self.port = port
-        self.began = perf_counter()
-        # Both log each request, as they do by default; nobody reads it here.
+        self.started_at = perf_counter()
+        # Both servers log each request by default; the output is discarded.
         self.process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
@@ -42,43 +42,43 @@ class Server:
         )
 
     def wait(self, path: str) -> float:
-        """Return the seconds from the start to the first answer on *path*."""
+        """Return the seconds from the start to the first response on *path*."""
         ends_at = monotonic() + _START_SECONDS
         while self.process.poll() is None and monotonic() < ends_at:
             try:
-                self.ask("GET", path)
+                self.request("GET", path)
             except OSError:
                 sleep(0.005)
             else:
-                return perf_counter() - self.began
+                return perf_counter() - self.started_at
         raise RuntimeError("the server did not start")
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Return the answer to one request."""
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Return the body of the response to one request."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        sent = None if body is None else json.dumps(body)
-        connection.request(method, path, sent, {"Content-Type": "application/json"})
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        answer = json.loads(response.read())
+        parsed = json.loads(response.read())
         connection.close()
         if response.status not in (200, 201):
-            raise RuntimeError(f"{method} {path}: {response.status} {answer}")
-        return answer
+            raise RuntimeError(f"{method} {path}: {response.status} {parsed}")
+        return parsed
 
     @property
     def resident_bytes(self) -> int:
-        """The memory that the process has."""
+        """The resident memory of the process."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     @property
     def cpu_seconds(self) -> float:
-        """The CPU that the process has used, all threads together."""
+        """The CPU time of the process, over all threads."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
-        """End it as Ctrl-C would."""
+        """Terminate the server and wait for it."""
         self.process.terminate()
         self.process.wait(_START_SECONDS)
 
@@ -106,7 +106,7 @@ def peer(folder: Path) -> Server:
 
 @contextmanager
 def started(make: Callable[[Path], Server], path: str) -> Iterator[Server]:
-    """Run a server that *make* starts in an empty folder, until it is no longer needed."""
+    """Start a server with *make* in an empty folder, and stop it after the block."""
     with TemporaryDirectory(prefix="bench-local-") as folder:
         server = make(Path(folder))
         try:
@@ -122,8 +122,8 @@ def rows(scale: Scale) -> Iterator[Row]:
     with ExitStack() as stack:
         a = stack.enter_context(started(ours, "/health"))
         b = stack.enter_context(started(peer, "/items"))
-        item_id = a.ask("POST", "/items", sdk.ITEM)["item"]["item_id"]
-        other_id = b.ask("POST", "/items", sdk.ITEM)["item_id"]
+        item_id = a.request("POST", "/items", sdk.ITEM)["item"]["item_id"]
+        other_id = b.request("POST", "/items", sdk.ITEM)["item_id"]
         get = {_OURS: (a, f"/items/{item_id}?sku={sdk.SKU}"), _PEER: (b, f"/items/{other_id}")}
         reads = {
             name: (server, request("GET", path), scale.requests)
@@ -131,7 +131,7 @@ def rows(scale: Scale) -> Iterator[Row]:
         }
         yield from _loads("GET", reads, scale.rounds, at_least(10))
         post = request("POST", "/items", json.dumps(sdk.ITEM))
-        # A durable write is slower by far: as long a turn needs fewer of them.
+        # Durable writes are slower, so a turn has fewer requests.
         fewer = max(scale.requests // 5, 1)
         writes = {_OURS: (a, post, fewer), _PEER: (b, post, fewer)}
         yield from _loads("durable POST", writes, scale.rounds, at_least(8))
@@ -160,7 +160,7 @@ def _start(make: Callable[[Path], Server], path: str) -> float:
 
 
 def _loads(
-    what: str, contenders: Mapping[str, tuple[Server, bytes, int]], rounds: int, bound: Any
+    label: str, contenders: Mapping[str, tuple[Server, bytes, int]], rounds: int, bound: Any
 ) -> Iterator[Row]:
     loads: dict[str, list[Load]] = {name: [] for name in contenders}
     cpu: dict[str, list[float]] = {name: [] for name in contenders}
@@ -168,42 +168,42 @@ def _loads(
     def turn(name: str) -> float:
         server, sent, requests = contenders[name]
         before = server.cpu_seconds
-        made = load(server.port, sent, requests=requests)
-        if made.failed:
-            raise RuntimeError(f"{what} of {name}: {made.failed} failed")
+        result = load(server.port, sent, requests=requests)
+        if result.failed:
+            raise RuntimeError(f"{label} of {name}: {result.failed} failed")
         cpu[name].append((server.cpu_seconds - before) / requests)
-        loads[name].append(made)
-        return made.per_second
+        loads[name].append(result)
+        return result.per_second
 
     for server, sent, requests in contenders.values():
         load(server.port, sent, requests=min(_WARM_UP, requests))
     samples = interleaved({name: partial(turn, name) for name in contenders}, rounds)
     row = partial(Row, group="local")
     yield row(
-        metric=f"{what}, 8 connections",
+        metric=f"{label}, 8 connections",
         unit="of the peer's per second",
         value=ratios(samples, _OURS, _PEER),
         commitment=bound,
     )
     value = ratios(cpu, _OURS, _PEER)
-    yield row(metric=f"{what}, CPU of the server", unit="of the peer's", value=value)
-    for name, made in loads.items():
+    yield row(metric=f"{label}, CPU of the server", unit="of the peer's", value=value)
+    for name, results in loads.items():
         yield row(
-            metric=f"{what}, {name}, per second",
+            metric=f"{label}, {name}, per second",
             unit="requests",
-            value=Spread.of([it.per_second for it in made]),
+            value=Spread.of([result.per_second for result in results]),
         )
-        p99 = Spread.of([it.p99_ms for it in made])
-        yield row(metric=f"{what}, {name}, 99th percentile", unit="ms", value=p99)
+        p99 = Spread.of([result.p99_ms for result in results])
+        yield row(metric=f"{label}, {name}, 99th percentile", unit="ms", value=p99)
 
 
 def _soak(server: Server, sent: bytes, requests: int) -> Iterator[Row]:
     before = server.resident_bytes
-    made = load(server.port, sent, requests=requests)
+    result = load(server.port, sent, requests=requests)
     grown = (server.resident_bytes - before) / 1e6
     yield Row(
         group="local",
-        metric=f"memory after {requests:,} more GETs ({made.failed} failed)",
+        metric=f"memory after {requests:,} more GETs ({result.failed} failed)",
         unit="MB more",
         value=Spread.of([grown]),
         commitment=at_most(2),

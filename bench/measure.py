@@ -1,8 +1,8 @@
 """
-Rounds, ratios and rows.
+Rounds, ratios and rows of measurements.
 
-A shared machine is faster one minute and slower the next, so nothing here compares a time with one of another minute: in each
-round every contender has its turn, a ratio is of one round, and what is told is the median ratio with its quartiles.
+The speed of a shared machine varies from minute to minute, so only times of the same round are compared: each contender has one
+turn per round, each round gives one ratio, and the result is the median of the ratios with its quartiles.
 """
 
 import gc
@@ -34,17 +34,17 @@ _QUARTERS: Final = 4
 @frozen
 class Scale:
     """
-    How much is measured.
+    The size of the measurements.
 
     Attributes:
-        rounds: How often every contender has its turn.
-        calls: Calls of one turn, where a call takes less than a millisecond.
-        requests: HTTP requests of one turn.
+        rounds: The number of rounds.
+        calls: Calls per turn that take less than a millisecond each.
+        requests: HTTP requests per turn.
         items: Items in the large store.
-        rows: Rows of a file that is imported.
-        soak: Requests over which the server's memory is watched.
-        writes: Changes of each writer, where many want one item; more, where fewer than eight do.
-        writers: How many such writers there are, one number after the other.
+        rows: Rows of the imported file.
+        soak: Requests during which the server's memory is observed.
+        writes: Changes per writer under contention; more with fewer than eight writers.
+        writers: The numbers of writers to measure.
     """
 
     rounds: int
@@ -59,7 +59,7 @@ class Scale:
 
 @frozen
 class Spread:
-    """The median of some samples, between their quartiles."""
+    """The median of samples and their quartiles."""
 
     median: float
     low: float
@@ -67,7 +67,7 @@ class Spread:
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> "Spread":
-        """Return the spread of *samples*; of a single one, itself three times."""
+        """Return the spread of *samples*; a single sample is its own median and quartiles."""
         if len(samples) == 1:
             return cls(samples[0], samples[0], samples[0])
         low, median, high = statistics.quantiles(samples, n=_QUARTERS, method="inclusive")
@@ -80,7 +80,7 @@ class Spread:
 
 
 def _figures(number: float) -> str:
-    """Write *number* with three figures, which is more than a shared machine can repeat."""
+    """Format *number* with three significant figures."""
     if number == int(number) or abs(number) >= 100:  # noqa: PLR2004 - three figures
         return f"{number:,.0f}"
     return f"{number:.3g}"
@@ -88,13 +88,13 @@ def _figures(number: float) -> str:
 
 @frozen
 class Commitment:
-    """What a median shall be."""
+    """A bound for a median."""
 
     sense: Literal["<=", ">="]
     bound: float
 
     def is_met_by(self, spread: Spread) -> bool:
-        """Tell whether the median keeps it."""
+        """Return whether the median meets the commitment."""
         if self.sense == "<=":
             return spread.median <= self.bound
         return spread.median >= self.bound
@@ -119,11 +119,11 @@ class Row:
     One result.
 
     Attributes:
-        group: The module that measured it.
-        metric: What was measured.
-        unit: Of the value; where it is a ratio, of what to what.
+        group: The module of the measurement.
+        metric: The name of the metric.
+        unit: The unit of the value, or the base of a ratio.
         value: The result.
-        commitment: What it shall be; None where it is only told.
+        commitment: The commitment; None if the value is only reported.
     """
 
     group: str
@@ -134,23 +134,23 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the commitment is met, in one word; empty where there is none."""
+        """`met` or `MISSED`; empty without a commitment."""
         if self.commitment is None:
             return ""
         return "met" if self.commitment.is_met_by(self.value) else "MISSED"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the row for machines."""
+        """Return the row as JSON values."""
         return {**asdict(self), "verdict": self.verdict or None}
 
 
 def interleaved(
     contenders: Mapping[str, Callable[[], float]], rounds: int
 ) -> dict[str, list[float]]:
-    """Give every contender its turn in each of the *rounds*, and return what each turn took."""
+    """Run one turn of each contender per round, and return the results of the turns."""
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
-        # Another one begins each time: whoever always follows the slowest would meet a warm or a throttled machine.
+        # The first contender changes each round, because a turn affects the next one: it may warm or throttle the machine.
         names = list(contenders)
         start = number % len(names)
         for name in (*names[start:], *names[:start]):
@@ -159,12 +159,12 @@ def interleaved(
 
 
 def ratios(samples: Samples, ours: str, theirs: str) -> Spread:
-    """Return how *ours* relates to *theirs*, round by round."""
+    """Return the ratio of *ours* to *theirs*, by round."""
     return Spread.of([a / b for a, b in zip(samples[ours], samples[theirs], strict=True)])
 
 
 def cpu_per_call(call: Callable[[], object], calls: int) -> Callable[[], float]:
-    """Return a turn: the seconds of CPU that one *call* takes, of all threads of this process."""
+    """Return a turn that measures the CPU seconds per *call*, over all threads of this process."""
 
     def turn() -> float:
         call()
@@ -178,7 +178,7 @@ def cpu_per_call(call: Callable[[], object], calls: int) -> Callable[[], float]:
 
 
 def rate(call: Callable[[], object], calls: int) -> Callable[[], float]:
-    """Return a turn: calls per second, by the clock, because a durable write waits rather than works."""
+    """Return a turn that measures calls per second of wall-clock time, for calls that wait."""
 
     def turn() -> float:
         call()

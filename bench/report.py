@@ -1,4 +1,4 @@
-"""Results for people, for machines, and for docs/performance.md."""
+"""Results as Markdown, as JSON, and in docs/performance.md."""
 
 import json
 import os
@@ -24,9 +24,9 @@ _HEAD: Final = ("metric", "result", "unit", "commitment", "")
 
 
 def circumstances() -> dict[str, str]:
-    """Return what the figures belong to."""
+    """Return commit, date, versions and machine of the measurements."""
     return {
-        "commit": _git("error_body", "--always", "--dirty", "--abbrev=10"),
+        "commit": _git("describe", "--always", "--dirty", "--abbrev=10"),
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "cores": str(os.cpu_count()),
@@ -36,24 +36,24 @@ def circumstances() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments],  # noqa: S607 - whichever git the developer has
+    process = subprocess.run(
+        ["git", *arguments],  # noqa: S607 - the git on the PATH
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.stdout.strip() or "unknown"
+    return process.stdout.strip() or "unknown"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return *rows* as Markdown, a table for each group."""
+    """Return *rows* as Markdown, with a table per group."""
     parts = []
     for group in dict.fromkeys(row.group for row in rows):
         cells = [
-            (it.metric, str(it.value), it.unit, str(it.commitment or ""), it.verdict)
-            for it in rows
-            if it.group == group
+            (row.metric, str(row.value), row.unit, str(row.commitment or ""), row.verdict)
+            for row in rows
+            if row.group == group
         ]
         parts.append(f"### {group.capitalize()}\n\n{_grid(cells)}")
     return "\n\n".join(parts) + "\n"
@@ -65,13 +65,13 @@ def _grid(cells: Iterable[tuple[str, ...]]) -> str:
 
 
 def as_json(rows: Sequence[Row], about: dict[str, str]) -> str:
-    """Return *rows* for machines."""
-    made: dict[str, Any] = {"circumstances": about, "rows": [row.as_json() for row in rows]}
-    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    """Return *rows* as JSON."""
+    document: dict[str, Any] = {"circumstances": about, "rows": [row.as_json() for row in rows]}
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def update_docs(rows: Sequence[Row], about: dict[str, str], path: Path = DOCS) -> None:
-    """Put *rows* between the marks in the page on performance."""
+    """Replace the tables between the marks in docs/performance.md."""
     before, _, rest = path.read_text().partition(_BEGIN)
     _, mark, after = rest.partition(_END)
     if not mark:

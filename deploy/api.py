@@ -1,4 +1,4 @@
-"""The REST API: a method for every route, and an answer that a browser can read whatever becomes of the request."""
+"""The REST API: a method per route, and gateway responses that browsers can read."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,34 +14,34 @@ from constructs import Construct
 
 from deploy.acknowledgements import acknowledge
 from deploy.environments import Auth
-from deploy.functions import LogKeeping, hyphenated
+from deploy.functions import LogPolicy, hyphenated
 from deploy.models import model_name, model_of
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
 
-__all__ = ["GATEWAY_ANSWERS", "Access", "Api", "Domain", "GatewayAnswer", "api_name"]
+__all__ = ["GATEWAY_RESPONSES", "Access", "Api", "Domain", "GatewayResponse", "api_name"]
 
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 _PREFLIGHT_SECONDS: Final = 300
 _INTEGRATION_SECONDS: Final = 29
 
-# Best effort, as API Gateway says: they keep a flood away, they are no exact fence.
+# API Gateway applies throttles on a best-effort basis, so the limits are approximate.
 _REQUESTS_PER_SECOND: Final = 10_000
 _BURST: Final = 5_000
 
 
 @frozen
-class GatewayAnswer:
+class GatewayResponse:
     """
-    A response that the gateway makes itself.
+    A response that the gateway creates itself.
 
     Attributes:
-        kind: The gateway's name for the case.
-        code: Ours, for programs; published with those of the handlers.
-        error: One sentence for people.
-        status: Ours, where the gateway's own does not agree with the local server's.
-        headers: Beside those of every response, in the gateway's notation.
-        invalid: The part of the request that was invalid (`body`, `query`), for `details`; None where none was.
+        kind: The gateway's name of the response type.
+        code: The error code, for programs.
+        error: The error message, one sentence.
+        status: The status; None for the gateway's default status of this type.
+        headers: Additional headers, in the gateway's notation.
+        invalid: The invalid part of the request (`body` or `query`), for `details`; None if no part is invalid.
     """
 
     kind: str
@@ -53,23 +53,23 @@ class GatewayAnswer:
 
     @property
     def body(self) -> dict[str, Any]:
-        """The envelope that every error has."""
+        """The body, in the envelope of all errors."""
         body: dict[str, Any] = {"error": self.error, "code": self.code}
         if self.invalid:
             body["details"] = [{"field": self.invalid, "message": self.error}]
         return body
 
 
-_NO_COGNITO: Final = "Callers prove who they are in another way: the setting `auth` says which."
+_NO_COGNITO: Final = "Callers are authenticated in another way: see the setting `auth`."
 _UNAUTHORIZED: Final[dict[Auth, dict[str, str]]] = {
     "none": dict.fromkeys(
         ("AwsSolutions-APIG4", "AwsSolutions-COG4"),
-        "Open on purpose, by the setting `auth`: an environment for trying things out, with nothing to protect.",
+        "The setting `auth` is `none` on purpose: this environment is for experiments and has no data to protect.",
     ),
     "key": {
         "AwsSolutions-APIG4": "API keys provide metering and basic access control for this API;"
-        " `auth=iam` and `auth=cognito` make callers prove who they are.",
-        "AwsSolutions-COG4": "As for AwsSolutions-APIG4.",
+        " `auth=iam` and `auth=cognito` authenticate callers.",
+        "AwsSolutions-COG4": "See AwsSolutions-APIG4.",
     },
     "iam": {"AwsSolutions-COG4": _NO_COGNITO},
     "cognito": {},
@@ -77,68 +77,68 @@ _UNAUTHORIZED: Final[dict[Auth, dict[str, str]]] = {
 
 _SOON: Final = {"Retry-After": "'1'"}
 
-# Source: "Gateway response types for API Gateway" in the developer guide. The two defaults stand for all that is not named.
-GATEWAY_ANSWERS: Final = (
-    GatewayAnswer("DEFAULT_4XX", "request_refused", "The request was refused"),
-    # Mostly a function that Lambda throttled, which the gateway does not tell from a function that crashed: for both, clients
-    # should retry, and a write may have been applied. That is what 503 means in this API.
-    GatewayAnswer(
+# Source: "Gateway response types for API Gateway" in the developer guide. The two defaults cover all types that are not listed.
+GATEWAY_RESPONSES: Final = (
+    GatewayResponse("DEFAULT_4XX", "request_refused", "The request was rejected"),
+    # Usually Lambda throttled the function. The gateway cannot distinguish that from a crash. In both cases clients should
+    # retry and a write may have been applied, which is what 503 means in this API.
+    GatewayResponse(
         "DEFAULT_5XX",
         "service_unavailable",
-        "The service is unavailable, try again shortly",
+        "The service is unavailable. Retry shortly.",
         503,
         headers=_SOON,
     ),
-    # The gateway's own words about the fault contain quotes, which a template cannot escape: so `details` names the part only.
-    GatewayAnswer(
+    # The gateway's message about the fault contains quotes, which a template cannot escape. So `details` names only the part.
+    GatewayResponse(
         "BAD_REQUEST_BODY",
         "validation_failed",
         "The body must be a JSON object with every required field, each of its type",
         400,
         invalid="body",
     ),
-    GatewayAnswer(
+    GatewayResponse(
         "BAD_REQUEST_PARAMETERS",
         "validation_failed",
         "A required query parameter is missing",
         400,
         invalid="query",
     ),
-    # What the gateway calls a missing token is a path or a method that it does not know.
-    GatewayAnswer(
-        "MISSING_AUTHENTICATION_TOKEN", "route_not_found", "There is nothing at this path", 404
+    # The gateway reports an unknown path or method as a missing token.
+    GatewayResponse("MISSING_AUTHENTICATION_TOKEN", "route_not_found", "Path not found", 404),
+    GatewayResponse("RESOURCE_NOT_FOUND", "route_not_found", "Path not found", 404),
+    GatewayResponse("REQUEST_TOO_LARGE", "payload_too_large", "The request is too large", 413),
+    GatewayResponse("UNAUTHORIZED", "unauthorized", "Valid credentials are required", 401),
+    GatewayResponse("INVALID_API_KEY", "forbidden", "A valid API key is required", 403),
+    GatewayResponse(
+        "ACCESS_DENIED", "forbidden", "These credentials do not allow the request", 403
     ),
-    GatewayAnswer("RESOURCE_NOT_FOUND", "route_not_found", "There is nothing at this path", 404),
-    GatewayAnswer("REQUEST_TOO_LARGE", "payload_too_large", "The request is too large", 413),
-    GatewayAnswer("UNAUTHORIZED", "unauthorized", "Valid credentials are required", 401),
-    GatewayAnswer("INVALID_API_KEY", "forbidden", "A valid API key is required", 403),
-    GatewayAnswer("ACCESS_DENIED", "forbidden", "These credentials do not allow the request", 403),
-    GatewayAnswer("EXPIRED_TOKEN", "forbidden", "The credentials have expired", 403),
-    GatewayAnswer("INVALID_SIGNATURE", "forbidden", "The signature is not valid", 403),
-    GatewayAnswer("WAF_FILTERED", "forbidden", "The request was blocked", 403),
-    GatewayAnswer(
+    GatewayResponse("EXPIRED_TOKEN", "forbidden", "The credentials have expired", 403),
+    GatewayResponse("INVALID_SIGNATURE", "forbidden", "The signature is not valid", 403),
+    GatewayResponse("WAF_FILTERED", "forbidden", "The request was blocked", 403),
+    GatewayResponse(
         "THROTTLED",
         "too_many_requests",
-        "Too many requests, try again shortly",
+        "Too many requests. Retry shortly.",
         429,
         headers=_SOON,
     ),
-    GatewayAnswer(
-        "QUOTA_EXCEEDED", "quota_exceeded", "The requests of this API key are used up", 429
+    GatewayResponse(
+        "QUOTA_EXCEEDED", "quota_exceeded", "The request quota of this API key is used up", 429
     ),
-    GatewayAnswer("INTEGRATION_TIMEOUT", "timeout", "The request took too long", 504),
+    GatewayResponse("INTEGRATION_TIMEOUT", "timeout", "The request took too long", 504),
 )
 
 
 @frozen(kw_only=True)
 class Access:
     """
-    Who may call, and from where.
+    Access control of the API.
 
     Attributes:
-        auth: How a caller shows who it is.
-        user_pool_arn: The Cognito pool whose users may call, where `auth` says so.
-        origins: Origins whose pages may read the answers; `*` for all.
+        auth: How callers are authenticated.
+        user_pool_arn: The Cognito pool of the callers, if `auth` is `cognito`.
+        origins: Origins whose pages may read responses; `*` for all.
         monthly_requests: Requests that an API key may send in a calendar month; None for no limit.
     """
 
@@ -151,7 +151,7 @@ class Access:
 @frozen(kw_only=True)
 class Domain:
     """
-    An address of the API's own.
+    A custom domain of the API.
 
     Attributes:
         name: The domain: ``stock.example.com``.
@@ -167,20 +167,20 @@ class Api(Construct):
     The REST API and its one stage.
 
     Args:
-        routes: The route table: each row becomes a method, with a model where it has a body.
-        handlers: What answers each operation.
-        stage_name: Also the last part of the API's name.
-        access: Who may call, and from where.
-        logs_kept: What becomes of the logs.
-        data_trace: Whether whole requests and answers are logged.
-        gateway_log_role: Whether to give API Gateway, in this account and region, the role to write logs with.
-        domain: The API's own domain; None for the address that API Gateway makes.
+        routes: The route table: each row becomes a method, with a model if it has a body.
+        handlers: The function, or alias, of each operation.
+        stage_name: The name of the stage, and the last part of the API's name.
+        access: Access control.
+        log_policy: How log groups are created.
+        data_trace: Whether whole requests and responses are logged.
+        gateway_log_role: Whether to set the role with which API Gateway writes logs in this account and region.
+        domain: The custom domain; None for the URL that API Gateway assigns.
 
     Attributes:
         rest_api: The API.
         stage: Its stage.
-        access_log: The log with one line for each request.
-        url: The address that clients use.
+        access_log: The log group with one line per request.
+        url: The URL that clients use.
     """
 
     def __init__(
@@ -192,13 +192,13 @@ class Api(Construct):
         handlers: Mapping[str, lambda_.IFunction],
         stage_name: str,
         access: Access,
-        logs_kept: LogKeeping,
+        log_policy: LogPolicy,
         data_trace: bool,
         gateway_log_role: bool,
         domain: Domain | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.access_log = logs_kept.group(
+        self.access_log = log_policy.group(
             self, "AccessLog", f"/aws/apigateway/inventory-{stage_name}"
         )
         self.rest_api = apigateway.RestApi(
@@ -208,7 +208,7 @@ class Api(Construct):
             description=f"The inventory's API ({stage_name})",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             cloud_watch_role=gateway_log_role,
-            # Other APIs of the region write their logs with it, too.
+            # Other APIs of the region may write their logs with the role, too.
             cloud_watch_role_removal_policy=cdk.RemovalPolicy.RETAIN if gateway_log_role else None,
             default_cors_preflight_options=apigateway.CorsOptions(
                 allow_origins=list(access.origins),
@@ -239,11 +239,11 @@ class Api(Construct):
                 ),
             ),
         )
-        # The stack names its own outputs.
+        # Removed because the stack declares its outputs itself.
         self.rest_api.node.try_remove_child("Endpoint")
         self.stage = self.rest_api.deployment_stage
-        # The gateway would make this one itself, to be kept for ever.
-        execution_log = logs_kept.group(
+        # Otherwise the gateway creates this group, without a retention period.
+        execution_log = log_policy.group(
             self,
             "ExecutionLog",
             f"API-Gateway-Execution-Logs_{self.rest_api.rest_api_id}/{stage_name}",
@@ -251,7 +251,7 @@ class Api(Construct):
         self.stage.node.add_dependency(execution_log)
         self._add_methods(routes, handlers, access)
         self._add_validator()
-        self._add_gateway_answers(access.origins)
+        self._add_gateway_responses(access.origins)
         if access.auth == "key":
             self._require_key(stage_name, access.monthly_requests)
         if gateway_log_role:
@@ -274,7 +274,7 @@ class Api(Construct):
                 apigateway.LambdaIntegration(
                     handlers[route.name],
                     timeout=cdk.Duration.seconds(_INTEGRATION_SECONDS),
-                    # The console's test button would need a permission of its own for every method.
+                    # The console's test button would need an additional permission for each method.
                     allow_test_invoke=False,
                 ),
                 operation_name=route.name,
@@ -287,7 +287,7 @@ class Api(Construct):
                 acknowledge(method, finding, reason)
 
     def _add_validator(self) -> None:
-        """Have the gateway check what it can of every request; of preflights too, so that no method is without."""
+        """Validate the requests of all methods, including preflights, in the gateway."""
         validator = self.rest_api.add_request_validator(
             "Validator", validate_request_body=True, validate_request_parameters=True
         )
@@ -296,7 +296,7 @@ class Api(Construct):
             resource.request_validator_id = validator.request_validator_id
 
     def _authorized(self, access: Access) -> dict[str, Any]:
-        """Return how a method tells who may call it, as arguments of `add_method`."""
+        """Return the authorization of every method, as arguments of `add_method`."""
         if access.auth == "iam":
             return {"authorization_type": apigateway.AuthorizationType.IAM}
         if access.auth == "cognito" and access.user_pool_arn:
@@ -320,29 +320,29 @@ class Api(Construct):
             rest_api_id=self.rest_api.rest_api_id,
             name=name,
             content_type="application/json",
-            description=f"What {route.method} {route.path} takes",
+            description=f"Request body of {route.method} {route.path}",
             schema=schema,
         )
-        # What is deployed is a snapshot: a new model needs a new one.
+        # A deployment is a snapshot of the API, so a changed model needs a new deployment.
         if deployment := self.rest_api.latest_deployment:
             deployment.node.add_dependency(model)
             deployment.add_to_logical_id({name: schema})
         return {"application/json": apigateway.Model.from_model_name(self, f"{name}Ref", model.ref)}
 
-    def _add_gateway_answers(self, origins: Sequence[str]) -> None:
+    def _add_gateway_responses(self, origins: Sequence[str]) -> None:
         headers = {
             **_cors_headers(origins),
             "Cache-Control": "'no-store'",
             "X-Content-Type-Options": "'nosniff'",
             "X-Request-Id": "context.requestId",
         }
-        for answer in GATEWAY_ANSWERS:
+        for response in GATEWAY_RESPONSES:
             self.rest_api.add_gateway_response(
-                f"Answer-{hyphenated(answer.kind)}",
-                type=apigateway.ResponseType.of(answer.kind),
-                status_code=str(answer.status) if answer.status else None,
-                response_headers={**headers, **answer.headers},
-                templates={"application/json": json.dumps(answer.body)},
+                f"Response-{hyphenated(response.kind)}",
+                type=apigateway.ResponseType.of(response.kind),
+                status_code=str(response.status) if response.status else None,
+                response_headers={**headers, **response.headers},
+                templates={"application/json": json.dumps(response.body)},
             )
 
     def _add_domain(self, domain: Domain) -> None:
@@ -375,17 +375,17 @@ class Api(Construct):
         acknowledge(
             self.rest_api.node.find_child("CloudWatchRole"),
             "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]",
-            "API Gateway tries the role out when it is given it, and accepts none that may do less than this policy.",
+            "API Gateway tests the role when it is set, and rejects a role with fewer permissions than this policy.",
         )
 
 
 def api_name(stage_name: str) -> str:
-    """Return the name of an API, by which CloudWatch knows it too."""
+    """Return the name of the API, which is also its dimension in CloudWatch."""
     return f"inventory-api-{stage_name}"
 
 
 def _parameters(route: Route[Any, Any]) -> dict[str, bool]:
-    """Return the parameters of a method, each with whether the gateway insists on it."""
+    """Return the request parameters of a method, and whether each is required."""
     parameters = {f"method.request.path.{name}": True for name in route.path_fields}
     if not route.has_body:
         sent = route.sent_fields
@@ -406,6 +406,6 @@ def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
     headers["Vary"] = "'Origin'"
     if len(origins) == 1:
         return {**headers, "Access-Control-Allow-Origin": f"'{origins[0]}'"}
-    # A gateway response knows no conditions, so it cannot pick one of several: it names the origin that asks. What any page
-    # could read so is that its own request was refused.
+    # A gateway response has no conditions, so it cannot choose among several origins. It returns the origin of the request. Any
+    # page can then read that its own request was rejected, and nothing else.
     return {**headers, "Access-Control-Allow-Origin": "method.request.header.Origin"}

@@ -1,7 +1,7 @@
 """
-Context → environment → stack.
+The CDK app: from context to settings to stack.
 
-Runs under the CDK's command line, and alone:
+Run it with the CDK's command line, or on its own:
 
     CDK_OUTDIR=out CDK_CONTEXT_JSON='{"environmentSuffix": "dev"}' python deploy/app.py
 """
@@ -16,12 +16,12 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    # Python puts this folder on the path, which is inside the package: what has to be there is its parent. What is installed
-    # goes before `src`.
+    # Python puts the folder of this script on the path. The package `deploy` is found from its parent. Installed packages take
+    # precedence over `src`.
     sys.path[0] = str(ROOT)
     sys.path.append(str(ROOT / "src"))
 
-# Before aws_cdk: it says which Node to run.
+# Before aws_cdk, because this package selects the Node that aws_cdk runs on.
 import deploy  # noqa: F401  # isort: skip
 
 import aws_cdk as cdk
@@ -36,17 +36,17 @@ __all__ = ["main", "make_app"]
 
 
 def main() -> None:
-    """Synthesize; whatever stands in the way of it is told in a sentence."""
+    """Synthesize the app; exit with a message if that is not possible."""
     try:
         app = make_app()
     except (BundleError, SettingsError, UnknownNeedsError) as error:
         sys.exit(f"deploy/app.py: {error}")
     try:
         app.synth()
-    except RuntimeError as error:  # What jsii makes of any error of the CDK's.
+    except RuntimeError as error:  # jsii raises every error of the CDK as this type.
         if "ValidationFailed" not in str(error):
             raise
-        # The CDK has told, or tells in this very message, what was found.
+        # The findings are in this message, or the CDK has already printed them.
         sys.exit(f"deploy/app.py: {error}")
 
 
@@ -57,16 +57,16 @@ def make_app(
     check_templates: bool | None = None,
 ) -> cdk.App:
     """
-    Return the app with its one stack, checked by cdk-nag when it is synthesized.
+    Return the app with its one stack, which cdk-nag checks during synthesis.
 
     Args:
-        context: What is said in addition to cdk.json; the command line goes before it.
-        outdir: Where the result is written; None for what CDK_OUTDIR says, or `cdk.out`.
-        check_templates: Whether the CDK checks the template too, which takes seconds; None for what CDK_VALIDATION says.
+        context: Context in addition to that of cdk.json; the command line overrides it.
+        outdir: The output folder; None for CDK_OUTDIR, or `cdk.out` if that is not set.
+        check_templates: Whether the CDK validates the template, which takes seconds; None for the value of CDK_VALIDATION.
 
     Raises:
-        BundleError: There is no code to deploy, or it is stale.
-        SettingsError: The context asks for what cannot be.
+        BundleError: The bundle is missing or stale.
+        SettingsError: The settings are invalid, or do not match the bundle.
     """
     app = cdk.App(
         context={**_flags(), **(context or {})},
@@ -74,10 +74,10 @@ def make_app(
         builtin_cloud_formation_validation=check_templates,
     )
     require_known(app.node.get_all_context())
-    said = app.node.try_get_context
-    suffix = said("environmentSuffix")
-    is_stub = str(said("stubBundle")).lower() == "true"
-    folder = STUB_BUNDLE if is_stub else Path(said("bundle") or DEFAULT_OUTPUT)
+    get_context = app.node.try_get_context
+    suffix = get_context("environmentSuffix")
+    is_stub = str(get_context("stubBundle")).lower() == "true"
+    folder = STUB_BUNDLE if is_stub else Path(get_context("bundle") or DEFAULT_OUTPUT)
     python = None if is_stub else Bundle(folder).python
     stack = TapStack(
         app,
@@ -91,11 +91,11 @@ def make_app(
             ),
         ),
     )
-    wanted = stack.settings.python_version
-    if python not in {None, wanted}:
+    runtime = stack.settings.python_version
+    if python not in {None, runtime}:
         raise SettingsError(
-            f"The bundle in {folder} is compiled for Python {python}, and the functions are to run on {wanted}:"
-            f" `nox -s bundle -- --python {wanted}` makes one that fits."
+            f"The bundle in {folder} is compiled for Python {python}, but the functions run on {runtime}."
+            f" Run `nox -s bundle -- --python {runtime}`."
         )
     if not is_stub:
         Bundle(folder).require_current()
@@ -104,9 +104,8 @@ def make_app(
 
 
 def _flags() -> dict[str, Any]:
-    """Return the context of cdk.json, so that a synth without the command line yields what one with it does."""
-    told: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
-    context: dict[str, Any] = told["context"]
+    """Return the context of cdk.json, which only the CDK's command line reads by itself."""
+    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     return context
 
 

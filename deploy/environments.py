@@ -1,7 +1,7 @@
 """
-Settings of an environment, and the values that each kind of environment has: the one file that asks which kind it is.
+Settings of an environment, and their defaults for each kind of environment.
 
-An environment is of the kind ``dev``, ``preview`` or ``prod``. The CDK's context overrides single settings:
+No other module depends on the kind, which is ``dev``, ``preview`` or ``prod``. The CDK's context overrides single settings:
 ``cdk deploy -c environmentSuffix=prod -c allowedOrigins=https://shop.example.com -c waf=false``.
 """
 
@@ -36,10 +36,10 @@ LOG_RETENTION_DAYS: Final = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
     *(1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
-"""The numbers of days that CloudWatch Logs can keep a log."""
+"""The retention periods, in days, that CloudWatch Logs supports."""
 
 _SUFFIX: Final = re.compile(r"[a-z][a-z0-9-]{0,19}")
-# Names that people give to environments with real data. `prod` itself has a kind already.
+# Names that suggest real data. `prod` itself has a default kind.
 _PRODUCTION_LIKE: Final = re.compile(r"(prod|production|live|staging)([-0-9].*)?")
 _ORIGIN: Final = re.compile(r"\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 _PYTHON: Final = re.compile(r"(?:python)?(3\.1[1-4])")
@@ -53,51 +53,51 @@ _KEY: Final = re.compile(rf"arn:[\w-]+:kms:[\w-]+:[0-9]{{12}}:key/(mrk-[0-9a-f]{
 _CERTIFICATE: Final = re.compile(r"arn:[\w-]+:acm:[\w-]+:[0-9]{12}:certificate/" + _UUID)
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
 _CAPACITY: Final = re.compile(r"[0-9]{1,5}-[0-9]{1,5}")
-# An access log line of INFO is what a rollout watches: no level above it writes one.
+# A rollout counts log lines of requests, which have the level INFO. A higher log level would suppress them.
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 _WATCHABLE_LEVELS: Final = ("DEBUG", "INFO")
 
 
 class SettingsError(ValueError):
-    """The settings are invalid; the message is one sentence for the person who wrote them."""
+    """The settings are invalid; the message names the setting."""
 
 
 @frozen(kw_only=True)
 class Settings:
     """
-    One environment.
+    The settings of one environment.
 
     Attributes:
-        kind: The kind of environment, which the defaults of the others follow from.
-        suffix: Ends or is part of every name: ``inventory-<suffix>``.
-        allowed_origins: Origins whose pages may read the answers; `*` for all.
-        log_level: Of our own loggers.
-        log_retention_days: How long logs are kept; one of `LOG_RETENTION_DAYS`.
-        log_key_arn: The KMS key that logs are encrypted with; None for CloudWatch's own.
-        data_trace: Whether the gateway logs whole requests and answers, with what is personal in them.
-        protected: Whether the tables, their key and the logs outlive the stack, and nothing of it is deleted by one call.
-        auth: Who may call: anyone, holders of an API key, AWS principals, or users of a Cognito pool. An API key meters
-            clients and provides basic access control; it does not prove who calls.
-        user_pool_arn: The pool, where `auth` is `cognito`.
+        kind: The kind of environment, which determines the defaults of the other settings.
+        suffix: The name of the environment, part of every resource name: ``inventory-<suffix>``.
+        allowed_origins: Origins whose pages may read responses; `*` for all.
+        log_level: The level of our own loggers.
+        log_retention_days: The retention period of logs; one of `LOG_RETENTION_DAYS`.
+        log_key_arn: The KMS key that encrypts logs; None for the key of CloudWatch.
+        data_trace: Whether the gateway logs whole requests and responses, including personal data.
+        protected: Whether the stack and its tables are protected from deletion, and tables, key and logs are retained.
+        auth: Who may call: anyone, holders of an API key, AWS principals, or users of a Cognito pool. An API key provides
+            metering and basic access control; it does not authenticate the caller.
+        user_pool_arn: The pool, if `auth` is `cognito`.
         monthly_requests: Requests that an API key may send in a calendar month; None for no limit.
-        firewall: Whether a web ACL stands before the API.
-        requests_per_ip: What the web ACL lets one address send in five minutes.
-        reserved_concurrency: Whether functions reserve their share of the account's concurrent executions, and have no more.
-        concurrency: The reserved concurrency of single operations, whatever `reserved_concurrency` says; None for none.
-        billing: How the tables are paid: per request, or for capacity that follows the load.
-        capacity: The least and the most units of each table and index, where `billing` is `provisioned`.
-        table_name: Of the items table; None for ``inventory-<suffix>``.
-        ledger_table_name: Of the ledger table; None for the name of the items table and ``-ledger``.
-        customer_key: Whether the tables are encrypted with a key of the account's own.
-        transport: How the functions call AWS: `http`, without an SDK, or `boto3`, with the one of their runtime.
-        python_version: What the functions run on; the bundle is compiled for it.
-        memory_mb: For every function; None for what each of them needs.
-        canary: Whether a new version of a function gets a tenth of the traffic first, and goes back if it fails.
-        gateway_log_role: Whether the stack gives API Gateway the role to write logs with. There is one per account and region:
-            turn it on in one stack at most, and only where there is none.
-        alarm_email: The address that alarms are sent to.
-        alarm_topic_arn: An existing SNS topic that alarms are published to, in the place of one of the stack's own.
-        domain_name: The API's own domain; None for the address that API Gateway makes.
+        firewall: Whether a web ACL protects the API.
+        requests_per_ip: The requests that one IP address may send in five minutes, with a web ACL.
+        reserved_concurrency: Whether functions reserve concurrent executions, which are also their limit.
+        concurrency: The reserved concurrency of single operations, which overrides `reserved_concurrency`; None for none.
+        billing: The billing mode of the tables: per request, or for capacity that scales with the load.
+        capacity: The minimum and maximum units of each table and index, if `billing` is `provisioned`.
+        table_name: Name of the items table; None for ``inventory-<suffix>``.
+        ledger_table_name: Name of the ledger table; None for the name of the items table with ``-ledger``.
+        customer_key: Whether a customer managed key encrypts the tables.
+        transport: How the functions call AWS: `http` without an SDK, or `boto3` with the SDK of their runtime.
+        python_version: The Python version of the functions; the bundle must be compiled for it.
+        memory_mb: Memory of every function; None for the default of each function.
+        canary: Whether a new version of a function first gets a tenth of the traffic, and is rolled back if it fails.
+        gateway_log_role: Whether the stack sets the role with which API Gateway writes logs. There is one role per account
+            and region: enable this in at most one stack, and only if no role is set.
+        alarm_email: The e-mail address that receives alarms.
+        alarm_topic_arn: An existing SNS topic that receives alarms, instead of one of the stack.
+        domain_name: The custom domain of the API; None for the URL that API Gateway assigns.
         certificate_arn: The certificate of `domain_name`, in the region of the stack.
     """
 
@@ -156,7 +156,7 @@ _DEV: Final = Settings(
 _PREVIEW: Final = evolve(_DEV, kind="preview", log_retention_days=30)
 _PROD: Final = Settings(
     kind="prod",
-    allowed_origins=(),  # Only the operator knows them: see `allowedOrigins`.
+    allowed_origins=(),  # No default: the operator must set `allowedOrigins`.
     log_level="INFO",
     log_retention_days=30,
     data_trace=False,
@@ -165,7 +165,7 @@ _PROD: Final = Settings(
     firewall=True,
     reserved_concurrency=True,
 )
-_KINDS: Final = {it.kind: it for it in (_DEV, _PREVIEW, _PROD)}
+_KINDS: Final = {settings.kind: settings for settings in (_DEV, _PREVIEW, _PROD)}
 _KIND_OF: Final[dict[str, str]] = {"dev": "dev", "prod": "prod"}
 _KIND_NAMES: Final = "dev, preview or prod"
 
@@ -175,19 +175,19 @@ def settings_for(suffix: Any, context: Context) -> Settings:
     Return the settings of the environment called *suffix*.
 
     Args:
-        suffix: Its name.
-        context: Returns the value that the CDK's context has under a key, or None.
+        suffix: The name of the environment.
+        context: Returns the value of a key of the CDK's context, or None.
 
     Raises:
-        SettingsError: The name or a setting is invalid, or a setting that has no default is missing.
+        SettingsError: The name or a setting is invalid, or a setting without a default is missing.
     """
     if not isinstance(suffix, str) or not _SUFFIX.fullmatch(suffix):
         raise SettingsError(
-            f"environmentSuffix must be a lower-case letter and then up to 19 lower-case letters, digits or hyphens,"
-            f" not {suffix!r}."
+            f"environmentSuffix must be a lower-case letter followed by up to 19 lower-case letters, digits or hyphens,"
+            f" not {suffix!r}"
         )
-    given = {key: value for key in _OVERRIDES if (value := context(key)) is not None}
-    overrides = dict(_read(key, value) for key, value in given.items())
+    values = {key: value for key in _OVERRIDES if (value := context(key)) is not None}
+    overrides = dict(_parse(key, value) for key, value in values.items())
     settings = evolve(_defaults(suffix, context("kind")), suffix=suffix, **overrides)
     _check(settings)
     return settings
@@ -195,10 +195,10 @@ def settings_for(suffix: Any, context: Context) -> Settings:
 
 def require_known(keys: Iterable[str]) -> None:
     """
-    Reject a context key that looks like a setting but is none.
+    Reject unknown settings.
 
-    Keys of the CDK and its plugins contain punctuation (``@aws-cdk/...``, ``aws:cdk:...``, ``acknowledged-issue-numbers``);
-    settings are plain words.
+    Settings are plain words. Context keys of the CDK and its plugins contain punctuation (``@aws-cdk/...``, ``aws:cdk:...``,
+    ``acknowledged-issue-numbers``).
 
     Raises:
         SettingsError: A key is not the name of a setting; the message suggests a similar name.
@@ -207,9 +207,9 @@ def require_known(keys: Iterable[str]) -> None:
     for key in keys:
         if key.isalnum() and key not in known:
             folded = {name.lower(): name for name in known}
-            similar = [folded[it] for it in get_close_matches(key.lower(), folded, n=1)]
+            similar = [folded[name] for name in get_close_matches(key.lower(), folded, n=1)]
             hint = f"did you mean {similar[0]}" if similar else "docs/deploy.md lists them"
-            raise SettingsError(f"{key} is not a setting: {hint}.")
+            raise SettingsError(f"{key} is not a setting: {hint}")
 
 
 def _defaults(suffix: str, kind: Any) -> Settings:
@@ -217,46 +217,48 @@ def _defaults(suffix: str, kind: Any) -> Settings:
         kind = _KIND_OF.get(suffix)
     if kind is None and _PRODUCTION_LIKE.fullmatch(suffix):
         raise SettingsError(
-            f"{suffix} may hold real data, so its kind must be given: -c kind= with {_KIND_NAMES}."
+            f"{suffix} may hold real data, so its kind must be given: -c kind={_KIND_NAMES}"
         )
     if kind is None:
         return _PREVIEW
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise SettingsError(f"kind must be {_KIND_NAMES}, not {kind!r}.")
+        raise SettingsError(f"kind must be {_KIND_NAMES}, not {kind!r}")
     return _KINDS[kind]
 
 
 def _check(settings: Settings) -> None:
-    """Reject settings that are each valid, but not together."""
+    """Reject combinations of settings that are invalid."""
     if not settings.allowed_origins:
         raise SettingsError(
-            f"allowedOrigins must name the origins whose pages may call {settings.suffix}, such as https://shop.example.com."
+            f"allowedOrigins must name the origins whose pages may call {settings.suffix}, such as https://shop.example.com"
         )
     if settings.auth == "cognito" and settings.user_pool_arn is None:
-        raise SettingsError("userPoolArn must name the user pool when auth is cognito.")
+        raise SettingsError("userPoolArn must name the user pool if auth is cognito")
     if settings.canary and settings.log_level not in _WATCHABLE_LEVELS:
         raise SettingsError(
-            f"logLevel must be {' or '.join(_WATCHABLE_LEVELS)} when canary is true, not {settings.log_level!r}:"
-            f" a rollout is judged by the log lines of requests."
+            f"logLevel must be {' or '.join(_WATCHABLE_LEVELS)} if canary is true, not {settings.log_level!r},"
+            f" because a rollout counts the log lines of requests"
         )
     if settings.alarm_email and settings.alarm_topic_arn:
         raise SettingsError(
-            "alarmEmail and alarmTopic must not both be given: subscribe the address to the topic."
+            "alarmEmail and alarmTopic must not both be given. Subscribe the address to the topic instead."
         )
     if (settings.domain_name is None) != (settings.certificate_arn is None):
-        raise SettingsError("domainName and certificateArn must be given together.")
+        raise SettingsError("domainName and certificateArn must be given together")
     if settings.items_table == settings.ledger_table:
-        raise SettingsError("ledgerTableName must not be the name of the items table.")
+        raise SettingsError("ledgerTableName must not be the name of the items table")
     if not _TABLE_NAME.fullmatch(settings.ledger_table):
-        raise SettingsError("ledgerTableName must be given where tableName is that long.")
+        raise SettingsError(
+            "ledgerTableName must be given because tableName is too long to append -ledger"
+        )
 
 
-def _read(key: str, value: Any) -> tuple[str, Any]:
-    name, read, expected = _OVERRIDES[key]
+def _parse(key: str, value: Any) -> tuple[str, Any]:
+    name, parse, expected = _OVERRIDES[key]
     try:
-        return name, read(value)
+        return name, parse(value)
     except (KeyError, ValueError):
-        raise SettingsError(f"{key} must be {expected}, not {value!r}.") from None
+        raise SettingsError(f"{key} must be {expected}, not {value!r}") from None
 
 
 def _origins(value: Any) -> tuple[str, ...]:
@@ -283,19 +285,19 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 
 def _switch(value: Any) -> bool:
-    # The command line sends every value as text.
+    # The command line passes every value as text.
     return {"true": True, "false": False}[str(value).lower()]
 
 
-def _whole(value: Any, least: int, most: int) -> int:
+def _integer(value: Any, minimum: int, maximum: int) -> int:
     number = int(_matching(_DIGITS, str(value)))
-    if not least <= number <= most:
+    if not minimum <= number <= maximum:
         raise ValueError(value)
     return number
 
 
-def _integer(least: int, most: int) -> Callable[[Any], int]:
-    return lambda value: _whole(value, least, most)
+def _between(minimum: int, maximum: int) -> Callable[[Any], int]:
+    return lambda value: _integer(value, minimum, maximum)
 
 
 def _retention(value: Any) -> int:
@@ -303,46 +305,48 @@ def _retention(value: Any) -> int:
 
 
 def _monthly_requests(value: Any) -> int | None:
-    return None if value == "none" else _whole(value, 1, _MOST_MONTHLY_REQUESTS)
+    return None if value == "none" else _integer(value, 1, _MAX_MONTHLY_REQUESTS)
 
 
 def _capacity(value: Any) -> tuple[int, int]:
-    least, most = map(int, _matching(_CAPACITY, value).split("-"))
-    if not 1 <= least <= most <= _MOST_CAPACITY:
+    minimum, maximum = map(int, _matching(_CAPACITY, value).split("-"))
+    if not 1 <= minimum <= maximum <= _MAX_CAPACITY:
         raise ValueError(value)
-    return least, most
+    return minimum, maximum
 
 
 def _concurrency(value: Any) -> dict[str, int | None]:
-    """Read ``create-item=20,get-item=none``, or the same as a JSON object."""
+    """Parse ``create-item=20,get-item=none``, or a JSON object with the same content."""
     if isinstance(value, dict):
         pairs = list(value.items())
     else:
         pairs = [part.strip().partition("=")[::2] for part in str(value).split(",")]
     operations = {name.replace("_", "-"): name for name in NEEDS}
     return {
-        operations[name]: None if executions == "none" else _whole(executions, 1, _MOST_CONCURRENCY)
+        operations[name]: None
+        if executions == "none"
+        else _integer(executions, 1, _MAX_CONCURRENCY)
         for name, executions in pairs
     }
 
 
 # Source: "Configure Lambda function memory".
-_LEAST_MEMORY_MB: Final = 128
-_MOST_MEMORY_MB: Final = 10240
+_MIN_MEMORY_MB: Final = 128
+_MAX_MEMORY_MB: Final = 10240
 # Source: "Rate-based rule high-level settings" of AWS WAF.
-_LEAST_REQUESTS_PER_IP: Final = 10
-_MOST_REQUESTS_PER_IP: Final = 2_000_000_000
+_MIN_REQUESTS_PER_IP: Final = 10
+_MAX_REQUESTS_PER_IP: Final = 2_000_000_000
 # Source: "QuotaSettings" of API Gateway: a 32-bit integer.
-_MOST_MONTHLY_REQUESTS: Final = 2_147_483_647
+_MAX_MONTHLY_REQUESTS: Final = 2_147_483_647
 # Source: "Service, account, and table quotas in Amazon DynamoDB": the default for one table.
-_MOST_CAPACITY: Final = 40_000
-# More than an account has unless it asks for it: whether it has them is for `deploy.preflight`.
-_MOST_CONCURRENCY: Final = 100_000
+_MAX_CAPACITY: Final = 40_000
+# An upper bound against typos. `deploy.preflight` checks the quota of the account.
+_MAX_CONCURRENCY: Final = 100_000
 _SWITCH: Final = "true or false"
 
-# What the context may hold beside the overrides of `Settings`: read here or in app.py.
+# Context keys that are not overrides of `Settings`; read in this module or in app.py.
 _OF_THE_APP: Final = ("environmentSuffix", "kind", "bundle", "stubBundle")
-# The context's name of a setting: the attribute that it overrides, how it is read, and what it must be, for people.
+# For each context key: the attribute of `Settings` that it overrides, its parser, and the valid values for error messages.
 _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     "allowedOrigins": (
         "allowed_origins",
@@ -354,7 +358,7 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     "monthlyRequests": (
         "monthly_requests",
         _monthly_requests,
-        f"1 to {_MOST_MONTHLY_REQUESTS} requests, or none",
+        f"1 to {_MAX_MONTHLY_REQUESTS} requests, or none",
     ),
     "protected": ("protected", _switch, _SWITCH),
     "dataTrace": ("data_trace", _switch, _SWITCH),
@@ -362,14 +366,14 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     "logRetention": (
         "log_retention_days",
         _retention,
-        f"a number of days that CloudWatch Logs knows ({', '.join(map(str, LOG_RETENTION_DAYS))})",
+        f"a number of days that CloudWatch Logs supports ({', '.join(map(str, LOG_RETENTION_DAYS))})",
     ),
     "logKey": ("log_key_arn", _text(_KEY), "the ARN of a KMS key"),
     "billing": ("billing", _one_of("on-demand", "provisioned"), "on-demand or provisioned"),
     "capacity": (
         "capacity",
         _capacity,
-        f"the least and the most units, such as 5-100, from 1 to {_MOST_CAPACITY}",
+        f"the minimum and maximum units, such as 5-100, from 1 to {_MAX_CAPACITY}",
     ),
     "tableName": (
         "table_name",
@@ -385,8 +389,8 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     "runtime": ("python_version", _python, "3.11 to 3.14"),
     "memory": (
         "memory_mb",
-        _integer(_LEAST_MEMORY_MB, _MOST_MEMORY_MB),
-        f"{_LEAST_MEMORY_MB} to {_MOST_MEMORY_MB} megabytes",
+        _between(_MIN_MEMORY_MB, _MAX_MEMORY_MB),
+        f"{_MIN_MEMORY_MB} to {_MAX_MEMORY_MB} megabytes",
     ),
     "transport": ("transport", _one_of("http", "boto3"), "http or boto3"),
     "reservedConcurrency": (
@@ -397,13 +401,13 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     "concurrency": (
         "concurrency",
         _concurrency,
-        "operations with 1 or more executions or none, such as create-item=20,get-item=none",
+        "operations, each with a number of executions or none, such as create-item=20,get-item=none",
     ),
     "waf": ("firewall", _switch, _SWITCH),
     "requestsPerIp": (
         "requests_per_ip",
-        _integer(_LEAST_REQUESTS_PER_IP, _MOST_REQUESTS_PER_IP),
-        f"{_LEAST_REQUESTS_PER_IP} to {_MOST_REQUESTS_PER_IP} requests",
+        _between(_MIN_REQUESTS_PER_IP, _MAX_REQUESTS_PER_IP),
+        f"{_MIN_REQUESTS_PER_IP} to {_MAX_REQUESTS_PER_IP} requests",
     ),
     "canary": ("canary", _switch, _SWITCH),
     "gatewayLogRole": ("gateway_log_role", _switch, _SWITCH),

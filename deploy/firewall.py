@@ -1,4 +1,4 @@
-"""A web ACL before the API: known attacks, and too much from one address."""
+"""A web ACL for the API: managed rules and a rate limit per IP address."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from constructs import Construct
 
 __all__ = ["Firewall"]
 
-# Rules of a managed group that only count. This one blocks bodies over 8 KB; ours may have 1 MiB, and a batch does.
+# Rules of managed groups that count instead of block. This one blocks bodies over 8 KB, but a batch may have up to 1 MiB.
 _COUNTED: Final = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 _MANAGED: Final = ("AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet")
 
@@ -18,13 +18,13 @@ class Firewall(Construct):
     The web ACL of one stage.
 
     Args:
-        name: What it is called.
-        stage: The stage that it stands before.
-        requests_per_ip: What one address may send in five minutes.
+        name: The name of the web ACL.
+        stage: The stage to protect.
+        requests_per_ip: The requests that one IP address may send in five minutes.
 
     Attributes:
         web_acl: The web ACL.
-        association: What puts it before the stage.
+        association: The association of the web ACL with the stage.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Firewall(Construct):
             self,
             "WebAcl",
             name=name,
-            description=f"Stands before the API of {name}",
+            description=f"Protects the API of {name}",
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=[limit, *(_managed(group, i) for i, group in enumerate(_MANAGED, start=1))],

@@ -1,4 +1,4 @@
-"""One Lambda function per operation, with a role that may do what the operation needs and no more."""
+"""One Lambda function per operation, with a least-privilege role."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,18 +17,18 @@ from deploy.environments import LOG_RETENTION_DAYS
 from deploy.grants import needs_of
 from deploy.tables import Tables
 
-__all__ = ["Functions", "Limits", "LogKeeping", "hyphenated"]
+__all__ = ["Functions", "Limits", "LogPolicy", "hyphenated"]
 
 
 @frozen(kw_only=True)
 class Limits:
     """
-    What a function may take.
+    The resource limits of a function.
 
     Attributes:
-        timeout_seconds: How long one call may last.
-        memory_mb: Also decides the share of a processor.
-        reserved_concurrency: The executions that it may have at once, kept free for it; None for what the account has left.
+        timeout_seconds: The timeout of one call.
+        memory_mb: The memory, which also determines the share of CPU.
+        reserved_concurrency: The concurrent executions that are reserved for the function; None to reserve none.
     """
 
     timeout_seconds: int = 10
@@ -36,27 +36,27 @@ class Limits:
     reserved_concurrency: int | None = None
 
 
-_USUAL: Final = Limits()
+_DEFAULT_LIMITS: Final = Limits()
 _LIMITS: Final = {
     "create_item": Limits(reserved_concurrency=10),
     "get_item": Limits(timeout_seconds=5, reserved_concurrency=20),
     "update_item": Limits(reserved_concurrency=10),
     "delete_item": Limits(timeout_seconds=5, reserved_concurrency=5),
     "list_items": Limits(memory_mb=512, reserved_concurrency=15),
-    # A second run may start while one is still busy; more would only get into each other's way.
+    # A run may start before the previous one ends. More than two at a time would only conflict.
     "expire_reservations": Limits(timeout_seconds=55, memory_mb=512, reserved_concurrency=2),
 }
 
 
 @frozen(kw_only=True)
-class LogKeeping:
+class LogPolicy:
     """
-    What becomes of logs.
+    Retention, removal and encryption of log groups.
 
     Attributes:
-        retention_days: How long a line is kept.
-        removal: What becomes of the log group with the stack.
-        key: The key that lines are encrypted with; None for CloudWatch's own.
+        retention_days: The retention period of log lines.
+        removal: The removal policy of the log groups.
+        key: The key that encrypts log lines; None for the key of CloudWatch.
     """
 
     retention_days: int
@@ -64,7 +64,11 @@ class LogKeeping:
     key: kms.IKey | None = None
 
     def group(self, scope: Construct, construct_id: str, name: str) -> logs.LogGroup:
-        """Make a log group. Ours, because one that AWS makes is kept for ever and belongs to nobody."""
+        """
+        Create a log group.
+
+        Without one in the stack, AWS creates it, with unlimited retention and outside of the stack.
+        """
         return logs.LogGroup(
             scope,
             construct_id,
@@ -75,12 +79,12 @@ class LogKeeping:
         )
 
 
-# The CDK lists its words for them from the shortest on; "for ever", which is none of ours, comes last.
+# The CDK orders this enumeration by length. Its last member, "infinite", has no counterpart in our list.
 _RETENTION: Final = dict(zip(LOG_RETENTION_DAYS, logs.RetentionDays, strict=False))
 
 
 def hyphenated(operation: str) -> str:
-    """Return the name of an operation as names of AWS resources have it: ``create-item``."""
+    """Return the name of *operation* in the names of AWS resources: ``create-item``."""
     return operation.replace("_", "-")
 
 
@@ -89,20 +93,20 @@ class Functions(Construct):
     The functions of a deployment.
 
     Args:
-        operations: The operations to make functions for: entries of `inventory_adapters.lambda_entry`.
-        prefix: What every name begins with: ``inventory-dev``.
+        operations: The operations: names of handlers in `inventory_adapters.lambda_entry`.
+        prefix: The prefix of every name: ``inventory-dev``.
         code: The bundle.
-        python_version: As in ``3.11``.
-        environment: The variables of every function.
-        tables: The tables they work on.
+        python_version: The Python version: ``3.11``.
+        environment: The environment variables of every function.
+        tables: The tables that the functions use.
         limits_parameter_arn: The Parameter Store entry with the page limits.
-        logs_kept: What becomes of their logs.
-        memory_mb: For each function; None for what each needs.
-        reserved_concurrency: Whether functions reserve their share of the account's concurrent executions.
-        concurrency: The reserved concurrency of single operations, whatever `reserved_concurrency` says; None for none.
+        log_policy: How log groups are created.
+        memory_mb: Memory of every function; None for the default of each function.
+        reserved_concurrency: Whether functions reserve concurrent executions.
+        concurrency: The reserved concurrency of single operations, which overrides `reserved_concurrency`; None for none.
 
     Attributes:
-        by_operation: The functions.
+        by_operation: The functions, by operation.
         logs: Their log groups, by operation.
     """
 
@@ -118,7 +122,7 @@ class Functions(Construct):
         environment: Mapping[str, str],
         tables: Tables,
         limits_parameter_arn: str,
-        logs_kept: LogKeeping,
+        log_policy: LogPolicy,
         memory_mb: int | None,
         reserved_concurrency: bool,
         concurrency: Mapping[str, int | None],
@@ -128,22 +132,22 @@ class Functions(Construct):
         self.logs: dict[str, logs.LogGroup] = {}
         for operation in operations:
             name = f"{prefix}-{hyphenated(operation)}"
-            limits = _LIMITS.get(operation, _USUAL)
-            place = Construct(self, hyphenated(operation))
-            log_group = logs_kept.group(place, "Logs", f"/aws/lambda/{name}")
+            limits = _LIMITS.get(operation, _DEFAULT_LIMITS)
+            parent = Construct(self, hyphenated(operation))
+            log_group = log_policy.group(parent, "Logs", f"/aws/lambda/{name}")
             self.logs[operation] = log_group
-            usual_concurrency = limits.reserved_concurrency if reserved_concurrency else None
+            default_concurrency = limits.reserved_concurrency if reserved_concurrency else None
             role = iam.Role(
-                place,
+                parent,
                 "Role",
                 assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-                description=f"What the function {name} may do",
+                description=f"Permissions of the function {name}",
             )
             log_group.grant_write(role)
             for statement in _statements(operation, tables, limits_parameter_arn):
                 role.add_to_policy(statement)
             self.by_operation[operation] = lambda_.Function(
-                place,
+                parent,
                 "Function",
                 function_name=name,
                 description=f"Inventory: {operation.replace('_', ' ')}",
@@ -154,10 +158,10 @@ class Functions(Construct):
                 role=role,
                 timeout=cdk.Duration.seconds(limits.timeout_seconds),
                 memory_size=memory_mb or limits.memory_mb,
-                reserved_concurrent_executions=concurrency.get(operation, usual_concurrency),
+                reserved_concurrent_executions=concurrency.get(operation, default_concurrency),
                 environment=dict(environment),
                 tracing=lambda_.Tracing.ACTIVE,
-                # No application log level: it would be the root logger's, and have the SDK log every header at DEBUG.
+                # No application log level: it would set the root logger, and at DEBUG the SDK would log every header.
                 logging_format=lambda_.LoggingFormat.JSON,
                 log_group=log_group,
             )
@@ -168,18 +172,18 @@ class Functions(Construct):
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",
-            "X-Ray's two actions know no resources; nothing else in this role has a wildcard.",
+            "The two X-Ray actions do not support resources; no other statement of this role has a wildcard.",
         )
         for finding in ("AwsSolutions-L1", "Serverless-LambdaLatestVersion"):
             acknowledge(
                 function,
                 finding,
-                "The code is tested on this version, and compiled for it; the setting `runtime` names a newer one.",
+                "The code is tested on this version and compiled for it; the setting `runtime` selects a newer one.",
             )
         acknowledge(
             function,
             "Serverless-LambdaDLQ",
-            "Whoever calls over HTTP waits for the answer; what runs by the clock has a destination for failures instead.",
+            "HTTP callers receive the error; scheduled functions have an on-failure destination instead.",
         )
 
 
@@ -187,11 +191,11 @@ def _statements(
     operation: str, tables: Tables, limits_parameter_arn: str
 ) -> Iterable[iam.PolicyStatement]:
     needs = needs_of(operation)
-    named: list[tuple[dynamodb.Table, frozenset[str]]] = [
+    table_actions: list[tuple[dynamodb.Table, frozenset[str]]] = [
         (tables.items, needs.items),
         (tables.ledger, needs.ledger),
     ]
-    for table, actions in named:
+    for table, actions in table_actions:
         if actions:
             yield iam.PolicyStatement(
                 actions=[f"dynamodb:{action}" for action in sorted(actions)],
@@ -200,7 +204,7 @@ def _statements(
     if needs.queried:
         yield iam.PolicyStatement(
             actions=["dynamodb:Query"],
-            resources=sorted(tables.index_arn(it) for it in needs.queried),
+            resources=sorted(tables.index_arn(index) for index in needs.queried),
         )
     if needs.limits:
         yield iam.PolicyStatement(actions=["ssm:GetParameter"], resources=[limits_parameter_arn])

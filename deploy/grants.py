@@ -1,8 +1,8 @@
 """
-What each operation needs of DynamoDB and of Parameter Store: the one place that says it.
+The permissions that each operation needs for DynamoDB and Parameter Store.
 
-A test records the calls that the repository makes for each operation, and holds this table against them, both ways: nothing is
-missing, and nothing is granted that was never used.
+A test records the calls that the repository makes for each operation and compares them with this table. It fails for a missing
+permission and for an unused one.
 """
 
 from collections.abc import Iterable
@@ -21,24 +21,24 @@ from inventory_adapters.storage.dynamodb.schema import (
 __all__ = ["NEEDS", "Needs", "UnknownNeedsError", "needs_of"]
 
 
-def _actions(given: Iterable[str]) -> frozenset[str]:
-    return frozenset(given)
+def _actions(actions: Iterable[str]) -> frozenset[str]:
+    return frozenset(actions)
 
 
-def _indexes(given: Iterable[IndexSchema]) -> frozenset[IndexSchema]:
-    return frozenset(given)
+def _indexes(indexes: Iterable[IndexSchema]) -> frozenset[IndexSchema]:
+    return frozenset(indexes)
 
 
 @frozen(kw_only=True)
 class Needs:
     """
-    What one operation calls.
+    The permissions that one operation needs.
 
     Attributes:
         items: Actions on the items table.
         ledger: Actions on the ledger table.
-        queried: Indexes, of either table, that it queries.
-        limits: Whether it reads the page limits from Parameter Store.
+        queried: Indexes of both tables that the operation queries.
+        limits: Whether the operation reads the page limits from Parameter Store.
     """
 
     items: frozenset[str] = field(default=(), converter=_actions)
@@ -55,34 +55,34 @@ class Needs:
         )
 
 
-# TransactWriteItems is no action of its own: IAM asks for that of each row in it, and for ConditionCheckItem.
+# IAM has no action TransactWriteItems. It requires the action of each row in the transaction, or ConditionCheckItem.
 # Source: "IAM and DynamoDB transactions" in the DynamoDB developer guide.
 
-# A new item, and the low-stock marker of one that is low from the start; after a lost answer, a look at what was kept.
+# Writes the item and, if it is low, its low-stock marker. Reads the item if the response to the write was lost.
 _CREATING: Final = Needs(items={"PutItem", "GetItem"}, ledger={"PutItem"})
-# The new level, its movement, the low-stock marker of an item that became low; after a lost answer, the same look.
+# Writes the level, the movement and, if the item becomes low, a low-stock marker. Reads the movement if a response was lost.
 _MOVING: Final = Needs(items={"UpdateItem"}, ledger={"PutItem", "GetItem"})
-# What makes units available takes the marker away.
+# More available units can delete the low-stock marker.
 _RAISING: Final = _MOVING | Needs(ledger={"DeleteItem"})
-# The record of an idempotency key: written with the effect, looked up when that is refused.
+# Writes the idempotency record with the change, and reads it if the key was used before.
 _KEYED: Final = Needs(ledger={"PutItem", "GetItem"})
 _READING_ONE: Final = Needs(items={"GetItem"})
 _READING_SEVERAL: Final = Needs(items={"BatchGetItem"})
-# A reservation is one row of the ledger, and each of its items moves.
+# Updates the reservation, one row of the ledger, and the level of each of its items.
 _CLOSING: Final = _READING_SEVERAL | _MOVING | Needs(ledger={"UpdateItem"})
-# What is due is freed by the clock, and by any verb that promised units stand in the way of.
+# Expires due reservations: on schedule, and before an operation fails because of reserved units.
 _EXPIRING: Final = _CLOSING | _RAISING | Needs(ledger={"BatchGetItem"}, queried={DUE_INDEX})
 
 NEEDS: Final[dict[str, Needs]] = {
     "create_item": _CREATING | _KEYED,
     "get_item": _READING_ONE | Needs(items={"Query"}),
-    # Under a key, a row that changes nothing is still held to what was read.
+    # With an idempotency key, an unchanged row is still checked against the state that was read.
     "update_item": _READING_ONE
     | _RAISING
     | Needs(items={"ConditionCheckItem"})
     | _EXPIRING
     | _KEYED,
-    # The item, its last movement, its low-stock marker.
+    # Deletes the item and its low-stock marker, and writes its last movement.
     "delete_item": _READING_ONE
     | Needs(items={"DeleteItem"}, ledger={"PutItem", "GetItem", "DeleteItem"})
     | _EXPIRING
@@ -93,7 +93,7 @@ NEEDS: Final[dict[str, Needs]] = {
         queried={CATEGORY_INDEX, STATUS_INDEX, SKU_INDEX},
         limits=True,
     ),
-    # A row that changes nothing is still held to what was read.
+    # An unchanged row is still checked against the state that was read.
     "batch_items": _READING_SEVERAL
     | _CREATING
     | _RAISING
@@ -114,18 +114,18 @@ NEEDS: Final[dict[str, Needs]] = {
 
 
 class UnknownNeedsError(LookupError):
-    """An operation has no row in `NEEDS`; the message names it."""
+    """An operation has no row in `NEEDS`; the message names the operation."""
 
 
 def needs_of(operation: str) -> Needs:
     """
-    Return what *operation* calls.
+    Return the permissions that *operation* needs.
 
     Raises:
-        UnknownNeedsError: Nobody has said it yet.
+        UnknownNeedsError: `NEEDS` has no row for the operation.
     """
     if operation not in NEEDS:
         raise UnknownNeedsError(
-            f"NEEDS in deploy/grants.py does not say what the operation {operation!r} calls."
+            f"NEEDS in deploy/grants.py has no row for the operation {operation!r}"
         )
     return NEEDS[operation]

@@ -1,4 +1,4 @@
-"""Metrics counted from log lines, for what AWS's own metrics do not show."""
+"""Metrics from log lines, for facts that the metrics of AWS do not show."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,13 +14,13 @@ __all__ = ["LogMetrics"]
 
 _FAILED: Final = "FailedRequests"
 _FAILED_BY_VERSION: Final = "FailedRequestsByVersion"
-_REFUSED: Final = "TooManyRequests"
+_THROTTLED: Final = "TooManyRequests"
 
-# The line that `inventory_adapters.http.api_gateway` writes for each request. A handler answers whatever happens, so Lambda's
-# own `Errors` stays at 0 while all requests fail.
+# Matches the log line that `inventory_adapters.http.api_gateway` writes for each request. Handlers return a response in every
+# case, so the metric `Errors` of Lambda stays at 0 even if all requests fail.
 _FAILED_REQUEST: Final = '{ $.message = "request" && $.status >= 500 }'
-# The access log of the gateway holds the status as text.
-_REFUSED_REQUEST: Final = '{ $.status = "429" }'
+# The access log of the gateway contains the status as text.
+_THROTTLED_REQUEST: Final = '{ $.status = "429" }'
 
 
 class LogMetrics(Construct):
@@ -29,9 +29,9 @@ class LogMetrics(Construct):
 
     Args:
         environment: The suffix of the environment; its metrics are in the namespace ``Inventory/<environment>``.
-        function_logs: The log groups of the functions that answer requests, by operation.
+        function_logs: The log groups of the functions that handle requests, by operation.
         access_log: The access log of the gateway.
-        by_version: Whether to count failed requests for each version of a function, too.
+        by_version: Whether to also count failed requests for each version of a function.
     """
 
     def __init__(
@@ -46,32 +46,32 @@ class LogMetrics(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._namespace = f"Inventory/{environment}"
-        self._count("TooManyRequests", access_log, _REFUSED_REQUEST, _REFUSED)
+        self._count("TooManyRequests", access_log, _THROTTLED_REQUEST, _THROTTLED)
         for operation, log_group in function_logs.items():
-            place = Construct(self, hyphenated(operation))
-            self._count("Failed", log_group, _FAILED_REQUEST, _FAILED, place=place)
+            parent = Construct(self, hyphenated(operation))
+            self._count("Failed", log_group, _FAILED_REQUEST, _FAILED, parent=parent)
             if by_version:
                 self._count(
                     "FailedByVersion",
                     log_group,
                     _FAILED_REQUEST,
                     _FAILED_BY_VERSION,
-                    place=place,
+                    parent=parent,
                     dimensions={"Operation": "$.route", "Version": "$.function_version"},
                 )
 
     def too_many_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
-        """Return the number of requests that were answered 429, by a function or by the gateway."""
-        return self._metric(_REFUSED, period)
+        """Return the number of responses with status 429, of functions and gateway."""
+        return self._metric(_THROTTLED, period)
 
     def failed_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
-        """Return the number of requests that the functions answered with 500 or above."""
+        """Return the number of responses of functions with status 500 or above."""
         return self._metric(_FAILED, period)
 
     def failed_requests_of(
         self, operation: str, version: str, period: cdk.Duration
     ) -> cloudwatch.Metric:
-        """Return the number of requests that one version of a function answered with 500 or above."""
+        """Return the number of responses of one function version with 500 or above."""
         return self._metric(
             _FAILED_BY_VERSION, period, dimensions={"Operation": operation, "Version": version}
         )
@@ -83,11 +83,11 @@ class LogMetrics(Construct):
         pattern: str,
         metric: str,
         *,
-        place: Construct | None = None,
+        parent: Construct | None = None,
         dimensions: Mapping[str, str] | None = None,
     ) -> None:
         logs.MetricFilter(
-            place or self,
+            parent or self,
             construct_id,
             log_group=log_group,
             filter_pattern=logs.FilterPattern.literal(pattern),

@@ -1,4 +1,4 @@
-"""Alarms for what an operator must know of, and a dashboard for what one looks at then."""
+"""Alarms and a dashboard for operators."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -39,16 +39,16 @@ class Monitoring(Construct):
         functions: The functions, by operation.
         stage: The stage of the API.
         tables: The tables.
-        sweeper: What runs by the clock.
-        log_metrics: What is counted from log lines.
-        prefix: What every name begins with: ``inventory-dev``.
-        alarm_email: The address that alarms are sent to; None for none.
-        alarm_topic_arn: An existing topic that they are published to; None for none.
+        sweeper: The schedules and their dead-letter queue.
+        log_metrics: The metrics from log lines.
+        prefix: The prefix of every name: ``inventory-dev``.
+        alarm_email: The e-mail address that receives alarms; None for no e-mail.
+        alarm_topic_arn: An existing topic that receives alarms; None for no existing topic.
 
     Attributes:
         alarms: The alarms, by name without the prefix.
         dashboard: The dashboard.
-        topic: Where alarms are published, if anywhere.
+        topic: The topic that receives alarms, if any.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class Monitoring(Construct):
         acknowledge(
             subscription,
             "Serverless-SNSRedrivePolicy",
-            "SNS tries an e-mail again for hours, and the alarm stays in its state: there is nothing to put aside for later.",
+            "SNS retries an e-mail for hours, and the alarm keeps its state, so a queue for failed messages adds nothing.",
         )
-        # A policy replaces the one that a topic has by default, with which the account's own alarms may publish.
+        # This policy replaces the default policy of a topic, which allows alarms of the account to publish.
         for service, source in (
             ("cloudwatch", f"alarm:{self._prefix}-*"),
             ("events", f"rule/{self._prefix}-*"),
@@ -109,9 +109,11 @@ class Monitoring(Construct):
             )
         return topic
 
-    def _alarm(self, name: str, says: str, metric: cloudwatch.IMetric, **how: Any) -> None:
-        """Make an alarm: by default, one for a metric that reaches 1 within five minutes."""
-        usual: dict[str, Any] = {
+    def _alarm(
+        self, name: str, description: str, metric: cloudwatch.IMetric, **options: Any
+    ) -> None:
+        """Create an alarm, by default for a metric that reaches 1 in one period."""
+        defaults: dict[str, Any] = {
             "threshold": 1,
             "evaluation_periods": 1,
             "comparison_operator": _AT_LEAST,
@@ -121,9 +123,9 @@ class Monitoring(Construct):
             self,
             name,
             alarm_name=f"{self._prefix}-{name}",
-            alarm_description=says,
+            alarm_description=description,
             metric=metric,
-            **(usual | how),
+            **(defaults | options),
         )
         if self.topic:
             action = actions.SnsAction(self.topic)
@@ -136,26 +138,26 @@ class Monitoring(Construct):
             name = hyphenated(operation)
             self._alarm(
                 f"{name}-errors",
-                f"{operation} raised, ran out of time or out of memory: clients got no answer of ours",
+                f"{operation} crashed, timed out or ran out of memory",
                 function.metric_errors(period=_PERIOD),
             )
             self._alarm(
                 f"{name}-throttles",
-                f"{operation} was asked for more often at once than it, or the account, may run",
+                f"{operation} was throttled: its concurrency limit, or that of the account, was reached",
                 function.metric_throttles(period=_PERIOD),
             )
 
     def _watch_api(self, stage: apigateway.Stage, log_metrics: LogMetrics) -> None:
         self._alarm(
             "api-5xx",
-            "More than one request in a hundred failed through our fault",
+            "More than 1 % of requests failed with a status of 500 or above",
             stage.metric_server_error(statistic="Average", period=_PERIOD),
             threshold=_FAILING_SHARE,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         )
         self._alarm(
             "api-latency",
-            f"For a quarter of an hour, one request in a hundred took more than {_SLOW_MS} ms",
+            f"The 99th percentile of latency was over {_SLOW_MS} ms for 15 minutes",
             stage.metric_latency(statistic="p99", period=_PERIOD),
             threshold=_SLOW_MS,
             evaluation_periods=3,
@@ -164,7 +166,7 @@ class Monitoring(Construct):
 
         self._alarm(
             "api-429",
-            "Requests were answered 429: clients are throttled, or the month's requests of an API key are used up",
+            "Requests were rejected with 429: clients are throttled, or the monthly quota of an API key is used up",
             log_metrics.too_many_requests(_PERIOD),
         )
 
@@ -173,15 +175,15 @@ class Monitoring(Construct):
             name = table.node.id.lower()
             self._alarm(
                 f"{name}-throttles",
-                f"DynamoDB turned requests to the {name} table, or to an index of it, away",
+                f"DynamoDB throttled requests to the {name} table or one of its indexes",
                 _throttles(schema, table),
             )
 
     def _watch_sweeper(self, sweeper: Sweeper, functions: Mapping[str, lambda_.Function]) -> None:
         self._alarm(
             "dead-letters",
-            "A run by the clock failed: the queue says which, and why",
-            # What arrives, not what is there: a message stays for two weeks, and would hide the next one as long.
+            "A scheduled run failed: see the message in the queue",
+            # Counts arriving messages, not waiting ones: a message stays for two weeks and would hide later ones.
             sweeper.dead_letters.metric_number_of_messages_sent(period=_PERIOD),
         )
         for operation, rule in sweeper.rules.items():
@@ -199,7 +201,7 @@ class Monitoring(Construct):
             )
             self._alarm(
                 f"{name}-stopped",
-                f"{operation} has not run for a quarter of an hour: what is due is only expired by those who need it",
+                f"{operation} has not run for 15 minutes: due reservations expire only when another request needs their units",
                 functions[operation].metric_invocations(period=_PERIOD),
                 evaluation_periods=3,
                 comparison_operator=_BELOW,
@@ -213,7 +215,7 @@ class Monitoring(Construct):
         tables: Tables,
         log_metrics: LogMetrics,
     ) -> cloudwatch.Dashboard:
-        every = functions.values()
+        lambdas = functions.values()
         return cloudwatch.Dashboard(
             self,
             "Dashboard",
@@ -230,19 +232,22 @@ class Monitoring(Construct):
                         log_metrics.too_many_requests(_PERIOD),
                     ),
                     _graph(
-                        "Time to answer",
+                        "Latency",
                         stage.metric_latency(statistic="p50", period=_PERIOD),
                         stage.metric_latency(statistic="p99", period=_PERIOD),
                     ),
                 ],
                 [
                     _graph(
-                        "Calls",
-                        *(it.metric_invocations(period=_PERIOD) for it in every),
+                        "Invocations",
+                        *(function.metric_invocations(period=_PERIOD) for function in lambdas),
                     ),
                     _graph(
-                        "Time of a call, p99",
-                        *(it.metric_duration(statistic="p99", period=_PERIOD) for it in every),
+                        "Duration, p99",
+                        *(
+                            function.metric_duration(statistic="p99", period=_PERIOD)
+                            for function in lambdas
+                        ),
                     ),
                 ],
                 [
@@ -250,15 +255,15 @@ class Monitoring(Construct):
                         "Capacity consumed",
                         *(
                             metric
-                            for it in tables.by_schema.values()
+                            for table in tables.by_schema.values()
                             for metric in (
-                                it.metric_consumed_read_capacity_units(period=_PERIOD),
-                                it.metric_consumed_write_capacity_units(period=_PERIOD),
+                                table.metric_consumed_read_capacity_units(period=_PERIOD),
+                                table.metric_consumed_write_capacity_units(period=_PERIOD),
                             )
                         ),
                     ),
                     _graph(
-                        "Requests turned away by DynamoDB",
+                        "Requests throttled by DynamoDB",
                         *(_throttles(*pair) for pair in tables.by_schema.items()),
                     ),
                 ],
@@ -271,27 +276,27 @@ def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
 
 
 def _throttles(schema: TableSchema, table: dynamodb.Table) -> cloudwatch.MathExpression:
-    """Return the requests of a table and its indexes that were throttled: each of them has counts of its own."""
-    of_table = {"TableName": table.table_name}
-    places = [
-        of_table,
-        *({**of_table, "GlobalSecondaryIndexName": it.name} for it in schema.indexes),
+    """Return the number of throttled requests of a table and its indexes."""
+    table_dimensions = {"TableName": table.table_name}
+    dimensions = [
+        table_dimensions,
+        *({**table_dimensions, "GlobalSecondaryIndexName": index.name} for index in schema.indexes),
     ]
     metrics = {
         f"{table.node.id}_{name}_{i}".lower(): cloudwatch.Metric(
             namespace="AWS/DynamoDB",
             metric_name=f"{name}ThrottleEvents",
-            dimensions_map=place,
+            dimensions_map=dimensions_map,
             statistic="Sum",
             period=_PERIOD,
         )
-        for i, place in enumerate(places)
+        for i, dimensions_map in enumerate(dimensions)
         for name in ("Read", "Write")
     }
-    # No data, as from a table that was never throttled, is no number: FILL makes it one.
-    summed = " + ".join(f"FILL({name}, 0)" for name in metrics)
+    # A table that was never throttled has no data points. FILL replaces them by 0.
+    expression = " + ".join(f"FILL({name}, 0)" for name in metrics)
     return cloudwatch.MathExpression(
-        expression=summed,
+        expression=expression,
         using_metrics=metrics,
         label=f"{table.node.id}: throttled",
         period=_PERIOD,

@@ -1,10 +1,10 @@
 """
-Checks of an account before a first deployment: what would make it fail halfway.
+Checks of an AWS account before a first deployment.
 
     python -m deploy.preflight -c environmentSuffix=prod -c allowedOrigins=https://shop.example.com
 
-A deployment that fails halfway leaves protected tables behind, which block the next one. Exit code 0: nothing is in the way;
-1: something is; 2: not everything could be checked. It only reads.
+A first deployment that fails leaves protected tables behind, which block the next one. The command only reads. Exit codes: 0 if
+all checks pass, 1 if a check finds a problem, 2 if a check could not be made.
 """
 
 import argparse
@@ -23,13 +23,13 @@ from deploy.stack import TapStack
 
 __all__ = ["Account", "Finding", "Planned", "check", "main", "plan"]
 
-# Executions that AWS keeps for functions that reserve none. Source: "Configuring reserved concurrency for a function".
-_LEAST_UNRESERVED: Final = 100
+# Concurrent executions that must stay unreserved. Source: "Configuring reserved concurrency for a function".
+_MIN_UNRESERVED: Final = 100
 _BOOTSTRAP_VERSION: Final = "/cdk-bootstrap/hnb659fds/version"
-# A stack that never came to be. The CDK's command line deletes one in the first state, unless it is protected.
+# States of a stack whose creation failed. The CDK deletes a stack in the first of them, unless it is protected.
 _FAILED_CREATION: Final = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
 
-# What cannot be asked of an account beforehand.
+# Conditions that cannot be checked in advance.
 NOT_CHECKED: Final = (
     "whether your credentials may create everything",
     "quotas other than concurrent executions",
@@ -43,7 +43,7 @@ class Finding:
 
     Attributes:
         result: `ok`, `problem`, or `unknown` if it could not be checked.
-        text: What was found, for people.
+        text: The finding, for people.
     """
 
     result: Literal["ok", "problem", "unknown"]
@@ -53,13 +53,13 @@ class Finding:
 @frozen
 class Planned:
     """
-    What a deployment is going to make.
+    The resources of a future deployment.
 
     Attributes:
         stack: Name of the stack.
         settings: Settings of the environment.
         resources: The resources of its template, by logical id.
-        exports: Names that it exports.
+        exports: Names of its exports.
     """
 
     stack: str
@@ -71,10 +71,10 @@ class Planned:
 @frozen
 class Account:
     """
-    The account and region of a session, as far as its credentials may look.
+    The account and region of a session.
 
     Attributes:
-        session: Whose clients are used.
+        session: The session that creates clients.
     """
 
     session: botocore.session.Session
@@ -86,14 +86,14 @@ class Account:
         return self._clients[service]
 
     def call(self, service: str, method: str, **arguments: Any) -> dict[str, Any]:
-        """Return the answer to one call."""
-        answer: dict[str, Any] = getattr(self._client(service), method)(**arguments)
-        return answer
+        """Return the response to one call."""
+        response: dict[str, Any] = getattr(self._client(service), method)(**arguments)
+        return response
 
     def find(
         self, service: str, method: str, absent: Sequence[str], **arguments: Any
     ) -> dict[str, Any] | None:
-        """Return the answer to a call, or None if its error code is one of *absent*."""
+        """Return the response to a call, or None if its error code is one of *absent*."""
         try:
             return self.call(service, method, **arguments)
         except ClientError as error:
@@ -102,7 +102,7 @@ class Account:
             raise
 
     def pages(self, service: str, method: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """Yield the pages of a listing."""
+        """Yield the pages of a list."""
         yield from self._client(service).get_paginator(method).paginate(**arguments)
 
 
@@ -110,16 +110,16 @@ Check = Callable[[Account, Planned], Iterable[Finding]]
 
 
 @frozen
-class _Named:
+class _Lookup:
     """
-    How to look for a resource of one type by its name.
+    The call that finds a resource of one type by name.
 
     Attributes:
-        property: Holds the name in a template.
-        service: The service to ask.
-        method: The call to make.
-        argument: Takes the name.
-        absent: Error codes that mean that there is none.
+        property: The property of the template that contains the name.
+        service: The service.
+        method: The method to call.
+        argument: The argument for the name.
+        absent: Error codes of a resource that does not exist.
     """
 
     property: str
@@ -129,47 +129,47 @@ class _Named:
     absent: Sequence[str]
 
 
-_NAMED: Final = {
-    "AWS::DynamoDB::Table": _Named(
+_LOOKUPS: Final = {
+    "AWS::DynamoDB::Table": _Lookup(
         "TableName", "dynamodb", "describe_table", "TableName", ["ResourceNotFoundException"]
     ),
-    "AWS::Lambda::Function": _Named(
+    "AWS::Lambda::Function": _Lookup(
         "FunctionName", "lambda", "get_function", "FunctionName", ["ResourceNotFoundException"]
     ),
-    "AWS::SSM::Parameter": _Named("Name", "ssm", "get_parameter", "Name", ["ParameterNotFound"]),
-    "AWS::SQS::Queue": _Named(
+    "AWS::SSM::Parameter": _Lookup("Name", "ssm", "get_parameter", "Name", ["ParameterNotFound"]),
+    "AWS::SQS::Queue": _Lookup(
         "QueueName",
         "sqs",
         "get_queue_url",
         "QueueName",
         ["AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"],
     ),
-    "AWS::Events::Rule": _Named(
+    "AWS::Events::Rule": _Lookup(
         "Name", "events", "describe_rule", "Name", ["ResourceNotFoundException"]
     ),
-    "AWS::KMS::Alias": _Named("AliasName", "kms", "describe_key", "KeyId", ["NotFoundException"]),
-    "AWS::CodeDeploy::Application": _Named(
+    "AWS::KMS::Alias": _Lookup("AliasName", "kms", "describe_key", "KeyId", ["NotFoundException"]),
+    "AWS::CodeDeploy::Application": _Lookup(
         "ApplicationName",
         "codedeploy",
         "get_application",
         "applicationName",
         ["ApplicationDoesNotExistException"],
     ),
-    "AWS::CloudWatch::Dashboard": _Named(
+    "AWS::CloudWatch::Dashboard": _Lookup(
         "DashboardName",
         "cloudwatch",
         "get_dashboard",
         "DashboardName",
         ["ResourceNotFound", "DashboardNotFoundError"],
     ),
-    "AWS::ApiGateway::DomainName": _Named(
+    "AWS::ApiGateway::DomainName": _Lookup(
         "DomainName", "apigateway", "get_domain_name", "domainName", ["NotFoundException"]
     ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Check the account of the shell's credentials, and exit with 0, 1 or 2."""
+    """Check the account of the current credentials and exit with 0, 1 or 2."""
     parser = argparse.ArgumentParser(prog="python -m deploy.preflight", description=__doc__)
     parser.add_argument(
         "-c",
@@ -179,8 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="KEY=VALUE",
         help="a setting, as for cdk deploy",
     )
-    given = parser.parse_args(arguments).context
-    context = {key: value for key, _, value in (it.partition("=") for it in given)}
+    pairs = [pair.partition("=") for pair in parser.parse_args(arguments).context]
+    context = {key: value for key, _, value in pairs}
     try:
         planned = plan(context)
     except SettingsError as error:
@@ -189,39 +189,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         account = Account(botocore.session.Session())
         identity = account.call("sts", "get_caller_identity")
     except (BotoCoreError, ClientError) as error:
-        print(f"deploy/preflight.py: nothing could be checked: {error}", file=sys.stderr)  # noqa: T201 - a command talks to its user
-        sys.exit(2)
-    where = f"account {identity['Account']}, region {account.session.get_config_variable('region')}"
-    print(f"{planned.stack} in {where}")  # noqa: T201
-    findings = list(check(account, planned))
-    for finding in findings:
-        print(f"{finding.result:8} {finding.text}")  # noqa: T201
+        parser.exit(2, f"deploy/preflight.py: the account could not be checked: {error}\n")
+    region = account.session.get_config_variable("region")
+    _write_line(f"{planned.stack} in account {identity['Account']}, region {region}")
+    results = set()
+    for finding in check(account, planned):
+        results.add(finding.result)
+        _write_line(f"{finding.result:8} {finding.text}")
     for text in NOT_CHECKED:
-        print(f"{'skipped':8} {text}")  # noqa: T201
-    results = {finding.result for finding in findings}
+        _write_line(f"{'skipped':8} {text}")
     sys.exit(1 if "problem" in results else 2 if "unknown" in results else 0)
+
+
+def _write_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
 
 
 def plan(context: Mapping[str, str]) -> Planned:
     """
-    Return what a deployment with *context* is going to make, without its code.
+    Return the resources of a deployment with *context*, without its code.
 
     Raises:
         SettingsError: The settings are invalid.
     """
     with TemporaryDirectory() as scratch:
         app = make_app({**context, "stubBundle": "true"}, outdir=scratch, check_templates=False)
-        [stack] = [it for it in app.node.children if isinstance(it, TapStack)]
+        [stack] = [child for child in app.node.children if isinstance(child, TapStack)]
         template = app.synth().get_stack_by_name(stack.stack_name).template
-    exports = frozenset(it["Export"]["Name"] for it in template["Outputs"].values())
+    exports = frozenset(output["Export"]["Name"] for output in template["Outputs"].values())
     return Planned(stack.stack_name, stack.settings, template["Resources"], exports)
 
 
 def check(account: Account, planned: Planned) -> Iterator[Finding]:
-    """Yield the findings of all checks; one that fails is `unknown`, and the others go on."""
-    for label, each in _CHECKS.items():
+    """Yield the findings of all checks; a check that fails yields `unknown`."""
+    for label, run_check in _CHECKS.items():
         try:
-            yield from each(account, planned)
+            yield from run_check(account, planned)
         except (BotoCoreError, ClientError) as error:
             yield Finding("unknown", f"{label}: {error}")
 
@@ -238,27 +241,31 @@ def _check_stack(account: Account, planned: Planned) -> Iterator[Finding]:
     if status in _FAILED_CREATION:
         yield Finding(
             "problem",
-            f"the stack is {status}: a first deployment failed; docs/deploy.md says how to recover",
+            f'the stack is {status}: its creation failed. See "Recover from a failed first deployment" in docs/deploy.md',
         )
     else:
         yield Finding("ok", f"the stack is {status or 'new'}")
 
 
 def _status(account: Account, stack: str) -> str | None:
-    # CloudFormation has no error code of its own for a stack that is not there.
-    found = account.find("cloudformation", "describe_stacks", ["ValidationError"], StackName=stack)
-    return str(found["Stacks"][0]["StackStatus"]) if found else None
+    # CloudFormation has no specific error code for a stack that does not exist.
+    response = account.find(
+        "cloudformation", "describe_stacks", ["ValidationError"], StackName=stack
+    )
+    return str(response["Stacks"][0]["StackStatus"]) if response else None
 
 
 def _check_log_role(account: Account, planned: Planned) -> Iterator[Finding]:
     role = account.call("apigateway", "get_account").get("cloudwatchRoleArn")
-    is_ours = any(it["Type"] == "AWS::ApiGateway::Account" for it in planned.resources.values())
-    if is_ours and role and not _status(account, planned.stack):
+    sets_role = any(
+        resource["Type"] == "AWS::ApiGateway::Account" for resource in planned.resources.values()
+    )
+    if sets_role and role and not _status(account, planned.stack):
         yield Finding(
-            "problem", f"API Gateway writes logs as {role} already: leave out gatewayLogRole"
+            "problem", f"API Gateway already writes logs with the role {role}: omit gatewayLogRole"
         )
-    elif is_ours or role:
-        yield Finding("ok", f"API Gateway can write logs: {role or 'the stack makes the role'}")
+    elif sets_role or role:
+        yield Finding("ok", f"API Gateway can write logs: {role or 'the stack sets the role'}")
     else:
         yield Finding(
             "problem", "API Gateway has no role to write logs with: set -c gatewayLogRole=true"
@@ -267,38 +274,39 @@ def _check_log_role(account: Account, planned: Planned) -> Iterator[Finding]:
 
 def _check_concurrency(account: Account, planned: Planned) -> Iterator[Finding]:
     functions = [
-        it["Properties"]
-        for it in planned.resources.values()
-        if it["Type"] == "AWS::Lambda::Function"
+        resource["Properties"]
+        for resource in planned.resources.values()
+        if resource["Type"] == "AWS::Lambda::Function"
     ]
-    wanted = sum(it.get("ReservedConcurrentExecutions", 0) for it in functions)
-    if not wanted:
+    reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in functions)
+    if not reserved:
         yield Finding("ok", "no concurrency is reserved")
         return
     limit = account.call("lambda", "get_account_settings")["AccountLimit"]
-    # What this stack has reserved before is its own.
+    # Executions that this stack has already reserved count as free.
     free: int = limit["UnreservedConcurrentExecutions"]
     if _status(account, planned.stack):
-        free += sum(_reserved(account, it["FunctionName"]) for it in functions)
-    needed = wanted + _LEAST_UNRESERVED
-    if free >= needed:
-        yield Finding("ok", f"{wanted} of {free} unreserved concurrent executions are needed")
+        free += sum(_reserved(account, function["FunctionName"]) for function in functions)
+    if free >= reserved + _MIN_UNRESERVED:
+        yield Finding(
+            "ok", f"{reserved} of {free} unreserved concurrent executions will be reserved"
+        )
     else:
         yield Finding(
             "problem",
-            f"{wanted} concurrent executions are to be reserved and {_LEAST_UNRESERVED} must stay unreserved,"
-            f" but there are {free}: raise the quota, or set -c reservedConcurrency=none",
+            f"{reserved} concurrent executions will be reserved and {_MIN_UNRESERVED} must stay unreserved,"
+            f" but only {free} are available: raise the quota, or set -c reservedConcurrency=none",
         )
 
 
 def _reserved(account: Account, function: str) -> int:
-    found = account.find(
+    response = account.find(
         "lambda",
         "get_function_concurrency",
         ["ResourceNotFoundException"],
         FunctionName=function,
     )
-    return int((found or {}).get("ReservedConcurrentExecutions", 0))
+    return int((response or {}).get("ReservedConcurrentExecutions", 0))
 
 
 def _check_names(account: Account, planned: Planned) -> Iterator[Finding]:
@@ -306,20 +314,20 @@ def _check_names(account: Account, planned: Planned) -> Iterator[Finding]:
     taken: list[str] = []
     for logical_id, resource in planned.resources.items():
         kind, properties = resource["Type"], resource["Properties"]
-        if logical_id in owned or kind not in _NAMED:
+        if logical_id in owned or kind not in _LOOKUPS:
             continue
-        how = _NAMED[kind]
-        name = properties[how.property]
-        if account.find(how.service, how.method, how.absent, **{how.argument: name}):
+        lookup = _LOOKUPS[kind]
+        name = properties[lookup.property]
+        if account.find(lookup.service, lookup.method, lookup.absent, **{lookup.argument: name}):
             taken.append(f"{kind.split('::')[1]} {name}")
-    yield _names_found("tables, functions and other resources", taken)
+    yield _name_finding("tables, functions and other resources", taken)
 
 
 def _check_log_groups(account: Account, planned: Planned) -> Iterator[Finding]:
     owned = _owned(account, planned.stack)
     taken = []
     for logical_id, resource in planned.resources.items():
-        # The name of the execution log holds the id of an API that is not there yet.
+        # The name of the execution log group contains the id of the API, so it is not known yet.
         name = resource["Properties"].get("LogGroupName")
         if (
             logical_id not in owned
@@ -328,56 +336,61 @@ def _check_log_groups(account: Account, planned: Planned) -> Iterator[Finding]:
         ):
             groups = account.pages("logs", "describe_log_groups", logGroupNamePrefix=name)
             taken += [
-                name for page in groups for it in page["logGroups"] if it["logGroupName"] == name
+                name
+                for page in groups
+                for group in page["logGroups"]
+                if group["logGroupName"] == name
             ]
-    yield _names_found("log groups", taken)
+    yield _name_finding("log groups", taken)
 
 
 def _check_alarms(account: Account, planned: Planned) -> Iterator[Finding]:
-    wanted = _names(account, planned, "AWS::CloudWatch::Alarm", "AlarmName")
-    # Every name of ours begins so; a listing by name takes no more than a hundred.
+    names = _new_names(account, planned, "AWS::CloudWatch::Alarm", "AlarmName")
+    # All names of the stack have this prefix. A request for single names accepts at most 100.
     prefix = f"inventory-{planned.settings.suffix}-"
     pages = account.pages("cloudwatch", "describe_alarms", AlarmNamePrefix=prefix)
-    found = {it["AlarmName"] for page in pages for it in page["MetricAlarms"]}
-    yield _names_found("alarms", sorted(wanted & found))
+    existing = {alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]}
+    yield _name_finding("alarms", sorted(names & existing))
 
 
 def _check_topics(account: Account, planned: Planned) -> Iterator[Finding]:
-    if wanted := _names(account, planned, "AWS::SNS::Topic", "TopicName"):
+    if names := _new_names(account, planned, "AWS::SNS::Topic", "TopicName"):
         pages = account.pages("sns", "list_topics")
-        found = {it["TopicArn"].rpartition(":")[2] for page in pages for it in page["Topics"]}
-        yield _names_found("topics", sorted(wanted & found))
+        existing = {
+            topic["TopicArn"].rpartition(":")[2] for page in pages for topic in page["Topics"]
+        }
+        yield _name_finding("topics", sorted(names & existing))
 
 
 def _check_firewall(account: Account, planned: Planned) -> Iterator[Finding]:
-    if wanted := _names(account, planned, "AWS::WAFv2::WebACL", "Name"):
-        found = account.call("wafv2", "list_web_acls", Scope="REGIONAL", Limit=100)["WebACLs"]
-        yield _names_found("web ACLs", sorted(wanted & {it["Name"] for it in found}))
+    if names := _new_names(account, planned, "AWS::WAFv2::WebACL", "Name"):
+        acls = account.call("wafv2", "list_web_acls", Scope="REGIONAL", Limit=100)["WebACLs"]
+        yield _name_finding("web ACLs", sorted(names & {acl["Name"] for acl in acls}))
 
 
-def _names(account: Account, planned: Planned, kind: str, name: str) -> set[str]:
-    """Return the names of the resources of a type that the stack has yet to make."""
+def _new_names(account: Account, planned: Planned, kind: str, name: str) -> set[str]:
+    """Return the names of the resources of a type that the stack does not own yet."""
     owned = _owned(account, planned.stack)
     return {
-        it["Properties"][name]
-        for logical_id, it in planned.resources.items()
-        if it["Type"] == kind and logical_id not in owned
+        resource["Properties"][name]
+        for logical_id, resource in planned.resources.items()
+        if resource["Type"] == kind and logical_id not in owned
     }
 
 
 def _check_exports(account: Account, planned: Planned) -> Iterator[Finding]:
     taken = [
-        it["Name"]
+        export["Name"]
         for page in account.pages("cloudformation", "list_exports")
-        for it in page["Exports"]
-        if it["Name"] in planned.exports
-        and f":stack/{planned.stack}/" not in it["ExportingStackId"]
+        for export in page["Exports"]
+        if export["Name"] in planned.exports
+        and f":stack/{planned.stack}/" not in export["ExportingStackId"]
     ]
-    yield _names_found("exports", taken)
+    yield _name_finding("exports", taken)
 
 
 def _check_references(account: Account, planned: Planned) -> Iterator[Finding]:
-    """Look for what settings name, and the deployment does not make."""
+    """Look up resources that settings refer to and the deployment does not create."""
     settings = planned.settings
     pool = settings.user_pool_arn if settings.auth == "cognito" else None
     for setting, value, service, method, arguments in (
@@ -414,21 +427,21 @@ def _check_references(account: Account, planned: Planned) -> Iterator[Finding]:
 
 
 def _owned(account: Account, stack: str) -> frozenset[str]:
-    """Return the logical ids of what *stack* has made or imported: those names are its own."""
+    """Return the logical ids of the resources that *stack* created or imported."""
     if _status(account, stack) in (None, *_FAILED_CREATION):
         return frozenset()
     return frozenset(
-        it["LogicalResourceId"]
+        resource["LogicalResourceId"]
         for page in account.pages("cloudformation", "list_stack_resources", StackName=stack)
-        for it in page["StackResourceSummaries"]
-        if not it["ResourceStatus"].startswith("DELETE_")
+        for resource in page["StackResourceSummaries"]
+        if not resource["ResourceStatus"].startswith("DELETE_")
     )
 
 
-def _names_found(what: str, taken: Sequence[str]) -> Finding:
+def _name_finding(kind: str, taken: Sequence[str]) -> Finding:
     if taken:
-        return Finding("problem", f"names of {what} are taken: {', '.join(sorted(taken))}")
-    return Finding("ok", f"names of {what} are free, or the stack's own")
+        return Finding("problem", f"names of {kind} are taken: {', '.join(sorted(taken))}")
+    return Finding("ok", f"names of {kind} are free or owned by the stack")
 
 
 _CHECKS: Final[dict[str, Check]] = {
@@ -442,7 +455,7 @@ _CHECKS: Final[dict[str, Check]] = {
     "names of topics": _check_topics,
     "names of web ACLs": _check_firewall,
     "names of exports": _check_exports,
-    "what settings name": _check_references,
+    "references in settings": _check_references,
 }
 
 

@@ -1,7 +1,7 @@
-"""Gradual rollout: a new version gets a tenth of the traffic first, and is rolled back if requests fail."""
+"""Gradual rollout of new versions, with rollback if requests fail."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -17,21 +17,21 @@ __all__ = ["Rollout"]
 
 _ALIAS: Final = "live"
 _PERIOD: Final = cdk.Duration.minutes(1)
-# One failure of the version under test is enough. What the other versions answer too has to fail more often: a single 503,
-# while storage was away, says nothing about the new version.
-_FAILURES_OF_ALL: Final = 5
+# One failed request of the new version stops a rollout. Metrics that include other versions have a higher threshold, because a
+# single 503 during a storage outage does not indicate a fault of the new version.
+_SHARED_THRESHOLD: Final = 5
 
 
 class Rollout(Construct):
     """
-    An alias for each function, which a deployment moves to the new version by degrees.
+    An alias for each function; a deployment shifts its traffic to the new version gradually.
 
     Args:
         functions: The functions, by operation.
-        prefix: What every name begins with: ``inventory-dev``.
+        prefix: The prefix of every name: ``inventory-dev``.
 
     Attributes:
-        aliases: What callers are to call instead of the functions.
+        aliases: The aliases, by operation. Callers invoke them instead of the functions.
     """
 
     def __init__(
@@ -50,69 +50,72 @@ class Rollout(Construct):
         application = codedeploy.LambdaApplication(self, "Application", application_name=prefix)
         for operation, function in functions.items():
             name = hyphenated(operation)
-            place = Construct(self, name)
+            parent = Construct(self, name)
             version = function.current_version
-            alias = lambda_.Alias(place, "Alias", alias_name=_ALIAS, version=version)
-            failing = self._alarm(
-                place,
-                "Failing",
+            alias = lambda_.Alias(parent, "Alias", alias_name=_ALIAS, version=version)
+            errors = self._alarm(
+                parent,
+                "Errors",
                 f"{name}-rollout",
-                f"{operation} crashes or runs out of time while a new version is being rolled out",
+                f"{operation} crashed or timed out during a rollout",
                 alias.metric_errors(period=_PERIOD),
             )
             group = codedeploy.LambdaDeploymentGroup(
-                place,
+                parent,
                 "Group",
                 application=application,
                 alias=alias,
-                alarms=[failing],
+                alarms=[errors],
                 deployment_config=codedeploy.LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES,
             )
             acknowledge(
                 group.node.find_child("ServiceRole"),
                 "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]",
-                "CodeDeploy's own policy for this role, as AWS keeps it: what it needs is CodeDeploy's to say.",
+                "AWS maintains this policy with exactly the permissions that CodeDeploy needs.",
             )
             self._versions[operation] = version.version
             self._groups[operation] = group
             self.aliases[operation] = alias
 
     def watch(
-        self, metrics: LogMetrics, *, answering: Mapping[str, Any], api: str, stage: str
+        self, metrics: LogMetrics, *, operations: Iterable[str], api: str, stage: str
     ) -> None:
         """
-        Roll back on failed requests as well, which a handler answers with 500 or above instead of crashing.
+        Also roll back on responses with status 500 or above.
+
+        Handlers return such a response instead of crashing. The API and stage are given by name because their constructs depend
+        on the aliases, which depend on these alarms.
 
         Args:
             metrics: Failed requests, by version and of all functions.
-            answering: The operations that answer requests, as keys.
-            api: Name of the API. Names rather than constructs: the stage depends on the aliases, and they on these alarms.
+            operations: The operations that handle requests.
+            api: Name of the API.
             stage: Name of its stage.
         """
-        for operation in answering:
+        for operation in operations:
             self._groups[operation].add_alarm(
                 self._alarm(
                     self,
                     f"{hyphenated(operation)}-failed",
                     f"{hyphenated(operation)}-rollout-failed-requests",
-                    f"The new version of {operation} answered a request with 500 or above",
+                    f"The new version of {operation} returned a response with status 500 or above",
                     metrics.failed_requests_of(operation, self._versions[operation], _PERIOD),
                 )
             )
-        of_all = [
+        shared_alarms = [
             self._alarm(
                 self,
-                "AllFailing",
+                "FailedRequests",
                 "rollout-failed-requests",
-                "The functions answered requests with 500 or above while a new version is being rolled out",
+                "The functions returned responses with status 500 or above during a rollout",
                 metrics.failed_requests(_PERIOD),
-                threshold=_FAILURES_OF_ALL,
+                threshold=_SHARED_THRESHOLD,
             ),
             self._alarm(
                 self,
-                "ApiFailing",
+                "ApiErrors",
                 "rollout-api-5xx",
-                "The API answered requests with 500 or above while a new version is being rolled out",
+                "The API returned responses with status 500 or above during a rollout",
                 cloudwatch.Metric(
                     namespace="AWS/ApiGateway",
                     metric_name="5XXError",
@@ -120,16 +123,16 @@ class Rollout(Construct):
                     statistic="Sum",
                     period=_PERIOD,
                 ),
-                threshold=_FAILURES_OF_ALL,
+                threshold=_SHARED_THRESHOLD,
             ),
         ]
         for group in self._groups.values():
-            for alarm in of_all:
+            for alarm in shared_alarms:
                 group.add_alarm(alarm)
 
     def _alarm(
         self,
-        place: Construct,
+        parent: Construct,
         construct_id: str,
         name: str,
         description: str,
@@ -138,7 +141,7 @@ class Rollout(Construct):
         threshold: int = 1,
     ) -> cloudwatch.Alarm:
         return cloudwatch.Alarm(
-            place,
+            parent,
             construct_id,
             alarm_name=f"{self._prefix}-{name}",
             alarm_description=description,

@@ -15,7 +15,7 @@ from deploy.acknowledgements import acknowledge
 from deploy.api import Access, Api, Domain, api_name
 from deploy.environments import Settings, settings_for
 from deploy.firewall import Firewall
-from deploy.functions import Functions, LogKeeping
+from deploy.functions import Functions, LogPolicy
 from deploy.log_metrics import LogMetrics
 from deploy.monitoring import Monitoring
 from deploy.rollout import Rollout
@@ -27,7 +27,7 @@ from inventory_adapters.http.routes import ROUTES
 __all__ = ["STUB_BUNDLE", "TapStack", "TapStackProps"]
 
 STUB_BUNDLE: Final = Path(__file__).parent / "stub_bundle"
-"""A folder without code, for a synth whose result nobody deploys."""
+"""A folder without code, for templates that are not deployed."""
 
 _DEFAULT_SUFFIX: Final = "dev"
 
@@ -35,12 +35,12 @@ _DEFAULT_SUFFIX: Final = "dev"
 @frozen(kw_only=True)
 class TapStackProps:
     """
-    What a stack is told.
+    The properties of a stack.
 
     Attributes:
-        environment_suffix: Names the environment; None for what the context says, or `dev`.
-        bundle: The folder with the code of all functions; None for a stub, with which the CDK refuses to deploy.
-        env: The account and region; None for those of whoever deploys.
+        environment_suffix: The name of the environment; None for the value in the context, or `dev`.
+        bundle: The folder with the code of all functions; None for a stub, which the CDK refuses to deploy.
+        env: The account and region; None for those of the credentials at deployment.
     """
 
     environment_suffix: str | None = None
@@ -53,17 +53,17 @@ class TapStack(cdk.Stack):
     The inventory of one environment.
 
     Args:
-        props: What it is told.
-        **stack: As `aws_cdk.Stack` takes them; they go before what the environment says.
+        props: The properties.
+        **stack: Arguments of `aws_cdk.Stack`; they override those that follow from the settings.
 
     Attributes:
-        environment_suffix: Names the environment.
-        settings: What the environment is like.
+        environment_suffix: The name of the environment.
+        settings: The settings of the environment.
         table: The items table.
-        api_endpoint: The address of the API.
+        api_endpoint: The URL of the API.
 
     Raises:
-        SettingsError: There cannot be such an environment.
+        SettingsError: The settings are invalid.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class TapStack(cdk.Stack):
         if suffix is None:
             suffix = context("environmentSuffix")
         settings = settings_for(_DEFAULT_SUFFIX if suffix is None else suffix, context)
-        usual: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "description": f"Inventory Management: a serverless CRUD API ({settings.suffix})",
             "termination_protection": settings.protected,
             "env": props.env,
             "analytics_reporting": False,
         }
-        super().__init__(scope, construct_id, **(usual | stack))
+        super().__init__(scope, construct_id, **(defaults | stack))
         self.settings: Final = settings
         self.environment_suffix: Final = settings.suffix
         for key, value in {
@@ -97,9 +97,9 @@ class TapStack(cdk.Stack):
             cdk.Tags.of(self).add(key, value)
 
         prefix = f"inventory-{settings.suffix}"
-        logs_kept = LogKeeping(
+        log_policy = LogPolicy(
             retention_days=settings.log_retention_days,
-            # Except on create: a log group left behind by a deployment that failed would make the next one fail.
+            # Not retained on create: a log group of a failed first deployment would make the next one fail.
             removal=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
             if settings.protected
             else cdk.RemovalPolicy.DESTROY,
@@ -118,7 +118,7 @@ class TapStack(cdk.Stack):
             customer_key=settings.customer_key,
         )
         limits_parameter = self._make_parameters(tables)
-        made = Functions(
+        functions = Functions(
             self,
             "Functions",
             operations=[*(route.name for route in ROUTES), *(task.name for task in SCHEDULED)],
@@ -128,16 +128,15 @@ class TapStack(cdk.Stack):
             environment=_variables(settings, tables, limits_parameter),
             tables=tables,
             limits_parameter_arn=limits_parameter.parameter_arn,
-            logs_kept=logs_kept,
+            log_policy=log_policy,
             memory_mb=settings.memory_mb,
             reserved_concurrency=settings.reserved_concurrency,
             concurrency=settings.concurrency,
         )
-        functions = made.by_operation
-        handlers: dict[str, lambda_.IFunction] = {**functions}
+        handlers: dict[str, lambda_.IFunction] = {**functions.by_operation}
         rollout = None
         if settings.canary:
-            rollout = Rollout(self, "Rollout", functions=functions, prefix=prefix)
+            rollout = Rollout(self, "Rollout", functions=functions.by_operation, prefix=prefix)
             handlers.update(rollout.aliases)
         api = Api(
             self,
@@ -151,24 +150,24 @@ class TapStack(cdk.Stack):
                 origins=settings.allowed_origins,
                 monthly_requests=settings.monthly_requests,
             ),
-            logs_kept=logs_kept,
+            log_policy=log_policy,
             data_trace=settings.data_trace,
             gateway_log_role=settings.gateway_log_role,
             domain=_domain(settings),
         )
-        answering = {route.name: made.logs[route.name] for route in ROUTES}
+        route_logs = {route.name: functions.logs[route.name] for route in ROUTES}
         log_metrics = LogMetrics(
             self,
             "LogMetrics",
             environment=settings.suffix,
-            function_logs=answering,
+            function_logs=route_logs,
             access_log=api.access_log,
             by_version=settings.canary,
         )
         if rollout:
             rollout.watch(
                 log_metrics,
-                answering=answering,
+                operations=route_logs,
                 api=api_name(settings.suffix),
                 stage=settings.suffix,
             )
@@ -184,14 +183,13 @@ class TapStack(cdk.Stack):
             acknowledge(
                 api.stage,
                 "AwsSolutions-APIG3",
-                "The setting `waf` is off: this environment has no data and no traffic worth its monthly price.",
+                "The setting `waf` is false: this environment does not justify the monthly price of a web ACL.",
             )
         sweeper = Sweeper(self, "Sweeper", scheduled=SCHEDULED, handlers=handlers, prefix=prefix)
-        # Here goes the publisher of what the stream of `tables.items` tells.
         Monitoring(
             self,
             "Monitoring",
-            functions=functions,
+            functions=functions.by_operation,
             stage=api.stage,
             tables=tables,
             sweeper=sweeper,
@@ -209,18 +207,18 @@ class TapStack(cdk.Stack):
             return str(props.bundle)
         if str(self.node.try_get_context("stubBundle")).lower() != "true":
             cdk.Annotations.of(self).add_error(
-                "There is no bundle, so the functions hold no code: pass one as TapStackProps.bundle."
+                "The functions have no code: pass a bundle as TapStackProps.bundle"
             )
         return str(STUB_BUNDLE)
 
     def _make_parameters(self, tables: Tables) -> ssm.StringParameter:
-        """Make the entries of Parameter Store, and return the one with the page limits."""
+        """Create the entries of Parameter Store and return the one with the page limits."""
         path = f"/inventory/{self.environment_suffix}"
         ssm.StringParameter(
             self,
             "TableNameParameter",
             parameter_name=f"{path}/table-name",
-            description="The table of the items",
+            description="Name of the items table",
             string_value=tables.items.table_name,
         )
         limits = PageLimits()
@@ -228,7 +226,7 @@ class TapStack(cdk.Stack):
             self,
             "ConfigParameter",
             parameter_name=f"{path}/config",
-            description="Page limits; the functions follow a change within five minutes",
+            description="Page limits; functions apply a change within five minutes",
             string_value=json.dumps(
                 {
                     "max_items_per_page": limits.max_items_per_page,
@@ -240,9 +238,9 @@ class TapStack(cdk.Stack):
     def _make_outputs(self) -> None:
         suffix = self.environment_suffix
         for name, value, description, export in (
-            ("ApiEndpoint", self.api_endpoint, "Address of the API", "Endpoint"),
-            ("TableName", self.table.table_name, "The table of the items", "TableName"),
-            ("EnvironmentName", suffix, "The environment", "Environment"),
+            ("ApiEndpoint", self.api_endpoint, "URL of the API", "Endpoint"),
+            ("TableName", self.table.table_name, "Name of the items table", "TableName"),
+            ("EnvironmentName", suffix, "Name of the environment", "Environment"),
         ):
             cdk.CfnOutput(
                 self,
@@ -262,7 +260,7 @@ def _domain(settings: Settings) -> Domain | None:
 def _variables(
     settings: Settings, tables: Tables, limits_parameter: ssm.StringParameter
 ) -> dict[str, str]:
-    """Return the environment variables that `inventory_adapters.config` reads, and `ENVIRONMENT` for people."""
+    """Return the variables of `inventory_adapters.config`, and `ENVIRONMENT` for people."""
     return {
         "TABLE_NAME": tables.items.table_name,
         "LEDGER_TABLE_NAME": tables.ledger.table_name,

@@ -1,4 +1,4 @@
-"""What runs by the clock instead of on request."""
+"""Scheduled operations and their dead-letter queue."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -21,11 +21,11 @@ __all__ = ["SCHEDULED", "Scheduled", "Sweeper"]
 @frozen
 class Scheduled:
     """
-    An operation that nobody asks for.
+    A scheduled operation.
 
     Attributes:
-        name: An entry of `inventory_adapters.lambda_entry`.
-        every_minutes: How often it runs.
+        name: The name of its handler in `inventory_adapters.lambda_entry`.
+        every_minutes: The interval between runs.
     """
 
     name: str
@@ -37,16 +37,16 @@ SCHEDULED: Final = (Scheduled("expire_reservations", every_minutes=1),)
 
 class Sweeper(Construct):
     """
-    The schedules, and where a run that failed is put.
+    The schedules, and the queue of failed runs.
 
     Args:
-        scheduled: What runs, and how often.
-        handlers: What each operation runs.
-        prefix: What every name begins with: ``inventory-dev``.
+        scheduled: The scheduled operations.
+        handlers: The function, or alias, of each operation.
+        prefix: The prefix of every name: ``inventory-dev``.
 
     Attributes:
-        dead_letters: The queue of the runs that failed.
-        rules: The schedule of each operation.
+        dead_letters: The queue of failed runs.
+        rules: The schedules, by operation.
     """
 
     def __init__(
@@ -70,21 +70,21 @@ class Sweeper(Construct):
         for finding in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
             acknowledge(self.dead_letters, finding, "This is the dead-letter queue.")
         self.rules: dict[str, events.Rule] = {}
-        for each in scheduled:
-            handler = handlers[each.name]
-            period = cdk.Duration.minutes(each.every_minutes)
-            # What one run leaves undone, the next one does: a run is not tried again, but is put where an alarm sees it.
-            # EventBridge puts there what it could not hand over, and Lambda what then failed.
+        for operation in scheduled:
+            handler = handlers[operation.name]
+            period = cdk.Duration.minutes(operation.every_minutes)
+            # A failed run is not retried, because the next run does the same work. It goes to the queue, which has an alarm:
+            # EventBridge sends runs that it could not start, and Lambda sends runs that failed.
             handler.configure_async_invoke(
                 on_failure=destinations.SqsDestination(self.dead_letters),
                 retry_attempts=0,
                 max_event_age=period,
             )
-            self.rules[each.name] = events.Rule(
+            self.rules[operation.name] = events.Rule(
                 self,
-                hyphenated(each.name),
-                rule_name=f"{prefix}-{hyphenated(each.name)}",
-                description=f"Runs {each.name} by the clock",
+                hyphenated(operation.name),
+                rule_name=f"{prefix}-{hyphenated(operation.name)}",
+                description=f"Runs {operation.name} on schedule",
                 schedule=events.Schedule.rate(period),
                 targets=[
                     targets.LambdaFunction(

@@ -1,4 +1,4 @@
-"""The items table and the ledger table, from the schema that the repository reads too."""
+"""The items table and the ledger table, from the schema of the repository."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, IndexSchem
 
 __all__ = ["Tables"]
 
-# The share of the paid capacity in use that scaling aims at.
+# The target utilization of auto scaling.
 _UTILIZATION_PERCENT: Final = 70
 
 
@@ -21,12 +21,12 @@ class Tables(Construct):
     Both tables of a deployment.
 
     Args:
-        prefix: What the name of their key begins with: ``inventory-dev``.
+        prefix: The name of their key: ``inventory-dev``.
         items_name: Name of the items table.
         ledger_name: Name of the ledger table.
-        capacity: The least and the most units where capacity is paid for, and follows the load; None to pay for requests.
-        protected: Whether the tables outlive the stack and refuse to be deleted.
-        customer_key: Whether they are encrypted with a key of the account's own, rather than DynamoDB's.
+        capacity: The minimum and maximum units of provisioned capacity; None for billing per request.
+        protected: Whether the tables are retained and protected from deletion.
+        customer_key: Whether a customer managed key encrypts the tables.
 
     Attributes:
         items: The items table.
@@ -57,12 +57,12 @@ class Tables(Construct):
 
     @property
     def by_schema(self) -> dict[TableSchema, dynamodb.Table]:
-        """Each table by its schema."""
+        """The tables, by schema."""
         return {ITEMS: self.items, LEDGER: self.ledger}
 
     def index_arn(self, index: IndexSchema) -> str:
         """Return the ARN of an index of either table."""
-        [table] = [it for schema, it in self.by_schema.items() if index in schema.indexes]
+        [table] = [table for schema, table in self.by_schema.items() if index in schema.indexes]
         return f"{table.table_arn}/index/{index.name}"
 
     def _make(
@@ -119,8 +119,8 @@ class Tables(Construct):
             enable_key_rotation=True,
             removal_policy=self._removal,
         )
-        # As in the policy of DynamoDB's own key: who may use a table may use its key through DynamoDB, and in no other way.
-        # So no role needs to be granted anything on the key.
+        # As with the AWS managed key of DynamoDB, principals of the account use this key only through DynamoDB. So roles
+        # need no permission on the key in addition to that on the table.
         key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="ThroughDynamoDB",
@@ -149,9 +149,9 @@ def _text(name: str) -> dynamodb.Attribute:
     return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
 
 
-def _scale(table: dynamodb.Table, schema: TableSchema, least: int, most: int) -> None:
-    """Let the capacity of the table, and of each index, follow the load: an index that lags holds up its table's writes."""
-    bounds = {"min_capacity": least, "max_capacity": most}
+def _scale(table: dynamodb.Table, schema: TableSchema, minimum: int, maximum: int) -> None:
+    """Scale the table and each index: a throttled index also throttles writes to its table."""
+    bounds = {"min_capacity": minimum, "max_capacity": maximum}
     scaled = [table.auto_scale_read_capacity(**bounds), table.auto_scale_write_capacity(**bounds)]
     for index in schema.indexes:
         scaled += [

@@ -1,1 +1,1 @@
-"""What people would use instead, each as its own documentation has it; written for this comparison, nothing copied."""
+"""Alternatives for comparison, written in the style of their documentation."""

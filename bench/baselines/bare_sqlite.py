@@ -1,4 +1,4 @@
-"""sqlite3 and nothing else: the statements that our repository sends, on its schema, with the same durability."""
+"""Bare sqlite3 with the statements, schema and durability of our repository."""
 
 import csv
 import sqlite3
@@ -12,7 +12,7 @@ from typing import Any, Final
 from inventory.commands import MAX_ROWS
 from inventory_adapters.storage.sqlite import SqliteRepository
 
-__all__ = ["imported", "operations"]
+__all__ = ["import_file", "operations"]
 
 _COLUMNS: Final = (
     "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
@@ -42,35 +42,35 @@ _MOVEMENT: Final = (
 @contextmanager
 def operations(path: Path, item_id: str, sku: str) -> Iterator[dict[str, Callable[[], Any]]]:
     """
-    Lend one call per operation on a file that our repository has made, which has the item.
+    Yield one call per operation on a file of our repository that contains the item.
 
-    A reader and a writer of its own, as our repository has them, so that both pay for what the other one wrote.
+    Like our repository, it has a reader and a writer connection, so that each also pays for the writes of the other.
     """
     with closing(_connected(path)) as reader, closing(_connected(path)) as db:
         yield _operations(reader, db, item_id, sku)
 
 
-def imported(file: Path, store: Path) -> int:
+def import_file(file: Path, store: Path) -> int:
     """
-    Put the rows of a CSV file into a new store, so many to a transaction as our import has, and return how many there were.
+    Insert the rows of a CSV file into a new store and return their number.
 
-    No look whether an item is there already, no key, no report.
+    The transactions are as large as those of our import. There are no lookups, idempotency keys or reports.
     """
     SqliteRepository(store).close()
     with closing(_connected(store)) as db, file.open(newline="", encoding="utf-8") as opened:
         db.execute("PRAGMA synchronous = FULL")
         table = csv.DictReader(opened)
-        made = 0
-        while rows := [_row(it) for it in islice(table, MAX_ROWS)]:
+        inserted = 0
+        while rows := [_row(fields) for fields in islice(table, MAX_ROWS)]:
             db.execute("BEGIN IMMEDIATE")
             db.executemany(_INSERT, rows)
             db.execute("COMMIT")
-            made += len(rows)
-    return made
+            inserted += len(rows)
+    return inserted
 
 
-def _row(it: dict[str, str]) -> tuple[Any, ...]:
-    texts = (it["sku"], it["name"], it["description"], it["category"], it["price"])
+def _row(fields: dict[str, str]) -> tuple[Any, ...]:
+    texts = tuple(fields[name] for name in ("sku", "name", "description", "category", "price"))
     return (
         str(uuid.uuid4()),
         *texts,
@@ -80,7 +80,7 @@ def _row(it: dict[str, str]) -> tuple[Any, ...]:
         1,
         _AT,
         _AT,
-        it["quantity"],
+        fields["quantity"],
         0,
         0,
     )
@@ -97,9 +97,9 @@ def _operations(
     seqs = count(reader.execute(_BY_KEY, (item_id, sku)).fetchone()[-1] + 1)
 
     def create() -> None:
-        made = (str(uuid.uuid4()), "SKU", "Tent", "", "new", "249.5", "available", "default")
+        columns = (str(uuid.uuid4()), "SKU", "Tent", "", "new", "249.5", "available", "default")
         db.execute("BEGIN IMMEDIATE")
-        db.execute(_INSERT, (*made, None, 1, _AT, _AT, 9, 0, 0))
+        db.execute(_INSERT, (*columns, None, 1, _AT, _AT, 9, 0, 0))
         db.execute("COMMIT")
 
     def get() -> Any:
@@ -108,13 +108,23 @@ def _operations(
     def adjust() -> None:
         row = get()
         quantity, reserved, seq = row[12:]
-        version, now = row[9], next(seqs)
+        version, next_seq = row[9], next(seqs)
         db.execute("BEGIN IMMEDIATE")
         db.execute(
-            _MOVE, (version, quantity + 1, now, item_id, sku, quantity, reserved, seq, version)
+            _MOVE, (version, quantity + 1, next_seq, item_id, sku, quantity, reserved, seq, version)
         )
-        moved = ("adjust", 1, 0, quantity + 1, reserved, "delivery", None, _AT, str(uuid.uuid4()))
-        db.executemany(_MOVEMENT, [(item_id, sku, now, *moved)])
+        movement = (
+            "adjust",
+            1,
+            0,
+            quantity + 1,
+            reserved,
+            "delivery",
+            None,
+            _AT,
+            str(uuid.uuid4()),
+        )
+        db.executemany(_MOVEMENT, [(item_id, sku, next_seq, *movement)])
         db.execute("COMMIT")
 
     def page() -> Any:

@@ -1,5 +1,5 @@
 """
-A usual CRUD Lambda: `boto3.resource`, a handler per operation, the table looked up in each call.
+A typical CRUD Lambda: `boto3.resource`, a handler per operation, a table object per call.
 
 Source: the boto3 guide to DynamoDB, and the Lambda developer guide on proxy integrations.
 """
@@ -17,10 +17,10 @@ dynamodb = boto3.resource("dynamodb")
 
 
 class DecimalEncoder(json.JSONEncoder):
-    """Writes what boto3 makes of numbers."""
+    """Encodes the Decimals of boto3."""
 
     def default(self, o):
-        """Return a number that json knows."""
+        """Return a value that json supports."""
         return float(o) if isinstance(o, Decimal) else super().default(o)
 
 
@@ -34,20 +34,20 @@ def respond(status, body):
 
 
 def get_item(event, context):
-    """Answer ``GET /items/{item_id}?sku=``."""
+    """Handle ``GET /items/{item_id}?sku=``."""
     table = dynamodb.Table(os.environ["TABLE_NAME"])
     key = {
         "item_id": event["pathParameters"]["item_id"],
         "sku": event["queryStringParameters"]["sku"],
     }
-    found = table.get_item(Key=key)
-    if "Item" not in found:
+    response = table.get_item(Key=key)
+    if "Item" not in response:
         return respond(404, {"error": "Item not found"})
-    return respond(200, {"item": found["Item"]})
+    return respond(200, {"item": response["Item"]})
 
 
 def create_item(event, context):
-    """Answer ``POST /items``."""
+    """Handle ``POST /items``."""
     table = dynamodb.Table(os.environ["TABLE_NAME"])
     body = json.loads(event["body"], parse_float=Decimal)
     if "sku" not in body or "name" not in body:
@@ -70,12 +70,12 @@ def create_item(event, context):
 
 
 def list_items(event, context):
-    """Answer ``GET /items?category=``."""
+    """Handle ``GET /items?category=``."""
     table = dynamodb.Table(os.environ["TABLE_NAME"])
     query = event.get("queryStringParameters") or {}
-    found = table.query(
+    response = table.query(
         IndexName="CategoryIndex",
         KeyConditionExpression=Key("category").eq(query["category"]),
         Limit=int(query.get("page_size", 20)),
     )
-    return respond(200, {"items": found["Items"], "count": len(found["Items"])})
+    return respond(200, {"items": response["Items"], "count": len(response["Items"])})

@@ -1,5 +1,5 @@
 """
-A CRUD service with FastAPI and SQLModel on SQLite, as their tutorials build it.
+A CRUD service with FastAPI and SQLModel on SQLite, in the style of their tutorials.
 
 Source: FastAPI, "SQL (relational) databases"; SQLModel, "FastAPI and Pydantic".
 Run as ``uvicorn bench.baselines.fastapi_peer:app``.
@@ -43,11 +43,11 @@ class Item(ItemBase, table=True):
 
 
 class ItemCreate(ItemBase):
-    """What a client sends."""
+    """The request body."""
 
 
 class ItemPublic(ItemBase):
-    """What a client gets."""
+    """The response body."""
 
     item_id: uuid.UUID
     created_at: datetime
@@ -65,7 +65,7 @@ SessionDep = Annotated[Session, Depends(get_session)]
 
 @asynccontextmanager
 async def lifespan(_: FastAPI):
-    """Make the tables before the first request."""
+    """Create the tables before the first request."""
     SQLModel.metadata.create_all(engine)
     yield
 

@@ -23,7 +23,7 @@ table = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"])
 
 
 class NewItem(BaseModel):
-    """What a client sends."""
+    """The request body."""
 
     sku: str = Field(min_length=1, max_length=128)
     name: str = Field(min_length=1, max_length=256)
@@ -35,7 +35,7 @@ class NewItem(BaseModel):
 
 
 class Item(NewItem):
-    """What a client gets."""
+    """The response body."""
 
     item_id: str
     created_at: str
@@ -44,28 +44,28 @@ class Item(NewItem):
 
 @app.get("/items/<item_id>")
 def get_item(item_id: str, sku: Annotated[str, Query()]) -> dict[str, Item]:
-    """Answer ``GET /items/{item_id}?sku=``."""
-    found = table.get_item(Key={"item_id": item_id, "sku": sku})
-    if "Item" not in found:
+    """Handle ``GET /items/{item_id}?sku=``."""
+    response = table.get_item(Key={"item_id": item_id, "sku": sku})
+    if "Item" not in response:
         raise NotFoundError("Item not found")
-    return {"item": Item.model_validate(found["Item"])}
+    return {"item": Item.model_validate(response["Item"])}
 
 
 @app.get("/items")
 def list_items(category: Annotated[str, Query()]) -> dict[str, list[Item]]:
-    """Answer ``GET /items?category=``."""
-    found = table.query(
+    """Handle ``GET /items?category=``."""
+    response = table.query(
         IndexName="CategoryIndex",
         KeyConditionExpression="category = :category",
         ExpressionAttributeValues={":category": category},
         Limit=20,
     )
-    return {"items": [Item.model_validate(row) for row in found["Items"]]}
+    return {"items": [Item.model_validate(row) for row in response["Items"]]}
 
 
 @app.post("/items")
 def create_item(new: NewItem) -> dict[str, Item]:
-    """Answer ``POST /items``."""
+    """Handle ``POST /items``."""
     now = datetime.now(UTC).isoformat()
     item = Item(**new.model_dump(), item_id=str(uuid.uuid4()), created_at=now, updated_at=now)
     table.put_item(Item=item.model_dump())
@@ -74,5 +74,5 @@ def create_item(new: NewItem) -> dict[str, Item]:
 
 @logger.inject_lambda_context
 def handler(event, context):
-    """Answer whatever the gateway sends."""
+    """Handle an event of the gateway."""
     return app.resolve(event, context)

@@ -112,7 +112,7 @@ def test_made_items_are_what_lists_are_measured_on(tmp_path):
         for wanted in (ItemFilter(category="tents"), ItemFilter(low_stock=True), ItemFilter()):
             assert store.list_items(wanted, PageRequest(size=3)).items
 
-    keys = [item.key for item in islice(library.made_items(), 2000)]
+    keys = [item.key for item in islice(library.make_items(), 2000)]
     assert len(set(keys)) == len(keys)
 
 
@@ -167,9 +167,9 @@ _TABLES = ("items", "movements")
 
 def test_what_is_imported_is_all_there(tmp_path):
     """By us and by the baseline: as many items as rows, with what the rows say."""
-    file = catalogue.written(tmp_path / "items.csv", 60)
+    file = catalogue.write_items(tmp_path / "items.csv", 60)
     found = []
-    for name, imported in (("ours", catalogue.ours), ("bare", bare_sqlite.imported)):
+    for name, imported in (("ours", catalogue.import_file), ("bare", bare_sqlite.import_file)):
         assert imported(file, tmp_path / name) == 60
         with SqliteRepository(tmp_path / name) as store:
             items = walk(store, ItemFilter())
@@ -183,7 +183,7 @@ def test_contention_adds_up_and_can_be_drawn():
     """Every change is accounted for, and the figure has a line for each store."""
     outcomes = [contention._threads(writers, 3) for writers in (1, 2)]
 
-    drawn = figure.drawn({"SQLite, threads": outcomes})
+    drawn = figure.draw({"SQLite, threads": outcomes})
 
     assert [it.writers for it in outcomes] == [1, 2]
     assert drawn.count("<polyline") == 2
@@ -196,7 +196,7 @@ def test_a_change_that_was_acknowledged_and_is_not_there_ends_the_run(lost):
     item = Inventory(repository).create_item(library.NEW)
     tally = contention._write(repository, item, 2)
     tally.seconds += [0.1] * (1 + lost)
-    tally.refused = tally.unanswered = 1
+    tally.failed = tally.unknown = 1
 
     with pytest.raises(RuntimeError) if lost else nullcontext():
         contention._check(repository, item, [tally])

@@ -3,16 +3,17 @@ import json
 import httpx
 import pytest
 
-from deploy.api import GATEWAY_ANSWERS
+from deploy.api import GATEWAY_RESPONSES
 from inventory import InventoryError, ListItems
 from inventory_adapters.client import InventoryClient
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS, Cors
 from inventory_adapters.http.errors import CODES
 from inventory_adapters.http.routes import ROUTES
+from tests.deploy.conftest import CERTIFICATE
 
 METHOD = "AWS::ApiGateway::Method"
-# What the gateway answers by itself: the status where it is ours, the code, the field of `details`, Retry-After.
-ANSWERS = {
+# The gateway's own responses: the status if it is not the default, the code, the field of `details`, Retry-After.
+RESPONSES = {
     "DEFAULT_4XX": (None, "request_refused", None, None),
     "DEFAULT_5XX": ("503", "service_unavailable", None, "'1'"),
     "BAD_REQUEST_BODY": ("400", "validation_failed", "body", None),
@@ -33,52 +34,56 @@ ANSWERS = {
 ORIGIN = "method.response.header.Access-Control-Allow-Origin"
 
 
-def path_of(made, resource_id):
-    resource = made.template["Resources"].get(resource_id["Ref"]) if "Ref" in resource_id else None
+def path_of(synthesized, resource_id):
+    resource = (
+        synthesized.template["Resources"].get(resource_id["Ref"]) if "Ref" in resource_id else None
+    )
     if resource is None:
         return ""
     properties = resource["Properties"]
-    return f"{path_of(made, properties['ParentId'])}/{properties['PathPart']}"
+    return f"{path_of(synthesized, properties['ParentId'])}/{properties['PathPart']}"
 
 
-def methods(made):
-    """Every method but the preflights, by what it answers."""
+def all_methods(synthesized):
+    return [resource["Properties"] for resource in synthesized.of_type(METHOD).values()]
+
+
+def methods(synthesized):
+    """Return the properties of all methods except preflights, by HTTP method and path."""
     return {
-        (it["Properties"]["HttpMethod"], path_of(made, it["Properties"]["ResourceId"])): it[
-            "Properties"
-        ]
-        for it in made.of_type(METHOD).values()
-        if it["Properties"]["HttpMethod"] != "OPTIONS"
+        (method["HttpMethod"], path_of(synthesized, method["ResourceId"])): method
+        for method in all_methods(synthesized)
+        if method["HttpMethod"] != "OPTIONS"
     }
 
 
-def preflights(made):
+def preflights(synthesized):
     return {
-        path_of(made, it["Properties"]["ResourceId"]): it["Properties"]
-        for it in made.of_type(METHOD).values()
-        if it["Properties"]["HttpMethod"] == "OPTIONS"
+        path_of(synthesized, method["ResourceId"]): method
+        for method in all_methods(synthesized)
+        if method["HttpMethod"] == "OPTIONS"
     }
 
 
-def stage(made):
-    [found] = made.of_type("AWS::ApiGateway::Stage").values()
-    return found["Properties"]
+def stage(synthesized):
+    [resource] = synthesized.of_type("AWS::ApiGateway::Stage").values()
+    return resource["Properties"]
 
 
 class TestGateway:
-    def test_its_name_and_kind(self, env, made):
-        """Regional: a client's region is the API's."""
-        [api] = made.of_type("AWS::ApiGateway::RestApi").values()
+    def test_api_is_regional_and_has_its_name(self, env, synthesized):
+        """Clients call the API in its region."""
+        [api] = synthesized.of_type("AWS::ApiGateway::RestApi").values()
 
         assert api["Properties"]["Name"] == f"inventory-api-{env}"
         assert api["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
 
-    def test_its_stage(self, env, made):
-        """Named after the environment; limited, logged, measured and traced."""
-        [settings] = stage(made)["MethodSettings"]
+    def test_stage_is_throttled_logged_measured_and_traced(self, env, synthesized):
+        """The stage has the name of the environment."""
+        [settings] = stage(synthesized)["MethodSettings"]
 
-        assert stage(made)["StageName"] == env
-        assert stage(made)["TracingEnabled"] is True
+        assert stage(synthesized)["StageName"] == env
+        assert stage(synthesized)["TracingEnabled"] is True
         assert settings == {
             "HttpMethod": "*",
             "ResourcePath": "/*",
@@ -89,17 +94,16 @@ class TestGateway:
             "DataTraceEnabled": env != "prod",
         }
 
-    def test_tracing_of_data_is_a_setting(self, synthesize):
-        """Bodies hold what is personal."""
-        made = synthesize("feature-42", dataTrace="false")
-        [settings] = stage(made)["MethodSettings"]
+    def test_data_tracing_is_a_setting(self, customized_preview):
+        """Bodies may contain personal data."""
+        [settings] = stage(customized_preview)["MethodSettings"]
 
         assert settings["DataTraceEnabled"] is False
 
-    def test_its_access_log(self, env, made):
-        """One line of JSON for each request."""
-        log = stage(made)["AccessLogSetting"]
-        group = made.named(
+    def test_access_log_has_a_json_line_per_request(self, env, synthesized):
+        """The lines have the standard fields."""
+        log = stage(synthesized)["AccessLogSetting"]
+        group = synthesized.named(
             "AWS::Logs::LogGroup", "LogGroupName", f"/aws/apigateway/inventory-{env}"
         )
 
@@ -117,35 +121,34 @@ class TestGateway:
             "user": "$context.identity.user",
         }
 
-    def test_the_role_it_logs_with_is_not_ours_to_set(self, made):
-        """There is one for all the APIs of a region."""
-        assert not made.of_type("AWS::ApiGateway::Account")
+    def test_log_role_of_the_gateway_is_not_set_by_default(self, synthesized):
+        """All APIs of an account and region share the role."""
+        assert not synthesized.of_type("AWS::ApiGateway::Account")
 
-    def test_a_first_stack_of_a_region_can_set_it_and_leaves_it_behind(self, synthesize):
-        """Other APIs may log with it by then."""
-        made = synthesize("feature-42", gatewayLogRole="true")
-        [account] = made.of_type("AWS::ApiGateway::Account").values()
+    def test_log_role_of_the_gateway_can_be_set_and_is_retained(self, customized_preview):
+        """Other APIs may use the role when the stack is deleted."""
+        [account] = customized_preview.of_type("AWS::ApiGateway::Account").values()
         role = account["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]
 
         assert account["DeletionPolicy"] == "Retain"
-        assert made.template["Resources"][role]["DeletionPolicy"] == "Retain"
+        assert customized_preview.template["Resources"][role]["DeletionPolicy"] == "Retain"
 
 
 class TestMethods:
-    def test_there_is_one_for_each_route(self, made):
-        """And none beside."""
-        assert set(methods(made)) == {(route.method, route.path) for route in ROUTES}
+    def test_each_route_has_a_method(self, synthesized):
+        """There are no other methods."""
+        assert set(methods(synthesized)) == {(route.method, route.path) for route in ROUTES}
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-    def test_it_calls_the_function_of_its_route(self, env, made, route):
-        """Which it alone may call so."""
-        method = methods(made)[route.method, route.path]
+    def test_method_invokes_the_function_of_its_route(self, env, synthesized, route):
+        """Only this method has the permission to invoke it."""
+        method = methods(synthesized)[route.method, route.path]
         name = f"inventory-{env}-{route.name.replace('_', '-')}"
-        function = made.named("AWS::Lambda::Function", "FunctionName", name)
+        function = synthesized.named("AWS::Lambda::Function", "FunctionName", name)
         permissions = [
-            it["Properties"]["SourceArn"]["Fn::Join"][1][-1]
-            for it in made.of_type("AWS::Lambda::Permission").values()
-            if function in json.dumps(it["Properties"]["FunctionName"])
+            permission["Properties"]["SourceArn"]["Fn::Join"][1][-1]
+            for permission in synthesized.of_type("AWS::Lambda::Permission").values()
+            if function in json.dumps(permission["Properties"]["FunctionName"])
         ]
 
         assert method["Integration"]["Type"] == "AWS_PROXY"
@@ -154,31 +157,33 @@ class TestMethods:
         in_arn = "/".join("*" if part.startswith("{") else part for part in route.path.split("/"))
         assert permissions == [f"/{route.method}{in_arn}"]
 
-    def test_every_method_has_a_validator_of_all_there_is(self, made):
-        """Preflights too."""
-        [(name, validator)] = made.of_type("AWS::ApiGateway::RequestValidator").items()
+    def test_every_method_has_a_validator_of_body_and_parameters(self, synthesized):
+        """Preflights have it, too."""
+        [(name, validator)] = synthesized.of_type("AWS::ApiGateway::RequestValidator").items()
 
         assert validator["Properties"]["ValidateRequestBody"] is True
         assert validator["Properties"]["ValidateRequestParameters"] is True
-        for method in made.of_type(METHOD).values():
+        for method in synthesized.of_type(METHOD).values():
             assert method["Properties"]["RequestValidatorId"] == {"Ref": name}
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-    def test_a_body_has_a_model(self, made, route):
-        """Where there is anything in it to check."""
-        method = methods(made)[route.method, route.path]
+    def test_body_has_a_model(self, synthesized, route):
+        """A method without a body has no model."""
+        method = methods(synthesized)[route.method, route.path]
 
         if route.has_body and route.sent_fields:
-            model = made.template["Resources"][method["RequestModels"]["application/json"]["Ref"]]
+            model = synthesized.template["Resources"][
+                method["RequestModels"]["application/json"]["Ref"]
+            ]
             assert set(model["Properties"]["Schema"]["properties"]) == set(route.sent_fields)
         else:
             assert "RequestModels" not in method
 
-    def test_models_by_name(self, made):
-        """Generated clients call their types so."""
+    def test_models_have_stable_names(self, synthesized):
+        """Generated clients use them as names of types."""
         models = {
-            it["Properties"]["Name"]: it["Properties"]["Schema"]
-            for it in made.of_type("AWS::ApiGateway::Model").values()
+            model["Properties"]["Name"]: model["Properties"]["Schema"]
+            for model in synthesized.of_type("AWS::ApiGateway::Model").values()
         }
 
         assert models["ItemModel"]["required"] == ["sku", "name", "quantity", "category"]
@@ -191,15 +196,15 @@ class TestMethods:
             ("GET", "/items/{item_id}", {"path.item_id": True, "querystring.sku": False}),
         ],
     )
-    def test_query_parameters_are_declared(self, made, method, path, expected):
-        """Those without which there is no answer are insisted on."""
-        assert methods(made)[method, path]["RequestParameters"] == {
+    def test_query_parameters_are_declared(self, synthesized, method, path, expected):
+        """Required parameters are marked as required."""
+        assert methods(synthesized)[method, path]["RequestParameters"] == {
             f"method.request.{name}": required for name, required in expected.items()
         }
 
-    def test_the_list_takes_its_filters_and_both_names_of_the_token(self, made):
-        """None of them is required."""
-        parameters = methods(made)["GET", "/items"]["RequestParameters"]
+    def test_list_has_its_filters_and_both_names_of_the_token(self, synthesized):
+        """None of the parameters is required."""
+        parameters = methods(synthesized)["GET", "/items"]["RequestParameters"]
 
         assert not any(parameters.values())
         assert {name.rpartition(".")[2] for name in parameters} == {
@@ -213,8 +218,8 @@ class TestMethods:
             "page_token",
         }
 
-    def test_a_changed_model_is_deployed(self, prod, monkeypatch, tmp_path):
-        """What is deployed is a snapshot, which has to be taken anew."""
+    def test_changed_model_makes_a_new_deployment(self, prod, monkeypatch, tmp_path):
+        """A deployment is a snapshot of the API."""
         from deploy import api
         from deploy.app import make_app
 
@@ -232,8 +237,8 @@ class TestMethods:
 
 
 class TestAccess:
-    def test_prod_asks_for_a_key_and_counts(self, prod):
-        """10,000 a second, 5,000 at once, a million a month."""
+    def test_prod_requires_a_key_with_limits(self, prod):
+        """The usage plan allows 10,000 requests per second, bursts of 5,000, and 1,000,000 a month."""
         [key] = prod.of_type("AWS::ApiGateway::ApiKey").values()
         [plan] = prod.of_type("AWS::ApiGateway::UsagePlan").values()
         [link] = prod.of_type("AWS::ApiGateway::UsagePlanKey").values()
@@ -248,99 +253,102 @@ class TestAccess:
         assert link["Properties"]["KeyType"] == "API_KEY"
 
     @pytest.mark.parametrize(
-        ("said", "quota"),
-        [("3000000", {"Limit": 3_000_000, "Period": "MONTH"}), ("none", None)],
+        ("fixture", "quota"),
+        [
+            ("customized_prod", {"Limit": 3_000_000, "Period": "MONTH"}),
+            ("minimal_prod", None),
+        ],
     )
-    def test_how_much_a_month_is_a_setting(self, synthesize, said, quota):
-        """Without a quota the throttle stays."""
-        made = synthesize("prod", monthlyRequests=said)
-        [plan] = made.of_type("AWS::ApiGateway::UsagePlan").values()
+    def test_monthly_quota_is_a_setting(self, request, fixture, quota):
+        """Without a quota the throttle remains."""
+        [plan] = request.getfixturevalue(fixture).of_type("AWS::ApiGateway::UsagePlan").values()
 
         assert plan["Properties"].get("Quota") == quota
         assert plan["Properties"]["Throttle"] == {"RateLimit": 10_000, "BurstLimit": 5_000}
 
-    def test_an_address_of_its_own_is_a_setting(self, synthesize, prod):
-        """It outlives the API, whose own address changes when the stack is made anew."""
-        certificate = (
-            "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
-        )
-        made = synthesize("prod", domainName="stock.example.com", certificateArn=certificate)
-        [(name, domain)] = made.of_type("AWS::ApiGateway::DomainName").items()
-        [mapping] = made.of_type("AWS::ApiGateway::BasePathMapping").values()
-        [of_stage] = made.of_type("AWS::ApiGateway::Stage")
+    def test_custom_domain_is_a_setting(self, customized_prod, prod):
+        """Clients keep the URL when the API is created again."""
+        [(name, domain)] = customized_prod.of_type("AWS::ApiGateway::DomainName").items()
+        [mapping] = customized_prod.of_type("AWS::ApiGateway::BasePathMapping").values()
+        [stage_id] = customized_prod.of_type("AWS::ApiGateway::Stage")
 
         assert domain["Properties"]["DomainName"] == "stock.example.com"
-        assert domain["Properties"]["RegionalCertificateArn"] == certificate
+        assert domain["Properties"]["RegionalCertificateArn"] == CERTIFICATE
         assert domain["Properties"]["SecurityPolicy"] == "TLS_1_2"
         assert domain["Properties"]["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
         assert mapping["Properties"]["DomainName"] == {"Ref": name}
-        assert mapping["Properties"]["Stage"] == {"Ref": of_stage}
+        assert mapping["Properties"]["Stage"] == {"Ref": stage_id}
         assert "BasePath" not in mapping["Properties"]
-        assert made.template["Outputs"]["ApiEndpoint"]["Value"] == "https://stock.example.com/"
+        assert (
+            customized_prod.template["Outputs"]["ApiEndpoint"]["Value"]
+            == "https://stock.example.com/"
+        )
         assert not prod.of_type("AWS::ApiGateway::DomainName")
 
-    def test_a_preflight_is_never_asked_for_one(self, prod):
-        """A browser sends it without."""
+    def test_preflight_requires_no_key(self, prod):
+        """Browsers send preflights without credentials."""
         for method in preflights(prod).values():
             assert method["ApiKeyRequired"] is False
             assert method["AuthorizationType"] == "NONE"
 
     @pytest.mark.parametrize("suffix", ["dev", "feature-42"])
-    def test_elsewhere_nobody_is_asked(self, synthesize, suffix):
-        """To try things out."""
-        made = synthesize(suffix)
+    def test_dev_and_preview_require_no_key(self, synthesize, suffix):
+        """These environments are for experiments."""
+        synthesized = synthesize(suffix)
 
-        assert not any(method["ApiKeyRequired"] for method in methods(made).values())
-        assert not made.of_type("AWS::ApiGateway::ApiKey")
-        assert not made.of_type("AWS::ApiGateway::UsagePlan")
+        assert not any(method["ApiKeyRequired"] for method in methods(synthesized).values())
+        assert not synthesized.of_type("AWS::ApiGateway::ApiKey")
+        assert not synthesized.of_type("AWS::ApiGateway::UsagePlan")
 
-    def test_callers_can_be_aws_principals(self, synthesize):
-        """Then there is no key."""
-        made = synthesize("prod", auth="iam")
+    def test_iam_authorization_is_a_setting(self, synthesize):
+        """It replaces the API key."""
+        synthesized = synthesize("prod", auth="iam")
 
-        assert {it["AuthorizationType"] for it in methods(made).values()} == {"AWS_IAM"}
-        assert not made.of_type("AWS::ApiGateway::ApiKey")
+        assert {method["AuthorizationType"] for method in methods(synthesized).values()} == {
+            "AWS_IAM"
+        }
+        assert not synthesized.of_type("AWS::ApiGateway::ApiKey")
 
-    def test_callers_can_be_users_of_a_pool(self, synthesize):
-        """An existing one: users outlive this stack."""
+    def test_cognito_authorization_is_a_setting(self, synthesize):
+        """The user pool exists already, because users outlive the stack."""
         pool = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_abc"
 
-        made = synthesize("prod", auth="cognito", userPoolArn=pool)
+        synthesized = synthesize("prod", auth="cognito", userPoolArn=pool)
 
-        [(name, authorizer)] = made.of_type("AWS::ApiGateway::Authorizer").items()
+        [(name, authorizer)] = synthesized.of_type("AWS::ApiGateway::Authorizer").items()
         assert authorizer["Properties"]["ProviderARNs"] == [pool]
-        for method in methods(made).values():
+        for method in methods(synthesized).values():
             assert method["AuthorizationType"] == "COGNITO_USER_POOLS"
             assert method["AuthorizerId"] == {"Ref": name}
 
 
 class TestCors:
     @pytest.fixture
-    def two(self, synthesize):
+    def two_origins(self, synthesize):
         return synthesize("prod", allowedOrigins="https://a.example,https://b.example")
 
-    def test_every_path_answers_a_preflight(self, made):
-        """In the browser's place the gateway says what may be asked."""
-        assert {route.path for route in ROUTES} <= set(preflights(made))
+    def test_every_path_has_a_preflight(self, synthesized):
+        """The gateway responds to preflights without a function."""
+        assert {route.path for route in ROUTES} <= set(preflights(synthesized))
 
-    def test_what_a_preflight_says(self, env, made):
-        """Our own headers, too, and for five minutes."""
-        for method in preflights(made).values():
+    def test_preflight_allows_methods_headers_and_origin(self, env, synthesized):
+        """Browsers may cache the response for five minutes."""
+        for method in preflights(synthesized).values():
             [response] = method["Integration"]["IntegrationResponses"]
-            said = {
+            headers = {
                 name.removeprefix("method.response.header."): value.strip("'")
                 for name, value in response["ResponseParameters"].items()
             }
-            assert said["Access-Control-Allow-Methods"] == "GET,POST,PUT,DELETE,OPTIONS"
-            assert said["Access-Control-Allow-Headers"] == ",".join(ALLOWED_HEADERS)
-            assert said["Access-Control-Max-Age"] == "300"
-            assert said["Access-Control-Allow-Origin"] == (
+            assert headers["Access-Control-Allow-Methods"] == "GET,POST,PUT,DELETE,OPTIONS"
+            assert headers["Access-Control-Allow-Headers"] == ",".join(ALLOWED_HEADERS)
+            assert headers["Access-Control-Max-Age"] == "300"
+            assert headers["Access-Control-Allow-Origin"] == (
                 "https://shop.example.com" if env == "prod" else "*"
             )
-            assert said["Access-Control-Expose-Headers"] == ",".join(EXPOSED_HEADERS)
+            assert headers["Access-Control-Expose-Headers"] == ",".join(EXPOSED_HEADERS)
 
-    def test_our_headers_are_among_the_allowed_ones(self):
-        """Conditional and repeatable requests work from a browser."""
+    def test_request_headers_of_the_api_are_allowed(self):
+        """Conditional and idempotent requests work from a browser."""
         assert {
             "Content-Type",
             "X-Amz-Date",
@@ -350,26 +358,26 @@ class TestCors:
             "Idempotency-Key",
         } <= set(ALLOWED_HEADERS)
 
-    def test_of_several_origins_a_preflight_names_the_one_that_asks(self, two):
-        """And the first to anybody else."""
-        for method in preflights(two).values():
+    def test_preflight_returns_the_origin_of_the_request_if_it_is_allowed(self, two_origins):
+        """For another origin it returns the first of the allowed ones."""
+        for method in preflights(two_origins).values():
             [response] = method["Integration"]["IntegrationResponses"]
             assert response["ResponseParameters"][ORIGIN] == "'https://a.example'"
             assert "https://b.example" in response["ResponseTemplates"]["application/json"]
 
-    def test_the_gateways_own_answers_can_be_read_by_the_pages_that_may(self, env, made):
-        """With the headers that an answer of ours to the same page has."""
+    def test_gateway_responses_have_the_cors_headers_of_handlers(self, env, synthesized):
+        """Pages of an allowed origin can read the gateway's own responses."""
         origin = "https://shop.example.com" if env == "prod" else "*"
-        ours = Cors((origin,)).headers(None if origin == "*" else origin)
+        expected = Cors((origin,)).headers(None if origin == "*" else origin)
 
-        for response in made.of_type("AWS::ApiGateway::GatewayResponse").values():
+        for response in synthesized.of_type("AWS::ApiGateway::GatewayResponse").values():
             headers = response["Properties"]["ResponseParameters"]
-            for name, value in ours.items():
+            for name, value in expected.items():
                 assert headers[f"gatewayresponse.header.{name}"] == f"'{value}'"
 
-    def test_of_several_origins_they_name_the_one_that_asks(self, two):
-        """A gateway response cannot choose."""
-        for response in two.of_type("AWS::ApiGateway::GatewayResponse").values():
+    def test_gateway_responses_return_any_origin_if_several_are_allowed(self, two_origins):
+        """A gateway response has no conditions."""
+        for response in two_origins.of_type("AWS::ApiGateway::GatewayResponse").values():
             headers = response["Properties"]["ResponseParameters"]
             assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == (
                 "method.request.header.Origin"
@@ -377,43 +385,43 @@ class TestCors:
             assert headers["gatewayresponse.header.Vary"] == "'Origin'"
 
 
-class TestGatewayAnswers:
-    def answers(self, made):
+class TestGatewayResponses:
+    def responses(self, synthesized):
         return {
-            it["Properties"]["ResponseType"]: it["Properties"]
-            for it in made.of_type("AWS::ApiGateway::GatewayResponse").values()
+            response["Properties"]["ResponseType"]: response["Properties"]
+            for response in synthesized.of_type("AWS::ApiGateway::GatewayResponse").values()
         }
 
-    def test_they_are_these(self, made):
-        """One table has each: status, code, the field of `details`, and when to retry."""
-        found = {}
-        for kind, answer in self.answers(made).items():
-            body = json.loads(answer["ResponseTemplates"]["application/json"])
-            [invalid] = [it["field"] for it in body.get("details", ())] or [None]
-            retry = answer["ResponseParameters"].get("gatewayresponse.header.Retry-After")
-            found[kind] = (answer.get("StatusCode"), body["code"], invalid, retry)
+    def test_all_responses_are_declared(self, synthesized):
+        """The table `RESPONSES` has the status, code, field of `details` and Retry-After of each."""
+        actual = {}
+        for kind, response in self.responses(synthesized).items():
+            body = json.loads(response["ResponseTemplates"]["application/json"])
+            [invalid] = [detail["field"] for detail in body.get("details", ())] or [None]
+            retry = response["ResponseParameters"].get("gatewayresponse.header.Retry-After")
+            actual[kind] = (response.get("StatusCode"), body["code"], invalid, retry)
 
-        assert found == ANSWERS
+        assert actual == RESPONSES
 
-    def test_all_have_our_envelope(self, made):
-        """A sentence for people, a code for programs, and `details` wherever the code promises them."""
-        for answer in self.answers(made).values():
-            body = json.loads(answer["ResponseTemplates"]["application/json"])
+    def test_all_responses_have_the_envelope_of_errors(self, synthesized):
+        """A validation error also has `details`."""
+        for response in self.responses(synthesized).values():
+            body = json.loads(response["ResponseTemplates"]["application/json"])
             assert set(body) - {"details"} == {"error", "code"}
             assert ("details" in body) is (body["code"] == "validation_failed")
             assert body["code"].replace("_", "").islower()
-            # A variable may hold a quote, which a template cannot escape.
-            assert "$" not in answer["ResponseTemplates"]["application/json"]
+            # The value of a variable may contain a quote, which a template cannot escape.
+            assert "$" not in response["ResponseTemplates"]["application/json"]
 
-    @pytest.mark.parametrize("kind", ANSWERS)
-    def test_the_client_retries_what_may_pass(self, kind):
-        """A function that Lambda throttled is a 503 here, as the gateway cannot tell it from one that crashed."""
-        [answer] = [it for it in GATEWAY_ANSWERS if it.kind == kind]
+    @pytest.mark.parametrize("kind", RESPONSES)
+    def test_client_retries_temporary_gateway_responses(self, kind):
+        """A 503 is temporary, because it usually means that Lambda throttled the function."""
+        [response] = [response for response in GATEWAY_RESPONSES if response.kind == kind]
         responses = [
             httpx.Response(
-                answer.status or 400,
-                json=answer.body,
-                headers={name: value.strip("'") for name, value in answer.headers.items()},
+                response.status or 400,
+                json=response.body,
+                headers={name: value.strip("'") for name, value in response.headers.items()},
             ),
             httpx.Response(200, json={"items": [], "count": 0}),
         ]
@@ -423,56 +431,56 @@ class TestGatewayAnswers:
             client = InventoryClient(
                 "https://api.example.com", http_client=http_client, pause=pauses.append
             )
-            if answer.status in {429, 503, 504}:
+            if response.status in {429, 503, 504}:
                 assert client.list_items(ListItems()).items == ()
             else:
-                with pytest.raises(InventoryError, match=answer.error):
+                with pytest.raises(InventoryError, match=response.error):
                     client.list_items(ListItems())
 
-        assert len(pauses) == (answer.status in {429, 503, 504})
-        assert all(pause >= 1 for pause in pauses) or not answer.headers
+        assert len(pauses) == (response.status in {429, 503, 504})
+        assert all(pause >= 1 for pause in pauses) or not response.headers
 
-    def test_all_have_the_headers_of_every_answer(self, made):
-        """As a handler's."""
-        for answer in self.answers(made).values():
-            headers = answer["ResponseParameters"]
+    def test_all_responses_have_the_headers_of_handlers(self, synthesized):
+        """Handlers send the same security headers and request id."""
+        for response in self.responses(synthesized).values():
+            headers = response["ResponseParameters"]
             assert headers["gatewayresponse.header.Cache-Control"] == "'no-store'"
             assert headers["gatewayresponse.header.X-Content-Type-Options"] == "'nosniff'"
             assert headers["gatewayresponse.header.X-Request-Id"] == "context.requestId"
 
-    def test_an_unknown_route_is_not_found(self, made):
-        """The gateway would call it a missing token, and forbidden."""
-        answer = self.answers(made)["MISSING_AUTHENTICATION_TOKEN"]
+    def test_unknown_route_is_404(self, synthesized):
+        """The default of the gateway is 403 and a missing token."""
+        response = self.responses(synthesized)["MISSING_AUTHENTICATION_TOKEN"]
 
-        assert answer["StatusCode"] == "404"
-        assert json.loads(answer["ResponseTemplates"]["application/json"])["code"] == (
+        assert response["StatusCode"] == "404"
+        assert json.loads(response["ResponseTemplates"]["application/json"])["code"] == (
             "route_not_found"
         )
 
-    def test_a_throttled_client_is_told_when_to_come_back(self, made):
-        """As when storage is what is throttled."""
-        headers = self.answers(made)["THROTTLED"]["ResponseParameters"]
+    def test_throttled_response_has_retry_after(self, synthesized):
+        """Handlers send the same header if storage is throttled."""
+        headers = self.responses(synthesized)["THROTTLED"]["ResponseParameters"]
 
         assert headers["gatewayresponse.header.Retry-After"] == "'1'"
 
-    @pytest.mark.parametrize("answer", GATEWAY_ANSWERS, ids=lambda answer: answer.kind)
-    def test_a_code_that_handlers_use_has_the_same_status(self, answer):
-        """One code means one thing."""
-        if answer.status is not None:
-            assert CODES.get(answer.code, answer.status) == answer.status
+    @pytest.mark.parametrize("response", GATEWAY_RESPONSES, ids=lambda response: response.kind)
+    def test_code_has_the_same_status_as_in_handlers(self, response):
+        """A code has one meaning."""
+        if response.status is not None:
+            assert CODES.get(response.code, response.status) == response.status
 
 
 class TestFirewall:
-    def test_prod_has_one(self, prod):
-        """Before its stage."""
+    def test_prod_has_a_web_acl(self, prod):
+        """The web ACL is associated with the stage."""
         [(name, acl)] = prod.of_type("AWS::WAFv2::WebACL").items()
         [association] = prod.of_type("AWS::WAFv2::WebACLAssociation").values()
-        [(of_stage, _)] = prod.of_type("AWS::ApiGateway::Stage").items()
+        [stage_id] = prod.of_type("AWS::ApiGateway::Stage")
         rules = {rule["Name"]: rule for rule in acl["Properties"]["Rules"]}
 
         assert acl["Properties"]["Scope"] == "REGIONAL"
         assert association["Properties"]["WebACLArn"] == {"Fn::GetAtt": [name, "Arn"]}
-        assert of_stage in json.dumps(association["Properties"]["ResourceArn"])
+        assert stage_id in json.dumps(association["Properties"]["ResourceArn"])
         assert set(rules) == {
             "RequestsPerAddress",
             "AWSManagedRulesCommonRuleSet",
@@ -480,21 +488,22 @@ class TestFirewall:
         }
         assert sorted(rule["Priority"] for rule in rules.values()) == [0, 1, 2]
 
-    def test_large_bodies_are_only_counted(self, prod):
-        """The rule would block what is over 8 KB; a batch is."""
+    def test_large_bodies_are_counted_and_not_blocked(self, prod):
+        """The rule would block bodies over 8 KB, which a batch may have."""
         [acl] = prod.of_type("AWS::WAFv2::WebACL").values()
-        [common] = [it for it in acl["Properties"]["Rules"] if "Common" in it["Name"]]
+        [common] = [rule for rule in acl["Properties"]["Rules"] if "Common" in rule["Name"]]
         group = common["Statement"]["ManagedRuleGroupStatement"]
 
         assert group["RuleActionOverrides"] == [
             {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}}
         ]
 
-    def test_one_address_may_send_so_much(self, synthesize):
-        """In five minutes."""
-        made = synthesize("prod", requestsPerIp="500")
-        [acl] = made.of_type("AWS::WAFv2::WebACL").values()
-        [limit] = [it for it in acl["Properties"]["Rules"] if it["Name"] == "RequestsPerAddress"]
+    def test_rate_limit_per_address_is_a_setting(self, customized_prod):
+        """The limit applies to five minutes."""
+        [acl] = customized_prod.of_type("AWS::WAFv2::WebACL").values()
+        [limit] = [
+            rule for rule in acl["Properties"]["Rules"] if rule["Name"] == "RequestsPerAddress"
+        ]
 
         assert limit["Action"] == {"Block": {}}
         assert limit["Statement"]["RateBasedStatement"] == {
@@ -503,8 +512,8 @@ class TestFirewall:
             "Limit": 500,
         }
 
-    def test_a_switch_decides(self, synthesize, dev):
-        """It costs by the month."""
+    def test_web_acl_is_a_setting(self, dev, customized_preview, minimal_prod):
+        """A web ACL has a monthly price."""
         assert not dev.of_type("AWS::WAFv2::WebACL")
-        assert synthesize("feature-42", waf="true").of_type("AWS::WAFv2::WebACL")
-        assert not synthesize("prod", waf="false").of_type("AWS::WAFv2::WebACL")
+        assert customized_preview.of_type("AWS::WAFv2::WebACL")
+        assert not minimal_prod.of_type("AWS::WAFv2::WebACL")

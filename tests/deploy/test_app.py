@@ -1,4 +1,4 @@
-"""`deploy/app.py` as it is run: as a script of its own."""
+"""`deploy/app.py`, run as a script."""
 
 import json
 import os
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bundle import sources_digest
+from deploy.app import make_app
+from deploy.bundle import BundleError, sources_digest
 from deploy.environments import SettingsError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,15 +22,15 @@ PROD = {
 
 
 def run(tmp_path, context, command=(ROOT / "deploy" / "app.py",)):
-    """Run it in a folder that has nothing to do with it."""
+    """Run *command* in an unrelated folder."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir(exist_ok=True)
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    environ = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return subprocess.run(
         [sys.executable, *command],
         cwd=elsewhere,
         env={
-            **kept,
+            **environ,
             "CDK_OUTDIR": str(tmp_path / "out"),
             "CDK_CONTEXT_JSON": json.dumps(context),
             "CDK_VALIDATION": "false",
@@ -40,18 +41,18 @@ def run(tmp_path, context, command=(ROOT / "deploy" / "app.py",)):
     )
 
 
-def test_it_runs_alone_from_any_folder(tmp_path, prod):
-    """What it writes is what the tests of the stack look at."""
-    done = run(tmp_path, PROD)
+def test_app_runs_from_any_folder(tmp_path, prod):
+    """It writes the template that the tests of the stack check, and nothing else."""
+    result = run(tmp_path, PROD)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
     template = json.loads((tmp_path / "out" / "TapStackprod.template.json").read_text())
     assert template == prod.template
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
 @pytest.mark.parametrize(
-    ("context", "said"),
+    ("context", "message"),
     [
         ({"environmentSuffix": "Prod", "stubBundle": "true"}, "environmentSuffix must be"),
         ({"environmentSuffix": "prod", "stubBundle": "true"}, "allowedOrigins must name"),
@@ -60,16 +61,24 @@ def test_it_runs_alone_from_any_folder(tmp_path, prod):
         ({"environmentSuffix": "dev", "stubBundle": "true", "wav": "true"}, "wav is not a setting"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_sentence(tmp_path, context, said):
-    """On stderr, without a traceback; nothing is written that could be deployed."""
-    done = run(tmp_path, context)
+def test_invalid_context_is_rejected(tmp_path, context, message):
+    """No template is written that could be deployed."""
+    with pytest.raises((SettingsError, BundleError), match=f"^{message}"):
+        make_app(context, outdir=str(tmp_path / "out"))
 
-    assert done.returncode != 0
-    assert re.fullmatch(rf"deploy/app\.py: {said}.*\.\n", done.stderr)
     assert not list((tmp_path / "out").glob("*.template.json"))
 
 
-# As app.py, but that no finding is acknowledged.
+def test_app_exits_with_the_message_of_an_error(tmp_path):
+    """The message goes to stderr without a traceback."""
+    result = run(tmp_path, {"environmentSuffix": "prod", "stubBundle": "true"})
+
+    assert result.returncode != 0
+    assert re.fullmatch(r"deploy/app\.py: allowedOrigins must name .*[^.]\n", result.stderr)
+    assert not list((tmp_path / "out").glob("*.template.json"))
+
+
+# Runs app.py without the acknowledgements of the functions.
 UNACKNOWLEDGED = f"""
 import sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "src")!r}]
@@ -80,21 +89,19 @@ main()
 """
 
 
-def test_a_finding_of_cdk_nag_stops_it(tmp_path):
-    """It is told, with what it was found on."""
-    done = run(tmp_path, PROD, ["-c", UNACKNOWLEDGED])
+def test_cdk_nag_finding_fails_the_synthesis(tmp_path):
+    """The output names the finding and its construct."""
+    result = run(tmp_path, PROD, ["-c", UNACKNOWLEDGED])
 
-    assert done.returncode != 0
-    assert "AwsSolutions-IAM5[Resource::*]" in done.stderr
-    assert "TapStackprod/Functions/create-item/Role" in done.stderr
-    assert "deploy/app.py: ValidationFailed" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert result.returncode != 0
+    assert "AwsSolutions-IAM5[Resource::*]" in result.stderr
+    assert "TapStackprod/Functions/create-item/Role" in result.stderr
+    assert "deploy/app.py: ValidationFailed" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_bundle_for_another_python_is_refused(tmp_path):
-    """Its compiled code would not be read."""
-    from deploy.app import make_app
-
+def test_bundle_for_another_python_version_is_rejected(tmp_path):
+    """The functions could not use its compiled code."""
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / ".python-version").write_text("3.12\n")
@@ -102,33 +109,33 @@ def test_a_bundle_for_another_python_is_refused(tmp_path):
     context = {"environmentSuffix": "dev", "bundle": str(bundle)}
 
     make_app({**context, "runtime": "3.12"}, outdir=str(tmp_path / "out"))
-    with pytest.raises(SettingsError, match=r"is compiled for Python 3\.12, .* run on 3\.11"):
+    with pytest.raises(SettingsError, match=r"is compiled for Python 3\.12, .* run on 3\.11\."):
         make_app(context, outdir=str(tmp_path / "out"))
 
 
-def test_a_stale_bundle_is_refused(tmp_path):
-    """Else it would be deployed silently."""
+def test_stale_bundle_is_rejected(tmp_path):
+    """A deployment with old code would go unnoticed."""
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / ".python-version").write_text("3.11\n")
     (bundle / ".sources").write_text(sources_digest()[::-1])
 
-    done = run(tmp_path, {"environmentSuffix": "dev", "bundle": str(bundle)})
+    result = run(tmp_path, {"environmentSuffix": "dev", "bundle": str(bundle)})
 
-    assert done.returncode != 0
+    assert result.returncode != 0
     assert re.fullmatch(
-        r"deploy/app\.py: The bundle in .* is stale, .*: run `nox -s bundle .*`\.\n", done.stderr
+        r"deploy/app\.py: The bundle in .* is stale, .*: run `nox -s bundle .*`\.\n", result.stderr
     )
     assert not list((tmp_path / "out").glob("*.template.json"))
 
 
-def test_no_finding_is_acknowledged_for_a_whole_stack(prod):
-    """Each has its reason where it is."""
-    assert not [it for it in prod.stack.node.metadata if "acknowledge" in it.type.lower()]
+def test_no_finding_is_acknowledged_for_the_whole_stack(prod):
+    """Each acknowledgement is on the construct that it explains."""
+    assert not [entry for entry in prod.stack.node.metadata if "acknowledge" in entry.type.lower()]
 
 
-def test_cdk_json_runs_it():
-    """Under the CDK's command line too."""
-    told = json.loads((ROOT / "cdk.json").read_text())
+def test_cdk_json_runs_the_app():
+    """The CDK's command line runs the same script."""
+    settings = json.loads((ROOT / "cdk.json").read_text())
 
-    assert told["app"] == "python3 deploy/app.py"
+    assert settings["app"] == "python3 deploy/app.py"

@@ -11,22 +11,22 @@ def settings(suffix="dev", **context):
 
 
 @pytest.mark.parametrize("suffix", ["d", "dev", "feature-42", "a" * 20, "a-"])
-def test_a_suffix_names_an_environment(suffix):
-    """A letter, then letters, digits and hyphens, twenty in all."""
+def test_valid_suffix_is_accepted(suffix):
+    """A suffix is a letter, then letters, digits and hyphens, with at most 20 characters."""
     assert settings(suffix).suffix == suffix
 
 
 @pytest.mark.parametrize(
     "suffix", ["", "Dev", "1st", "-a", "a_b", "a b", "a" * 21, "dev\n", "ä", None, 7, ["dev"]]
 )
-def test_anything_else_is_refused_with_a_sentence(suffix):
-    """A name that would break in a later resource never reaches one."""
-    with pytest.raises(SettingsError, match=r"^environmentSuffix must be .*\.$"):
+def test_invalid_suffix_is_rejected(suffix):
+    """Otherwise the creation of a resource would fail later."""
+    with pytest.raises(SettingsError, match=r"^environmentSuffix must be .*[^.]$"):
         settings(suffix)
 
 
-def test_prod_is_careful():
-    """What has data and clients is kept, guarded and quiet."""
+def test_prod_is_protected_and_logs_no_bodies():
+    """An environment with real data has safe defaults."""
     prod = settings("prod", **PROD)
 
     assert (prod.protected, prod.firewall, prod.auth, prod.reserved_concurrency) == (
@@ -46,8 +46,8 @@ def test_prod_is_careful():
         *((suffix, "preview") for suffix in ("feature-42", "product", "devel", "livestock")),
     ],
 )
-def test_a_suffix_has_a_kind_by_default(suffix, kind):
-    """Names that only begin like one of production are previews like others."""
+def test_suffix_has_a_default_kind(suffix, kind):
+    """A name that only starts like a name of production is a preview."""
     assert settings(suffix, **PROD).kind == kind
 
 
@@ -58,9 +58,9 @@ def test_a_suffix_has_a_kind_by_default(suffix, kind):
         *("live-eu", "staging3"),
     ],
 )
-def test_a_name_of_production_needs_a_kind(suffix):
-    """Real data must not end up in an open environment because of a default."""
-    with pytest.raises(SettingsError, match=r"kind.*dev, preview or prod\.$"):
+def test_name_of_production_needs_a_kind(suffix):
+    """Otherwise a default could put real data into an open environment."""
+    with pytest.raises(SettingsError, match=r"kind.*dev, preview or prod$"):
         settings(suffix, **PROD)
 
     for kind in ("dev", "preview", "prod"):
@@ -68,8 +68,8 @@ def test_a_name_of_production_needs_a_kind(suffix):
 
 
 @pytest.mark.parametrize("suffix", ["dev", "prod", "feature-42", "production"])
-def test_the_kind_decides_and_the_suffix_only_names(suffix):
-    """Every kind can be given to every suffix."""
+def test_settings_follow_from_the_kind_and_not_from_the_suffix(suffix):
+    """Every suffix can have every kind."""
     expected = settings("prod", **PROD)
 
     assert settings(suffix, kind="prod", **PROD) == attrs.evolve(expected, suffix=suffix)
@@ -77,14 +77,14 @@ def test_the_kind_decides_and_the_suffix_only_names(suffix):
 
 
 @pytest.mark.parametrize("kind", ["production", "", "Prod", 1])
-def test_a_kind_that_does_not_exist_is_refused(kind):
-    """The message names those that do."""
-    with pytest.raises(SettingsError, match=r"^kind must be dev, preview or prod, not .*\.$"):
+def test_unknown_kind_is_rejected(kind):
+    """The message lists the kinds."""
+    with pytest.raises(SettingsError, match=r"^kind must be dev, preview or prod, not .*[^.]$"):
         settings("dev", kind=kind)
 
 
-def test_any_other_environment_is_open_and_talkative():
-    """A preview differs from dev in how long its logs are kept, and in nothing else."""
+def test_dev_and_preview_are_open_and_log_everything():
+    """A preview differs from dev only in its log retention."""
     dev, preview = settings("dev"), settings("feature-42")
 
     assert (dev.protected, dev.firewall, dev.auth) == (False, False, "none")
@@ -94,22 +94,24 @@ def test_any_other_environment_is_open_and_talkative():
 
 
 @pytest.mark.parametrize("context", [{}, {"allowedOrigins": None}])
-def test_prod_without_origins_is_refused_with_a_sentence(context):
-    """Nobody but the operator can know them, and all would be too many."""
-    with pytest.raises(SettingsError, match=r"^allowedOrigins must name .* prod.*\.$"):
+def test_prod_without_origins_is_rejected(context):
+    """There is no safe default."""
+    with pytest.raises(SettingsError, match=r"^allowedOrigins must name .* prod.*[^.]$"):
         settings("prod", **context)
 
 
-def test_cognito_without_a_pool_is_refused_with_a_sentence():
-    """There is no pool to fall back on."""
-    with pytest.raises(SettingsError, match=r"^userPoolArn must .*\.$"):
+def test_cognito_without_a_pool_is_rejected():
+    """There is no default pool."""
+    with pytest.raises(SettingsError, match=r"^userPoolArn must .*[^.]$"):
         settings(auth="cognito")
 
 
 @pytest.mark.parametrize("level", ["WARNING", "ERROR"])
-def test_a_rollout_without_the_log_lines_that_it_watches_is_refused(level):
-    """A request is logged at INFO: above it, a failing version would never be noticed."""
-    with pytest.raises(SettingsError, match=rf"^logLevel must be DEBUG or INFO .* '{level}'.*\.$"):
+def test_canary_needs_the_log_level_of_request_lines(level):
+    """Requests are logged at INFO. At a higher level, failures of a new version would not be counted."""
+    with pytest.raises(
+        SettingsError, match=rf"^logLevel must be DEBUG or INFO .* '{level}'.*[^.]$"
+    ):
         settings(canary="true", logLevel=level)
 
     assert settings(canary="true", logLevel="INFO").canary
@@ -131,25 +133,25 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:ops"
         ({"tableName": "a" * 249}, "ledgerTableName must be given"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(context, message):
-    """Each is valid by itself."""
-    with pytest.raises(SettingsError, match=rf"^{message}.*\.$"):
+def test_invalid_combination_of_settings_is_rejected(context, message):
+    """Each setting is valid on its own."""
+    with pytest.raises(SettingsError, match=rf"^{message}"):
         settings(**context)
 
 
-def test_tables_are_named_after_the_environment_unless_a_setting_does():
-    """The ledger follows the items table."""
-    usual, renamed = settings(), settings(tableName="restored")
+def test_table_names_follow_from_the_suffix_or_a_setting():
+    """The name of the ledger table follows from that of the items table."""
+    default, renamed = settings(), settings(tableName="restored")
     both = settings(tableName="restored", ledgerTableName="restored.moves")
 
-    assert (usual.items_table, usual.ledger_table) == ("inventory-dev", "inventory-dev-ledger")
+    assert (default.items_table, default.ledger_table) == ("inventory-dev", "inventory-dev-ledger")
     assert (renamed.items_table, renamed.ledger_table) == ("restored", "restored-ledger")
     assert (both.items_table, both.ledger_table) == ("restored", "restored.moves")
 
 
 @pytest.mark.parametrize("days", LOG_RETENTION_DAYS)
-def test_logs_are_kept_as_long_as_cloudwatch_can(days):
-    """As text from the command line, or as a number from a file."""
+def test_log_retention_accepts_all_periods_of_cloudwatch(days):
+    """The value is text from the command line, or a number from a file."""
     assert settings(logRetention=str(days)).log_retention_days == days
     assert settings(logRetention=days).log_retention_days == days
 
@@ -165,14 +167,14 @@ def test_logs_are_kept_as_long_as_cloudwatch_can(days):
         ("colour", "docs/deploy.md lists them"),
     ],
 )
-def test_a_setting_with_a_typo_is_refused(key, hint):
-    """It would be ignored, and the default deployed."""
-    with pytest.raises(SettingsError, match=rf"^{key} is not a setting: {hint}\.$"):
+def test_unknown_setting_is_rejected(key, hint):
+    """Otherwise a setting with a typo would be ignored and its default deployed."""
+    with pytest.raises(SettingsError, match=rf"^{key} is not a setting: {hint}$"):
         require_known(["waf", key])
 
 
-def test_keys_of_the_cdk_are_not_settings():
-    """It puts its own beside ours."""
+def test_context_keys_of_the_cdk_are_accepted():
+    """The CDK and its plugins add keys to the same context."""
     require_known(
         [
             "@aws-cdk/core:checkSecretUsage",
@@ -232,13 +234,13 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e
         ("alarmTopic", TOPIC, "alarm_topic_arn", TOPIC),
     ],
 )
-def test_the_context_overrides_a_setting(key, value, attribute, expected):
-    """Values come as text from the command line, and as JSON from a file."""
+def test_context_overrides_a_setting(key, value, attribute, expected):
+    """Values are text from the command line, and JSON from a file."""
     assert getattr(settings(**{key: value}), attribute) == expected
 
 
-def test_a_small_account_reserves_no_concurrency():
-    """Reserving is refused where less than 100 executions would be left to the other functions."""
+def test_reserved_concurrency_can_be_disabled():
+    """A small account cannot reserve concurrency, because 100 executions must stay unreserved."""
     assert not settings("prod", reservedConcurrency="none", **PROD).reserved_concurrency
 
 
@@ -298,7 +300,7 @@ def test_a_small_account_reserves_no_concurrency():
         ("certificateArn", "0a1b"),
     ],
 )
-def test_an_override_that_makes_no_sense_is_refused_with_a_sentence(key, value):
-    """It names the key, and says what it may be."""
-    with pytest.raises(SettingsError, match=rf"^{key} must .*\.$"):
+def test_invalid_value_is_rejected(key, value):
+    """The message names the key and the valid values."""
+    with pytest.raises(SettingsError, match=rf"^{key} must .*[^.]$"):
         settings(**{key: value})

@@ -1,8 +1,8 @@
 """
-What the repository really calls, recorded, against what deploy/grants.py grants: neither may have more than the other.
+Comparison of the calls of the repository with the permissions in deploy/grants.py.
 
-`STORY` is what is recorded: requests in the order they are sent, each through the handler that answers it when deployed. A new
-operation, or a new call of an old one, needs a line there.
+The calls are recorded while the requests of `SCENARIO` run, in order, through the deployed handlers. A new operation, or a new
+call of an existing one, needs a request in it.
 """
 
 import json
@@ -31,9 +31,9 @@ TABLE, LEDGER_TABLE = "inventory-test", "inventory-test-ledger"
 PARAMETER = "/inventory/test/config"
 INDEXES = {index.name: index for schema in (ITEMS, LEDGER) for index in schema.indexes}
 BY_NAME = {route.name: route for route in ROUTES}
-OPERATIONS = [*BY_NAME, *(it.name for it in SCHEDULED)]
+OPERATIONS = [*BY_NAME, *(operation.name for operation in SCHEDULED)]
 
-# What IAM asks for, for each row of a transaction.
+# The action that IAM requires for each kind of row in a transaction.
 # Source: "IAM and DynamoDB transactions" in the DynamoDB developer guide.
 IN_TRANSACTION = {
     "Put": "PutItem",
@@ -45,25 +45,25 @@ IN_TRANSACTION = {
 
 
 @attrs.frozen
-class Ask:
+class Call:
     """
-    One request of the story.
+    One request of the scenario.
 
     Attributes:
-        operation: What is asked for.
-        fields: By their names on the wire, wherever they travel; text may name what was `kept`: ``{hammer}``.
-        status: What it is answered with.
-        keep: What to call the id in the answer from now on.
-        key: Its idempotency key.
-        if_match: The state that it is conditional on.
-        loses: Drop the answer to its first call of this kind, so that it is sent again.
-        after_seconds: Let so much time pass before.
+        operation: The operation.
+        fields: The fields, by their names on the wire; ``{hammer}`` is replaced by the id saved under this name.
+        status: The expected status.
+        save_as: The name under which to save the id in the response.
+        key: The idempotency key.
+        if_match: The value of If-Match.
+        loses: The DynamoDB operation whose first response is lost, so that it is retried.
+        after_seconds: The time to wait before the request.
     """
 
     operation: str
     fields: dict[str, Any] = attrs.field(factory=dict)
     status: int = 200
-    keep: str | None = None
+    save_as: str | None = None
     key: str | None = None
     if_match: str | None = None
     loses: str | None = None
@@ -80,128 +80,128 @@ DEPOT = {"item_id": "{depot}", "sku": "N"}
 LINES = [{**HAMMER, "quantity": 2}, {**NAIL, "quantity": 1}]
 
 
-def held(name, quantity=10, of=HAMMER, ttl_seconds=60):
-    """Promise units of an item, so that what comes next meets them."""
-    return Ask(
+def reserve(name, quantity=10, of=HAMMER, ttl_seconds=60):
+    """Reserve units of an item."""
+    return Call(
         "create_reservation",
         {"lines": [{**of, "quantity": quantity}], "ttl_seconds": ttl_seconds},
         201,
-        keep=name,
+        save_as=name,
     )
 
 
-STORY = [
-    # Create: plain, low from the start, under a key, again under it; each with its answer lost.
-    Ask("create_item", item("H"), 201, keep="hammer"),
-    Ask("create_item", item("N"), 201, keep="nail", loses="PutItem"),
-    Ask("create_item", item("N", location="depot"), 201, keep="depot"),
-    Ask("create_item", item("L", quantity=0, reorder_point=5), 201, keep="low", loses="TransactWriteItems"),
-    Ask("create_item", item("K"), 201, key="create"),
-    Ask("create_item", item("K"), 201, key="create"),
-    # Get: with the SKU, and without.
-    Ask("get_item", HAMMER),
-    Ask("get_item", {"item_id": "{hammer}"}),
-    # Update: nothing, a detail, the stock, over the line of low stock and back, with an answer lost, below what is promised.
-    Ask("update_item", HAMMER),
-    Ask("update_item", {**HAMMER, "name": "Claw hammer"}),
-    Ask("update_item", {**HAMMER, "name": "Claw hammer"}, loses="UpdateItem"),
-    Ask("update_item", {**HAMMER, "name": "Claw hammer"}, 412, if_match='W/"1-0"'),
-    Ask("update_item", HAMMER, key="nothing"),
-    Ask("update_item", {**HAMMER, "name": "Hammer"}, key="edit"),
-    Ask("update_item", {**HAMMER, "name": "Hammer"}, key="edit", loses="TransactWriteItems"),
-    Ask("update_item", {**HAMMER, "quantity": 4, "reorder_point": 5}, loses="TransactWriteItems"),
-    Ask("update_item", {**HAMMER, "quantity": 10}),
-    Ask("update_item", {**HAMMER, "reorder_point": None}, loses="UpdateItem"),
-    held("u"),
-    Ask("update_item", {**HAMMER, "quantity": 1}, after_seconds=61),
-    Ask("update_item", {**HAMMER, "quantity": 10}),
-    # List: by each index, by none, past the marker of an item that is gone.
-    *(Ask("list_items", wanted) for wanted in (
+SCENARIO = [
+    # Create: normal, initially low, with an idempotency key, a replay; with lost responses.
+    Call("create_item", item("H"), 201, save_as="hammer"),
+    Call("create_item", item("N"), 201, save_as="nail", loses="PutItem"),
+    Call("create_item", item("N", location="depot"), 201, save_as="depot"),
+    Call("create_item", item("L", quantity=0, reorder_point=5), 201, save_as="low", loses="TransactWriteItems"),
+    Call("create_item", item("K"), 201, key="create"),
+    Call("create_item", item("K"), 201, key="create"),
+    # Get: with and without the SKU.
+    Call("get_item", HAMMER),
+    Call("get_item", {"item_id": "{hammer}"}),
+    # Update: nothing, a field, the stock, to low stock and back, with a lost response, below the reserved units.
+    Call("update_item", HAMMER),
+    Call("update_item", {**HAMMER, "name": "Claw hammer"}),
+    Call("update_item", {**HAMMER, "name": "Claw hammer"}, loses="UpdateItem"),
+    Call("update_item", {**HAMMER, "name": "Claw hammer"}, 412, if_match='W/"1-0"'),
+    Call("update_item", HAMMER, key="nothing"),
+    Call("update_item", {**HAMMER, "name": "Hammer"}, key="edit"),
+    Call("update_item", {**HAMMER, "name": "Hammer"}, key="edit", loses="TransactWriteItems"),
+    Call("update_item", {**HAMMER, "quantity": 4, "reorder_point": 5}, loses="TransactWriteItems"),
+    Call("update_item", {**HAMMER, "quantity": 10}),
+    Call("update_item", {**HAMMER, "reorder_point": None}, loses="UpdateItem"),
+    reserve("u"),
+    Call("update_item", {**HAMMER, "quantity": 1}, after_seconds=61),
+    Call("update_item", {**HAMMER, "quantity": 10}),
+    # List: by each index, without an index, with the low-stock marker of a deleted item.
+    *(Call("list_items", fields) for fields in (
         {}, {"category": "tools"}, {"status": "available"}, {"sku": "N"}, {"low_stock": "true"},
     )),
-    Ask("delete_item", {"item_id": "{low}", "sku": "L"}, key="delete"),
-    Ask("delete_item", {"item_id": "{low}", "sku": "L"}, key="delete"),
-    Ask("list_items", {"low_stock": "true"}),
-    # Adjust and count: as the update.
-    *(ask for operation, ups, downs in (
+    Call("delete_item", {"item_id": "{low}", "sku": "L"}, key="delete"),
+    Call("delete_item", {"item_id": "{low}", "sku": "L"}, key="delete"),
+    Call("list_items", {"low_stock": "true"}),
+    # Adjust and count: like the update.
+    *(call for operation, ups, downs in (
         ("adjust_stock", {"delta": 1, "reason": "r"}, {"delta": -4, "reason": "r"}),
         ("count_stock", {"quantity": 10}, {"quantity": 7}),
-    ) for ask in (
-        Ask("update_item", {**HAMMER, "quantity": 9, "reorder_point": 8}),
-        Ask(operation, {**HAMMER, **downs}, 201, loses="TransactWriteItems"),
-        Ask("update_item", {**HAMMER, "quantity": 8}),
-        Ask(operation, {**HAMMER, **ups}, 201, key=operation),
-        Ask(operation, {**HAMMER, **ups}, 201, key=operation),
-        Ask("update_item", {**HAMMER, "quantity": 10, "reorder_point": None}),
-        held(operation, quantity=8),
-        Ask(operation, {**HAMMER, **downs}, 201, after_seconds=61),
-        Ask("update_item", {**HAMMER, "quantity": 10}),
+    ) for call in (
+        Call("update_item", {**HAMMER, "quantity": 9, "reorder_point": 8}),
+        Call(operation, {**HAMMER, **downs}, 201, loses="TransactWriteItems"),
+        Call("update_item", {**HAMMER, "quantity": 8}),
+        Call(operation, {**HAMMER, **ups}, 201, key=operation),
+        Call(operation, {**HAMMER, **ups}, 201, key=operation),
+        Call("update_item", {**HAMMER, "quantity": 10, "reorder_point": None}),
+        reserve(operation, quantity=8),
+        Call(operation, {**HAMMER, **downs}, 201, after_seconds=61),
+        Call("update_item", {**HAMMER, "quantity": 10}),
     )),
-    # Movements: of an item that has some, of one that has none.
-    Ask("list_movements", HAMMER),
-    Ask("list_movements", DEPOT),
-    # Transfer: likewise.
-    Ask("update_item", {**NAIL, "quantity": 10, "reorder_point": 8}),
-    Ask("transfer_stock", {"from": NAIL, "to": DEPOT, "quantity": 5}, 201, loses="TransactWriteItems"),
-    Ask("transfer_stock", {"from": DEPOT, "to": NAIL, "quantity": 5}, 201, key="transfer"),
-    Ask("transfer_stock", {"from": DEPOT, "to": NAIL, "quantity": 5}, 201, key="transfer"),
-    held("t", of=NAIL),
-    Ask("transfer_stock", {"from": NAIL, "to": DEPOT, "quantity": 5}, 201, after_seconds=61),
-    # Reserve: over the line, with an answer lost, under a key, where all is promised but due.
-    Ask("update_item", {**HAMMER, "quantity": 10, "reorder_point": 8}),
-    Ask("update_item", {**NAIL, "quantity": 10, "reorder_point": None}),
-    Ask("create_reservation", {"lines": LINES}, 201, keep="r1", loses="TransactWriteItems"),
-    Ask("create_reservation", {"lines": LINES}, 201, keep="r2", key="reserve"),
-    Ask("create_reservation", {"lines": LINES}, 201, key="reserve"),
-    Ask("get_reservation", {"reservation_id": "{r1}"}),
-    # Extend, release and commit: each again, with an answer lost and under a key.
-    Ask("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 3000}, loses="UpdateItem"),
-    Ask("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 4000}, key="extend"),
-    Ask("release_reservation", {"reservation_id": "{r1}"}, loses="TransactWriteItems"),
-    Ask("release_reservation", {"reservation_id": "{r1}"}, key="release"),
-    Ask("release_reservation", {"reservation_id": "{r2}"}, key="release-2"),
-    Ask("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 4000}, 409, key="extend-2"),
-    Ask("commit_reservation", {"reservation_id": "{r1}"}, 409, key="commit-1"),
-    held("r3", quantity=1),
-    held("r4", quantity=1),
-    Ask("commit_reservation", {"reservation_id": "{r3}"}, loses="TransactWriteItems"),
-    Ask("commit_reservation", {"reservation_id": "{r4}"}, key="commit"),
-    Ask("release_reservation", {"reservation_id": "{r4}"}, 409, key="release-4"),
-    Ask("update_item", {**HAMMER, "quantity": 10, "reorder_point": 8}),
-    held("r5", quantity=5),
-    Ask("create_reservation", {"lines": [{**HAMMER, "quantity": 10}]}, 201, keep="r6", after_seconds=61),
-    # Batch: creates and updates, low ones among them, under a key, where all is promised but due.
-    Ask("batch_items", {"items": [item("B1", reorder_point=20), {**NAIL, "quantity": 4, "reorder_point": 5}]},
+    # Movements: of an item with movements, and of one without.
+    Call("list_movements", HAMMER),
+    Call("list_movements", DEPOT),
+    # Transfer: like the update.
+    Call("update_item", {**NAIL, "quantity": 10, "reorder_point": 8}),
+    Call("transfer_stock", {"from": NAIL, "to": DEPOT, "quantity": 5}, 201, loses="TransactWriteItems"),
+    Call("transfer_stock", {"from": DEPOT, "to": NAIL, "quantity": 5}, 201, key="transfer"),
+    Call("transfer_stock", {"from": DEPOT, "to": NAIL, "quantity": 5}, 201, key="transfer"),
+    reserve("t", of=NAIL),
+    Call("transfer_stock", {"from": NAIL, "to": DEPOT, "quantity": 5}, 201, after_seconds=61),
+    # Reserve: to low stock, with a lost response, with an idempotency key, when all units are reserved but due.
+    Call("update_item", {**HAMMER, "quantity": 10, "reorder_point": 8}),
+    Call("update_item", {**NAIL, "quantity": 10, "reorder_point": None}),
+    Call("create_reservation", {"lines": LINES}, 201, save_as="r1", loses="TransactWriteItems"),
+    Call("create_reservation", {"lines": LINES}, 201, save_as="r2", key="reserve"),
+    Call("create_reservation", {"lines": LINES}, 201, key="reserve"),
+    Call("get_reservation", {"reservation_id": "{r1}"}),
+    # Extend, release and commit: each twice, with a lost response and with an idempotency key.
+    Call("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 3000}, loses="UpdateItem"),
+    Call("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 4000}, key="extend"),
+    Call("release_reservation", {"reservation_id": "{r1}"}, loses="TransactWriteItems"),
+    Call("release_reservation", {"reservation_id": "{r1}"}, key="release"),
+    Call("release_reservation", {"reservation_id": "{r2}"}, key="release-2"),
+    Call("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 4000}, 409, key="extend-2"),
+    Call("commit_reservation", {"reservation_id": "{r1}"}, 409, key="commit-1"),
+    reserve("r3", quantity=1),
+    reserve("r4", quantity=1),
+    Call("commit_reservation", {"reservation_id": "{r3}"}, loses="TransactWriteItems"),
+    Call("commit_reservation", {"reservation_id": "{r4}"}, key="commit"),
+    Call("release_reservation", {"reservation_id": "{r4}"}, 409, key="release-4"),
+    Call("update_item", {**HAMMER, "quantity": 10, "reorder_point": 8}),
+    reserve("r5", quantity=5),
+    Call("create_reservation", {"lines": [{**HAMMER, "quantity": 10}]}, 201, save_as="r6", after_seconds=61),
+    # Batch: creates and updates, to low stock, with an idempotency key, when all units are reserved but due.
+    Call("batch_items", {"items": [item("B1", reorder_point=20), {**NAIL, "quantity": 4, "reorder_point": 5}]},
         loses="TransactWriteItems"),
-    Ask("batch_items", {"items": [item("B2"), {**NAIL, "name": "Nail", "reorder_point": None}]}, key="batch"),
-    Ask("batch_items", {"items": [item("B2"), {**NAIL, "name": "Nail", "reorder_point": None}]}, key="batch"),
-    Ask("batch_items", {"items": [item("B3"), {**NAIL, "name": "Nails"}], "mode": "per_row"}, key="rows"),
-    Ask("batch_items", {"items": [item("B4"), NAIL]}),
-    Ask("update_item", {**NAIL, "quantity": 10}),
-    held("b", of=NAIL, ttl_seconds=4000),
-    Ask("batch_items", {"items": [{**NAIL, "quantity": 1}]}, after_seconds=4001),
-    # The clock: what is due, with an answer lost.
-    Ask("update_item", {**NAIL, "quantity": 10, "reorder_point": 8}),
-    held("e", of=NAIL, quantity=5),
-    Ask("expire_reservations", after_seconds=61, loses="TransactWriteItems"),
-    # Delete: on a condition that nothing meets, with an answer lost, where a reservation that is due is in the way.
-    Ask("delete_item", HAMMER, 412, if_match='W/"1-0"'),
-    Ask("delete_item", DEPOT, loses="TransactWriteItems"),
-    held("d"),
-    Ask("delete_item", HAMMER, after_seconds=61),
+    Call("batch_items", {"items": [item("B2"), {**NAIL, "name": "Nail", "reorder_point": None}]}, key="batch"),
+    Call("batch_items", {"items": [item("B2"), {**NAIL, "name": "Nail", "reorder_point": None}]}, key="batch"),
+    Call("batch_items", {"items": [item("B3"), {**NAIL, "name": "Nails"}], "mode": "per_row"}, key="rows"),
+    Call("batch_items", {"items": [item("B4"), NAIL]}),
+    Call("update_item", {**NAIL, "quantity": 10}),
+    reserve("b", of=NAIL, ttl_seconds=4000),
+    Call("batch_items", {"items": [{**NAIL, "quantity": 1}]}, after_seconds=4001),
+    # Schedule: a due reservation, with a lost response.
+    Call("update_item", {**NAIL, "quantity": 10, "reorder_point": 8}),
+    reserve("e", of=NAIL, quantity=5),
+    Call("expire_reservations", after_seconds=61, loses="TransactWriteItems"),
+    # Delete: with a false condition, with a lost response, with a due reservation of the item.
+    Call("delete_item", HAMMER, 412, if_match='W/"1-0"'),
+    Call("delete_item", DEPOT, loses="TransactWriteItems"),
+    reserve("d"),
+    Call("delete_item", HAMMER, after_seconds=61),
 ]  # fmt: skip
 
 
 class Recorder:
-    """Notes which actions, on which table or index, the operation in hand calls for."""
+    """Records the actions, by table or index, that the current operation calls."""
 
     def __init__(self):
-        self.seen = defaultdict(Needs)
-        self.faults = defaultdict(list)
+        self.needs = defaultdict(Needs)
+        self.failures = defaultdict(list)
         self.operation = None
 
-    def note(self, **needs):
-        self.seen[self.operation] |= Needs(**needs)
+    def record(self, **needs):
+        self.needs[self.operation] |= Needs(**needs)
 
     def on_call(self, operation, params):
         (self.on_ssm if operation == "GetParameter" else self.on_dynamodb)(operation, params)
@@ -210,22 +210,22 @@ class Recorder:
         if operation == "TransactWriteItems":
             for row in params["TransactItems"]:
                 [(kind, action)] = row.items()
-                self._on(action["TableName"], IN_TRANSACTION[kind])
+                self._record_action(action["TableName"], IN_TRANSACTION[kind])
         elif operation == "BatchGetItem":
             for table in params["RequestItems"]:
-                self._on(table, operation)
+                self._record_action(table, operation)
         elif "IndexName" in params:
-            assert operation == "Query", "an index is granted queries alone"
-            self.note(queried=[INDEXES[params["IndexName"]]])
+            assert operation == "Query", "only queries of an index can be granted"
+            self.record(queried=[INDEXES[params["IndexName"]]])
         else:
-            self._on(params["TableName"], operation)
+            self._record_action(params["TableName"], operation)
 
-    def _on(self, table, action):
-        self.note(**{{TABLE: "items", LEDGER_TABLE: "ledger"}[table]: [action]})
+    def _record_action(self, table, action):
+        self.record(**{{TABLE: "items", LEDGER_TABLE: "ledger"}[table]: [action]})
 
     def on_ssm(self, operation, params):
         assert (operation, params["Name"]) == ("GetParameter", PARAMETER)
-        self.note(limits=True)
+        self.record(limits=True)
 
 
 class Clock:
@@ -233,61 +233,63 @@ class Clock:
         self.now = datetime(2026, 5, 1, tzinfo=UTC)
 
     def __call__(self):
-        # Never twice the same: times order reservations.
+        # Every call returns a later time, because reservations are ordered by time.
         self.now += timedelta(microseconds=1)
         return self.now
 
 
-class Player:
-    """Tells the story to the handlers, on an emulated DynamoDB."""
+class Runner:
+    """Runs the scenario through the handlers, on an emulated DynamoDB."""
 
     def __init__(self, wire, recorder):
         self.wire = wire
         self.recorder = recorder
         self.clock = Clock()
-        self.kept = {}
+        self.saved = {}
         repository = DynamoDBRepository(wire, table=TABLE, pause=lambda _seconds: None)
-        # Each read of the limits is a call: nothing is kept for the next operation.
+        # Without a cache, each read of the limits is a call.
         limits = SsmLimits(PARAMETER, transport=wire, ttl_seconds=0)
         self.inventory = Inventory(repository, limits=limits, clock=self.clock)
 
-    def play(self, ask):
-        self.recorder.operation = ask.operation
-        self.clock.now += timedelta(seconds=ask.after_seconds)
-        with lost_answer(self.wire, operation=ask.loses) if ask.loses else nullcontext():
-            answer = self._answer(ask)
-        assert answer["statusCode"] == ask.status, answer["body"]
-        if ask.keep:
-            [made] = [it for it in json.loads(answer["body"]).values() if isinstance(it, dict)]
-            self.kept[ask.keep] = made.get("item_id") or made["reservation_id"]
+    def run(self, call):
+        self.recorder.operation = call.operation
+        self.clock.now += timedelta(seconds=call.after_seconds)
+        with lost_answer(self.wire, operation=call.loses) if call.loses else nullcontext():
+            response = self._response(call)
+        assert response["statusCode"] == call.status, response["body"]
+        if call.save_as:
+            [created] = [
+                value for value in json.loads(response["body"]).values() if isinstance(value, dict)
+            ]
+            self.saved[call.save_as] = created.get("item_id") or created["reservation_id"]
 
-    def _answer(self, ask):
-        if ask.operation not in BY_NAME:
+    def _response(self, call):
+        if call.operation not in BY_NAME:
             from inventory.commands import ExpireReservations
 
             self.inventory.expire_reservations(ExpireReservations())
             return {"statusCode": 200}
-        route = BY_NAME[ask.operation]
-        fields = self._filled(ask.fields)
+        route = BY_NAME[call.operation]
+        fields = self._filled(call.fields)
         event = {"pathParameters": {name: fields.pop(name) for name in route.path_fields}}
         event |= (
             {"body": json.dumps(fields)} if route.has_body else {"queryStringParameters": fields}
         )
-        headers = {"Idempotency-Key": ask.key, "If-Match": ask.if_match}
-        event["headers"] = {name: it for name, it in headers.items() if it}
+        headers = {"Idempotency-Key": call.key, "If-Match": call.if_match}
+        event["headers"] = {name: value for name, value in headers.items() if value}
         return make_handler(route, lambda: (self.inventory, Cors()))(event, None)
 
     def _filled(self, value):
         if isinstance(value, dict):
-            return {name: self._filled(it) for name, it in value.items()}
+            return {name: self._filled(element) for name, element in value.items()}
         if isinstance(value, list):
-            return [self._filled(it) for it in value]
-        return self.kept[value[1:-1]] if isinstance(value, str) and value[0] == "{" else value
+            return [self._filled(element) for element in value]
+        return self.saved[value[1:-1]] if isinstance(value, str) and value[0] == "{" else value
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    """The recording of the whole story."""
+    """The recording of the scenario."""
     recorder = Recorder()
     with mock_aws():
         session = boto3.Session("testing", "testing", region_name="us-east-1")
@@ -297,19 +299,19 @@ def recorded():
         session.client("ssm").put_parameter(Name=PARAMETER, Value="{}", Type="String")
         wire = Wire(BotoTransport(session))
         wire.before.append(recorder.on_call)
-        player = Player(wire, recorder)
-        for ask in STORY:
-            if ask.operation not in OPERATIONS:
+        runner = Runner(wire, recorder)
+        for call in SCENARIO:
+            if call.operation not in OPERATIONS:
                 continue
             try:
-                player.play(ask)
-            except Exception as fault:  # noqa: BLE001 - told by the test of the operation
-                recorder.faults[ask.operation].append(f"{ask}: {fault!r}")
+                runner.run(call)
+            except Exception as error:  # noqa: BLE001 - the test of the operation reports it
+                recorder.failures[call.operation].append(f"{call}: {error!r}")
     return recorder
 
 
 def listed(needs):
-    """What an operation needs, as flat text that fails readably."""
+    """Return *needs* as a set of texts, for readable failures."""
     return {
         *(f"items {action}" for action in needs.items),
         *(f"ledger {action}" for action in needs.ledger),
@@ -319,36 +321,36 @@ def listed(needs):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_is_granted_what_it_calls_and_no_more(recorded, operation):
-    """A call that is not granted fails in production; a grant that nothing calls for helps an intruder alone."""
-    called, granted = listed(recorded.seen[operation]), listed(needs_of(operation))
+def test_operation_is_granted_exactly_the_calls_it_makes(recorded, operation):
+    """A missing grant fails in production; an unused grant only helps an attacker."""
+    called, granted = listed(recorded.needs[operation]), listed(needs_of(operation))
 
-    assert recorded.faults[operation] == []
+    assert recorded.failures[operation] == []
     assert (called - granted, granted - called) == (set(), set()), "(not granted, not called)"
 
 
-def test_nothing_is_granted_to_operations_that_do_not_exist():
-    """What is taken out of the route table is taken out of the grants."""
+def test_grants_have_exactly_the_operations_of_the_stack():
+    """A removed route must be removed from the grants."""
     assert set(NEEDS) == set(OPERATIONS)
 
 
 @pytest.mark.parametrize("name", ["get_item", "list_items", "list_movements", "get_reservation"])
-def test_reading_writes_nothing(name):
-    """A role that reads holds no action that changes a row, of either table."""
+def test_query_has_no_permission_to_write(name):
+    """Its actions on both tables only read."""
     needs = needs_of(name)
 
     assert needs.items <= {"GetItem", "BatchGetItem", "Query", "Scan"}
     assert needs.ledger <= {"GetItem", "Query"}
 
 
-def test_only_the_list_scans():
-    """Everything else knows what it is looking for."""
+def test_only_the_list_may_scan():
+    """All other operations read by key or index."""
     assert [name for name, needs in NEEDS.items() if "Scan" in needs.items | needs.ledger] == [
         "list_items"
     ]
 
 
-def test_an_operation_that_nobody_described_is_refused_with_a_sentence():
-    """A new route fails the synth until deploy/grants.py has a row for it."""
-    with pytest.raises(UnknownNeedsError, match=r"^NEEDS in .* 'count_sheep' calls\.$"):
+def test_operation_without_grants_is_rejected():
+    """The synthesis of a new route fails until deploy/grants.py has a row for it."""
+    with pytest.raises(UnknownNeedsError, match=r"^NEEDS in .* 'count_sheep'$"):
         needs_of("count_sheep")

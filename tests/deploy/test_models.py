@@ -16,8 +16,8 @@ def keywords(schema):
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=lambda route: route.name)
-def test_a_model_says_no_more_than_types_required_minimum_and_enum(route):
-    """The handler gives the better answer for the rest."""
+def test_model_has_only_type_required_minimum_and_enum(route):
+    """Other faults are left to the handler, whose response lists all of them."""
     model = model_of(route)
 
     assert set(keywords(model)) <= KEYWORDS
@@ -27,8 +27,8 @@ def test_a_model_says_no_more_than_types_required_minimum_and_enum(route):
     ]
 
 
-def test_the_model_of_a_new_item():
-    """What POST /items takes."""
+def test_model_of_a_new_item():
+    """The model of POST /items is ItemModel."""
     model = model_of(route_named("create_item"))
 
     assert model_name(route_named("create_item")) == "ItemModel"
@@ -51,7 +51,7 @@ def test_the_model_of_a_new_item():
     }
 
 
-def test_the_model_of_an_update_requires_the_sku_alone():
+def test_model_of_an_update_requires_only_the_sku():
     """A PUT is a partial update."""
     model = model_of(route_named("update_item"))
 
@@ -59,8 +59,8 @@ def test_the_model_of_an_update_requires_the_sku_alone():
     assert "item_id" not in model["properties"]
 
 
-def test_no_two_models_share_a_name():
-    """A model is found by its name, which API Gateway wants alphanumeric."""
+def test_names_of_models_are_unique_and_alphanumeric():
+    """API Gateway identifies a model by its name, which must be alphanumeric."""
     names = [model_name(route) for route in WITH_BODY]
 
     assert len(set(names)) == len(names)
@@ -93,6 +93,6 @@ A = {"type": "object", "properties": {"id": {"type": "string"}, "n": {"type": "i
          {"type": "array", "items": {"type": ["string", "null"]}}),
     ],
 )  # fmt: skip
-def test_alternatives_become_what_all_of_them_promise(schema, expected):
-    """A value that fits one alternative is never turned away for another."""
+def test_alternatives_are_joined_into_one_schema(schema, expected):
+    """The schema accepts every value that one of the alternatives accepts."""
     assert _reduced(schema) == expected

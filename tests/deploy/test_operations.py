@@ -1,4 +1,4 @@
-"""What runs the deployment: schedules, alarms, the dashboard, rollouts."""
+"""Schedules, alarms, the dashboard and rollouts."""
 
 import json
 
@@ -9,17 +9,15 @@ from inventory_adapters.http.routes import ROUTES
 
 ALARM = "AWS::CloudWatch::Alarm"
 FILTER = "AWS::Logs::MetricFilter"
-OPERATIONS = [*(route.name for route in ROUTES), *(it.name for it in SCHEDULED)]
-
-
-ANSWERING = {route.name for route in ROUTES}
+OPERATIONS = [*(route.name for route in ROUTES), *(operation.name for operation in SCHEDULED)]
+ROUTED = {route.name for route in ROUTES}
 
 
 def hyphenated(operation):
     return operation.replace("_", "-")
 
 
-# What must fire, and when: metric, statistic, period in seconds, periods, condition, and whether silence is bad news.
+# For each alarm: namespace, metric, statistic, period in seconds, number of periods, comparison, threshold, missing data.
 AT_LEAST, ABOVE, BELOW = (
     "GreaterThanOrEqualToThreshold",
     "GreaterThanThreshold",
@@ -29,9 +27,10 @@ ONE = (300, 1, AT_LEAST, 1, "notBreaching")
 ONE_IN_A_MINUTE = (60, 1, AT_LEAST, 1, "notBreaching")
 FIVE_IN_A_MINUTE = (60, 1, AT_LEAST, 5, "notBreaching")
 ALARMS = {
-    **{f"{hyphenated(it)}-errors": ("AWS/Lambda", "Errors", "Sum", *ONE) for it in OPERATIONS},
+    **{f"{hyphenated(name)}-errors": ("AWS/Lambda", "Errors", "Sum", *ONE) for name in OPERATIONS},
     **{
-        f"{hyphenated(it)}-throttles": ("AWS/Lambda", "Throttles", "Sum", *ONE) for it in OPERATIONS
+        f"{hyphenated(name)}-throttles": ("AWS/Lambda", "Throttles", "Sum", *ONE)
+        for name in OPERATIONS
     },
     "expire-reservations-not-started": ("AWS/Events", "FailedInvocations", "Sum", *ONE),
     "expire-reservations-stopped": (
@@ -41,49 +40,49 @@ ALARMS = {
     "api-latency": ("AWS/ApiGateway", "Latency", "p99", 300, 3, ABOVE, 3000, "notBreaching"),
     "api-429": ("Inventory/{env}", "TooManyRequests", "Sum", *ONE),
     "dead-letters": ("AWS/SQS", "NumberOfMessagesSent", "Sum", *ONE),
-    # Sums of several metrics: each of them is looked at below.
+    # Sums of several metrics, which another test checks.
     "items-throttles": (None, None, None, None, *ONE[1:]),
     "ledger-throttles": (None, None, None, None, *ONE[1:]),
 }
 ROLLOUT_ALARMS = {
     **{
-        f"{hyphenated(it)}-rollout": ("AWS/Lambda", "Errors", "Sum", *ONE_IN_A_MINUTE)
-        for it in OPERATIONS
+        f"{hyphenated(name)}-rollout": ("AWS/Lambda", "Errors", "Sum", *ONE_IN_A_MINUTE)
+        for name in OPERATIONS
     },
     **{
-        f"{hyphenated(it.name)}-rollout-failed-requests": (
+        f"{hyphenated(route.name)}-rollout-failed-requests": (
             *("Inventory/{env}", "FailedRequestsByVersion", "Sum", *ONE_IN_A_MINUTE),
         )
-        for it in ROUTES
+        for route in ROUTES
     },
     "rollout-failed-requests": ("Inventory/{env}", "FailedRequests", "Sum", *FIVE_IN_A_MINUTE),
     "rollout-api-5xx": ("AWS/ApiGateway", "5XXError", "Sum", *FIVE_IN_A_MINUTE),
 }
 
 
-def alarms(made):
-    """The properties of every alarm, by its name without the prefix."""
-    prefix = f"inventory-{made.stack.environment_suffix}-"
+def alarms(synthesized):
+    """Return the properties of all alarms, by name without the prefix."""
+    prefix = f"inventory-{synthesized.stack.environment_suffix}-"
     return {
-        it["Properties"]["AlarmName"].removeprefix(prefix): it["Properties"]
-        for it in made.of_type(ALARM).values()
+        alarm["Properties"]["AlarmName"].removeprefix(prefix): alarm["Properties"]
+        for alarm in synthesized.of_type(ALARM).values()
     }
 
 
-def conditions(made):
-    """When each alarm fires, in the form of `ALARMS`."""
+def conditions(synthesized):
+    """Return the conditions of all alarms, in the form of `ALARMS`."""
     return {
         name: (
-            it.get("Namespace"),
-            it.get("MetricName"),
-            it.get("Statistic", it.get("ExtendedStatistic")),
-            it.get("Period"),
-            it["EvaluationPeriods"],
-            it["ComparisonOperator"],
-            it["Threshold"],
-            it["TreatMissingData"],
+            alarm.get("Namespace"),
+            alarm.get("MetricName"),
+            alarm.get("Statistic", alarm.get("ExtendedStatistic")),
+            alarm.get("Period"),
+            alarm["EvaluationPeriods"],
+            alarm["ComparisonOperator"],
+            alarm["Threshold"],
+            alarm["TreatMissingData"],
         )
-        for name, it in alarms(made).items()
+        for name, alarm in alarms(synthesized).items()
     }
 
 
@@ -95,17 +94,19 @@ def in_environment(table, env):
 
 
 class TestSweeper:
-    def test_it_runs_each_minute(self, env, made):
-        """And EventBridge alone may run it so."""
-        rule = made.properties("AWS::Events::Rule", Name=f"inventory-{env}-expire-reservations")
-        function = made.named(
+    def test_sweeper_runs_each_minute(self, env, synthesized):
+        """EventBridge has the permission to invoke it."""
+        rule = synthesized.properties(
+            "AWS::Events::Rule", Name=f"inventory-{env}-expire-reservations"
+        )
+        function = synthesized.named(
             "AWS::Lambda::Function", "FunctionName", f"inventory-{env}-expire-reservations"
         )
         [target] = rule["Targets"]
         [permission] = [
-            it["Properties"]
-            for it in made.of_type("AWS::Lambda::Permission").values()
-            if it["Properties"]["Principal"] == "events.amazonaws.com"
+            permission["Properties"]
+            for permission in synthesized.of_type("AWS::Lambda::Permission").values()
+            if permission["Properties"]["Principal"] == "events.amazonaws.com"
         ]
 
         assert rule["ScheduleExpression"] == "rate(1 minute)"
@@ -113,11 +114,11 @@ class TestSweeper:
         assert target["Arn"] == {"Fn::GetAtt": [function, "Arn"]}
         assert permission["FunctionName"] == {"Fn::GetAtt": [function, "Arn"]}
 
-    def test_a_run_that_fails_is_put_aside_and_not_repeated(self, made):
-        """The next one does the same work; whether it could not be started or failed, an alarm can see it."""
-        [(queue, _)] = made.of_type("AWS::SQS::Queue").items()
-        [rule] = made.of_type("AWS::Events::Rule").values()
-        [invoked] = made.of_type("AWS::Lambda::EventInvokeConfig").values()
+    def test_failed_run_goes_to_the_queue_and_is_not_retried(self, synthesized):
+        """This applies to runs that could not be started and to runs that failed."""
+        [(queue, _)] = synthesized.of_type("AWS::SQS::Queue").items()
+        [rule] = synthesized.of_type("AWS::Events::Rule").values()
+        [invoked] = synthesized.of_type("AWS::Lambda::EventInvokeConfig").values()
         [target] = rule["Properties"]["Targets"]
         arn = {"Fn::GetAtt": [queue, "Arn"]}
 
@@ -126,22 +127,22 @@ class TestSweeper:
         assert invoked["Properties"]["DestinationConfig"]["OnFailure"]["Destination"] == arn
         assert invoked["Properties"]["MaximumRetryAttempts"] == 0
 
-    def test_the_queue_is_encrypted_and_kept_for_two_weeks(self, env, made):
-        """What is in it is for people."""
-        queue = made.properties("AWS::SQS::Queue", QueueName=f"inventory-{env}-dead-letters")
+    def test_queue_is_encrypted_and_retains_messages_for_two_weeks(self, env, synthesized):
+        """Operators need time to look at the messages."""
+        queue = synthesized.properties("AWS::SQS::Queue", QueueName=f"inventory-{env}-dead-letters")
 
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
 
 
 class TestAlarms:
-    def test_each_fires_when_it_must(self, env, made):
-        """One table has them all: the metric, its statistic and period, the condition, and silence."""
-        assert conditions(made) == in_environment(ALARMS, env)
+    def test_alarms_have_these_conditions(self, env, synthesized):
+        """The table `ALARMS` has the metric, statistic, period, condition and treatment of missing data of each."""
+        assert conditions(synthesized) == in_environment(ALARMS, env)
 
-    def test_none_needs_more_than_its_periods(self, made):
-        """All of them have to breach, not some."""
-        for name, alarm in alarms(made).items():
+    def test_alarms_fire_if_all_periods_breach(self, synthesized):
+        """No alarm is disabled or requires other numbers of data points."""
+        for name, alarm in alarms(synthesized).items():
             assert (
                 alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])
                 == (alarm["EvaluationPeriods"])
@@ -153,22 +154,25 @@ class TestAlarms:
             yield alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions", [])
         for metric in alarm.get("Metrics", ()):
             if "MetricStat" in metric:
-                found = metric["MetricStat"]["Metric"]
-                yield found["Namespace"], found["MetricName"], found["Dimensions"]
+                summand = metric["MetricStat"]["Metric"]
+                yield summand["Namespace"], summand["MetricName"], summand["Dimensions"]
 
-    def test_every_dimension_is_a_resource_of_the_stack(self, made):
-        """A metric that nothing writes to never raises an alarm."""
-        for name, alarm in alarms(made).items():
+    def test_every_dimension_is_a_resource_of_the_stack(self, synthesized):
+        """An alarm on a metric without data never fires."""
+        for name, alarm in alarms(synthesized).items():
             metrics = list(self.metrics(alarm))
             assert metrics, name
             for namespace, metric, dimensions in metrics:
                 if namespace.startswith("Inventory/"):
-                    assert metric in {it["MetricName"] for it in transformations(made)}, name
+                    assert metric in {
+                        transformation["MetricName"]
+                        for transformation in transformations(synthesized)
+                    }, name
                 for dimension in dimensions:
-                    self.resolve(made, dimension["Name"], dimension["Value"], dimensions)
+                    self.resolve(synthesized, dimension["Name"], dimension["Value"], dimensions)
 
-    def resolve(self, made, name, value, dimensions):
-        resources = made.template["Resources"]
+    def resolve(self, synthesized, name, value, dimensions):
+        resources = synthesized.template["Resources"]
         types = {
             "FunctionName": "AWS::Lambda::Function",
             "TableName": "AWS::DynamoDB::Table",
@@ -176,12 +180,16 @@ class TestAlarms:
             "RuleName": "AWS::Events::Rule",
         }
         if name == "ApiName":
-            made.named("AWS::ApiGateway::RestApi", "Name", value)
+            synthesized.named("AWS::ApiGateway::RestApi", "Name", value)
         elif name == "QueueName":
             assert resources[value["Fn::GetAtt"][0]]["Type"] == "AWS::SQS::Queue"
             assert value["Fn::GetAtt"][1] == "QueueName"
         elif name == "GlobalSecondaryIndexName":
-            [table] = [it["Value"]["Ref"] for it in dimensions if it["Name"] == "TableName"]
+            [table] = [
+                dimension["Value"]["Ref"]
+                for dimension in dimensions
+                if dimension["Name"] == "TableName"
+            ]
             indexes = resources[table]["Properties"]["GlobalSecondaryIndexes"]
             assert value in {index["IndexName"] for index in indexes}
         else:
@@ -189,52 +197,55 @@ class TestAlarms:
 
     @pytest.mark.parametrize("operation", OPERATIONS)
     @pytest.mark.parametrize("metric", ["Errors", "Throttles"])
-    def test_a_function_is_watched(self, env, made, operation, metric):
-        """By its own name."""
-        function = made.named(
+    def test_every_function_has_its_own_alarms(self, env, synthesized, operation, metric):
+        """The alarms watch the metrics of the function's name."""
+        function = synthesized.named(
             "AWS::Lambda::Function", "FunctionName", f"inventory-{env}-{hyphenated(operation)}"
         )
-        alarm = alarms(made)[f"{hyphenated(operation)}-{metric.lower()}"]
+        alarm = alarms(synthesized)[f"{hyphenated(operation)}-{metric.lower()}"]
 
         assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
 
-    def test_the_api_is_watched(self, made):
-        """As a whole, by its stage."""
+    def test_alarms_of_the_api_cover_the_stage(self, synthesized):
+        """They watch all methods of the stage together."""
         for name in ("api-5xx", "api-latency"):
-            assert {it["Name"] for it in alarms(made)[name]["Dimensions"]} == {"ApiName", "Stage"}
+            assert {dimension["Name"] for dimension in alarms(synthesized)[name]["Dimensions"]} == {
+                "ApiName",
+                "Stage",
+            }
 
     @pytest.mark.parametrize(("name", "indexes"), [("items", 3), ("ledger", 1)])
-    def test_a_table_is_watched_with_its_indexes(self, made, name, indexes):
-        """Each of which throttles on its own account."""
-        alarm = alarms(made)[f"{name}-throttles"]
+    def test_alarm_of_a_table_includes_its_indexes(self, synthesized, name, indexes):
+        """Each index has its own throttling metrics."""
+        alarm = alarms(synthesized)[f"{name}-throttles"]
         metrics = list(self.metrics(alarm))
 
-        [expression] = [it for it in alarm["Metrics"] if "Expression" in it]
-        watched = [it["MetricStat"] for it in alarm["Metrics"] if "MetricStat" in it]
+        [expression] = [metric for metric in alarm["Metrics"] if "Expression" in metric]
+        summands = [metric for metric in alarm["Metrics"] if "MetricStat" in metric]
 
         assert len(metrics) == 2 * (1 + indexes)
-        assert {(it["Stat"], it["Period"]) for it in watched} == {("Sum", 300)}
+        assert {
+            (summand["MetricStat"]["Stat"], summand["MetricStat"]["Period"]) for summand in summands
+        } == {("Sum", 300)}
         assert expression["Expression"] == " + ".join(
-            f"FILL({it['Id']}, 0)" for it in alarm["Metrics"] if "MetricStat" in it
+            f"FILL({summand['Id']}, 0)" for summand in summands
         )
         assert {metric for _, metric, _ in metrics} == {"ReadThrottleEvents", "WriteThrottleEvents"}
 
-    def test_whoever_asks_is_told(self, synthesize):
-        """When it begins, and when it is over."""
-        made = synthesize("prod", alarmEmail="ops@example.com")
-        [(topic, _)] = made.of_type("AWS::SNS::Topic").items()
-        [subscription] = made.of_type("AWS::SNS::Subscription").values()
+    def test_alarms_are_sent_to_an_e_mail_address(self, customized_prod):
+        """The address receives the start and the end of an alarm."""
+        [(topic, _)] = customized_prod.of_type("AWS::SNS::Topic").items()
+        [subscription] = customized_prod.of_type("AWS::SNS::Subscription").values()
 
         assert subscription["Properties"]["Protocol"] == "email"
         assert subscription["Properties"]["Endpoint"] == "ops@example.com"
-        for alarm in alarms(made).values():
+        for alarm in alarms(customized_prod).values():
             assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
 
-    def test_alarms_may_publish_and_nothing_else(self, synthesize):
-        """A topic's policy replaces its default: without an Allow, nobody would be told; only this stack's are allowed."""
-        made = synthesize("prod", alarmEmail="ops@example.com")
-        [(topic, _)] = made.of_type("AWS::SNS::Topic").items()
-        [policy] = made.of_type("AWS::SNS::TopicPolicy").values()
+    def test_only_alarms_of_the_stack_may_publish_to_the_topic(self, customized_prod):
+        """The policy replaces the default policy of the topic, so it must allow the alarms."""
+        [(topic, _)] = customized_prod.of_type("AWS::SNS::Topic").items()
+        [policy] = customized_prod.of_type("AWS::SNS::TopicPolicy").values()
         deny, *allow = policy["Properties"]["PolicyDocument"]["Statement"]
 
         assert policy["Properties"]["Topics"] == [{"Ref": topic}]
@@ -242,7 +253,10 @@ class TestAlarms:
             "Deny",
             {"Bool": {"aws:SecureTransport": "false"}},
         )
-        assert [(it["Principal"]["Service"], it["Effect"], it["Action"]) for it in allow] == [
+        assert [
+            (statement["Principal"]["Service"], statement["Effect"], statement["Action"])
+            for statement in allow
+        ] == [
             ("cloudwatch.amazonaws.com", "Allow", "sns:Publish"),
             ("events.amazonaws.com", "Allow", "sns:Publish"),
         ]
@@ -255,44 +269,46 @@ class TestAlarms:
             assert {"Ref": "AWS::AccountId"} in condition["ArnLike"]["aws:SourceArn"]["Fn::Join"][1]
             assert condition["ArnLike"]["aws:SourceArn"]["Fn::Join"][1][-1] == source
 
-    def test_an_existing_topic_can_be_told(self, synthesize):
-        """Its policy is its owner's."""
+    def test_alarms_are_sent_to_an_existing_topic(self, minimal_prod):
+        """The stack does not change the policy of the topic."""
         topic = "arn:aws:sns:us-east-1:123456789012:ops"
-        made = synthesize("prod", alarmTopic=topic)
 
-        assert not made.of_type("AWS::SNS::Topic")
-        assert not made.of_type("AWS::SNS::TopicPolicy")
-        for alarm in alarms(made).values():
+        assert not minimal_prod.of_type("AWS::SNS::Topic")
+        assert not minimal_prod.of_type("AWS::SNS::TopicPolicy")
+        for alarm in alarms(minimal_prod).values():
             assert alarm["AlarmActions"] == alarm["OKActions"] == [topic]
 
-    def test_else_nobody_is(self, made):
-        """An alarm can be looked at."""
-        assert not made.of_type("AWS::SNS::Topic")
+    def test_there_is_no_topic_by_default(self, synthesized):
+        """Alarms are still visible in CloudWatch."""
+        assert not synthesized.of_type("AWS::SNS::Topic")
 
 
-def transformations(made):
-    """What each metric filter counts."""
+def transformations(synthesized):
+    """Return the metric transformations of all metric filters, with their patterns."""
     return [
-        {"FilterPattern": it["Properties"]["FilterPattern"], **transformation}
-        for it in made.of_type(FILTER).values()
-        for transformation in it["Properties"]["MetricTransformations"]
+        {"FilterPattern": metric_filter["Properties"]["FilterPattern"], **transformation}
+        for metric_filter in synthesized.of_type(FILTER).values()
+        for transformation in metric_filter["Properties"]["MetricTransformations"]
     ]
 
 
 class TestLogMetrics:
-    def filters(self, made, log_group):
-        """What is counted in a log group, by the name of the metric."""
-        group = made.named("AWS::Logs::LogGroup", "LogGroupName", log_group)
+    def filters(self, synthesized, log_group):
+        """Return pattern and transformation of the filters of a log group, by metric."""
+        group = synthesized.named("AWS::Logs::LogGroup", "LogGroupName", log_group)
         return {
-            transformation["MetricName"]: (it["Properties"]["FilterPattern"], transformation)
-            for it in made.of_type(FILTER).values()
-            for transformation in it["Properties"]["MetricTransformations"]
-            if it["Properties"]["LogGroupName"] == {"Ref": group}
+            transformation["MetricName"]: (
+                metric_filter["Properties"]["FilterPattern"],
+                transformation,
+            )
+            for metric_filter in synthesized.of_type(FILTER).values()
+            for transformation in metric_filter["Properties"]["MetricTransformations"]
+            if metric_filter["Properties"]["LogGroupName"] == {"Ref": group}
         }
 
-    def test_429_is_counted_where_every_answer_is_logged(self, env, made):
-        """The gateway's and the functions' alike; the access log holds the status as text."""
-        filters = self.filters(made, f"/aws/apigateway/inventory-{env}")
+    def test_429_is_counted_in_the_access_log(self, env, synthesized):
+        """The access log contains all responses, with the status as text."""
+        filters = self.filters(synthesized, f"/aws/apigateway/inventory-{env}")
 
         assert filters == {
             "TooManyRequests": (
@@ -306,9 +322,9 @@ class TestLogMetrics:
         }
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-    def test_failed_requests_are_counted_by_their_log_lines(self, env, made, route):
-        """All functions count into one metric."""
-        filters = self.filters(made, f"/aws/lambda/inventory-{env}-{hyphenated(route.name)}")
+    def test_failed_requests_are_counted_in_the_logs_of_functions(self, env, synthesized, route):
+        """All functions contribute to one metric."""
+        filters = self.filters(synthesized, f"/aws/lambda/inventory-{env}-{hyphenated(route.name)}")
 
         assert filters == {
             "FailedRequests": (
@@ -321,12 +337,14 @@ class TestLogMetrics:
             )
         }
 
-    def test_a_rollout_counts_them_by_version_too(self, synthesize):
-        """So that an old version that fails does not undo the new one."""
-        made = synthesize("prod", canary="true")
+    def test_canary_counts_failed_requests_by_version(self, synthesize):
+        """Failures of the old version must not roll back the new one."""
+        synthesized = synthesize("prod", canary="true")
 
         for route in ROUTES:
-            filters = self.filters(made, f"/aws/lambda/inventory-prod-{hyphenated(route.name)}")
+            filters = self.filters(
+                synthesized, f"/aws/lambda/inventory-prod-{hyphenated(route.name)}"
+            )
             pattern, transformation = filters["FailedRequestsByVersion"]
             assert set(filters) == {"FailedRequests", "FailedRequestsByVersion"}
             assert pattern == '{ $.message = "request" && $.status >= 500 }'
@@ -335,8 +353,8 @@ class TestLogMetrics:
                 {"Key": "Version", "Value": "$.function_version"},
             ]
 
-    def test_the_line_of_a_request_is_what_the_filters_look_for(self, caplog):
-        """Its message, its status as a number, the operation, and the version that answered."""
+    def test_log_line_of_a_request_matches_the_filters(self, caplog):
+        """It has the message, the status as a number, the operation and the function version."""
         from inventory_adapters.http.api_gateway import Cors, make_handler
         from inventory_adapters.http.routes import route_named
 
@@ -344,25 +362,25 @@ class TestLogMetrics:
             function_version = "7"
 
         def broken():
-            raise RuntimeError("no wiring")
+            raise RuntimeError("no configuration")
 
         with caplog.at_level("INFO", logger="inventory_adapters.http"):
             result = make_handler(route_named("get_item"), broken)({}, Context())
             make_handler(route_named("get_item"), lambda: (None, Cors()))({})
 
-        [line, local] = [it for it in caplog.records if it.message == "request"]
+        [line, local] = [record for record in caplog.records if record.message == "request"]
         assert (result["statusCode"], line.status, line.route) == (500, 500, "get_item")
         assert line.function_version == "7"
         assert not hasattr(local, "function_version")
 
 
-def test_there_is_a_dashboard(env, made):
-    """With all alarms on one line."""
-    [dashboard] = made.of_type("AWS::CloudWatch::Dashboard").values()
+def test_dashboard_shows_all_alarms(env, synthesized):
+    """They are in one row."""
+    [dashboard] = synthesized.of_type("AWS::CloudWatch::Dashboard").values()
     body = json.dumps(dashboard["Properties"]["DashboardBody"])
 
     assert dashboard["Properties"]["DashboardName"] == f"inventory-{env}"
-    for alarm in made.of_type(ALARM):
+    for alarm in synthesized.of_type(ALARM):
         assert alarm in body
 
 
@@ -371,8 +389,8 @@ class TestRollout:
     def canary(self, synthesize):
         return synthesize("prod", canary="true")
 
-    def test_a_new_version_gets_a_tenth_first_and_goes_back_on_alarm(self, canary):
-        """Function by function."""
+    def test_new_version_gets_a_tenth_of_traffic_and_is_rolled_back_on_alarm(self, canary):
+        """Each function has its own deployment group."""
         groups = canary.of_type("AWS::CodeDeploy::DeploymentGroup").values()
 
         assert len(groups) == len(OPERATIONS)
@@ -385,27 +403,29 @@ class TestRollout:
             assert properties["AlarmConfiguration"]["Enabled"] is True
             assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
 
-    def test_its_alarms_fire_when_they_must(self, canary):
-        """At once for the version under test, and at five in a minute for all that answer."""
+    def test_rollout_alarms_have_these_conditions(self, canary):
+        """The threshold is one failure of the new version, or five in a minute of all versions."""
         expected = in_environment(ALARMS | ROLLOUT_ALARMS, "prod")
 
         assert conditions(canary) == expected
 
     @pytest.mark.parametrize("operation", OPERATIONS)
-    def test_what_a_group_watches(self, canary, operation):
-        """Crashes, failed requests of its version and of all functions, and the gateway's failures."""
+    def test_deployment_group_has_these_alarms(self, canary, operation):
+        """They cover crashes, failed requests of the version and of all functions, and errors of the gateway."""
         [alias] = [
-            it
-            for name, it in canary.of_type("AWS::Lambda::Alias").items()
+            alias
+            for name, alias in canary.of_type("AWS::Lambda::Alias").items()
             if operation.replace("_", "") in name
         ]
         group = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"]
-        watched = canary.template["Resources"][group]["Properties"]["AlarmConfiguration"]["Alarms"]
+        group_alarms = canary.template["Resources"][group]["Properties"]["AlarmConfiguration"][
+            "Alarms"
+        ]
         by_id = canary.of_type(ALARM)
-        names = {by_id[it["Name"]["Ref"]]["Properties"]["AlarmName"] for it in watched}
+        names = {by_id[alarm["Name"]["Ref"]]["Properties"]["AlarmName"] for alarm in group_alarms}
 
         name = f"inventory-prod-{hyphenated(operation)}-rollout"
-        of_requests = {f"{name}-failed-requests"} if operation in ANSWERING else set()
+        of_requests = {f"{name}-failed-requests"} if operation in ROUTED else set()
         assert names == {
             name,
             *of_requests,
@@ -413,18 +433,18 @@ class TestRollout:
             "inventory-prod-rollout-api-5xx",
         }
 
-    @pytest.mark.parametrize("operation", sorted(ANSWERING))
-    def test_failed_requests_are_those_of_the_version_under_test(self, canary, operation):
-        """The very version that the alias is moved to."""
+    @pytest.mark.parametrize("operation", sorted(ROUTED))
+    def test_alarm_counts_failed_requests_of_the_new_version(self, canary, operation):
+        """It is the version that the alias moves to."""
         alarm = alarms(canary)[f"{hyphenated(operation)}-rollout-failed-requests"]
-        dimensions = {it["Name"]: it["Value"] for it in alarm["Dimensions"]}
+        dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
         function = canary.named(
             "AWS::Lambda::Function", "FunctionName", f"inventory-prod-{hyphenated(operation)}"
         )
         [version] = [
             name
-            for name, it in canary.of_type("AWS::Lambda::Version").items()
-            if it["Properties"]["FunctionName"] == {"Ref": function}
+            for name, version in canary.of_type("AWS::Lambda::Version").items()
+            if version["Properties"]["FunctionName"] == {"Ref": function}
         ]
 
         assert dimensions == {
@@ -432,27 +452,27 @@ class TestRollout:
             "Version": {"Fn::GetAtt": [version, "Version"]},
         }
 
-    def test_the_gateway_is_watched_by_its_names(self, canary):
-        """Its stage depends on the aliases, so that they cannot depend on it."""
+    def test_alarm_of_the_gateway_uses_names_of_api_and_stage(self, canary):
+        """References would be circular, because the stage depends on the aliases."""
         alarm = alarms(canary)["rollout-api-5xx"]
 
-        assert {it["Name"]: it["Value"] for it in alarm["Dimensions"]} == {
+        assert {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]} == {
             "ApiName": "inventory-api-prod",
             "Stage": "prod",
         }
 
-    def test_whoever_calls_calls_the_alias(self, canary):
-        """The gateway and the schedule."""
+    def test_gateway_and_schedule_invoke_the_aliases(self, canary):
+        """Only aliases shift traffic gradually."""
         aliases = canary.of_type("AWS::Lambda::Alias")
-        called = [
-            json.dumps(it["Properties"]["FunctionName"])
-            for it in canary.of_type("AWS::Lambda::Permission").values()
+        invoked = [
+            json.dumps(permission["Properties"]["FunctionName"])
+            for permission in canary.of_type("AWS::Lambda::Permission").values()
         ]
 
-        assert len(aliases) == len(OPERATIONS) == len(called)
-        assert all(any(alias in it for alias in aliases) for it in called)
+        assert len(aliases) == len(OPERATIONS) == len(invoked)
+        assert all(any(alias in name for alias in aliases) for name in invoked)
 
-    def test_without_the_option_there_is_none_of_it(self, made):
-        """A deployment replaces the code at once."""
-        assert not made.of_type("AWS::Lambda::Alias")
-        assert not made.of_type("AWS::CodeDeploy::DeploymentGroup")
+    def test_there_is_no_rollout_by_default(self, synthesized):
+        """A deployment replaces the code immediately."""
+        assert not synthesized.of_type("AWS::Lambda::Alias")
+        assert not synthesized.of_type("AWS::CodeDeploy::DeploymentGroup")

@@ -1,24 +1,27 @@
-"""What is looked at before a first deployment, on an emulated account."""
+"""The checks before a first deployment, on an emulated account."""
 
 import json
 from contextlib import contextmanager
 from functools import cache
+from unittest.mock import patch
 
 import boto3
 import pytest
+from attrs import evolve
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from botocore.stub import Stubber
 from moto import mock_aws
 
 from deploy import preflight
-from deploy.environments import SettingsError
+from deploy.environments import SettingsError, settings_for
 from deploy.preflight import Account, check, main
 
 REGION = "us-east-1"
+ORIGINS = {"allowedOrigins": "https://shop.example.com"}
 CONTEXT = {
     "environmentSuffix": "prod",
-    "allowedOrigins": "https://shop.example.com",
+    **ORIGINS,
     "alarmEmail": "ops@example.com",
     "canary": "true",
     "cmk": "true",
@@ -27,27 +30,35 @@ ARGUMENTS = [part for key, value in CONTEXT.items() for part in ("-c", f"{key}={
 ROLE = "arn:aws:iam::123456789012:role/gateway-logs"
 
 
-PLAN = preflight.plan
+# Shared by all tests, because a session reads the models of its services only once.
+SESSION = Session()
 
 
 @cache
-def synthesized(context):
-    return PLAN(dict(context))
+def plan(**changes):
+    """Plan a deployment, once for each set of changes to `CONTEXT`, because a synthesis takes seconds."""
+    return preflight.plan(CONTEXT | changes)
 
 
-def plan(context):
-    """Plan a deployment, once for each context: a synthesis takes seconds."""
-    return synthesized(tuple(sorted(context.items())))
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def planned():
-    return plan(CONTEXT)
+    return plan()
+
+
+@pytest.fixture
+def small():
+    """A plan of a stack with other settings: it reserves no concurrency, sets the log role, and has no key."""
+    return plan(reservedConcurrency="none", gatewayLogRole="true", cmk="false")
+
+
+def with_settings(planned, **context):
+    """Return *planned* with the settings of *context*, which do not change its resources' names."""
+    return evolve(planned, settings=settings_for("prod", (ORIGINS | context).get))
 
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch):
-    """An account where nothing is in the way but what a test puts there."""
+    """An account that passes all checks until a test adds a problem."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -68,63 +79,75 @@ def set_log_role(role):
     )
 
 
-def account_with(unreserved):
-    """An account; moto does not know its settings, so that they are told here."""
-    account = Account(Session())
-    settings = Session().create_client("lambda")
-    stubber = Stubber(settings)
-    stubber.add_response(
-        "get_account_settings", {"AccountLimit": {"UnreservedConcurrentExecutions": unreserved}}
-    )
-    stubber.activate()
-    account._client("lambda").get_account_settings = settings.get_account_settings
-    return account
+@cache
+def account():
+    """The account, once, because creating its clients takes longer than their calls."""
+    return Account(SESSION)
+
+
+@contextmanager
+def unreserved_concurrency(executions):
+    """Give the account a concurrency limit, which moto does not support."""
+    client = SESSION.create_client("lambda")
+    with (
+        Stubber(client) as stubber,
+        patch.object(
+            account()._client("lambda"), "get_account_settings", client.get_account_settings
+        ),
+    ):
+        stubber.add_response(
+            "get_account_settings", {"AccountLimit": {"UnreservedConcurrentExecutions": executions}}
+        )
+        yield
 
 
 def problems(planned, unreserved=1000):
-    findings = list(check(account_with(unreserved), planned))
-    assert not [it for it in findings if it.result == "unknown"]
-    return [it.text for it in findings if it.result == "problem"]
+    with unreserved_concurrency(unreserved):
+        findings = list(check(account(), planned))
+    assert not [finding for finding in findings if finding.result == "unknown"]
+    return [finding.text for finding in findings if finding.result == "problem"]
 
 
-def test_an_empty_account_is_ready(planned):
-    """Bootstrapped, with the gateway's role and the concurrency."""
+def test_empty_account_has_no_problems(planned):
+    """A bootstrapped account with a log role and enough concurrency is ready."""
     assert problems(planned) == []
 
 
-def test_without_the_gateways_role_it_is_not(planned):
-    """The stage would fail."""
+def test_missing_log_role_is_a_problem_unless_the_stack_sets_it(planned, small):
+    """Without the role, the deployment of the stage fails."""
     set_log_role("")
 
     assert problems(planned) == [
         "API Gateway has no role to write logs with: set -c gatewayLogRole=true"
     ]
-    assert problems(plan({**CONTEXT, "gatewayLogRole": "true"})) == []
+    assert problems(small) == []
 
 
-def test_a_role_of_another_stack_must_not_be_replaced():
-    """Other APIs of the region log with it."""
-    [problem] = problems(plan({**CONTEXT, "gatewayLogRole": "true"}))
-
-    assert problem.endswith("already: leave out gatewayLogRole")
+def test_existing_log_role_must_not_be_replaced(small):
+    """Other APIs of the region use the role."""
+    assert problems(small) == [
+        f"API Gateway already writes logs with the role {ROLE}: omit gatewayLogRole"
+    ]
 
 
 @pytest.mark.parametrize(("unreserved", "enough"), [(10, False), (161, False), (162, True)])
-def test_the_concurrency_that_is_reserved_must_be_there(planned, unreserved, enough):
-    """62 for the functions, and 100 that AWS keeps for others."""
-    found = problems(planned, unreserved)
+def test_reserved_concurrency_must_be_available(planned, unreserved, enough):
+    """The functions reserve 62 executions, and 100 must stay unreserved."""
+    texts = problems(planned, unreserved)
 
-    assert (found == []) is enough
-    assert all("62 concurrent executions are to be reserved and 100" in it for it in found)
-
-
-def test_an_account_without_concurrency_can_do_without():
-    """As the message says."""
-    assert problems(plan({**CONTEXT, "reservedConcurrency": "none"}), unreserved=10) == []
+    assert (texts == []) is enough
+    assert all("62 concurrent executions will be reserved and 100" in text for text in texts)
 
 
-def test_an_account_that_is_not_bootstrapped_is_told(planned):
-    """By the command to run."""
+def test_deployment_without_reserved_concurrency_needs_none(small):
+    """The setting that the message names solves the problem."""
+    set_log_role("")
+
+    assert problems(small, unreserved=10) == []
+
+
+def test_missing_bootstrap_is_a_problem(planned):
+    """The message contains the command to run."""
     boto3.client("ssm").delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
 
     assert problems(planned) == ["the CDK is not bootstrapped: run npx aws-cdk@2 bootstrap"]
@@ -141,64 +164,77 @@ def make_table(name="inventory-prod-ledger", **more):
 
 
 TAKEN = {
-    "DynamoDB inventory-prod-ledger": make_table,
-    "SSM /inventory/prod/config": lambda: boto3.client("ssm").put_parameter(
-        Name="/inventory/prod/config", Value="{}", Type="String"
-    ),
-    "SQS inventory-prod-dead-letters": lambda: boto3.client("sqs").create_queue(
-        QueueName="inventory-prod-dead-letters"
-    ),
-    "Events inventory-prod-expire-reservations": lambda: boto3.client("events").put_rule(
-        Name="inventory-prod-expire-reservations", ScheduleExpression="rate(1 minute)"
-    ),
-    "CodeDeploy inventory-prod": lambda: boto3.client("codedeploy").create_application(
-        applicationName="inventory-prod", computePlatform="Lambda"
-    ),
-    "CloudWatch inventory-prod": lambda: boto3.client("cloudwatch").put_dashboard(
-        DashboardName="inventory-prod", DashboardBody=json.dumps({"widgets": []})
-    ),
-    "/aws/apigateway/inventory-prod": lambda: boto3.client("logs").create_log_group(
-        logGroupName="/aws/apigateway/inventory-prod"
-    ),
-    "/aws/lambda/inventory-prod-get-item": lambda: boto3.client("logs").create_log_group(
-        logGroupName="/aws/lambda/inventory-prod-get-item"
-    ),
-    "inventory-prod-api-5xx": lambda: boto3.client("cloudwatch").put_metric_alarm(
-        AlarmName="inventory-prod-api-5xx",
-        MetricName="5XXError",
-        Namespace="AWS/ApiGateway",
-        Period=300,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanThreshold",
-        Statistic="Sum",
-    ),
-    "inventory-prod-alarms": lambda: boto3.client("sns").create_topic(Name="inventory-prod-alarms"),
-    "inventory-prod": lambda: boto3.client("wafv2").create_web_acl(
-        Name="inventory-prod",
-        Scope="REGIONAL",
-        DefaultAction={"Allow": {}},
-        VisibilityConfig={
-            "SampledRequestsEnabled": False,
-            "CloudWatchMetricsEnabled": False,
-            "MetricName": "it",
-        },
-    ),
+    "tables, functions and other resources": {
+        "DynamoDB inventory-prod-ledger": make_table,
+        "SSM /inventory/prod/config": lambda: boto3.client("ssm").put_parameter(
+            Name="/inventory/prod/config", Value="{}", Type="String"
+        ),
+        "SQS inventory-prod-dead-letters": lambda: boto3.client("sqs").create_queue(
+            QueueName="inventory-prod-dead-letters"
+        ),
+        "Events inventory-prod-expire-reservations": lambda: boto3.client("events").put_rule(
+            Name="inventory-prod-expire-reservations", ScheduleExpression="rate(1 minute)"
+        ),
+        "CodeDeploy inventory-prod": lambda: boto3.client("codedeploy").create_application(
+            applicationName="inventory-prod", computePlatform="Lambda"
+        ),
+        "CloudWatch inventory-prod": lambda: boto3.client("cloudwatch").put_dashboard(
+            DashboardName="inventory-prod", DashboardBody=json.dumps({"widgets": []})
+        ),
+    },
+    "log groups": {
+        "/aws/apigateway/inventory-prod": lambda: boto3.client("logs").create_log_group(
+            logGroupName="/aws/apigateway/inventory-prod"
+        ),
+        "/aws/lambda/inventory-prod-get-item": lambda: boto3.client("logs").create_log_group(
+            logGroupName="/aws/lambda/inventory-prod-get-item"
+        ),
+    },
+    "alarms": {
+        "inventory-prod-api-5xx": lambda: boto3.client("cloudwatch").put_metric_alarm(
+            AlarmName="inventory-prod-api-5xx",
+            MetricName="5XXError",
+            Namespace="AWS/ApiGateway",
+            Period=300,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanThreshold",
+            Statistic="Sum",
+        ),
+    },
+    "topics": {
+        "inventory-prod-alarms": lambda: boto3.client("sns").create_topic(
+            Name="inventory-prod-alarms"
+        ),
+    },
+    "web ACLs": {
+        "inventory-prod": lambda: boto3.client("wafv2").create_web_acl(
+            Name="inventory-prod",
+            Scope="REGIONAL",
+            DefaultAction={"Allow": {}},
+            VisibilityConfig={
+                "SampledRequestsEnabled": False,
+                "CloudWatchMetricsEnabled": False,
+                "MetricName": "inventory",
+            },
+        ),
+    },
 }
 
 
-@pytest.mark.parametrize("name", TAKEN)
-def test_a_name_that_is_taken_is_told(planned, name):
-    """CloudFormation would fail halfway."""
-    TAKEN[name]()
+def test_taken_names_are_problems(planned):
+    """CloudFormation cannot create a resource whose name exists. Each name is listed with its kind."""
+    for names in TAKEN.values():
+        for create in names.values():
+            create()
 
-    [problem] = problems(planned)
-    assert problem.startswith("names of ")
-    assert problem.endswith(f" are taken: {name}")
+    assert problems(planned) == [
+        f"names of {kind} are taken: {', '.join(sorted(names))}" for kind, names in TAKEN.items()
+    ]
 
 
-def test_names_that_only_begin_alike_are_free(planned):
-    """As those of another environment."""
+def test_name_with_the_same_prefix_is_no_problem(planned):
+    """Names of another environment do not conflict."""
     make_table("inventory-prod-eu")
     boto3.client("logs").create_log_group(logGroupName="/aws/apigateway/inventory-prod-eu")
 
@@ -210,24 +246,24 @@ def make_stack(resources, name="TapStackprod"):
     boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
 
 
-def test_what_the_stack_owns_is_not_in_its_way():
-    """An update, or a stack that has imported its table: everything else is still looked at."""
-    planned = plan({key: value for key, value in CONTEXT.items() if key != "cmk"})
+def test_resource_of_the_stack_is_no_problem(small):
+    """For an update, or after an import, the names of other resources are still checked."""
+    set_log_role("")
     [items] = [
         name
-        for name, it in planned.resources.items()
-        if it["Properties"].get("TableName") == "inventory-prod"
+        for name, resource in small.resources.items()
+        if resource["Properties"].get("TableName") == "inventory-prod"
     ]
-    make_stack({items: {**planned.resources[items], "DeletionPolicy": "Retain"}})
+    make_stack({items: {**small.resources[items], "DeletionPolicy": "Retain"}})
     make_table()
 
-    assert problems(planned) == [
+    assert problems(small) == [
         "names of tables, functions and other resources are taken: DynamoDB inventory-prod-ledger"
     ]
 
 
-def test_an_export_of_another_stack_is_told(planned):
-    """Exports are one list for a region."""
+def test_export_of_another_stack_is_a_problem(planned):
+    """Names of exports are unique in a region."""
     template = {
         "Resources": {"Q": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {"O": {"Value": "x", "Export": {"Name": "InventoryApi-prod-Endpoint"}}},
@@ -239,14 +275,14 @@ def test_an_export_of_another_stack_is_told(planned):
     assert problems(planned) == ["names of exports are taken: InventoryApi-prod-Endpoint"]
 
 
-def test_a_stack_that_failed_is_told_and_owns_nothing(planned, monkeypatch):
-    """Its tables were kept, and are in the way."""
+def test_failed_stack_is_a_problem_and_owns_nothing(planned, monkeypatch):
+    """Its tables were retained, so their names are taken."""
     make_table()
     monkeypatch.setattr("deploy.preflight._status", lambda *_: "ROLLBACK_COMPLETE")
 
     first, second = problems(planned)
 
-    assert first.startswith("the stack is ROLLBACK_COMPLETE: a first deployment failed")
+    assert first.startswith("the stack is ROLLBACK_COMPLETE: its creation failed. See ")
     assert second.endswith("are taken: DynamoDB inventory-prod-ledger")
 
 
@@ -257,82 +293,90 @@ def test_a_stack_that_failed_is_told_and_owns_nothing(planned, monkeypatch):
         ("logKey", "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"),
     ],
 )
-def test_what_a_setting_names_must_exist(setting, value):
-    """The deployment does not make it."""
-    context = {key: it for key, it in CONTEXT.items() if key != "alarmEmail"}
+def test_resource_in_a_setting_must_exist(planned, setting, value):
+    """The deployment does not create it."""
+    assert problems(with_settings(planned, **{setting: value})) == [
+        f"{setting} does not exist: {value}"
+    ]
 
-    assert problems(plan({**context, setting: value})) == [f"{setting} does not exist: {value}"]
 
+def test_failed_check_is_reported_and_the_others_continue(planned):
+    """A check that raises an error yields `unknown`."""
+    findings = list(check(account(), planned))  # moto does not support the concurrency limit
 
-def test_what_cannot_be_looked_at_is_told(planned):
-    """And the rest is checked all the same."""
-    account = Account(Session())  # whose settings moto does not know
-
-    findings = list(check(account, planned))
-
-    [unknown] = [it for it in findings if it.result == "unknown"]
+    [unknown] = [finding for finding in findings if finding.result == "unknown"]
     assert unknown.text.startswith("concurrency: ")
-    assert sum(it.result == "ok" for it in findings) >= 9
+    assert sum(finding.result == "ok" for finding in findings) >= 9
 
 
 class TestCommand:
-    @pytest.fixture(autouse=True)
-    def _planned_once(self, monkeypatch):
-        monkeypatch.setattr("deploy.preflight.plan", plan)
+    @pytest.fixture
+    def contexts(self, monkeypatch, planned):
+        """The contexts that the command plans; the plan itself is the shared one."""
+        contexts = []
+        monkeypatch.setattr(
+            "deploy.preflight.plan", lambda context: contexts.append(context) or planned
+        )
+        return contexts
 
     @contextmanager
-    def ends_with(self, code):
-        with pytest.raises(SystemExit) as ended:
+    def exits_with(self, code):
+        with pytest.raises(SystemExit) as exit_info:
             yield
-        assert ended.value.code == code
+        assert exit_info.value.code == code
 
-    def test_what_could_not_be_checked_is_2(self, capsys):
-        """A line for each, and for what no program can check."""
-        with self.ends_with(2):
+    def test_exit_code_is_2_if_a_check_failed(self, contexts, capsys):
+        """The output has a line for each check, and for each condition that cannot be checked."""
+        with self.exits_with(2):
             main(ARGUMENTS)
+
+        assert contexts == [CONTEXT]
 
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == f"TapStackprod in account 123456789012, region {REGION}"
         assert sum(line.startswith("unknown  concurrency") for line in lines) == 1
         assert "skipped  whether your credentials may create everything" in lines
 
-    def test_a_problem_is_1(self, capsys):
-        """Whatever else could not be checked."""
+    def test_exit_code_is_1_for_a_problem(self, contexts, capsys):
+        """A problem takes precedence over a failed check."""
         make_table()
 
-        with self.ends_with(1):
+        with self.exits_with(1):
             main(ARGUMENTS)
 
         assert "DynamoDB inventory-prod-ledger" in capsys.readouterr().out
 
-    def test_nothing_in_the_way_is_0(self, capsys):
-        """Where nothing is reserved, nobody has to be asked how much there is."""
-        with self.ends_with(0):
-            main([*ARGUMENTS, "-c", "reservedConcurrency=none"])
+    def test_exit_code_is_0_if_all_checks_pass(self, monkeypatch, small, capsys):
+        """Without reserved concurrency the limit is not checked, so no check fails on moto."""
+        set_log_role("")
+        monkeypatch.setattr("deploy.preflight.plan", lambda _context: small)
+
+        with self.exits_with(0):
+            main(ARGUMENTS)
 
         assert "problem" not in capsys.readouterr().out
 
-    def test_without_credentials_nothing_is_checked(self, monkeypatch, capsys):
-        """It says so, and does not pass."""
+    def test_exit_code_is_2_without_credentials(self, contexts, monkeypatch, capsys):
+        """An account that could not be checked does not pass."""
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setattr("botocore.session.Session.get_credentials", lambda *_, **__: None)
 
-        with self.ends_with(2):
+        with self.exits_with(2):
             main(ARGUMENTS)
 
-        assert "nothing could be checked" in capsys.readouterr().err
+        assert "the account could not be checked" in capsys.readouterr().err
 
-    def test_settings_are_checked_first(self):
-        """As for a deployment."""
+    def test_invalid_settings_are_rejected(self):
+        """The settings have the same rules as for a deployment."""
         with pytest.raises(SystemExit, match=r"preflight\.py: allowedOrigins must name"):
             main(["-c", "environmentSuffix=prod"])
         with pytest.raises(SettingsError):
-            plan({"environmentSuffix": "live"})
+            preflight.plan({"environmentSuffix": "live"})
 
 
-def test_tables_that_a_failed_deployment_left_can_be_removed():
-    """The first command of the recovery in docs/deploy.md, call by call: protection first, or nothing happens."""
+def test_tables_of_a_failed_deployment_can_be_deleted_after_their_protection():
+    """These are the calls of the first command of the recovery in docs/deploy.md."""
     dynamodb = boto3.client("dynamodb")
     make_table(DeletionProtectionEnabled=True)
     with pytest.raises(ClientError, match="can't be deleted"):

@@ -1,4 +1,4 @@
-"""What docs/deploy.md says of a table that an earlier version made, as far as an emulator can tell."""
+"""The takeover of a table of an earlier version, as in docs/deploy.md, on an emulator."""
 
 import json
 
@@ -40,50 +40,55 @@ def client():
         yield botocore.session.Session().create_client("dynamodb", region_name="us-east-1")
 
 
-def test_one_index_in_one_update_makes_an_earlier_table_ours(client):
-    """Its rows are found by SKU then, and the table is the one that the stack describes."""
+def test_earlier_table_needs_one_index_in_one_update(client):
+    """After the update its rows are found by SKU, and its indexes are those of the stack."""
     earlier = evolve(ITEMS, indexes=(CATEGORY_INDEX, STATUS_INDEX))
     client.create_table(**create_table_arguments(earlier, NAME))
     client.create_table(**create_table_arguments(LEDGER, f"{NAME}-ledger"))
     client.put_item(TableName=NAME, Item=ROW)
-    wanted = create_table_arguments(ITEMS, NAME)
-    [index] = [it for it in wanted["GlobalSecondaryIndexes"] if it["IndexName"] == SKU_INDEX.name]
+    arguments = create_table_arguments(ITEMS, NAME)
+    [index] = [
+        index
+        for index in arguments["GlobalSecondaryIndexes"]
+        if index["IndexName"] == SKU_INDEX.name
+    ]
 
     client.update_table(
         TableName=NAME,
-        AttributeDefinitions=wanted["AttributeDefinitions"],
+        AttributeDefinitions=arguments["AttributeDefinitions"],
         GlobalSecondaryIndexUpdates=[{"Create": index}],
     )
 
     repository = DynamoDBRepository(client, table=NAME, ledger_table=f"{NAME}-ledger")
-    found = repository.list_items(ItemFilter(sku="HAMMER"), PageRequest(size=10))
-    assert [item.name for item in found.items] == ["Claw hammer"]
+    page = repository.list_items(ItemFilter(sku="HAMMER"), PageRequest(size=10))
+    assert [item.name for item in page.items] == ["Claw hammer"]
     table = client.describe_table(TableName=NAME)["Table"]
-    assert {it["IndexName"] for it in table["GlobalSecondaryIndexes"]} == {
-        it.name for it in ITEMS.indexes
+    assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {
+        index.name for index in ITEMS.indexes
     }
 
 
-def test_what_an_earlier_stack_leaves_behind_is_named_until_it_is_out_of_the_way(
+def test_preflight_reports_remains_of_an_earlier_stack_until_they_are_taken_over(
     client, monkeypatch
 ):
-    """The table until it is imported, and the log groups until they are deleted; the table's rows stay."""
+    """It reports the table until it is imported, and the log groups until they are deleted."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     session = botocore.session.Session()
     logs, cloudformation = map(session.create_client, ("logs", "cloudformation"))
     planned = plan({"environmentSuffix": "prod", "allowedOrigins": "https://shop.example.com"})
     [(table, resource)] = [
-        (name, it)
-        for name, it in planned.resources.items()
-        if it["Properties"].get("TableName") == "inventory-prod"
+        (name, resource)
+        for name, resource in planned.resources.items()
+        if resource["Properties"].get("TableName") == "inventory-prod"
     ]
     groups = ["/aws/apigateway/inventory-prod", "/aws/lambda/inventory-prod-create-item"]
 
     def taken():
-        found = [it.text for it in check(Account(session), planned) if it.result == "problem"]
-        return [it.rpartition("are taken: ")[2] for it in found if "are taken: " in it]
+        findings = check(Account(session), planned)
+        texts = [finding.text for finding in findings if finding.result == "problem"]
+        return [text.rpartition("are taken: ")[2] for text in texts if "are taken: " in text]
 
-    # The earlier stack keeps its table, and leaves the logs that AWS has made for it.
+    # The earlier stack retains its table. AWS created its log groups outside of the stack.
     earlier = {"Resources": {"Table": {**resource, "DeletionPolicy": "Retain"}}}
     cloudformation.create_stack(StackName="Earlier", TemplateBody=json.dumps(earlier))
     client.put_item(TableName="inventory-prod", Item=ROW)
@@ -95,7 +100,7 @@ def test_what_an_earlier_stack_leaves_behind_is_named_until_it_is_out_of_the_way
         logs.delete_log_group(logGroupName=group)
     assert taken() == ["DynamoDB inventory-prod"]
 
-    # The emulator knows no import: this is a stack that has the table, as after one.
+    # The emulator does not support imports. This stack owns the table, as a stack does after an import.
     client.update_table(TableName="inventory-prod", DeletionProtectionEnabled=False)
     client.delete_table(TableName="inventory-prod")
     imported = {"Resources": {table: resource}}

@@ -9,39 +9,39 @@ from attrs import frozen
 from deploy.bundle import build
 from tests.e2e import ministack
 from tests.e2e.deployment import PYTHON, Deployment, synthesize
-from tests.e2e.journey import JOURNEY, Answer, Step, Traveller
+from tests.e2e.scenario import SCENARIO, Response, Runner, Step
 from tests.local_server import serving
 
 ENVIRONMENTS = ("dev", "prod")
-# The first is the page that asks, the second another one that may.
+# Requests come from the first origin; the second is also allowed.
 ORIGINS = ("https://shop.example.com", "https://admin.example.com")
-# The functions of one call AWS without an SDK, those of the other through boto3.
+# The functions of dev call AWS without an SDK, those of prod with boto3.
 CONTEXT = {"dev": {}, "prod": {"allowedOrigins": ",".join(ORIGINS), "transport": "boto3"}}
-# A run takes three minutes; most of it is waiting for a reservation to become due.
+# A run takes three minutes, most of which is waiting for a reservation to become due.
 RUN_SECONDS = 330
 
 SUMMARY = pytest.StashKey[list[str]]()
 
 
 @frozen
-class Travelled:
+class Result:
     """
-    The journey, made.
+    The result of the scenario in one environment.
 
     Attributes:
-        answers: Of each step: what the deployed API said, what the local server said.
-        deployed: Who made it on the deployed API.
-        ended_at: When, on the clock of `time.monotonic`.
+        responses: For each step, the responses of the deployed API and of the local server.
+        deployed: The runner of the deployed API.
+        ended_at: The time of the end, on the clock of `time.monotonic`.
     """
 
-    answers: dict[Step, tuple[Answer, Answer]]
-    deployed: Traveller
+    responses: dict[Step, tuple[Response, Response]]
+    deployed: Runner
     ended_at: float
 
 
 @pytest.fixture(scope="session")
 def summary(request):
-    """Lines that are printed in the end."""
+    """Lines to print at the end."""
     return request.config.stash.setdefault(SUMMARY, [])
 
 
@@ -53,12 +53,12 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 @contextlib.contextmanager
-def ending_orderly():
-    """End the session, rather than the process, on a signal and when it takes too long: what was started has to be stopped."""
+def graceful_exit():
+    """End the test session on signals and after a timeout, so that fixtures stop their processes."""
 
     def end(number, _frame):
-        late = number == signal.SIGALRM
-        pytest.exit(f"not done in {RUN_SECONDS} s" if late else "terminated", 128 + number)
+        timed_out = number == signal.SIGALRM
+        pytest.exit(f"timeout after {RUN_SECONDS} s" if timed_out else "terminated", 128 + number)
 
     numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
     before = {number: signal.signal(number, end) for number in numbers}
@@ -73,32 +73,34 @@ def ending_orderly():
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory):
-    with ending_orderly(), ministack.running(tmp_path_factory.mktemp("ministack")) as running:
-        yield running
+    with graceful_exit(), ministack.running(tmp_path_factory.mktemp("ministack")) as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory, summary):
-    """The code of the functions, for the Python that ministack runs them on: its own, which is ours."""
-    made = build(tmp_path_factory.mktemp("bundle") / "bundle", python=PYTHON)
-    summary.append(f"bundle for Python {PYTHON}: {made.zipped_bytes / 1000:,.0f} kB zipped")
-    return made
+    """The code of the functions, for the Python version of these tests, on which ministack runs them."""
+    bundle = build(tmp_path_factory.mktemp("bundle") / "bundle", python=PYTHON)
+    summary.append(f"bundle for Python {PYTHON}: {bundle.zipped_bytes / 1000:,.0f} kB zipped")
+    return bundle
 
 
 @pytest.fixture(scope="session")
 def deployments(aws, bundle, tmp_path_factory, summary):
-    """Both environments, side by side in one account."""
-    made = {}
+    """Both environments, in one account."""
+    deployments = {}
     for suffix in ENVIRONMENTS:
         started = time.monotonic()
         assembly = synthesize(
             suffix, bundle.folder, tmp_path_factory.mktemp(suffix), **CONTEXT[suffix]
         )
-        made[suffix] = Deployment.make(aws, suffix, assembly)
-        took = f"{time.monotonic() - started:.0f} s"
-        summary.append(f"{made[suffix].name}: {len(made[suffix].resources)} resources in {took}")
-        summary.extend(f"  without {it}" for it in made[suffix].left_out)
-    return made
+        deployment = deployments[suffix] = Deployment.create(aws, suffix, assembly)
+        seconds = time.monotonic() - started
+        summary.append(
+            f"{deployment.name}: {len(deployment.resources)} resources in {seconds:.0f} s"
+        )
+        summary.extend(f"  omitted: {resource}" for resource in deployment.omitted)
+    return deployments
 
 
 @pytest.fixture(params=ENVIRONMENTS)
@@ -108,20 +110,20 @@ def env(request):
 
 @pytest.fixture
 def deployed(deployments, env):
-    """Each environment."""
+    """The deployment of each environment."""
     return deployments[env]
 
 
 @pytest.fixture(scope="session")
-def journeys(deployments, tmp_path_factory, summary):
-    """The journey on each environment, with a fresh local server beside it."""
+def results(deployments, tmp_path_factory, summary):
+    """The results of the scenario in each environment, each compared with a new local server."""
     return {
-        suffix: travel(deployment, tmp_path_factory.mktemp("local"), summary)
+        suffix: run_scenario(deployment, tmp_path_factory.mktemp("local"), summary)
         for suffix, deployment in deployments.items()
     }
 
 
-def travel(deployment, scratch, summary):
+def run_scenario(deployment, scratch, summary):
     origins = [part for origin in ORIGINS for part in ("--allowed-origin", origin)]
     page = {"Origin": ORIGINS[0]}
     with (
@@ -129,7 +131,7 @@ def travel(deployment, scratch, summary):
         httpx.Client(base_url=server.url, headers=page, trust_env=False) as local_client,
         deployment.http(**page) as client,
     ):
-        deployed, local = Traveller(client), Traveller(local_client)
-        answers = {step: (deployed.ask(step), local.ask(step)) for step in JOURNEY}
-    summary.append(f"{deployment.name}: {len(JOURNEY)} requests, sent to a local server too")
-    return Travelled(answers, deployed, time.monotonic())
+        deployed, local = Runner(client), Runner(local_client)
+        responses = {step: (deployed.send(step), local.send(step)) for step in SCENARIO}
+    summary.append(f"{deployment.name}: {len(SCENARIO)} requests, also sent to a local server")
+    return Result(responses, deployed, time.monotonic())

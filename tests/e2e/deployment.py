@@ -1,4 +1,4 @@
-"""The stack, deployed to an emulated AWS as the CDK's command line deploys it: assets, template, change of state, outputs."""
+"""Deployment of the stack to an emulated AWS, like that of the CDK's command line."""
 
 import json
 import os
@@ -18,27 +18,27 @@ ROOT = Path(__file__).parent.parent.parent
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 DEPLOY_SECONDS = 90
 
-# What ministack's CloudFormation does not know. (Its gateway asks no firewall anyway.)
-UNKNOWN = {"AWS::WAFv2::WebACLAssociation"}
+# Resource types that CloudFormation of ministack does not support.
+UNSUPPORTED = {"AWS::WAFv2::WebACLAssociation"}
 
 
-def synthesize(suffix, bundle, output, **context):
-    """Run deploy/app.py alone, as the documentation says."""
-    said = {"environmentSuffix": suffix, "bundle": str(bundle), "runtime": PYTHON, **context}
-    done = subprocess.run(
+def synthesize(suffix, bundle, output, **settings):
+    """Run deploy/app.py on its own, as in the documentation."""
+    context = {"environmentSuffix": suffix, "bundle": str(bundle), "runtime": PYTHON, **settings}
+    process = subprocess.run(
         [sys.executable, ROOT / "deploy" / "app.py"],
         env={
-            # Whose account and region this shell works on has no place here.
-            **{name: it for name, it in os.environ.items() if not name.startswith("CDK_")},
+            # Without the account and region of the shell.
+            **{name: value for name, value in os.environ.items() if not name.startswith("CDK_")},
             "CDK_OUTDIR": str(output),
-            "CDK_CONTEXT_JSON": json.dumps(said),
-            "CDK_VALIDATION": "false",  # `nox -s synth` does
+            "CDK_CONTEXT_JSON": json.dumps(context),
+            "CDK_VALIDATION": "false",  # `nox -s synth` validates the templates
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     return output
 
 
@@ -48,30 +48,29 @@ class Deployment:
     A deployed stack.
 
     Attributes:
-        aws: Where.
+        aws: The emulated AWS.
         suffix: The environment.
-        assembly: The folder that the CDK made.
-        template: The template in it, less what is `left_out`.
-        left_out: What the emulator cannot make, in words.
+        assembly: The output folder of the CDK.
+        template: Its template, without the `omitted` resources.
+        omitted: Descriptions of resources that the emulator does not support.
     """
 
     aws: Aws
     suffix: str
     assembly: Path
     template: dict = field(init=False, repr=False)
-    left_out: list[str] = field(init=False)
+    omitted: list[str] = field(init=False)
 
     def __attrs_post_init__(self):
-        whole = json.loads((self.assembly / f"{self.name}.template.json").read_text())
-        self.left_out = list(_leave_out(whole["Resources"]))
-        self.template = whole
+        self.template = json.loads((self.assembly / f"{self.name}.template.json").read_text())
+        self.omitted = list(_omit_unsupported(self.template["Resources"]))
 
     @classmethod
-    def make(cls, aws, suffix, assembly):
-        made = cls(aws, suffix, assembly)
-        made._deploy(made._upload_assets())
-        made._attach_validators()
-        return made
+    def create(cls, aws, suffix, assembly):
+        deployment = cls(aws, suffix, assembly)
+        deployment._deploy(deployment._upload_assets())
+        deployment._attach_validators()
+        return deployment
 
     @property
     def name(self):
@@ -82,15 +81,15 @@ class Deployment:
         """The physical id of each resource, by logical id."""
         pages = self.aws.client("cloudformation").get_paginator("list_stack_resources")
         return {
-            it["LogicalResourceId"]: it["PhysicalResourceId"]
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for page in pages.paginate(StackName=self.name)
-            for it in page["StackResourceSummaries"]
+            for resource in page["StackResourceSummaries"]
         }
 
     @cached_property
     def outputs(self):
         [stack] = self.aws.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
-        return {it["OutputKey"]: it["OutputValue"] for it in stack["Outputs"]}
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     @cached_property
     def api_id(self):
@@ -98,17 +97,17 @@ class Deployment:
 
     @cached_property
     def api_key(self):
-        """The API key, as an operator finds it; None where none is asked for."""
-        found = self.aws.client("apigateway").get_api_keys(
+        """The API key, found by its name; None if there is none."""
+        keys = self.aws.client("apigateway").get_api_keys(
             nameQuery=f"inventory-api-key-{self.suffix}", includeValues=True
         )
-        return next((it["value"] for it in found["items"]), None)
+        return next((key["value"] for key in keys["items"]), None)
 
     def http(self, **headers):
-        """Return an HTTP client of the API, with the key if there is one."""
+        """Return an HTTP client of the API, with the API key if there is one."""
         key = {"X-Api-Key": self.api_key} if self.api_key else {}
         return httpx.Client(
-            # The address of the output, as the emulator serves it to those who cannot resolve its name.
+            # The emulator serves the API at this path, too, because its domain name cannot be resolved.
             base_url=f"{self.aws.endpoint}/_aws/execute-api/{self.api_id}/{self.suffix}",
             headers={**key, **headers},
             timeout=30,
@@ -117,22 +116,26 @@ class Deployment:
 
     def role_arn(self, operation):
         function = f"inventory-{self.suffix}-{operation.replace('_', '-')}"
-        told = self.aws.client("lambda").get_function_configuration(FunctionName=function)
-        return told["Role"]
+        configuration = self.aws.client("lambda").get_function_configuration(FunctionName=function)
+        return configuration["Role"]
 
     def _one(self, kind):
-        [found] = [name for name, it in self.template["Resources"].items() if it["Type"] == kind]
-        return found
+        [logical_id] = [
+            name
+            for name, resource in self.template["Resources"].items()
+            if resource["Type"] == kind
+        ]
+        return logical_id
 
     def _upload_assets(self):
-        """Put the code where the template looks for it, and the template beside it; return the template's address."""
+        """Upload the code and the template, and return the URL of the template."""
         s3 = self.aws.client("s3")
         manifest = json.loads((self.assembly / f"{self.name}.assets.json").read_text())
         account = self.aws.client("sts").get_caller_identity()["Account"]
         for asset in manifest["files"].values():
-            [to] = asset["destinations"].values()
+            [destination] = asset["destinations"].values()
             bucket = (
-                to["bucketName"]
+                destination["bucketName"]
                 .replace("${AWS::AccountId}", account)
                 .replace("${AWS::Region}", s3.meta.region_name)
             )
@@ -142,19 +145,19 @@ class Deployment:
                 body = Path(shutil.make_archive(str(path), "zip", path)).read_bytes()
             else:
                 body = json.dumps(self.template).encode()
-                address = f"{self.aws.endpoint}/{bucket}/{to['objectKey']}"
-            s3.put_object(Bucket=bucket, Key=to["objectKey"], Body=body)
-        return address
+                url = f"{self.aws.endpoint}/{bucket}/{destination['objectKey']}"
+            s3.put_object(Bucket=bucket, Key=destination["objectKey"], Body=body)
+        return url
 
-    def _deploy(self, template_address):
-        # What `cdk bootstrap` leaves, and every template of the CDK's asks for.
+    def _deploy(self, template_url):
+        # Every template of the CDK reads this parameter, which `cdk bootstrap` creates.
         self.aws.client("ssm").put_parameter(
             Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
         )
         cloudformation = self.aws.client("cloudformation")
         cloudformation.create_stack(
             StackName=self.name,
-            TemplateURL=template_address,
+            TemplateURL=template_url,
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
         deadline = time.monotonic() + DEPLOY_SECONDS
@@ -170,62 +173,62 @@ class Deployment:
     def _failures(self, cloudformation):
         events = cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
         return [
-            f"{it['LogicalResourceId']}: {it.get('ResourceStatusReason')}"
-            for it in events
-            if it["ResourceStatus"].endswith("FAILED")
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+            for event in events
+            if event["ResourceStatus"].endswith("FAILED")
         ]
 
     def _attach_validators(self):
-        """Do what ministack's CloudFormation leaves undone: make the request validators, and give them to the methods."""
+        """Create and attach the request validators, which CloudFormation of ministack does not support."""
         gateway = self.aws.client("apigateway")
         resources = self.template["Resources"]
-        made = {}
-        for logical_id, it in resources.items():
-            if it["Type"] == "AWS::ApiGateway::RequestValidator":
-                wanted = it["Properties"]
-                made[logical_id] = gateway.create_request_validator(
+        validators = {}
+        for logical_id, resource in resources.items():
+            properties = resource["Properties"]
+            if resource["Type"] == "AWS::ApiGateway::RequestValidator":
+                validators[logical_id] = gateway.create_request_validator(
                     restApiId=self.api_id,
                     name=logical_id,
-                    validateRequestBody=wanted["ValidateRequestBody"],
-                    validateRequestParameters=wanted["ValidateRequestParameters"],
+                    validateRequestBody=properties["ValidateRequestBody"],
+                    validateRequestParameters=properties["ValidateRequestParameters"],
                 )["id"]
-        for it in resources.values():
-            if it["Type"] == "AWS::ApiGateway::Method":
-                wanted = it["Properties"]
+        for resource in resources.values():
+            properties = resource["Properties"]
+            if resource["Type"] == "AWS::ApiGateway::Method":
                 gateway.update_method(
                     restApiId=self.api_id,
-                    resourceId=self._gateway_resource(wanted["ResourceId"]),
-                    httpMethod=wanted["HttpMethod"],
+                    resourceId=self._gateway_resource(properties["ResourceId"]),
+                    httpMethod=properties["HttpMethod"],
                     patchOperations=[
                         {
                             "op": "replace",
                             "path": "/requestValidatorId",
-                            "value": made[wanted["RequestValidatorId"]["Ref"]],
+                            "value": validators[properties["RequestValidatorId"]["Ref"]],
                         }
                     ],
                 )
 
-    def _gateway_resource(self, named):
-        if "Ref" in named:
-            return self.resources[named["Ref"]]
+    def _gateway_resource(self, reference):
+        if "Ref" in reference:
+            return self.resources[reference["Ref"]]
         api = self.aws.client("apigateway").get_rest_api(restApiId=self.api_id)
         return api["rootResourceId"]
 
 
-def _leave_out(resources):
-    """Take out of *resources* what the emulator cannot make, and tell what that is."""
+def _omit_unsupported(resources):
+    """Remove unsupported parts from *resources* and yield their descriptions."""
     for name, resource in list(resources.items()):
-        if resource["Type"] in UNKNOWN:
+        if resource["Type"] in UNSUPPORTED:
             del resources[name]
-            yield f"{name}: there is no {resource['Type']}"
+            yield f"{name} ({resource['Type']})"
         elif resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]:
             _simplify(resource["Properties"])
-            yield f"{name}: an alarm watches one metric, not a sum"
+            yield f"{name}: all metrics of the sum except the first"
 
 
 def _simplify(alarm):
-    """Have *alarm* watch the first metric that it adds up, so that what refers to it still finds it."""
-    stat = next(it["MetricStat"] for it in alarm.pop("Metrics") if "MetricStat" in it)
+    """Let *alarm* use only the first metric of its sum, so that references to it remain valid."""
+    stat = next(metric["MetricStat"] for metric in alarm.pop("Metrics") if "MetricStat" in metric)
     metric = stat["Metric"]
     alarm |= {
         "Namespace": metric["Namespace"],

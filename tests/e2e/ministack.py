@@ -1,8 +1,8 @@
 """
-An empty AWS on this machine: ministack, in a process and a virtual environment of its own.
+An emulated AWS: ministack, in its own process and virtual environment.
 
-It deploys what a CloudFormation template says, runs the functions in subprocesses, and lets each of them do what its role
-allows and no more. It keeps everything in memory and in the scratch folder.
+It deploys CloudFormation templates, runs functions in subprocesses, and enforces the permissions of their roles. It stores all
+data in memory and in the scratch folder.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ STOP_SECONDS = 5
 
 @frozen(kw_only=True)
 class Credentials:
-    """Whose calls they are; the default is the root of the account, who may do everything."""
+    """Credentials of calls; the default is the root user of the account."""
 
     key: str = "test"
     secret: str = "test"
@@ -42,24 +42,24 @@ ROOT = Credentials()
 
 @frozen
 class Aws:
-    """What answers at *endpoint* as AWS does."""
+    """An emulated AWS at *endpoint*."""
 
     endpoint: str
-    # One for all: what it has read of a service, the next client need not read again.
+    # Shared by all clients, because a session reads the model of each service only once.
     session: botocore.session.Session = field(factory=botocore.session.Session, repr=False)
 
-    def client(self, service, who=ROOT):
+    def client(self, service, credentials=ROOT):
         return self.session.create_client(
             service,
             region_name=REGION,
             endpoint_url=self.endpoint,
-            aws_access_key_id=who.key,
-            aws_secret_access_key=who.secret,
-            aws_session_token=who.token,
+            aws_access_key_id=credentials.key,
+            aws_secret_access_key=credentials.secret,
+            aws_session_token=credentials.token,
             config=Config(
                 read_timeout=30,
-                retries={"total_max_attempts": 1},  # what fails should be seen
-                proxies={},  # a proxy of this machine has no business on loopback
+                retries={"total_max_attempts": 1},  # failures must be visible
+                proxies={},  # ignore proxies of the machine
                 s3={"addressing_style": "path"},
             ),
         )
@@ -67,7 +67,7 @@ class Aws:
 
 @contextlib.contextmanager
 def running(scratch: Path) -> Iterator[Aws]:
-    """Start it, with *scratch* for all that it writes, and stop it with all that it has started."""
+    """Start ministack with its files in *scratch*, and stop it with all its processes."""
     python = installed()
     port = _free_port()
     aws = Aws(f"http://127.0.0.1:{port}")
@@ -81,39 +81,39 @@ def running(scratch: Path) -> Iterator[Aws]:
                 "HOME": str(scratch),
                 "TMPDIR": str(scratch),
                 "GATEWAY_PORT": str(port),
-                "BIND_HOST": "127.0.0.1",  # it has no password, and runs the code that it is given
-                "LAMBDA_EXECUTOR": "local",  # rather than Docker
-                "AUTH": "true",  # roles and their policies are obeyed
+                "BIND_HOST": "127.0.0.1",  # it has no password and runs uploaded code
+                "LAMBDA_EXECUTOR": "local",  # subprocesses, not Docker
+                "AUTH": "true",  # enforce roles and policies
                 "SFTP_ENABLED": "0",
                 "IOT_MTLS_ENABLED": "0",
             },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the tests; we stop it after them
+            start_new_session=True,  # Ctrl-C must not reach it before the tests end
         )
     try:
-        _wait_until_it_answers(server, aws, log)
+        _wait_until_ready(server, aws, log)
         yield aws
     finally:
         _stop(server)
 
 
 def installed() -> str:
-    """Return the Python that has ministack, after installing it if it is not there yet."""
-    needs = sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
+    """Return the Python interpreter with ministack; install it if necessary."""
+    digest = sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = f"{needs}-{sys.implementation.cache_tag}"
+    name = f"{digest}-{sys.implementation.cache_tag}"
     home = cache / "tap-inventory" / "ministack" / name
     if not home.is_dir():
         home.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed into place when whole, so an interrupted installation is no cache.
+        # Renamed when complete, so that an interrupted installation is not used.
         with tempfile.TemporaryDirectory(dir=home.parent, prefix=".installing-") as scratch:
             _install(Path(scratch, "venv"))
             try:
                 Path(scratch, "venv").rename(home)
             except OSError:
-                if not home.is_dir():  # else another run was quicker, with the same versions
+                if not home.is_dir():  # otherwise another run installed the same versions
                     raise
     return _python(home)
 
@@ -128,7 +128,7 @@ def _python(home: Path) -> str:
     return str(home / "bin" / "python")
 
 
-def _wait_until_it_answers(server: subprocess.Popen, aws: Aws, log: Path) -> None:
+def _wait_until_ready(server: subprocess.Popen, aws: Aws, log: Path) -> None:
     client = aws.client("sts")
     deadline = time.monotonic() + START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
@@ -146,7 +146,7 @@ def _stop(server: subprocess.Popen) -> None:
         server.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(STOP_SECONDS)
-    # Its functions are processes in the session that it leads; those that outlive it go now.
+    # Its functions run in its process group. Kill those that still run.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
     server.wait()

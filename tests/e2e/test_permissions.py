@@ -1,4 +1,4 @@
-"""What each function may do, tried out with the credentials of its role: what deploy/grants.py says, and nothing else."""
+"""The permissions of each function, tested with the credentials of its role."""
 
 from contextlib import contextmanager
 
@@ -15,14 +15,14 @@ TABLES = {"items": ITEMS, "ledger": LEDGER}
 
 
 class Role:
-    """The role of one function, and what became of the calls that were made with it."""
+    """The role of one function, and the calls that it was allowed to make."""
 
     def __init__(self, deployed, operation):
         self.deployed = deployed
         assumed = deployed.aws.client("sts").assume_role(
             RoleArn=deployed.role_arn(operation), RoleSessionName="tests"
         )["Credentials"]
-        self.who = Credentials(
+        self.credentials = Credentials(
             key=assumed["AccessKeyId"],
             secret=assumed["SecretAccessKey"],
             token=assumed["SessionToken"],
@@ -31,11 +31,11 @@ class Role:
         self.allowed = set()
 
     def client(self, service):
-        return self.deployed.aws.client(service, self.who)
+        return self.deployed.aws.client(service, self.credentials)
 
     @contextmanager
     def trying(self, name):
-        """Note *name* as allowed unless the call in the block is denied; that it fails in another way is as good."""
+        """Record *name* as allowed unless access is denied in the block; other errors are ignored."""
         try:
             yield
         except ClientError as error:
@@ -44,37 +44,37 @@ class Role:
         self.allowed.add(name)
 
     def try_table(self, name, table, schema):
-        """Make the calls that read and write rows, and two that are about the table, on *table* and its indexes."""
+        """Try to read and write rows, and to manage the table, on *table* and its indexes."""
         key = {
             schema.partition_key: {"S": "nobody"},
             schema.sort_key: {"S": "nothing"},
         }
-        call = self.dynamodb
-        # What is allowed must change nothing.
-        never = {
+        client = self.dynamodb
+        # A false condition, so that allowed calls change nothing.
+        condition = {
             "ConditionExpression": "attribute_exists(#key)",
             "ExpressionAttributeNames": {"#key": schema.partition_key},
         }
-        single = {
-            "GetItem": lambda: call.get_item(TableName=table, Key=key),
-            "PutItem": lambda: call.put_item(TableName=table, Item=key, **never),
-            "UpdateItem": lambda: call.update_item(TableName=table, Key=key, **never),
-            "DeleteItem": lambda: call.delete_item(TableName=table, Key=key, **never),
+        calls = {
+            "GetItem": lambda: client.get_item(TableName=table, Key=key),
+            "PutItem": lambda: client.put_item(TableName=table, Item=key, **condition),
+            "UpdateItem": lambda: client.update_item(TableName=table, Key=key, **condition),
+            "DeleteItem": lambda: client.delete_item(TableName=table, Key=key, **condition),
             "Query": lambda: self._query(table, schema),
-            "Scan": lambda: call.scan(TableName=table, Limit=1),
-            "BatchGetItem": lambda: call.batch_get_item(RequestItems={table: {"Keys": [key]}}),
-            "BatchWriteItem": lambda: call.batch_write_item(
+            "Scan": lambda: client.scan(TableName=table, Limit=1),
+            "BatchGetItem": lambda: client.batch_get_item(RequestItems={table: {"Keys": [key]}}),
+            "BatchWriteItem": lambda: client.batch_write_item(
                 RequestItems={table: [{"DeleteRequest": {"Key": key}}]}
             ),
-            "ConditionCheckItem": lambda: call.transact_write_items(
-                TransactItems=[{"ConditionCheck": {"TableName": table, "Key": key, **never}}]
+            "ConditionCheckItem": lambda: client.transact_write_items(
+                TransactItems=[{"ConditionCheck": {"TableName": table, "Key": key, **condition}}]
             ),
-            "DescribeTable": lambda: call.describe_table(TableName=table),
-            "UpdateTable": lambda: call.update_table(TableName=table),
+            "DescribeTable": lambda: client.describe_table(TableName=table),
+            "UpdateTable": lambda: client.update_table(TableName=table),
         }
-        for action, make in single.items():
+        for action, call in calls.items():
             with self.trying(f"{name} {action}"):
-                make()
+                call()
         for index in schema.indexes:
             with self.trying(f"{index.name} Query"):
                 self._query(table, index, IndexName=index.name)
@@ -88,8 +88,8 @@ class Role:
             **further,
         )
 
-    def try_the_rest(self):
-        """Make calls to the other services that a function has to do with, and to those of its neighbours."""
+    def try_other_services(self):
+        """Try calls to other services, and to resources of other functions."""
         suffix = self.deployed.suffix
         ssm, logs = self.client("ssm"), self.client("logs")
         with self.trying("limits"):
@@ -111,7 +111,7 @@ class Role:
 
 
 def expected(operation):
-    """What deploy/grants.py says, by the names that `Role` uses."""
+    """Return the permissions in deploy/grants.py, by the names that `Role` uses."""
     needs = needs_of(operation)
     return {
         *(f"items {action}" for action in needs.items),
@@ -122,21 +122,21 @@ def expected(operation):
 
 
 @pytest.mark.parametrize("operation", NEEDS)
-def test_a_function_is_denied_what_it_does_not_need(deployed, operation):
-    """With the role's own credentials, every call on every table and index is allowed if it was granted, else denied."""
+def test_role_allows_exactly_the_granted_calls(deployed, operation):
+    """Every call on every table and index is allowed if it is granted, and otherwise denied."""
     role = Role(deployed, operation)
 
     for name, schema in TABLES.items():
         table = f"inventory-{deployed.suffix}" + ("-ledger" if name == "ledger" else "")
         role.try_table(name, table, schema)
-    role.try_the_rest()
+    role.try_other_services()
 
     assert role.allowed == expected(operation)
 
 
 @pytest.mark.parametrize("operation", NEEDS)
-def test_a_function_knows_nothing_of_the_other_environment(deployments, operation):
-    """What runs in dev reads and writes nothing of prod, whatever it is told."""
+def test_role_has_no_access_to_another_environment(deployments, operation):
+    """Functions of dev can neither read nor write the tables of prod."""
     role = Role(deployments["dev"], operation)
 
     for name, schema in TABLES.items():
