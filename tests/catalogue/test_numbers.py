@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from inventory import Inventory
+from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
 from inventory_adapters.catalogue.numbers import Convention, Evidence, written
-from inventory_adapters.catalogue.tables import CellError
 from inventory_adapters.storage.memory import MemoryRepository
 from tests.catalogue.tools import imported, items_of, results, table
 

@@ -11,8 +11,8 @@ from inventory.commands import ListItems
 from inventory.items import Item
 from inventory.paging import Page
 from inventory_adapters.catalogue.any_table import COLUMNS
+from inventory_adapters.catalogue.cells import guarded
 from inventory_adapters.catalogue.numbers import written
-from inventory_adapters.catalogue.tables import guarded
 
 __all__ = ["ItemReader", "export_items"]
 

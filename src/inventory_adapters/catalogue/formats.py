@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from inventory_adapters.catalogue.any_table import TableFormat, chosen_mapping
+from inventory_adapters.catalogue.cells import Header, UnreadableFileError
 from inventory_adapters.catalogue.counts import CountsFormat
 from inventory_adapters.catalogue.drafts import Format, Options
 from inventory_adapters.catalogue.lightspeed import LightspeedFormat
@@ -16,7 +17,6 @@ from inventory_adapters.catalogue.other_systems import OTHER_SYSTEMS
 from inventory_adapters.catalogue.shopify import ShopifyFormat
 from inventory_adapters.catalogue.shopify_inventory import ShopifyInventoryFormat
 from inventory_adapters.catalogue.square import SquareFormat
-from inventory_adapters.catalogue.tables import Header, UnreadableFileError
 from inventory_adapters.catalogue.woocommerce import WooCommerceFormat
 
 __all__ = ["FORMATS", "UnknownTableError", "recognized"]

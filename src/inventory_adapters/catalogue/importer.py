@@ -39,9 +39,9 @@ from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
 from inventory.paging import Page
 from inventory.preconditions import IfMatch
 from inventory.validation import normalized
+from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.drafts import ONE_LINE, Draft
 from inventory_adapters.catalogue.outcomes import RowOutcome, outcome_of, refused_draft
-from inventory_adapters.catalogue.tables import CellError
 
 __all__ = ["Importer", "InventoryWriter"]
 

@@ -17,18 +17,13 @@ from attrs import define, frozen
 
 from inventory.commands import MAX_ROWS
 from inventory_adapters.catalogue.any_table import TableFormat, looks_important
+from inventory_adapters.catalogue.cells import CellError, Record, UnreadableFileError
 from inventory_adapters.catalogue.drafts import Draft, Format, Options, draft_of
 from inventory_adapters.catalogue.formats import FORMATS, UnknownTableError, recognized
 from inventory_adapters.catalogue.importer import Entry, Importer, InventoryWriter
 from inventory_adapters.catalogue.numbers import Convention, Evidence
 from inventory_adapters.catalogue.outcomes import RowOutcome, refused, refused_draft
-from inventory_adapters.catalogue.tables import (
-    CellError,
-    Record,
-    Table,
-    UnreadableFileError,
-    open_table,
-)
+from inventory_adapters.catalogue.tables import Table, open_table
 
 __all__ = [
     "DECIMALS",

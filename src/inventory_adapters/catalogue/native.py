@@ -3,7 +3,7 @@
 from typing import ClassVar, Final
 
 from inventory_adapters.catalogue.any_table import COLUMNS, TableFormat
-from inventory_adapters.catalogue.tables import Header
+from inventory_adapters.catalogue.cells import Header
 
 __all__ = ["COLUMNS", "NativeFormat"]
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from attrs import define, field, frozen
 
-from inventory_adapters.catalogue.tables import CellError, TypedNumber, UnreadableFileError
+from inventory_adapters.catalogue.cells import CellError, TypedNumber, UnreadableFileError
 
 __all__ = ["Convention", "Evidence", "NumberCell", "written"]
 

@@ -6,8 +6,8 @@ import attrs
 from attrs import frozen
 
 from inventory.errors import BelowReservedError, InventoryError, ValidationError
+from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.drafts import Draft
-from inventory_adapters.catalogue.tables import CellError
 
 __all__ = ["RESULTS", "Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
 
