@@ -33,7 +33,7 @@ _KNOWN_NAMES: Final = {
         "code, product sku, product number, article number, article no, part number, part "
         "no, stock code, variant sku, artikelnummer, artikelnr, artikel nr, art nr, artnr, "
         "bestellnummer, référence, reference, réf, code article, código, codigo, código de "
-        "artículo, referencia, codice, codice articolo, artikelcode"
+        "artículo, referencia, codice, codice articolo, artikelcode, interne referenz, référence interne, referencia interna"
     ),
     "name": (
         "name, title, item name, product name, product title, product, item, article, "
@@ -51,17 +51,17 @@ _KNOWN_NAMES: Final = {
         "quantity, quantity in stock, qty in stock, available quantity, units, count, "
         "counted, counted quantity, bestand, lagerbestand, menge, anzahl, stückzahl, "
         "quantité, quantite, qté, stock actuel, cantidad, existencias, stock actual, "
-        "quantità, quantita, giacenza, aantal, voorraad"
+        "quantità, quantita, giacenza, aantal, voorraad, verfügbare menge, quantité en stock, cantidad a mano"
     ),
     "price": (
         "price, unit price, retail price, sales price, selling price, list price, preis, "
         "vk, vk preis, verkaufspreis, einzelpreis, prix, prix unitaire, prix de vente, "
-        "precio, precio de venta, prezzo, prezzo di vendita, prijs, verkoopprijs"
+        "precio, precio de venta, prezzo, prezzo di vendita, prijs, verkoopprijs, regular price, regulärer preis"
     ),
     "category": (
         "category, categories, product category, product type, item category, department, "
         "kategorie, warengruppe, artikelgruppe, produktgruppe, catégorie, famille, "
-        "categoría, categoria, familia, categorie"
+        "categoría, categoria, familia, categorie, produktkategorie, kategorien, catégories, categorías, catégorie de produits"
     ),
     "location": (
         "location, warehouse, stock location, lagerort, lagerplatz, standort, emplacement, "

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
-from operator import itemgetter
 from typing import Any, Final, Protocol
 
 import attrs
@@ -394,12 +393,9 @@ class _Batch:
 
         Rows of the batch that need nothing made are part of it, or two runs would differ in what they see already.
         """
-        said = [
-            (it.sku, it.location, it.quantity, sorted(it.new_item.items(), key=itemgetter(0)))
-            for it in self._drafts
-        ]
+        rows = [(it.sku, it.location, it.quantity, it.details, it.initial) for it in self._drafts]
         gone = sorted({it for row, _, _ in chunk.values() for it in row.gone})
-        return sha256(repr((start, said, gone)).encode()).hexdigest()
+        return sha256(repr((start, rows, gone)).encode()).hexdigest()
 
 
 def _pause(attempt: int) -> float:

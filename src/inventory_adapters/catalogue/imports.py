@@ -307,7 +307,7 @@ class _Rows:
         self._format = format_
         self._convention = convention
         self._options = options
-        # Hashes, or the names of a large catalogue would be kept twice: 64 bits collide once in 10^9 files of 100,000 rows.
+        # The line of each item by a hash of its key: with the keys, a large catalogue would be in memory.
         self._seen: dict[int, int] = {}
 
     def batches(self) -> Iterator[list[Entry]]:
@@ -349,27 +349,27 @@ class _Rows:
 
     def _once(self, draft: Draft) -> Entry:
         """Return *draft*, or the refusal of one that is about the same item as a row before."""
-        place = hash((draft.sku, draft.location))
-        if draft.item_id is None:
-            first = self._seen.setdefault(place, draft.line)
-            what = f"the SKU and location of line {first}"
-            column = "sku"
-        else:
-            first = self._seen.setdefault(
-                hash((draft.item_id, draft.written_sku, None)), draft.line
-            )
-            self._seen.setdefault(place, draft.line)
-            what = f"the item of line {first}"
-            column = "item_id"
-        if first == draft.line:
+        line = draft.line
+        place = _hash(draft.sku, draft.location)
+        first = self._seen.setdefault(place, line)
+        column, key = "sku", "SKU and location"
+        if draft.item_id is not None:
+            first = self._seen.setdefault(_hash(draft.item_id, draft.written_sku, None), line)
+            column, key = "item_id", "item"
+        if first == line:
             return draft
         error = CellError(
-            f"duplicates {what}",
+            f"duplicates the {key} of line {first}",
             column=draft.columns[column],
             value=draft.sku,
             code="duplicate_row",
         )
         return refused_draft(draft, error)
+
+
+def _hash(*key: str | None) -> int:
+    """Return 60 bits, which Python keeps in 32 bytes: of 200,000 keys two are the same once in 50 million files."""
+    return hash(key) >> 4
 
 
 def _samples(rows: _Rows) -> tuple[dict[str, Any], ...]:

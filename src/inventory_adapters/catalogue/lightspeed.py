@@ -29,6 +29,7 @@ class LightspeedFormat(ShopFormat):
         "description": ("description",),
         "category": ("product_category", "type"),
         "price": ("retail_price", "price"),
+        "component": ("composite_sku",),
         "active": ("active",),
         "tracked": ("track_inventory",),
         **{f"value {it}": (f"variant_option_{it}_value",) for it in _VARIANTS},
@@ -48,6 +49,8 @@ class LightspeedFormat(ShopFormat):
 
     def rows(self, record: Record) -> Iterator[ItemRow]:
         """Yield the variant once for each outlet; of a product that is not counted, one item without a quantity."""
+        if self._text(record, "component") and not self._text(record, "sku"):
+            return  # A part of the composite product in a row before.
         values = [self._text(record, f"value {it}") for it in _VARIANTS]
         item = self._item(
             record,

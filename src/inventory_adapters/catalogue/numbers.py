@@ -58,6 +58,8 @@ _READABLE: Final = {
     )
     for decimal in MARKS
 }
+# A price without cents: 12,- or 12.--
+_NO_CENTS: Final = re.compile(r"(?<=[0-9][.,])[-\u2013\u2014]{1,2}")
 _NOT_DIGIT: Final = re.compile("[^0-9]")
 _PLAIN: Final = re.compile(rf"-?{_DIGITS}")
 
@@ -201,9 +203,9 @@ def _readings(text: str) -> tuple[Decimal | None, Decimal | None]:
 
 
 def _read(text: str, decimal: Mark) -> Decimal | None:
-    cell = text.strip()
-    if len(cell) > _LONGEST:
+    if len(text) > _LONGEST:
         return None
+    cell = _NO_CENTS.sub("", text.strip())
     is_negative = cell.startswith("(") and cell.endswith(")")
     match = _AMOUNT.fullmatch(cell[1:-1].strip() if is_negative else cell)
     if match is None or (match["before"] and match["behind"]):

@@ -83,13 +83,14 @@ class SquareFormat(ShopFormat):
         """Enabled, or counted; a location that says neither has it if no location says more."""
         if enabled := self._text(record, "enabled", place):
             return says_yes(enabled)
-        if self._text(record, "quantity", place):
+        if self._is_counted(record, place):
             return True
         return not any(
-            self._text(record, field, it)
-            for it in self._places
-            for field in ("enabled", "quantity")
+            self._text(record, "enabled", it) or self._is_counted(record, it) for it in self._places
         )
+
+    def _is_counted(self, record: Record, place: Place) -> bool:
+        return any(self._text(record, it, place) for it in ("quantity", "new quantity"))
 
     def _category(self, record: Record) -> str:
         # "Categories" may list several, each a path: the first is the main one.
