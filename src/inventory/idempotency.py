@@ -121,7 +121,7 @@ def fingerprint(command: Any) -> str:
 
 def _canonical(value: Any) -> Any:
     """Return *value* in a form whose `repr` depends on nothing but what was sent."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind is str:  # The most frequent by far.
         return value
     if names := _field_names(kind):

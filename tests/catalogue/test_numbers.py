@@ -48,6 +48,9 @@ def inventory():
         (".5", "0.5"),
         ("5.", "5"),
         (" 7 ", "7"),
+        ("12.-", "12"),
+        ("CHF 1'250.--", "1250"),
+        ("-12.\u2013", "-12"),
     ],
 )
 def test_a_number_is_read_exactly(text, value):

@@ -54,36 +54,25 @@ class ItemRow:
 @frozen(kw_only=True)
 class Draft:
     """
-    What a row says of one item.
+    What a row says of one item, read.
 
     Attributes:
-        line: The line where the row starts.
+        row: The row, in its own words.
         sku, location: The item, where there is no id; in the form in which they are compared.
-        written_sku: The SKU as it is in the file.
-        item_id: The id of an existing item; None if the row has none.
         version, seq: The state of the item that the row was exported from; None if the row does not say.
         quantity: Units on hand; None if the row does not say, which means none for a new item.
         details: Details of the item, by the names on `Item`.
-        initial: Details that only a new item gets.
-        columns: What the file calls its columns, by the names of the fields.
-        notes, initial_notes: What was changed on the way; the second for new items only.
-        may_create: Whether the row makes an item that does not exist.
+        notes: What was changed on the way.
     """
 
-    line: int
+    row: ItemRow
     sku: str
     location: str
-    written_sku: str
-    item_id: str | None = None
-    version: int | None = None
-    seq: int | None = None
-    quantity: int | None = None
+    version: int | None
+    seq: int | None
+    quantity: int | None
     details: dict[str, Any]
-    initial: Mapping[str, Any] = field(factory=dict)
-    columns: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    initial_notes: tuple[str, ...] = ()
-    may_create: bool = True
+    notes: tuple[str, ...]
 
     @property
     def new_item(self) -> dict[str, Any]:
@@ -93,7 +82,7 @@ class Draft:
             "name": "",
             "category": "",
             "status": AVAILABLE if self.quantity else OUT_OF_STOCK,
-            **self.initial,
+            **self.row.initial,
             **self.details,
             "quantity": self.quantity or 0,
             "location": self.location,
@@ -192,20 +181,14 @@ def draft_of(row: ItemRow, convention: Convention, options: Options) -> Draft:
     if "reorder_point" in wholes:
         details["reorder_point"] = wholes["reorder_point"]
     return Draft(
-        line=row.line,
+        row=row,
         sku=normalized(row.sku),
         location=normalized(row.location) or options.location,
-        written_sku=row.sku,
-        item_id=row.item_id,
         version=wholes.get("version"),
         seq=wholes.get("seq"),
         quantity=quantity,
         details=details,
-        initial=row.initial,
-        columns=row.columns,
         notes=notes,
-        initial_notes=row.initial_notes,
-        may_create=row.may_create,
     )
 
 

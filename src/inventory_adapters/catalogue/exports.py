@@ -1,5 +1,6 @@
 """Write the items to a CSV file that a spreadsheet opens and that can be imported again."""
 
+import codecs
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
     """
     count = 0
     with _opened(file) as raw:
-        write = csv.writer(_Encoded(raw), lineterminator="\r\n").writerow
+        write = csv.writer(codecs.getwriter(_ENCODING)(raw), lineterminator="\r\n").writerow
         write(COLUMNS)
         for item in _all(inventory):
             write(_cells(item))
@@ -69,19 +70,6 @@ def _cells(item: Item) -> list[Any]:
         item.version,
         item.level.seq,
     ]
-
-
-class _Encoded:
-    """Text written to a file of bytes: unlike a `TextIOWrapper`, it leaves the file to whom it belongs."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self._encoding = _ENCODING
-
-    def write(self, text: str) -> int:
-        self._raw.write(text.encode(self._encoding))
-        self._encoding = "utf-8"
-        return len(text)
 
 
 @contextmanager

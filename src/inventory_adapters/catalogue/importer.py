@@ -230,8 +230,8 @@ class _Batch:
         draft = row.draft
         if row.known is not None:
             return self._inventory.get_item(GetItem(item_id=row.known.item_id, sku=row.known.sku))
-        if draft.item_id is not None:
-            return self._by_id(draft, draft.item_id)
+        if draft.row.item_id is not None:
+            return self._by_id(draft, draft.row.item_id)
         if self._was_empty:
             return None
         if draft.sku not in of_sku:
@@ -241,7 +241,7 @@ class _Batch:
         if len(found) > 1:
             raise CellError(
                 f"is the SKU of {len(found)} items at {draft.location}; add their item_id, or export them",
-                column=draft.columns["sku"],
+                column=draft.row.columns["sku"],
                 value=draft.sku,
                 code="ambiguous",
             )
@@ -249,7 +249,7 @@ class _Batch:
 
     def _of_sku(self, draft: Draft) -> Iterator[Item]:
         """Yield all items with the SKU, also those that an earlier version of the API stored in another form."""
-        forms = {draft.sku: None, draft.written_sku: None}
+        forms = {draft.sku: None, draft.row.sku: None}
         if not draft.sku.isascii():
             forms[unicodedata.normalize("NFD", draft.sku)] = None
         for sku in forms:
@@ -266,7 +266,7 @@ class _Batch:
 
     def _by_id(self, draft: Draft, item_id: str) -> Item:
         # The exact SKU first: an earlier version of the API stored it as it was sent.
-        for sku in dict.fromkeys((draft.written_sku, draft.sku)):
+        for sku in dict.fromkeys((draft.row.sku, draft.sku)):
             try:
                 return self._inventory.get_item(GetItem(item_id=item_id, sku=sku))
             except ItemNotFoundError:
@@ -276,13 +276,13 @@ class _Batch:
         except ItemNotFoundError as error:
             raise CellError(
                 "does not exist. Leave item_id empty to create an item",
-                column=draft.columns["item_id"],
+                column=draft.row.columns["item_id"],
                 value=item_id,
                 code=error.code,
             ) from None
         raise CellError(
             f"is not the SKU of this item, which is {other.sku} and cannot be changed",
-            column=draft.columns["sku"],
+            column=draft.row.columns["sku"],
             value=draft.sku,
             code=ItemNotFoundError.code,
         )
@@ -290,15 +290,15 @@ class _Batch:
     # What to do about it
 
     def _decided(self, draft: Draft, item: Item | None) -> tuple[RowOutcome, _Command | None]:
-        if item is None and not draft.may_create:
+        if item is None and not draft.row.may_create:
             raise CellError(
                 f"does not exist at {draft.location}; a stocktake creates no items",
-                column=draft.columns["sku"],
+                column=draft.row.columns["sku"],
                 value=draft.sku,
                 code=ItemNotFoundError.code,
             )
         if item is None:
-            notes = (*draft.notes, *draft.initial_notes)
+            notes = (*draft.notes, *draft.row.initial_notes)
             # A missing name or category is rejected by its bound, as an empty one is.
             return outcome_of(draft, "created", notes=notes), CreateItem(**draft.new_item)
         changes = _differences(draft, item)
@@ -393,7 +393,9 @@ class _Batch:
 
         Rows of the batch that need nothing made are part of it, or two runs would differ in what they see already.
         """
-        rows = [(it.sku, it.location, it.quantity, it.details, it.initial) for it in self._drafts]
+        rows = [
+            (it.sku, it.location, it.quantity, it.details, it.row.initial) for it in self._drafts
+        ]
         gone = sorted({it for row, _, _ in chunk.values() for it in row.gone})
         return sha256(repr((start, rows, gone)).encode()).hexdigest()
 
@@ -410,7 +412,7 @@ def _ends_everything(error: Exception) -> bool:
 
 def _check_once(draft: Draft, item: Item | None, taken: dict[ItemKey, int]) -> None:
     """Reject a second row about one item: the result would depend on their order."""
-    if item is not None and taken.setdefault(item.key, draft.line) != draft.line:
+    if item is not None and taken.setdefault(item.key, draft.row.line) != draft.row.line:
         raise CellError(f"duplicates the item of line {taken[item.key]}", code="duplicate_row")
 
 
@@ -441,14 +443,14 @@ def _is_same(name: str, value: str, stored: str) -> bool:
 def _check_version(draft: Draft, item: Item) -> None:
     """Refuse to change the details of an item that was edited since the row was exported."""
     # A row without an id is no export: it says what the item is to be.
-    speaks_of_one = draft.item_id is not None or draft.version is not None
+    speaks_of_one = draft.row.item_id is not None or draft.version is not None
     if speaks_of_one and draft.version != item.version:
         raise _stale(draft, "version", draft.version, item.version)
 
 
 def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
     """Refuse a quantity that is older than the last movement, or would take units that are promised."""
-    speaks_of_one = draft.item_id is not None or draft.seq is not None
+    speaks_of_one = draft.row.item_id is not None or draft.seq is not None
     if speaks_of_one and draft.seq != item.level.seq:
         raise _stale(draft, "seq", draft.seq, item.level.seq)
     if quantity < item.level.reserved:
@@ -460,7 +462,7 @@ def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
 def _stale(draft: Draft, column: str, said: int | None, now: int) -> CellError:
     return CellError(
         f"is out of date (current {column}: {now}). Export again",
-        column=draft.columns.get(column, column),
+        column=draft.row.columns.get(column, column),
         value="" if said is None else str(said),
         code=_STALE,
     )

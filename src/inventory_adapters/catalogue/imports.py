@@ -349,18 +349,18 @@ class _Rows:
 
     def _once(self, draft: Draft) -> Entry:
         """Return *draft*, or the refusal of one that is about the same item as a row before."""
-        line = draft.line
+        line = draft.row.line
         place = _hash(draft.sku, draft.location)
         first = self._seen.setdefault(place, line)
         column, key = "sku", "SKU and location"
-        if draft.item_id is not None:
-            first = self._seen.setdefault(_hash(draft.item_id, draft.written_sku, None), line)
+        if draft.row.item_id is not None:
+            first = self._seen.setdefault(_hash(draft.row.item_id, draft.row.sku, None), line)
             column, key = "item_id", "item"
         if first == line:
             return draft
         error = CellError(
             f"duplicates the {key} of line {first}",
-            column=draft.columns[column],
+            column=draft.row.columns[column],
             value=draft.sku,
             code="duplicate_row",
         )

@@ -60,6 +60,8 @@ _READABLE: Final = {
 }
 # A price without cents: 12,- or 12.--
 _NO_CENTS: Final = re.compile(r"(?<=[0-9][.,])[-\u2013\u2014]{1,2}")
+# Groups have three digits, so this mark is a decimal one.
+_ONE_READING: Final = re.compile(r"-?[0-9]{1,40}([.,])(?:[0-9]{1,2}|[0-9]{4,15})")
 _NOT_DIGIT: Final = re.compile("[^0-9]")
 _PLAIN: Final = re.compile(rf"-?{_DIGITS}")
 
@@ -92,6 +94,9 @@ class Evidence:
     def add(self, line: int, column: str, text: str) -> None:
         """Take a cell into account."""
         if type(text) is TypedNumber:
+            return
+        match = _ONE_READING.fullmatch(text)
+        if match is not None and match[1] in self.only:
             return
         point, comma = _readings(text)
         if point == comma:

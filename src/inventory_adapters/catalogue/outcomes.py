@@ -59,7 +59,7 @@ def outcome_of(
 ) -> RowOutcome:
     """Return the outcome of a row that was accepted."""
     return RowOutcome(
-        line=draft.line,
+        line=draft.row.line,
         result=result,
         sku=draft.sku,
         location=draft.location,
@@ -89,7 +89,7 @@ def refused_draft(draft: Draft, error: CellError | InventoryError) -> RowOutcome
     """Return the outcome of a row that was read and rejected, with everything that is wrong with it."""
     first, *others = _cell_errors(draft, error)
     return attrs.evolve(
-        refused(draft.line, first, sku=draft.sku, location=draft.location),
+        refused(draft.row.line, first, sku=draft.sku, location=draft.location),
         notes=draft.notes,
         also=tuple(f"{it.column}: {it.reason}" for it in others),
     )
@@ -103,7 +103,7 @@ def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellEr
         return [
             CellError(
                 fault.message + _advice(draft, fault.field),
-                column=draft.columns.get(fault.field, fault.field),
+                column=draft.row.columns.get(fault.field, fault.field),
                 value=_value(draft, fault.field),
             )
             for fault in error.faults
@@ -112,7 +112,7 @@ def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellEr
         return [
             CellError(
                 error.message,
-                column=draft.columns["quantity"],
+                column=draft.row.columns["quantity"],
                 value=str(draft.quantity),
                 code=error.code,
             )
