@@ -1,4 +1,4 @@
-"""Rows of text cells: columns by their names, cells without a spreadsheet's protection, and what is wrong with them."""
+"""Rows of text cells: columns by their names, cells without a spreadsheet's protection, and errors of cells."""
 
 import re
 from collections.abc import Mapping

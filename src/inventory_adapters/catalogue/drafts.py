@@ -1,4 +1,4 @@
-"""What a row says of one item, before it is compared with the stored items."""
+"""The contents of a row about one item, before it is compared with the stored items."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -25,14 +25,14 @@ class ItemRow:
     Attributes:
         line: The line where the row starts.
         sku: The SKU; empty if the row has none.
-        location: Where the item is kept; empty if the row does not say.
+        location: The item's location; empty if the row has none.
         item_id: The id of an existing item; None if the row has none.
         texts: Details of the item, by the names on `Item`.
         initial: Details that only a new item gets: the stand-ins for what the file does not have.
         numbers: The cells with numbers, by the names of the fields; a blank cell says nothing.
         clears: Fields whose blank cell means that there is no value: only in files that are ours.
-        columns: What the file calls its columns, by the names of the fields.
-        notes: What was changed on the way and a person may want to know.
+        columns: The file's names of its columns, by field.
+        notes: Changes to the row that a person may want to know.
         initial_notes: The same, for new items only.
         may_create: Whether the row makes an item that does not exist.
     """
@@ -54,15 +54,15 @@ class ItemRow:
 @frozen(kw_only=True)
 class Draft:
     """
-    What a row says of one item, read.
+    The contents of a row about one item, its numbers read.
 
     Attributes:
-        row: The row, in its own words.
+        row: The row as it is written.
         sku, location: The item, where there is no id; in the form in which they are compared.
-        version, seq: The state of the item that the row was exported from; None if the row does not say.
-        quantity: Units on hand; None if the row does not say, which means none for a new item.
+        version, seq: The state of the item when the row was exported; None if the row has none.
+        quantity: Units on hand; None if the row has none, which is 0 for a new item.
         details: Details of the item, by the names on `Item`.
-        notes: What was changed on the way.
+        notes: Changes to the row that a person may want to know.
     """
 
     row: ItemRow
@@ -92,7 +92,7 @@ class Draft:
 @frozen(kw_only=True)
 class Options:
     """
-    What a person chose for the whole file.
+    The choices of a person for the whole file.
 
     Attributes:
         location: The location of rows that do not have one.
@@ -107,13 +107,13 @@ class Options:
 
 class Format(Protocol):
     """
-    One kind of file: how its columns tell it, and what its rows mean.
+    One kind of file: the columns that identify it, and the meaning of its rows.
 
     Attributes:
         name: The name of the format.
-        title: What people call it.
+        title: Its name for people.
         decimal: The decimal mark that its system always writes; None if that depends on the shop.
-        columns: What the file calls its columns, or would, by the names of the fields.
+        columns: The file's names of its columns, or the usual ones, by field.
         mapping: The columns that it has, by the names of the fields.
         used: The keys of the columns that are read.
         numbers: The keys of the columns that hold numbers.
@@ -147,7 +147,7 @@ class Format(Protocol):
 
 def draft_of(row: ItemRow, convention: Convention, options: Options) -> Draft:
     """
-    Return what a row says, its numbers read.
+    Return the contents of a row, its numbers read.
 
     Raises:
         CellError: A number cannot be read, or is negative.

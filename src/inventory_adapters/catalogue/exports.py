@@ -17,7 +17,7 @@ from inventory_adapters.catalogue.numbers import written
 
 __all__ = ["ItemReader", "export_items"]
 
-# With the mark at its start that tells Excel the encoding.
+# With the mark at its start by which Excel recognises the encoding.
 _ENCODING: Final = "utf-8-sig"
 
 
@@ -79,7 +79,7 @@ def _opened(file: str | PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
         return
     path = Path(fsdecode(file))
     if path.exists() and not path.is_file():
-        # A pipe, /dev/stdout: there is nothing that could take its place.
+        # A pipe or /dev/stdout cannot be replaced by another file.
         with path.open("wb") as raw:
             yield raw
         return

@@ -16,12 +16,12 @@ from inventory_adapters.catalogue.shops import ShopFormat, last_step, says_yes
 
 __all__ = ["MagentoFormat"]
 
-# Products that hold others; what is sold, and kept, are those.
+# Products that hold others, which have the stock.
 _HOLDERS: Final = ("configurable", "grouped", "bundle")
 
 
 class MagentoFormat(ShopFormat):
-    """Each product that is kept itself is an item."""
+    """Each product with a stock of its own is an item."""
 
     name: ClassVar[str] = "magento"
     title: ClassVar[str] = "Magento 2 product export"
@@ -59,6 +59,6 @@ class MagentoFormat(ShopFormat):
             description=self._text(record, "description") or self._text(record, "short"),
         )
         if says_yes(self._text(record, "default_alert").removesuffix(".0000")):
-            # The shop's default, which is not said of this product.
+            # The default of the shop, not a value of this product.
             item = evolve(item, numbers={**item.numbers, "reorder_point": ""})
         yield item

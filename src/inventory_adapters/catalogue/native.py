@@ -1,4 +1,4 @@
-"""Our own columns: what `export_items` writes, and what a person may write by hand."""
+"""The columns of this project, written by `export_items` or by hand."""
 
 from typing import ClassVar, Final
 

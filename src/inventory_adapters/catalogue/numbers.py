@@ -25,7 +25,7 @@ _MINUS: Final = "-\u2212"
 _SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _APOSTROPHES: Final = "'\u2019"
 _DIGITS: Final = r"[0-9]{1,40}"
-# No number is longer; what is would take long to tell from one.
+# No number is longer, and longer texts would take long to check.
 _LONGEST: Final = 60
 
 # A sign, a code of three letters, or a few that are written otherwise, before or behind the amount.
@@ -81,7 +81,7 @@ class NumberCell:
 @define
 class Evidence:
     """
-    What the number cells of a file say about its decimal mark.
+    The evidence of a file's number cells for its decimal mark.
 
     Attributes:
         only: The first cell that can be read by one mark alone, by that mark.
@@ -158,7 +158,7 @@ class Convention:
 
     Attributes:
         decimal: The decimal mark; spaces, apostrophes and the other mark separate groups of digits.
-        reason: How that is known; empty where no number of the file depends on it.
+        reason: The source of this knowledge; empty if no number of the file depends on it.
     """
 
     decimal: Mark

@@ -1,4 +1,4 @@
-"""Files of systems that are recognised by their columns but not read: named, with what to do instead."""
+"""Files of systems that are recognised by their columns but not read: named, with the next step."""
 
 from typing import Final
 
@@ -18,9 +18,9 @@ class OtherFile:
 
     Attributes:
         title: What it is.
-        needs: The columns that tell it, all of them.
+        needs: The columns that identify it, all of them.
         columns: Its columns for the SKU, name, price, quantity, category and description; empty where it has none.
-        advice: What to do, where mapping the columns is not the way.
+        advice: The next step, if it is not to map the columns.
     """
 
     title: str
@@ -33,7 +33,7 @@ class OtherFile:
         return all(it in header for it in self.needs)
 
     def sentence(self, header: Header) -> str:
-        """Return what the file is and what to do, in the words of the command line."""
+        """Return the kind of the file and the next step on the command line."""
         mapping = zip(_FIELDS, self.columns, strict=False)
         options = [f'--column {field}="{header.name(it)}"' for field, it in mapping if it in header]
         advice = self.advice or f"Map its columns: {' '.join(options)}"

@@ -1,4 +1,4 @@
-"""The result of each row, in the words of its file."""
+"""The result of each row, by the column names of its file."""
 
 from typing import Final, Literal
 
@@ -31,8 +31,8 @@ class RowOutcome:
         changes: What was updated, by the names on the wire.
         column, value, reason, code: Why it was refused: the column, the text of the cell, what is wrong with it, and the
             same for programs.
-        also: More that is wrong with it.
-        notes: What was changed on the way and a person may want to know.
+        also: Further errors.
+        notes: Changes to the row that a person may want to know.
         quantity_left: Whether the quantity differs from the stored one, which was not changed.
     """
 
@@ -96,7 +96,7 @@ def refused_draft(draft: Draft, error: CellError | InventoryError) -> RowOutcome
 
 
 def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellError]:
-    """Return what is wrong, by the columns of the file."""
+    """Return the errors, by the columns of the file."""
     if isinstance(error, CellError):
         return [error]
     if isinstance(error, ValidationError):

@@ -1,5 +1,5 @@
 """
-Shopify's product CSV: one product in several rows, a variant or an image each; the first holds what all variants share.
+Shopify's product CSV: a product has a row for each variant or image; the first has the fields that all variants share.
 
 Source: help.shopify.com, "Using CSV files to import and export products": the headers of today and those of before 2025.
 """
@@ -23,7 +23,7 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _OF_A_VARIANT: Final = ("sku", "price", "quantity", *OPTIONS)
 
-# What Shopify calls the one variant of a product that has no options.
+# Shopify's name for the one variant of a product without options.
 _NO_OPTION: Final = "default title"
 
 _OF_PRODUCTS: Final = (
@@ -55,7 +55,7 @@ def variant_sku(sku: str, handle: str, values: list[str]) -> tuple[str, tuple[st
 
 @frozen(kw_only=True)
 class _Product:
-    """What the variants of a product share: its texts are in *item*, a row without options."""
+    """The fields that the variants of a product share; *item* has its texts."""
 
     handle: str
     title: str

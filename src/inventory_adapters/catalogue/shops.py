@@ -34,7 +34,7 @@ _DIGEST_LENGTH: Final = 10
 
 _NUMBERS: Final = ("quantity", "price", "reorder_point")
 _QUANTITIES: Final = ("new quantity", "quantity")
-# The price of a variant that is priced at the till.
+# Instead of the price of a variant that is priced at the till.
 _NO_FIXED_PRICE: Final = ("variable", "variable price")
 
 
@@ -89,8 +89,8 @@ class ShopFormat:
     def _places_of(self, header: Header) -> tuple[Place, ...]:
         locations: dict[str, str] = {}
         for field in _QUANTITIES:
-            before, found, behind = self.by_location.get(field, "").partition("{}")
-            for key in header.places if found else ():
+            before, mark, behind = self.by_location.get(field, "").partition("{}")
+            for key in header.places if mark else ():
                 if key.startswith(before) and key.endswith(behind):
                     name = header.name(key)
                     location = name[len(before) : len(name) - len(behind)].strip()
@@ -177,7 +177,7 @@ class ShopFormat:
         return evolve(row, location=location, numbers=numbers, columns=columns, notes=notes)
 
     def _number_keys(self, field: str, place: Place | None) -> list[str]:
-        """Return the columns that a number is in, the first that is filled counts: a new one, or a location's own."""
+        """Return the columns of a number, the most specific first; the first filled one counts."""
         fields = _QUANTITIES if field == "quantity" else (field,)
         sources = [self._keys] if place is None else [place.keys]
         if place is not None and field == "price":

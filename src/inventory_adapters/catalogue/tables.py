@@ -1,5 +1,5 @@
 """
-Files as tables: whatever a spreadsheet or a shop writes, read as rows of text cells.
+Files as tables: the text files and workbooks of spreadsheets and shops, read as rows of text cells.
 
 A file is checked to its end before its first row is used: its encoding, its delimiter, its quotes. Rows are then streamed, as
 often as needed.
@@ -100,8 +100,8 @@ def open_table(
 
     Args:
         file: A text table, possibly compressed with gzip, or a workbook.
-        encoding: The encoding of a text; found out by default.
-        delimiter: A character, or ``comma``, ``semicolon``, ``tab`` or ``pipe``; found out by default.
+        encoding: The encoding of a text; detected by default.
+        delimiter: A character, or ``comma``, ``semicolon``, ``tab`` or ``pipe``; detected by default.
 
     Raises:
         UnreadableFileError: The file is not a table, or is damaged.

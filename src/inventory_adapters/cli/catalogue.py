@@ -34,12 +34,12 @@ _REFUSED: Final = 1
 _IN_FLIGHT: Final = 8
 
 # Smaller files are done before a person could read the progress.
-_WORTH_TELLING: Final = 1 << 20
+_WORTH_SHOWING: Final = 1 << 20
 
 # Rows that are refused for the same reason, of which more would only hide the others.
 _MOST_ALIKE: Final = 20
 
-# Of the text of a sample.
+# Characters of the text of a sample.
 _MOST_SHOWN: Final = 60
 
 
@@ -298,11 +298,11 @@ def _line(outcome: RowOutcome) -> str:
 
 @contextmanager
 def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Lend what tells a person how far we are: a bar on a terminal, else lines."""
+    """Yield a function that shows the progress: a bar on a terminal, else lines."""
     if quiet:
         yield None
     elif not sys.stderr.isatty():
-        yield _told_in_lines()
+        yield _in_lines()
     else:
         from rich.console import Console  # noqa: PLC0415 - takes its time
         from rich.progress import Progress  # noqa: PLC0415 - as above
@@ -315,14 +315,14 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _told_in_lines() -> Callable[[int, int], None]:
-    told = 0
+def _in_lines() -> Callable[[int, int], None]:
+    shown = 0
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal shown
         tenth = 10 * done // total if total else 10
-        if total >= _WORTH_TELLING and tenth > told:
-            told = tenth
+        if total >= _WORTH_SHOWING and tenth > shown:
+            shown = tenth
             click.echo(f"{10 * tenth} % read", err=True)
 
     return progress
@@ -341,9 +341,9 @@ def export_command(storage: Storage, *, file: str, as_json: bool) -> None:
     with storage.opened() as inventory:
         count = export_items(inventory, sys.stdout.buffer if file == "-" else file)
     # Not on stdout where that is the file.
-    told = (
+    report = (
         to_json({"file": file, "count": count})
         if as_json
         else f"{counted(count, 'items')} exported."
     )
-    click.echo(told, err=file == "-" or not as_json)
+    click.echo(report, err=file == "-" or not as_json)

@@ -1,7 +1,7 @@
 """
 `POST /imports`: a file that the page sends is imported as `inventory import` does it, and the report is streamed back.
 
-The answer is a line of JSON for each step: how the file is read, then rows with the progress, then the summary.
+The response has a line of JSON for each step: how the file is read, then rows with the progress, then the summary.
 ``{"import": {"format": "shopify", ...}}``, ``{"rows": [{"line": 2, "result": "created", ...}], "read": 512, "size": 1024}``,
 ``{"summary": {"created": 1, ...}}``; or ``{"error": ..., "code": ...}`` as the last line, if storage failed on the way.
 """
@@ -65,7 +65,7 @@ class ClientLeftError(Exception):
 @frozen(kw_only=True)
 class ImportReport(Response):
     """
-    An answer that is sent while the import goes on.
+    A response that is sent while the import runs.
 
     Attributes:
         lines: The lines of the report; the import goes on as they are taken.
@@ -106,7 +106,7 @@ class Imports:
 
     async def start(self, query: bytes, headers: Mapping[str, str], receive: Receive) -> Response:
         """
-        Take the file of a request, look at it, and return the report of the import, or why it cannot be imported.
+        Receive the file of a request, read it once, and return the report of the import or the reason for its rejection.
 
         Raises:
             ValidationError: A parameter is unknown or invalid.
@@ -154,13 +154,13 @@ class Imports:
 
 @define
 class _Progress:
-    """How much of the file was read."""
+    """The part of the file that was read."""
 
     read: int = 0
     size: int = 0
 
     def advance(self, read: int, size: int) -> None:
-        """Note the progress."""
+        """Store the progress."""
         self.read, self.size = read, size
 
 
@@ -225,11 +225,11 @@ def _rejected(error: UnreadableFileError, file: IO[bytes], choices: Mapping[str,
     body: dict[str, Any] = {"error": str(error), "code": error.code}
     if isinstance(error, UnknownTableError):
         reading = {it: choices[it] for it in ("encoding", "delimiter") if it in choices}
-        found = preview(file, **reading)
+        table = preview(file, **reading)
         body |= {
-            "columns": list(found.columns),
-            "rows": [list(row) for row in found.rows],
-            "mapping": dict(found.mapping),
+            "columns": list(table.columns),
+            "rows": [list(row) for row in table.rows],
+            "mapping": dict(table.mapping),
         }
     return Response(status=CODES[error.code], body=to_json(body), code=error.code)
 
