@@ -81,9 +81,7 @@ class ShopFormat:
             **self.mapping,
         }
         self.used = frozenset(key for _, key in keys)
-        self.numbers = frozenset(
-            key for field, key in keys if field in _NUMBERS or field in _QUANTITIES
-        )
+        self.numbers = frozenset(key for field, key in keys if field in (*_NUMBERS, *_QUANTITIES))
         self.has_quantity = any(it in self.mapping for it in _QUANTITIES)
 
     def _places_of(self, header: Header) -> tuple[Place, ...]:
