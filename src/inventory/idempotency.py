@@ -7,6 +7,7 @@ A record is written in the same transaction as the effect of its request, so bot
 import json
 import re
 from datetime import timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any, Final, Self
 
@@ -118,16 +119,20 @@ def fingerprint(command: Any) -> str:
 
 def _canonical(value: Any) -> Any:
     """Return *value* in a form whose `repr` is equal for equal requests."""
-    kind = type(value)
-    if attrs.has(kind):
-        fields = ((field.name, getattr(value, field.name)) for field in attrs.fields(kind))
+    kind: Any = type(value)
+    if kind is str:  # The most frequent by far.
+        return value
+    if names := _field_names(kind):
+        fields = ((name, getattr(value, name)) for name in names)
         # Without unset fields, so that a later version can add optional ones.
-        sent = [
-            (name, _canonical(part))
-            for name, part in fields
-            if part is not UNSET and name != "idempotency_key"
-        ]
+        sent = [(name, _canonical(part)) for name, part in fields if part is not UNSET]
         return (kind.__name__, sent)
     if isinstance(value, tuple | list):
         return [_canonical(part) for part in value]
     return sorted(value) if isinstance(value, frozenset) else value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    fields = attrs.fields(kind) if attrs.has(kind) else ()
+    return tuple(it.name for it in fields if it.name != "idempotency_key")

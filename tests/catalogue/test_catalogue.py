@@ -25,10 +25,10 @@ from inventory import (
     StorageThrottledError,
     UpdateItem,
 )
+from inventory_adapters.catalogue.cells import guarded, unguarded
 from inventory_adapters.catalogue.exports import export_items
 from inventory_adapters.catalogue.html_text import html_to_text
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
-from inventory_adapters.catalogue.tables import guarded, unguarded
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
 from inventory_adapters.testing import an_item, creation

@@ -192,6 +192,44 @@ def test_woocommerce_variations_inherit_and_holders_are_no_items(inventory):
     assert (mug.reorder_point, red.category, red.status) == (4, "Hoodies", "out_of_stock")
 
 
+def test_square_s_import_template_has_new_quantities_alone(inventory):
+    """A location with a blank one is left out; the price of a location counts before the item's."""
+    content = table(
+        "Token,Item Name,Variation Name,SKU,Category,Price,New Quantity Shop,Price Shop,New Quantity Barn",
+        ",Tea,Regular,TEA,Drinks,5.00,4,6.50,",
+    )
+
+    imported(inventory, content)
+
+    found = items_of(inventory)
+    assert set(found) == {("TEA", "Shop")}
+    assert (found["TEA", "Shop"].level.on_hand, found["TEA", "Shop"].price) == (4, Decimal("6.5"))
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (
+            "Interne Referenz;Name;Verkaufspreis;Verfügbare Menge;Produktkategorie",
+            "A1;Tisch;1.250,00;12,00;Möbel",
+        ),
+        ("Artikelnummer;Name;Bestand;Regulärer Preis;Kategorien", "A1;Tisch;12;1.250,--;Möbel"),
+        (
+            "Référence interne;Nom;Prix de vente;Quantité en stock;Catégories",
+            "A1;Tisch;1250;12;Möbel",
+        ),
+    ],
+)
+def test_translated_exports_are_tables(inventory, header, row):
+    """Odoo and WooCommerce translate their headers; the names of the columns are known all the same."""
+    [outcome] = imported(inventory, table(header, row))
+
+    item = items_of(inventory)["A1", "default"]
+    assert outcome.result == "created"
+    assert (item.name, item.level.on_hand, item.price) == ("Tisch", 12, 1250)
+    assert item.category == "Möbel"
+
+
 def test_stock_of_all_variations_together_is_refused(inventory):
     """It cannot be divided."""
     content = of_file("woocommerce.csv").replace(b"taxable,1,,,0,,,", b"taxable,1,9,,0,,,")
@@ -226,6 +264,19 @@ def test_lightspeed_has_an_item_per_outlet(inventory):
     assert found["10001", "Main_Outlet"].name == "Tee (S)"
     assert found["10001", "Main_Outlet"].category == "Tops"
     assert found["10003", "default"].status == "discontinued"
+
+
+def test_lightspeed_parts_of_a_composite_are_no_items(inventory):
+    """Their rows have no SKU of their own."""
+    content = table(
+        "handle,sku,composite_sku,composite_quantity,name,retail_price,inventory_Shop",
+        "box,BOX,,,Box,2,4",
+        "box,,MUG,2,,,",
+    )
+
+    outcomes = imported(inventory, content)
+
+    assert results(outcomes) == ["created", "skipped"]
 
 
 def test_odoo_products_are_found_by_their_reference(inventory):

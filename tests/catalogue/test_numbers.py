@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from inventory import Inventory
+from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
 from inventory_adapters.catalogue.numbers import Convention, Evidence, written
-from inventory_adapters.catalogue.tables import CellError
 from inventory_adapters.storage.memory import MemoryRepository
 from tests.catalogue.tools import imported, items_of, results, table
 
@@ -48,6 +48,9 @@ def inventory():
         (".5", "0.5"),
         ("5.", "5"),
         (" 7 ", "7"),
+        ("12.-", "12"),
+        ("CHF 1'250.--", "1250"),
+        ("-12.\u2013", "-12"),
     ],
 )
 def test_a_number_is_read_exactly(text, value):

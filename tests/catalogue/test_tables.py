@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory import Inventory
+from inventory_adapters.catalogue.cells import CellError, Header
 from inventory_adapters.catalogue.exports import export_items
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
-from inventory_adapters.catalogue.tables import CellError, Header, open_table
+from inventory_adapters.catalogue.tables import open_table
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.testing import creation
 from tests import strategies

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.drafts import ItemRow, Options
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.tables import (
+from inventory_adapters.catalogue.cells import (
     Header,
     Record,
     UnreadableFileError,
     column_key,
     unguarded,
 )
+from inventory_adapters.catalogue.drafts import ItemRow, Options
+from inventory_adapters.catalogue.numbers import Mark
 
 __all__ = ["COLUMNS", "TableFormat", "chosen_mapping", "looks_important"]
 
@@ -25,228 +25,55 @@ _NUMBERS: Final = ("quantity", "price", "reorder_point", "version", "seq")
 # Numbers of ours are digits; only these are written by people.
 _PEOPLES_NUMBERS: Final = ("quantity", "price", "reorder_point")
 
-# Names of columns in lists of shops and suppliers, by field, as `_plain` makes them.
+# Names of columns in lists of shops and suppliers, by field, comma-separated, as `_plain` makes them.
 # English, German, French, Spanish, Italian and Dutch.
-_KNOWN_NAMES: Final[dict[str, tuple[str, ...]]] = {
+_KNOWN_NAMES: Final = {
     "sku": (
-        *(
-            "sku",
-            "sku code",
-            "sku number",
-            "item number",
-            "item no",
-            "item code",
-            "item sku",
-            "product code",
-        ),
-        *(
-            "product sku",
-            "product number",
-            "article number",
-            "article no",
-            "part number",
-            "part no",
-            "stock code",
-        ),
-        *(
-            "variant sku",
-            "artikelnummer",
-            "artikelnr",
-            "artikel nr",
-            "art nr",
-            "artnr",
-            "bestellnummer",
-            "référence",
-        ),
-        *(
-            "reference",
-            "réf",
-            "code article",
-            "código",
-            "codigo",
-            "código de artículo",
-            "referencia",
-        ),
-        *("codice", "codice articolo", "artikelcode"),
+        "sku, sku code, sku number, item number, item no, item code, item sku, product "
+        "code, product sku, product number, article number, article no, part number, part "
+        "no, stock code, variant sku, artikelnummer, artikelnr, artikel nr, art nr, artnr, "
+        "bestellnummer, référence, reference, réf, code article, código, codigo, código de "
+        "artículo, referencia, codice, codice articolo, artikelcode, interne referenz, référence interne, referencia interna"
     ),
     "name": (
-        *(
-            "name",
-            "title",
-            "item name",
-            "product name",
-            "product title",
-            "product",
-            "item",
-            "article",
-            "article name",
-        ),
-        *("bezeichnung", "artikelbezeichnung", "artikelname", "produktname", "produkt", "artikel"),
-        *(
-            "nom",
-            "désignation",
-            "designation",
-            "libellé",
-            "nombre",
-            "producto",
-            "artículo",
-            "nome",
-            "articolo",
-        ),
-        *("prodotto", "naam", "omschrijving", "productnaam"),
+        "name, title, item name, product name, product title, product, item, article, "
+        "article name, bezeichnung, artikelbezeichnung, artikelname, produktname, produkt, "
+        "artikel, nom, désignation, designation, libellé, nombre, producto, artículo, nome, "
+        "articolo, prodotto, naam, omschrijving, productnaam"
     ),
     "description": (
-        *(
-            "description",
-            "long description",
-            "beschreibung",
-            "artikelbeschreibung",
-            "descripción",
-            "descripcion",
-        ),
-        *("descrizione", "beschrijving"),
+        "description, long description, beschreibung, artikelbeschreibung, descripción, "
+        "descripcion, descrizione, beschrijving"
     ),
     "quantity": (
-        *(
-            "quantity",
-            "qty",
-            "stock",
-            "in stock",
-            "on hand",
-            "stock on hand",
-            "quantity on hand",
-            "qty on hand",
-        ),
-        *(
-            "stock quantity",
-            "stock qty",
-            "stock level",
-            "current stock",
-            "inventory",
-            "inventory quantity",
-        ),
-        *(
-            "quantity in stock",
-            "qty in stock",
-            "available quantity",
-            "units",
-            "count",
-            "counted",
-            "counted quantity",
-        ),
-        *(
-            "bestand",
-            "lagerbestand",
-            "menge",
-            "anzahl",
-            "stückzahl",
-            "quantité",
-            "quantite",
-            "qté",
-            "stock actuel",
-        ),
-        *(
-            "cantidad",
-            "existencias",
-            "stock actual",
-            "quantità",
-            "quantita",
-            "giacenza",
-            "aantal",
-            "voorraad",
-        ),
+        "quantity, qty, stock, in stock, on hand, stock on hand, quantity on hand, qty on "
+        "hand, stock quantity, stock qty, stock level, current stock, inventory, inventory "
+        "quantity, quantity in stock, qty in stock, available quantity, units, count, "
+        "counted, counted quantity, bestand, lagerbestand, menge, anzahl, stückzahl, "
+        "quantité, quantite, qté, stock actuel, cantidad, existencias, stock actual, "
+        "quantità, quantita, giacenza, aantal, voorraad, verfügbare menge, quantité en stock, cantidad a mano"
     ),
     "price": (
-        *(
-            "price",
-            "unit price",
-            "retail price",
-            "sales price",
-            "selling price",
-            "list price",
-            "preis",
-            "vk",
-            "vk preis",
-        ),
-        *(
-            "verkaufspreis",
-            "einzelpreis",
-            "prix",
-            "prix unitaire",
-            "prix de vente",
-            "precio",
-            "precio de venta",
-        ),
-        *("prezzo", "prezzo di vendita", "prijs", "verkoopprijs"),
+        "price, unit price, retail price, sales price, selling price, list price, preis, "
+        "vk, vk preis, verkaufspreis, einzelpreis, prix, prix unitaire, prix de vente, "
+        "precio, precio de venta, prezzo, prezzo di vendita, prijs, verkoopprijs, regular price, regulärer preis"
     ),
     "category": (
-        *(
-            "category",
-            "categories",
-            "product category",
-            "product type",
-            "item category",
-            "department",
-            "kategorie",
-        ),
-        *(
-            "warengruppe",
-            "artikelgruppe",
-            "produktgruppe",
-            "catégorie",
-            "famille",
-            "categoría",
-            "categoria",
-            "familia",
-        ),
-        *("categorie",),
+        "category, categories, product category, product type, item category, department, "
+        "kategorie, warengruppe, artikelgruppe, produktgruppe, catégorie, famille, "
+        "categoría, categoria, familia, categorie, produktkategorie, kategorien, catégories, categorías, catégorie de produits"
     ),
     "location": (
-        *(
-            "location",
-            "warehouse",
-            "stock location",
-            "lagerort",
-            "lagerplatz",
-            "standort",
-            "emplacement",
-        ),
-        *(
-            "entrepôt",
-            "ubicación",
-            "ubicacion",
-            "almacén",
-            "almacen",
-            "ubicazione",
-            "magazzino",
-            "locatie",
-            "magazijn",
-        ),
+        "location, warehouse, stock location, lagerort, lagerplatz, standort, emplacement, "
+        "entrepôt, ubicación, ubicacion, almacén, almacen, ubicazione, magazzino, locatie, "
+        "magazijn"
     ),
     "reorder_point": (
-        *(
-            "reorder point",
-            "reorder level",
-            "minimum stock",
-            "min stock",
-            "low stock",
-            "mindestbestand",
-        ),
-        *(
-            "meldebestand",
-            "stock minimum",
-            "stock mínimo",
-            "stock minimo",
-            "scorta minima",
-            "minimumvoorraad",
-        ),
+        "reorder point, reorder level, minimum stock, min stock, low stock, mindestbestand, "
+        "meldebestand, stock minimum, stock mínimo, stock minimo, scorta minima, "
+        "minimumvoorraad"
     ),
-    "status": ("status",),
-    "item_id": ("item_id",),
-    "version": ("version",),
-    "seq": ("seq",),
 }
-_OURS_ALONE: Final = ("status", "item_id", "version", "seq")
 
 _LOOKS_IMPORTANT: Final = re.compile(
     r"\b(?:stocks?|qty|quantit\w*|on hand|in stock|inventory|units|price|\w*bestand|menge|anzahl|\w*preis"
@@ -259,10 +86,7 @@ def _plain(name: str) -> str:
 
 
 _FIELDS: Final = {
-    name: field
-    for field, names in _KNOWN_NAMES.items()
-    if field not in _OURS_ALONE
-    for name in names
+    name: field for field, names in _KNOWN_NAMES.items() for name in names.split(", ")
 }
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar, Final
 from attrs import evolve
 
 from inventory_adapters.catalogue.any_table import TableFormat
+from inventory_adapters.catalogue.cells import Header, Record
 from inventory_adapters.catalogue.drafts import ItemRow
-from inventory_adapters.catalogue.tables import Header, Record
 
 __all__ = ["CountsFormat"]
 

@@ -1,5 +1,6 @@
 """Write the items to a CSV file that a spreadsheet opens and that can be imported again."""
 
+import codecs
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,12 @@ from inventory.commands import ListItems
 from inventory.items import Item
 from inventory.paging import Page
 from inventory_adapters.catalogue.any_table import COLUMNS
+from inventory_adapters.catalogue.cells import guarded
 from inventory_adapters.catalogue.numbers import written
-from inventory_adapters.catalogue.tables import guarded
 
 __all__ = ["ItemReader", "export_items"]
 
-# With the mark at its start that tells Excel the encoding.
+# With the mark at its start by which Excel recognises the encoding.
 _ENCODING: Final = "utf-8-sig"
 
 
@@ -36,7 +37,7 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
     """
     count = 0
     with _opened(file) as raw:
-        write = csv.writer(_Encoded(raw), lineterminator="\r\n").writerow
+        write = csv.writer(codecs.getwriter(_ENCODING)(raw), lineterminator="\r\n").writerow
         write(COLUMNS)
         for item in _all(inventory):
             write(_cells(item))
@@ -71,19 +72,6 @@ def _cells(item: Item) -> list[Any]:
     ]
 
 
-class _Encoded:
-    """Text written to a file of bytes: unlike a `TextIOWrapper`, it leaves the file to whom it belongs."""
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self._encoding = _ENCODING
-
-    def write(self, text: str) -> int:
-        self._raw.write(text.encode(self._encoding))
-        self._encoding = "utf-8"
-        return len(text)
-
-
 @contextmanager
 def _opened(file: str | PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
     if not isinstance(file, str | PathLike):
@@ -91,7 +79,7 @@ def _opened(file: str | PathLike[str] | IO[bytes]) -> Iterator[IO[bytes]]:
         return
     path = Path(fsdecode(file))
     if path.exists() and not path.is_file():
-        # A pipe, /dev/stdout: there is nothing that could take its place.
+        # A pipe or /dev/stdout cannot be replaced by another file.
         with path.open("wb") as raw:
             yield raw
         return

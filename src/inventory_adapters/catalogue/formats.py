@@ -1,10 +1,11 @@
-"""All formats of files, and which one a file is of: told by its columns, never guessed."""
+"""All file formats, and the choice of one by the columns of a file."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 from inventory_adapters.catalogue.any_table import TableFormat, chosen_mapping
+from inventory_adapters.catalogue.cells import Header, UnreadableFileError
 from inventory_adapters.catalogue.counts import CountsFormat
 from inventory_adapters.catalogue.drafts import Format, Options
 from inventory_adapters.catalogue.lightspeed import LightspeedFormat
@@ -16,7 +17,6 @@ from inventory_adapters.catalogue.other_systems import OTHER_SYSTEMS
 from inventory_adapters.catalogue.shopify import ShopifyFormat
 from inventory_adapters.catalogue.shopify_inventory import ShopifyInventoryFormat
 from inventory_adapters.catalogue.square import SquareFormat
-from inventory_adapters.catalogue.tables import Header, UnreadableFileError
 from inventory_adapters.catalogue.woocommerce import WooCommerceFormat
 
 __all__ = ["FORMATS", "UnknownTableError", "recognized"]
@@ -35,7 +35,7 @@ _SHOWN_COLUMNS: Final = 60
 
 
 class UnknownTableError(UnreadableFileError):
-    """The columns do not tell what they hold; a person can map them."""
+    """The meaning of the columns is unknown; a person can map them."""
 
     code = "unknown_table"
 
@@ -52,20 +52,20 @@ def recognized(
 
     Args:
         header: Its columns.
-        options: What was chosen for the whole file.
-        name: The name of a format; ``auto`` to tell by the columns.
-        mapping: What a person says of the columns: field → name of the column.
+        options: The choices for the whole file.
+        name: The name of a format; ``auto`` to detect it from the columns.
+        mapping: The columns that a person chose: field → name of the column.
 
     Raises:
         UnknownTableError: No format fits, or a field could be in several columns.
         UnreadableFileError: The chosen format does not fit, several formats do, or the file is of a system that is not read.
     """
     make = _maker(header, name, mapping or {})
-    made = make(header, options)
-    repeated = sorted(header.name(it) for it in made.used & header.repeated)
+    format_ = make(header, options)
+    repeated = sorted(header.name(it) for it in format_.used & header.repeated)
     if repeated:
         raise UnreadableFileError(f"The header has the column {repeated[0]} twice")
-    return made
+    return format_
 
 
 def _maker(

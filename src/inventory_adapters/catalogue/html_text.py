@@ -31,7 +31,7 @@ class _BrokenError(Exception):
 
 def html_to_text(body: str) -> tuple[str, bool]:
     """
-    Return what *body* says, and whether it could be read as HTML.
+    Return the text of *body*, and whether it could be read as HTML.
 
     Tags are removed, entities decoded, runs of blanks collapsed. A body that is broken is returned as the text that it is.
     """
@@ -78,10 +78,10 @@ def _parts(body: str) -> list[str]:
 
 
 def _after(body: str, mark: str, start: int) -> int:
-    found = body.find(mark, start)
-    if found < 0:
+    place = body.find(mark, start)
+    if place < 0:
         raise _BrokenError
-    return found + len(mark)
+    return place + len(mark)
 
 
 def _after_element(body: str, tag: str, start: int) -> int:

@@ -1,8 +1,8 @@
 """
 Drafts → items: each batch of rows is compared with the stored items, and what differs is written.
 
-Every write is guarded by the state that it was decided on. So a run that was interrupted is simply started again: rows that
-are stored are found, by id, or by SKU and location. New items are created under an idempotency key that is a digest of their
+Every write is guarded by the state that was read before it. So an interrupted run is simply started again: stored rows are
+recognised by id, or by SKU and location. New items are created under an idempotency key that is a digest of their
 rows: a run that cannot see yet what another one has just created (DynamoDB's indexes lag, two people import the same file)
 gets the stored answer, and nothing is created twice.
 """
@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
-from operator import itemgetter
 from typing import Any, Final, Protocol
 
 import attrs
@@ -39,13 +38,13 @@ from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
 from inventory.paging import Page
 from inventory.preconditions import IfMatch
 from inventory.validation import normalized
+from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.drafts import ONE_LINE, Draft
 from inventory_adapters.catalogue.outcomes import RowOutcome, outcome_of, refused_draft
-from inventory_adapters.catalogue.tables import CellError
 
 __all__ = ["Importer", "InventoryWriter"]
 
-# How often a batch is decided again, because another writer was faster or the storage throttles.
+# How often a batch is tried, because another writer was faster or the storage throttles.
 _ATTEMPTS: Final = 6
 _LONGEST_PAUSE_SECONDS: Final = 4.0
 
@@ -69,18 +68,18 @@ class InventoryWriter(Protocol):
 
 
 Entry = Draft | RowOutcome
-"""A row on its way: what it says, or the outcome that it has already."""
+"""A row: its contents, or its outcome if it has one already."""
 
 
 @frozen(kw_only=True)
 class _Open:
     """
-    A row that is not settled yet.
+    A row without an outcome.
 
     Attributes:
-        draft: What it says.
-        known: The item that an earlier run made of it, which need not be in the indexes yet.
-        gone: What was made of it before, and is no more.
+        draft: Its contents.
+        known: The item that an earlier run created from it, which may not be in the indexes yet.
+        gone: The ids of items that earlier runs created from it and that were deleted since.
     """
 
     draft: Draft
@@ -95,7 +94,7 @@ _Planned = dict[int, tuple[_Open, RowOutcome, _Command]]
 @frozen(kw_only=True)
 class Importer:
     """
-    What is done with all rows of a file.
+    The choices for all rows of a file.
 
     Attributes:
         inventory: Where the items are stored.
@@ -113,8 +112,7 @@ class Importer:
         self, batches: Iterator[list[Entry]], *, in_flight: int
     ) -> Iterator[list[RowOutcome]]:
         """Yield the outcomes of each batch, in the order of the batches."""
-        # An empty inventory has nothing to be found row by row. Another import of the same rows at the same time is noticed by
-        # the idempotency keys.
+        # An empty inventory needs no search per row. A concurrent import of the same rows is detected by the idempotency keys.
         is_empty = self.is_first()
         if self.stops:
             # Nothing behind a rejected row may be under way.
@@ -159,7 +157,7 @@ def _in_order(
 
 
 class _Batch:
-    """Some rows on their way to their outcomes."""
+    """Rows that are written together."""
 
     def __init__(self, importer: Importer, entries: list[Entry], *, was_empty: bool) -> None:
         self._importer = importer
@@ -178,13 +176,13 @@ class _Batch:
 
     @property
     def _is_over(self) -> bool:
-        """Whether a row was refused that stops the import: then nothing behind it counts."""
+        """Whether a rejected row has stopped the import: the rows after it are left out."""
         return self._importer.stops and any(
             it.result == "refused" for it in self._outcomes.values()
         )
 
     def settled(self) -> list[RowOutcome]:
-        """Decide and write until every row is settled, and return the outcomes in the order of the rows."""
+        """Plan and write until every row has an outcome; return the outcomes in the order of the rows."""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_pause(attempt))
@@ -200,10 +198,10 @@ class _Batch:
         self._open.pop(place, None)
         if outcome.result == "refused" and self._importer.stops:
             self._open = {it: row for it, row in self._open.items() if it < place}
-            self._outcomes = {it: told for it, told in self._outcomes.items() if it <= place}
+            self._outcomes = {it: done for it, done in self._outcomes.items() if it <= place}
 
     def _plan(self) -> _Planned:
-        """Decide what is to be done for each open row; settle those for which nothing is."""
+        """Plan the write of each open row; settle the rows that need none."""
         planned: _Planned = {}
         of_sku: dict[str, list[Item]] = {}
         taken: dict[ItemKey, int] = {}
@@ -213,7 +211,7 @@ class _Batch:
             try:
                 item = self._item(row, of_sku)
                 _check_once(row.draft, item, taken)
-                outcome, command = self._decided(row.draft, item)
+                outcome, command = self._plan_row(row.draft, item)
             except (CellError, InventoryError) as error:
                 if _ends_everything(error):
                     raise
@@ -225,32 +223,32 @@ class _Batch:
                 planned[place] = (row, outcome, command)
         return {place: it for place, it in planned.items() if place in self._open}
 
-    # What a row is about
+    # The item of a row
 
     def _item(self, row: _Open, of_sku: dict[str, list[Item]]) -> Item | None:
         draft = row.draft
         if row.known is not None:
             return self._inventory.get_item(GetItem(item_id=row.known.item_id, sku=row.known.sku))
-        if draft.item_id is not None:
-            return self._by_id(draft, draft.item_id)
+        if draft.row.item_id is not None:
+            return self._by_id(draft, draft.row.item_id)
         if self._was_empty:
             return None
         if draft.sku not in of_sku:
             # Two forms of a SKU may find the same item.
             of_sku[draft.sku] = list({it.key: it for it in self._of_sku(draft)}.values())
-        found = [it for it in of_sku[draft.sku] if normalized(it.location) == draft.location]
-        if len(found) > 1:
+        items = [it for it in of_sku[draft.sku] if normalized(it.location) == draft.location]
+        if len(items) > 1:
             raise CellError(
-                f"is the SKU of {len(found)} items at {draft.location}; add their item_id, or export them",
-                column=draft.columns["sku"],
+                f"is the SKU of {len(items)} items at {draft.location}; add their item_id, or export them",
+                column=draft.row.columns["sku"],
                 value=draft.sku,
                 code="ambiguous",
             )
-        return found[0] if found else None
+        return items[0] if items else None
 
     def _of_sku(self, draft: Draft) -> Iterator[Item]:
-        """Yield all items with the SKU, also those that an earlier version of the API stored in another form."""
-        forms = {draft.sku: None, draft.written_sku: None}
+        """Yield all items with the SKU, including those that the API's first version stored in another form."""
+        forms = {draft.sku: None, draft.row.sku: None}
         if not draft.sku.isascii():
             forms[unicodedata.normalize("NFD", draft.sku)] = None
         for sku in forms:
@@ -267,7 +265,7 @@ class _Batch:
 
     def _by_id(self, draft: Draft, item_id: str) -> Item:
         # The exact SKU first: an earlier version of the API stored it as it was sent.
-        for sku in dict.fromkeys((draft.written_sku, draft.sku)):
+        for sku in dict.fromkeys((draft.row.sku, draft.sku)):
             try:
                 return self._inventory.get_item(GetItem(item_id=item_id, sku=sku))
             except ItemNotFoundError:
@@ -277,29 +275,29 @@ class _Batch:
         except ItemNotFoundError as error:
             raise CellError(
                 "does not exist. Leave item_id empty to create an item",
-                column=draft.columns["item_id"],
+                column=draft.row.columns["item_id"],
                 value=item_id,
                 code=error.code,
             ) from None
         raise CellError(
             f"is not the SKU of this item, which is {other.sku} and cannot be changed",
-            column=draft.columns["sku"],
+            column=draft.row.columns["sku"],
             value=draft.sku,
             code=ItemNotFoundError.code,
         )
 
-    # What to do about it
+    # The plan for a row
 
-    def _decided(self, draft: Draft, item: Item | None) -> tuple[RowOutcome, _Command | None]:
-        if item is None and not draft.may_create:
+    def _plan_row(self, draft: Draft, item: Item | None) -> tuple[RowOutcome, _Command | None]:
+        if item is None and not draft.row.may_create:
             raise CellError(
                 f"does not exist at {draft.location}; a stocktake creates no items",
-                column=draft.columns["sku"],
+                column=draft.row.columns["sku"],
                 value=draft.sku,
                 code=ItemNotFoundError.code,
             )
         if item is None:
-            notes = (*draft.notes, *draft.initial_notes)
+            notes = (*draft.notes, *draft.row.initial_notes)
             # A missing name or category is rejected by its bound, as an empty one is.
             return outcome_of(draft, "created", notes=notes), CreateItem(**draft.new_item)
         changes = _differences(draft, item)
@@ -324,10 +322,10 @@ class _Batch:
         outcome = outcome_of(draft, "updated", notes=notes, quantity_left=is_left)
         return attrs.evolve(outcome, changes=tuple(changes)), command
 
-    # Doing it
+    # Writing
 
     def _write(self, planned: _Planned) -> None:
-        """Write what is planned, 25 at a time; what somebody else was quicker with stays open."""
+        """Write the planned rows, 25 at a time; those that another writer changed meanwhile stay open."""
         places = list(planned)
         for start in range(0, len(places), MAX_ROWS):
             chunk = {it: planned[it] for it in places[start : start + MAX_ROWS] if it in self._open}
@@ -366,12 +364,12 @@ class _Batch:
     def _refuse(self, places: list[int], error: BatchRefusedError) -> None:
         for index, why in error.refused.items():
             place = places[index]
-            # Overtaken: what the row means for the item as it is now is decided anew.
+            # The item changed meanwhile: the row is compared with it again.
             if not isinstance(why, PreconditionFailedError) and place in self._open:
                 self._settle(place, refused_draft(self._open[place].draft, why))
 
     def _recognise(self, chunk: _Planned, results: tuple[RowResult, ...]) -> None:
-        """Take the items that an earlier run made of these very rows for what they are: there already, or gone since."""
+        """Note which items an earlier run created from these rows, and which of them were deleted since."""
         for place, result in zip(chunk, results, strict=True):
             row = self._open[place]
             if not result.created or result.item_id is None or result.sku is None:
@@ -390,37 +388,36 @@ class _Batch:
 
     def _digest(self, chunk: _Planned, start: int) -> str:
         """
-        Name what is to be made, by what the rows say and by nothing else: two runs over the same file find the same name.
+        Return a digest of the rows and nothing else: two runs over the same file get the same key.
 
-        Rows of the batch that need nothing made are part of it, or two runs would differ in what they see already.
+        It covers all rows of the batch, because two runs may differ in the rows that they find stored.
         """
-        said = [
-            (it.sku, it.location, it.quantity, sorted(it.new_item.items(), key=itemgetter(0)))
-            for it in self._drafts
+        rows = [
+            (it.sku, it.location, it.quantity, it.details, it.row.initial) for it in self._drafts
         ]
         gone = sorted({it for row, _, _ in chunk.values() for it in row.gone})
-        return sha256(repr((start, said, gone)).encode()).hexdigest()
+        return sha256(repr((start, rows, gone)).encode()).hexdigest()
 
 
 def _pause(attempt: int) -> float:
-    """Return how long to wait after some attempts: full jitter, so that writers that met once do not meet again."""
+    """Return the pause after some attempts in seconds: full jitter, to avoid synchronized retries."""
     return full_jitter(min(_LONGEST_PAUSE_SECONDS, 0.05 * 2**attempt))
 
 
 def _ends_everything(error: Exception) -> bool:
-    """Tell whether there is no point in going on; a row that cannot be read is trouble of its own."""
+    """Return whether an error ends the import; an unreadable item concerns its row alone."""
     return isinstance(error, StorageError) and not isinstance(error, UnreadableItemError)
 
 
 def _check_once(draft: Draft, item: Item | None, taken: dict[ItemKey, int]) -> None:
     """Reject a second row about one item: the result would depend on their order."""
-    if item is not None and taken.setdefault(item.key, draft.line) != draft.line:
+    if item is not None and taken.setdefault(item.key, draft.row.line) != draft.row.line:
         raise CellError(f"duplicates the item of line {taken[item.key]}", code="duplicate_row")
 
 
 def _differences(draft: Draft, item: Item) -> dict[str, Any]:
     """Return the details of the row that differ from those of the item."""
-    found = {
+    changes = {
         name: value
         for name, value in draft.details.items()
         if value != (stored := getattr(item, name))
@@ -428,11 +425,11 @@ def _differences(draft: Draft, item: Item) -> dict[str, Any]:
             isinstance(stored, str) and isinstance(value, str) and _is_same(name, value, stored)
         )
     }
-    follows_stock = {found.get("status"), item.status} == {AVAILABLE, OUT_OF_STOCK}
+    follows_stock = {changes.get("status"), item.status} == {AVAILABLE, OUT_OF_STOCK}
     if follows_stock and draft.seq != item.level.seq:
         # Units came or left since, and the status followed them.
-        del found["status"]
-    return found
+        del changes["status"]
+    return changes
 
 
 def _is_same(name: str, value: str, stored: str) -> bool:
@@ -443,17 +440,17 @@ def _is_same(name: str, value: str, stored: str) -> bool:
 
 
 def _check_version(draft: Draft, item: Item) -> None:
-    """Refuse to change the details of an item that was edited since the row was exported."""
-    # A row without an id is no export: it says what the item is to be.
-    speaks_of_one = draft.item_id is not None or draft.version is not None
-    if speaks_of_one and draft.version != item.version:
+    """Reject changes to the details of an item that was edited since the row was exported."""
+    # A row without an id is no export: it holds the wanted state of the item.
+    is_exported = draft.row.item_id is not None or draft.version is not None
+    if is_exported and draft.version != item.version:
         raise _stale(draft, "version", draft.version, item.version)
 
 
 def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
-    """Refuse a quantity that is older than the last movement, or would take units that are promised."""
-    speaks_of_one = draft.item_id is not None or draft.seq is not None
-    if speaks_of_one and draft.seq != item.level.seq:
+    """Reject a quantity that is older than the last movement, or would take reserved units."""
+    is_exported = draft.row.item_id is not None or draft.seq is not None
+    if is_exported and draft.seq != item.level.seq:
         raise _stale(draft, "seq", draft.seq, item.level.seq)
     if quantity < item.level.reserved:
         raise BelowReservedError(
@@ -461,10 +458,10 @@ def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
         )
 
 
-def _stale(draft: Draft, column: str, said: int | None, now: int) -> CellError:
+def _stale(draft: Draft, column: str, given: int | None, current: int) -> CellError:
     return CellError(
-        f"is out of date (current {column}: {now}). Export again",
-        column=draft.columns.get(column, column),
-        value="" if said is None else str(said),
+        f"is out of date (current {column}: {current}). Export again",
+        column=draft.row.columns.get(column, column),
+        value="" if given is None else str(given),
         code=_STALE,
     )

@@ -4,25 +4,18 @@ Loyverse: the export of items, a row for each variant, with columns of its own f
 Source: help.loyverse.com, "Import and export your items".
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.drafts import (
-    ItemRow,
-    Options,
-    ShopFormat,
-    named,
-    says_no,
-    shop_texts,
-)
+from attrs import evolve
+
+from inventory_adapters.catalogue.cells import Header, Record
+from inventory_adapters.catalogue.drafts import ItemRow, Options
 from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.tables import Header, Record
+from inventory_adapters.catalogue.shops import Place, ShopFormat, named, says_no
 
 __all__ = ["LoyverseFormat"]
 
-_IN_STORE: Final = re.compile(r"in stock \[(.*)\]")
-_NO_ONE_PRICE: Final = "variable"
 _OPTIONS: Final = ("option 1", "option 2", "option 3")
 
 
@@ -46,38 +39,22 @@ class LoyverseFormat(ShopFormat):
         **{it: (f"{it} value",) for it in _OPTIONS},
     }
 
+    by_location: ClassVar[Mapping[str, str]] = {
+        "quantity": "in stock [{}]",
+        "price": "price [{}]",
+        "reorder_point": "low stock [{}]",
+        "for_sale": "available for sale [{}]",
+    }
+
     def __init__(self, header: Header, options: Options) -> None:
         super().__init__(header, options)
-        self._stores: dict[str, str] = {}
-        self._header = header
-        for key in header.places:
-            if match := _IN_STORE.fullmatch(key):
-                name = header.name(key)
-                self._stores[match[1]] = name[name.index("[") + 1 : -1]
-        keys = {
-            key
-            for store in self._stores
-            for it in ("in stock", "low stock", "price")
-            if (key := f"{it} [{store}]") in header
-        }
-        for_sale = {
-            it for store in self._stores if (it := f"available for sale [{store}]") in header
-        }
-        self.numbers |= keys
-        self.used |= keys | for_sale
-        if self._stores:
-            self.has_quantity = True
-            self.mapping = {
-                **self.mapping,
-                "quantity": header.name(f"in stock [{next(iter(self._stores))}]"),
-            }
         self._first: dict[str, str] = {}
 
     @staticmethod
     def fits(header: Header) -> bool:
         """Recognise an export by its handle, its SKU, its name, and whether stock is tracked."""
         has_ours = all(it in header for it in ("handle", "sku", "name"))
-        stores = any(_IN_STORE.fullmatch(it) for it in header.places)
+        stores = any(it.startswith("in stock [") for it in header.places)
         return has_ours and (
             stores or header.first("track stock", "sold by weight", "default price") is not None
         )
@@ -92,48 +69,23 @@ class LoyverseFormat(ShopFormat):
             self._first = shared
         elif self._first:
             shared = self._first
-        texts = shop_texts(
+        item = self._item(
+            record,
+            sku=self._text(record, "sku"),
             name=named(shared["name"], *(self._text(record, it) for it in _OPTIONS)),
             category=shared["category"],
             description=shared["description"],
-            options=self._options,
         )
-        is_tracked = not says_no(self._text(record, "tracked"))
-        for store in self._stores or [""]:
-            suffix = f" [{store}]" if store else ""
-            if store and not self._is_there(record, suffix):
-                continue
-            cells = {
-                "quantity": self._key("in stock", suffix, "quantity"),
-                "reorder_point": self._key("low stock", suffix, "reorder_point"),
-                "price": self._key("price", suffix, "price"),
-            }
-            numbers = {field: record.number(key) for field, key in cells.items()}
-            notes = texts.notes
-            if not numbers["price"]:
-                cells["price"] = self._keys["price"] or ""
-                numbers["price"] = record.number(cells["price"])
-            if numbers["price"].lower() == _NO_ONE_PRICE:
-                numbers["price"] = ""
-                notes = (*notes, "has no fixed price")
-            if not is_tracked:
-                numbers["quantity"] = numbers["reorder_point"] = ""
-            names = {it: self._header.name(key) for it, key in cells.items() if key in self._header}
-            yield ItemRow(
-                line=record.line,
-                sku=self._text(record, "sku"),
-                location=self._stores.get(store, ""),
-                texts=dict(texts.texts),
-                initial=texts.initial,
-                numbers=numbers,
-                columns={**self.columns, **names},
-                notes=notes,
-                initial_notes=texts.initial_notes,
-            )
+        rows = (
+            [self._numbered(record, item, it) for it in self._places if self._is_there(record, it)]
+            if self._places
+            else [item]
+        )
+        if says_no(self._text(record, "tracked")):
+            not_counted = {"quantity": "", "reorder_point": ""}
+            rows = [evolve(it, numbers={**it.numbers, **not_counted}) for it in rows]
+        yield from rows
 
-    def _is_there(self, record: Record, suffix: str) -> bool:
-        is_counted = bool(record[f"in stock{suffix}"].strip())
-        return is_counted or not says_no(record[f"available for sale{suffix}"])
-
-    def _key(self, column: str, suffix: str, field: str) -> str:
-        return f"{column}{suffix}" if suffix else self._keys[field] or ""
+    def _is_there(self, record: Record, place: Place) -> bool:
+        is_counted = bool(self._text(record, "quantity", place))
+        return is_counted or not says_no(self._text(record, "for_sale", place))

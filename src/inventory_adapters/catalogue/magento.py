@@ -7,24 +7,21 @@ Source: experienceleague.adobe.com, "Product attributes CSV reference".
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.drafts import (
-    ItemRow,
-    ShopFormat,
-    last_step,
-    says_yes,
-    shop_texts,
-)
+from attrs import evolve
+
+from inventory_adapters.catalogue.cells import Header, Record
+from inventory_adapters.catalogue.drafts import ItemRow
 from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.tables import Header, Record
+from inventory_adapters.catalogue.shops import ShopFormat, last_step, says_yes
 
 __all__ = ["MagentoFormat"]
 
-# Products that hold others; what is sold, and kept, are those.
+# Products that hold others, which have the stock.
 _HOLDERS: Final = ("configurable", "grouped", "bundle")
 
 
 class MagentoFormat(ShopFormat):
-    """Each product that is kept itself is an item."""
+    """Each product with a stock of its own is an item."""
 
     name: ClassVar[str] = "magento"
     title: ClassVar[str] = "Magento 2 product export"
@@ -54,23 +51,14 @@ class MagentoFormat(ShopFormat):
         """Yield the product; a translation, or a product that only holds others, is none."""
         if self._text(record, "store_view") or self._text(record, "type").lower() in _HOLDERS:
             return
-        numbers = self._numbers(record)
-        if says_yes(self._text(record, "default_alert").removesuffix(".0000")):
-            # The shop's default, which is not said of this product.
-            numbers.pop("reorder_point", None)
-        texts = shop_texts(
+        item = self._item(
+            record,
+            sku=self._text(record, "sku"),
             name=self._text(record, "name"),
             category=last_step(self._text(record, "category").partition(",")[0], "/"),
             description=self._text(record, "description") or self._text(record, "short"),
-            options=self._options,
         )
-        yield ItemRow(
-            line=record.line,
-            sku=self._text(record, "sku"),
-            texts=texts.texts,
-            initial=texts.initial,
-            numbers=numbers,
-            columns=self.columns,
-            notes=texts.notes,
-            initial_notes=texts.initial_notes,
-        )
+        if says_yes(self._text(record, "default_alert").removesuffix(".0000")):
+            # The default of the shop, not a value of this product.
+            item = evolve(item, numbers={**item.numbers, "reorder_point": ""})
+        yield item

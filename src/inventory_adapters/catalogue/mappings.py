@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from inventory_adapters.catalogue.tables import UnreadableFileError
+from inventory_adapters.catalogue.cells import UnreadableFileError
 
 __all__ = ["TABLE_CHOICES", "load_mapping", "save_mapping"]
 

@@ -1,9 +1,9 @@
-"""Our own columns: what `export_items` writes, and what a person may write by hand."""
+"""The columns of this project, written by `export_items` or by hand."""
 
 from typing import ClassVar, Final
 
 from inventory_adapters.catalogue.any_table import COLUMNS, TableFormat
-from inventory_adapters.catalogue.tables import Header
+from inventory_adapters.catalogue.cells import Header
 
 __all__ = ["COLUMNS", "NativeFormat"]
 

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from attrs import define, field, frozen
 
-from inventory_adapters.catalogue.tables import CellError, TypedNumber, UnreadableFileError
+from inventory_adapters.catalogue.cells import CellError, TypedNumber, UnreadableFileError
 
 __all__ = ["Convention", "Evidence", "NumberCell", "written"]
 
@@ -25,7 +25,7 @@ _MINUS: Final = "-\u2212"
 _SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _APOSTROPHES: Final = "'\u2019"
 _DIGITS: Final = r"[0-9]{1,40}"
-# No number is longer; what is would take long to tell from one.
+# No number is longer, and longer texts would take long to check.
 _LONGEST: Final = 60
 
 # A sign, a code of three letters, or a few that are written otherwise, before or behind the amount.
@@ -58,6 +58,10 @@ _READABLE: Final = {
     )
     for decimal in MARKS
 }
+# A price without cents: 12,- or 12.--
+_NO_CENTS: Final = re.compile(r"(?<=[0-9][.,])[-\u2013\u2014]{1,2}")
+# Groups have three digits, so this mark is a decimal one.
+_ONE_READING: Final = re.compile(r"-?[0-9]{1,40}([.,])(?:[0-9]{1,2}|[0-9]{4,15})")
 _NOT_DIGIT: Final = re.compile("[^0-9]")
 _PLAIN: Final = re.compile(rf"-?{_DIGITS}")
 
@@ -77,7 +81,7 @@ class NumberCell:
 @define
 class Evidence:
     """
-    What the number cells of a file say about its decimal mark.
+    The evidence of a file's number cells for its decimal mark.
 
     Attributes:
         only: The first cell that can be read by one mark alone, by that mark.
@@ -90,6 +94,9 @@ class Evidence:
     def add(self, line: int, column: str, text: str) -> None:
         """Take a cell into account."""
         if type(text) is TypedNumber:
+            return
+        match = _ONE_READING.fullmatch(text)
+        if match is not None and match[1] in self.only:
             return
         point, comma = _readings(text)
         if point == comma:
@@ -151,7 +158,7 @@ class Convention:
 
     Attributes:
         decimal: The decimal mark; spaces, apostrophes and the other mark separate groups of digits.
-        reason: How that is known; empty where no number of the file depends on it.
+        reason: The source of this knowledge; empty if no number of the file depends on it.
     """
 
     decimal: Mark
@@ -201,9 +208,9 @@ def _readings(text: str) -> tuple[Decimal | None, Decimal | None]:
 
 
 def _read(text: str, decimal: Mark) -> Decimal | None:
-    cell = text.strip()
-    if len(cell) > _LONGEST:
+    if len(text) > _LONGEST:
         return None
+    cell = _NO_CENTS.sub("", text.strip())
     is_negative = cell.startswith("(") and cell.endswith(")")
     match = _AMOUNT.fullmatch(cell[1:-1].strip() if is_negative else cell)
     if match is None or (match["before"] and match["behind"]):

@@ -7,45 +7,19 @@ Source: odoo.com/documentation, "Export and import data".
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory.items import DISCONTINUED
-from inventory_adapters.catalogue.drafts import (
-    ItemRow,
-    ShopFormat,
-    last_step,
-    says_no,
-    shop_texts,
-)
+from inventory_adapters.catalogue.cells import Header, Record
+from inventory_adapters.catalogue.drafts import ItemRow
 from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.tables import Header, Record
+from inventory_adapters.catalogue.shops import ShopFormat, last_step, says_no
 
 __all__ = ["OdooFormat"]
 
+# Columns that only Odoo names so: labels, and technical names.
 _OF_ODOO: Final = (
-    *(
-        "sales price",
-        "public price",
-        "cost",
-        "quantity on hand",
-        "forecasted quantity",
-        "forecasted",
-        "product type",
-    ),
-    *(
-        "external id",
-        "unit of measure",
-        "list_price",
-        "lst_price",
-        "standard_price",
-        "qty_available",
-    ),
-    *(
-        "virtual_available",
-        "categ_id",
-        "categ_id/id",
-        "product_tmpl_id",
-        "product category",
-        "can be sold",
-    ),
+    *("sales price", "public price", "cost", "product type", "product category", "can be sold"),
+    *("quantity on hand", "forecasted quantity", "forecasted", "external id", "unit of measure"),
+    *("list_price", "lst_price", "standard_price", "qty_available", "virtual_available"),
+    *("categ_id", "categ_id/id", "product_tmpl_id"),
 )
 
 
@@ -82,21 +56,12 @@ class OdooFormat(ShopFormat):
         notes: tuple[str, ...] = ()
         if not sku and (sku := self._text(record, "external id")):
             notes = (f"has no internal reference: {sku}, its external ID",)
-        texts = shop_texts(
+        yield self._item(
+            record,
+            sku=sku,
             name=self._text(record, "name"),
             category=last_step(self._text(record, "category"), "/"),
             description=self._text(record, "description"),
-            options=self._options,
-        )
-        if says_no(self._text(record, "active")):
-            texts.texts["status"] = DISCONTINUED
-        yield ItemRow(
-            line=record.line,
-            sku=sku,
-            texts=texts.texts,
-            initial=texts.initial,
-            numbers=self._numbers(record),
-            columns=self.columns,
-            notes=(*texts.notes, *notes),
-            initial_notes=texts.initial_notes,
+            is_discontinued=says_no(self._text(record, "active")),
+            notes=notes,
         )

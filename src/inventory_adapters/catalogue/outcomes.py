@@ -1,4 +1,4 @@
-"""The result of each row, in the words of its file."""
+"""The result of each row, by the column names of its file."""
 
 from typing import Final, Literal
 
@@ -6,8 +6,8 @@ import attrs
 from attrs import frozen
 
 from inventory.errors import BelowReservedError, InventoryError, ValidationError
+from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.drafts import Draft
-from inventory_adapters.catalogue.tables import CellError
 
 __all__ = ["RESULTS", "Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
 
@@ -31,8 +31,8 @@ class RowOutcome:
         changes: What was updated, by the names on the wire.
         column, value, reason, code: Why it was refused: the column, the text of the cell, what is wrong with it, and the
             same for programs.
-        also: More that is wrong with it.
-        notes: What was changed on the way and a person may want to know.
+        also: Further errors.
+        notes: Changes to the row that a person may want to know.
         quantity_left: Whether the quantity differs from the stored one, which was not changed.
     """
 
@@ -59,7 +59,7 @@ def outcome_of(
 ) -> RowOutcome:
     """Return the outcome of a row that was accepted."""
     return RowOutcome(
-        line=draft.line,
+        line=draft.row.line,
         result=result,
         sku=draft.sku,
         location=draft.location,
@@ -89,21 +89,21 @@ def refused_draft(draft: Draft, error: CellError | InventoryError) -> RowOutcome
     """Return the outcome of a row that was read and rejected, with everything that is wrong with it."""
     first, *others = _cell_errors(draft, error)
     return attrs.evolve(
-        refused(draft.line, first, sku=draft.sku, location=draft.location),
+        refused(draft.row.line, first, sku=draft.sku, location=draft.location),
         notes=draft.notes,
         also=tuple(f"{it.column}: {it.reason}" for it in others),
     )
 
 
 def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellError]:
-    """Return what is wrong, by the columns of the file."""
+    """Return the errors, by the columns of the file."""
     if isinstance(error, CellError):
         return [error]
     if isinstance(error, ValidationError):
         return [
             CellError(
                 fault.message + _advice(draft, fault.field),
-                column=draft.columns.get(fault.field, fault.field),
+                column=draft.row.columns.get(fault.field, fault.field),
                 value=_value(draft, fault.field),
             )
             for fault in error.errors
@@ -112,7 +112,7 @@ def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellEr
         return [
             CellError(
                 error.message,
-                column=draft.columns["quantity"],
+                column=draft.row.columns["quantity"],
                 value=str(draft.quantity),
                 code=error.code,
             )

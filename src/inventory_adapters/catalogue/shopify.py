@@ -1,62 +1,44 @@
 """
-Shopify's product CSV: one product in several rows, a variant or an image each; the first holds what all variants share.
+Shopify's product CSV: a product has a row for each variant or image; the first has the fields that all variants share.
 
 Source: help.shopify.com, "Using CSV files to import and export products": the headers of today and those of before 2025.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from inventory.items import DISCONTINUED
-from inventory_adapters.catalogue.drafts import (
-    ItemRow,
-    Options,
-    ShopFormat,
-    ShopTexts,
-    last_step,
-    made_sku,
-    named,
-    shop_texts,
-    slug,
-)
+from inventory_adapters.catalogue.cells import CellError, Header, Record
+from inventory_adapters.catalogue.drafts import ItemRow, Options
 from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.tables import CellError, Header, Record
+from inventory_adapters.catalogue.shops import ShopFormat, cut, last_step, made_sku, named, slug
 
-__all__ = ["OPTION_NAMES", "ShopifyFormat", "option_values", "variant_sku"]
+__all__ = ["HANDLE", "OPTIONS", "ShopifyFormat", "option_values", "variant_sku"]
 
 HANDLE: Final = ("url handle", "handle")
-OPTION_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "option1": ("option1 value",),
-    "option2": ("option2 value",),
-    "option3": ("option3 value",),
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    f"option{it}": (f"option{it} value",) for it in (1, 2, 3)
 }
-_OF_A_VARIANT: Final = ("sku", "price", "quantity", *OPTION_NAMES)
+_OF_A_VARIANT: Final = ("sku", "price", "quantity", *OPTIONS)
 
-# What Shopify calls the one variant of a product that has no options.
+# Shopify's name for the one variant of a product without options.
 _NO_OPTION: Final = "default title"
 
 _OF_PRODUCTS: Final = (
-    *(
-        "body (html)",
-        "body html",
-        "product category",
-        "variant price",
-        "variant sku",
-        "variant inventory qty",
-    ),
-    *("inventory quantity", "image src", "product image url", "seo title", "gift card"),
+    *("body (html)", "body html", "product category", "variant price", "variant sku"),
+    *("variant inventory qty", "inventory quantity", "image src", "product image url"),
+    *("seo title", "gift card"),
 )
 # With a handle, or these are columns of anything.
 _WITH_HANDLE: Final = ("vendor", "type", "tags", "published", "price", "status", "description")
 _OF_INVENTORIES: Final = ("coo", "hs code", "on hand", "on hand (current)", "on hand (new)")
 
 
-def option_values(record: Record, keys: Mapping[str, str | None]) -> list[str]:
+def option_values(cells: Iterable[str]) -> list[str]:
     """Return the values of the options, blank ones included; none of a product without options."""
-    values = [record.text(keys[it]) for it in OPTION_NAMES]
+    values = list(cells)
     return [] if values[0].lower() == _NO_OPTION else values
 
 
@@ -73,11 +55,11 @@ def variant_sku(sku: str, handle: str, values: list[str]) -> tuple[str, tuple[st
 
 @frozen(kw_only=True)
 class _Product:
+    """The fields that the variants of a product share; *item* has its texts."""
+
     handle: str
     title: str
-    category: str
-    is_archived: bool
-    texts: ShopTexts
+    item: ItemRow
 
 
 class ShopifyFormat(ShopFormat):
@@ -96,14 +78,12 @@ class ShopifyFormat(ShopFormat):
         "sku": ("sku", "variant sku"),
         "price": ("price", "variant price"),
         "quantity": ("inventory quantity", "variant inventory qty"),
-        **OPTION_NAMES,
+        **OPTIONS,
     }
 
     def __init__(self, header: Header, options: Options) -> None:
         super().__init__(header, options)
         self._product: _Product | None = None
-        if self._keys["quantity"] is None:
-            self.columns = {**self.columns, "quantity": "Variant Inventory Qty"}
 
     @staticmethod
     def fits(header: Header) -> bool:
@@ -126,32 +106,16 @@ class ShopifyFormat(ShopFormat):
             yield self._variant(product, record)
 
     def _variant(self, product: _Product, record: Record) -> ItemRow:
-        values = option_values(record, self._keys)
+        values = option_values(self._text(record, it) for it in OPTIONS)
         sku, notes = variant_sku(self._text(record, "sku"), product.handle, values)
-        fitted = product.texts
+        item = product.item
+        texts, about = item.texts, item.notes
         if any(values):
-            named_texts = shop_texts(
-                name=named(product.title, *values),
-                category=product.category,
-                description="",
-                options=self._options,
-            )
-            texts = {**fitted.texts, "name": named_texts.texts["name"]}
-            notes = (*notes, *named_texts.notes)
-        else:
-            texts = dict(fitted.texts)
-        if product.is_archived:
-            texts["status"] = DISCONTINUED
-        return ItemRow(
-            line=record.line,
-            sku=sku,
-            texts=texts,
-            initial=fitted.initial,
-            numbers=self._numbers(record),
-            columns=self.columns,
-            notes=(*fitted.notes, *notes),
-            initial_notes=fitted.initial_notes,
-        )
+            name, cut_notes = cut("name", named(product.title, *values))
+            texts = {**texts, "name": name}
+            about = (*about, *cut_notes)
+        row = evolve(item, line=record.line, sku=sku, texts=texts, notes=(*about, *notes))
+        return self._numbered(record, row)
 
     def _product_of(self, record: Record) -> _Product:
         handle, title = self._text(record, "handle"), self._text(record, "name")
@@ -169,13 +133,12 @@ class ShopifyFormat(ShopFormat):
         return known
 
     def _new_product(self, record: Record, handle: str, title: str) -> _Product:
-        category = self._text(record, "type") or last_step(self._text(record, "category"))
-        body = self._text(record, "description")
-        texts = shop_texts(name=title, category=category, description=body, options=self._options)
-        return _Product(
-            handle=handle,
-            title=title,
-            category=category,
-            is_archived=self._text(record, "status").lower() == "archived",
-            texts=texts,
+        item = self._item(
+            record,
+            sku="",
+            name=title,
+            category=self._text(record, "type") or last_step(self._text(record, "category")),
+            description=self._text(record, "description"),
+            is_discontinued=self._text(record, "status").lower() == "archived",
         )
+        return _Product(handle=handle, title=title, item=item)

@@ -7,17 +7,13 @@ Source: help.shopify.com, "Exporting or importing inventory with a CSV file".
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.drafts import (
-    ItemRow,
-    Options,
-    ShopFormat,
-    named,
-    shop_texts,
-    slug,
-)
+from attrs import evolve
+
+from inventory_adapters.catalogue.cells import Header, Record
+from inventory_adapters.catalogue.drafts import ItemRow
 from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shopify import HANDLE, OPTION_NAMES, option_values, variant_sku
-from inventory_adapters.catalogue.tables import Header, Record
+from inventory_adapters.catalogue.shopify import HANDLE, OPTIONS, option_values, variant_sku
+from inventory_adapters.catalogue.shops import Place, ShopFormat, named, slug
 
 __all__ = ["ShopifyInventoryFormat"]
 
@@ -56,21 +52,12 @@ class ShopifyInventoryFormat(ShopFormat):
         "location": ("location",),
         "quantity": _ON_HAND,
         "new quantity": (_NEW_ON_HAND,),
-        **OPTION_NAMES,
+        **OPTIONS,
     }
-    number_fields: ClassVar[tuple[str, ...]] = ("quantity", "new quantity")
 
-    def __init__(self, header: Header, options: Options) -> None:
-        super().__init__(header, options)
-        self._places = [] if self._keys["location"] else _location_columns(header)
-        if self._keys["location"]:
-            self.columns = {**self.columns, "location": header.name("location")}
-        self.used |= frozenset(self._places)
-        self.numbers |= frozenset(self._places)
-        self.has_quantity = bool(
-            self._places or self._keys["quantity"] or self._keys["new quantity"]
-        )
-        self._place_names = {it: header.name(it) for it in self._places}
+    def _places_of(self, header: Header) -> tuple[Place, ...]:
+        keys = () if "location" in header else _location_columns(header)
+        return tuple(Place(header.name(it), {"quantity": it}) for it in keys)
 
     @staticmethod
     def fits(header: Header) -> bool:
@@ -84,41 +71,22 @@ class ShopifyInventoryFormat(ShopFormat):
 
     def rows(self, record: Record) -> Iterator[ItemRow]:
         """Yield the variant once for each location that stocks it."""
-        for location, quantity, column in self._quantities(record):
-            if quantity.lower() != _NOT_STOCKED:
-                yield self._row(record, location, quantity, column)
-
-    def _quantities(self, record: Record) -> Iterator[tuple[str, str, str]]:
-        for place in self._places:
-            yield self._place_names[place], record.number(place), self._place_names[place]
-        if self._places:
-            return
-        location = self._text(record, "location")
-        for field in ("new quantity", "quantity"):
-            key = self._keys[field]
-            if key is not None and (text := record.number(key)):
-                yield location, text, self.columns[field]
-                return
-        yield location, "", self.columns["quantity"]
-
-    def _row(self, record: Record, location: str, quantity: str, column: str) -> ItemRow:
         title = self._text(record, "name")
-        values = option_values(record, self._keys)
+        values = option_values(self._text(record, it) for it in OPTIONS)
         handle = self._text(record, "handle") or slug(title)
         sku, notes = variant_sku(self._text(record, "sku"), handle, values)
-        texts = shop_texts(
-            name=named(title, *values), category="", description="", options=self._options
-        )
-        return ItemRow(
-            line=record.line,
-            sku=sku,
-            location=location,
-            initial={**texts.initial, **texts.texts},
-            numbers={"quantity": quantity},
-            columns={**self.columns, "quantity": column},
+        item = self._item(record, sku=sku, name=named(title, *values), category="")
+        # Only a new item gets its details from here.
+        item = evolve(
+            item,
+            texts={},
+            initial={**item.initial, **item.texts},
             notes=notes,
-            initial_notes=(*texts.notes, *texts.initial_notes),
+            initial_notes=(*item.notes, *item.initial_notes),
         )
+        for row in [self._numbered(record, item, it) for it in self._places] or [item]:
+            if row.numbers.get("quantity", "").lower() != _NOT_STOCKED:
+                yield row
 
 
 def _location_columns(header: Header) -> list[str]:

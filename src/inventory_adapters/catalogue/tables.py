@@ -1,5 +1,5 @@
 """
-Files as tables: whatever a spreadsheet or a shop writes, read as rows of text cells.
+Files as tables: the text files and workbooks of spreadsheets and shops, read as rows of text cells.
 
 A file is checked to its end before its first row is used: its encoding, its delimiter, its quotes. Rows are then streamed, as
 often as needed.
@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from itertools import islice
@@ -24,18 +24,15 @@ from typing import IO, Any, Final, Protocol
 
 from attrs import frozen
 
-__all__ = [
-    "CellError",
-    "Header",
-    "Record",
-    "Table",
-    "TypedNumber",
-    "UnreadableFileError",
-    "column_key",
-    "guarded",
-    "open_table",
-    "unguarded",
-]
+from inventory_adapters.catalogue.cells import (
+    CellError,
+    Header,
+    Record,
+    TypedNumber,
+    UnreadableFileError,
+)
+
+__all__ = ["Table", "open_table"]
 
 _CHUNK: Final = 1 << 20
 _DELIMITERS: Final = ",;\t|"
@@ -50,12 +47,6 @@ _LONGEST_CELL: Final = 1 << 20
 
 # A small archive can hold a huge file; a table of this size has millions of rows.
 _MOST_UNPACKED_BYTES: Final = 1 << 30
-
-# What a spreadsheet takes for the start of a formula, also behind blanks and in full width; or, at the start of a cell, for a
-# mark of its own. Source: OWASP, "CSV Injection".
-_ACTIVE: Final = re.compile(r"[\t\r\n']|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-# How exports keep Excel from making a number of a text: ="00123".
-_TEXT_FORMULA: Final = re.compile(r'="([^"]*)"')
 
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
@@ -73,146 +64,6 @@ _NO_TABLES: Final = {
     b"SQLite format 3": "an SQLite database",
 }
 _MARKUP: Final = re.compile(rb"(\xef\xbb\xbf)?\s*(<|[{\[]\s*[\"{\]])")
-
-
-def guarded(text: str) -> str:
-    """Return *text* as a cell that no spreadsheet runs; `unguarded` reverses it."""
-    return f"'{text}" if _ACTIVE.match(text) else text
-
-
-def unguarded(cell: str) -> str:
-    """Return the text of a cell that `guarded`, or another export, protected from spreadsheets."""
-    first = cell[:1]
-    if first == "'" and _ACTIVE.match(cell, 1):
-        return cell[1:]
-    if first == "=" and (match := _TEXT_FORMULA.fullmatch(cell)):
-        return match[1]
-    return cell
-
-
-def column_key(name: str) -> str:
-    """Return the name of a column as it is compared: case, line breaks and runs of blanks do not matter."""
-    return " ".join(name.split()).lower()
-
-
-class UnreadableFileError(ValueError):
-    """
-    The file as a whole cannot be imported; the message says why, and nothing was written.
-
-    Attributes:
-        code: The same for programs.
-    """
-
-    code = "unreadable_file"
-
-
-class CellError(ValueError):
-    """
-    A row that cannot be imported.
-
-    Attributes:
-        column: The column at fault, as the file calls it; None for the row as a whole.
-        value: The text of the cell.
-        reason: What is wrong with it.
-        code: The same for programs.
-        line: The line of the row, where the error stands for the row.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        column: str | None = None,
-        value: str | None = None,
-        code: str = "validation_failed",
-        line: int = 0,
-    ) -> None:
-        super().__init__(reason)
-        self.column = column
-        self.value = value
-        self.reason = reason
-        self.code = code
-        self.line = line
-
-
-class TypedNumber(str):
-    """The number of a cell that is a number in its spreadsheet: digits with a decimal point, read one way only."""
-
-    __slots__ = ()
-
-
-@frozen
-class Header:
-    """
-    The first row of a table.
-
-    Attributes:
-        names: The names of the columns, as they are written.
-        places: The place of each column, by its key (`column_key`).
-        repeated: The keys of columns that occur more than once.
-    """
-
-    names: tuple[str, ...]
-    places: Mapping[str, int]
-    repeated: frozenset[str]
-
-    @classmethod
-    def of(cls, cells: list[str]) -> "Header":
-        """Read the names of columns; a column without a name has no key."""
-        names = tuple(" ".join(it.split()) for it in cells)
-        places: dict[str, int] = {}
-        repeated = set()
-        for place, name in enumerate(names):
-            key = column_key(name)
-            if key and places.setdefault(key, place) != place:
-                repeated.add(key)
-        return cls(names, places, frozenset(repeated))
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.places
-
-    def name(self, key: str) -> str:
-        """Return what the file calls a column."""
-        return self.names[self.places[key]]
-
-    def first(self, *keys: str) -> str | None:
-        """Return the first of *keys* that is a column."""
-        return next((it for it in keys if it in self.places), None)
-
-
-@frozen
-class Record:
-    """
-    One row of a table.
-
-    Attributes:
-        line: The line that it starts on, from 1, as an editor counts; in a spreadsheet, the row.
-        cells: Its cells, by the place of their column.
-        header: The columns.
-    """
-
-    line: int
-    cells: list[str]
-    header: Header
-
-    def __getitem__(self, key: str) -> str:
-        """Return the cell of a column; empty if there is no such column."""
-        place = self.header.places.get(key)
-        return "" if place is None else self.cells[place]
-
-    def text(self, key: str | None) -> str:
-        """Return the text in the cell of a column, without outer blanks and a spreadsheet's protection."""
-        return "" if key is None else unguarded(self[key].strip())
-
-    def number(self, key: str) -> str:
-        """Return the text of a cell with a number; a spreadsheet's number stays one."""
-        cell = self[key]
-        return cell if type(cell) is TypedNumber else unguarded(cell.strip())
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether all of its cells are empty."""
-        return not "".join(self.cells).strip()
 
 
 class Table(Protocol):
@@ -249,8 +100,8 @@ def open_table(
 
     Args:
         file: A text table, possibly compressed with gzip, or a workbook.
-        encoding: The encoding of a text; found out by default.
-        delimiter: A character, or ``comma``, ``semicolon``, ``tab`` or ``pipe``; found out by default.
+        encoding: The encoding of a text; detected by default.
+        delimiter: A character, or ``comma``, ``semicolon``, ``tab`` or ``pipe``; detected by default.
 
     Raises:
         UnreadableFileError: The file is not a table, or is damaged.

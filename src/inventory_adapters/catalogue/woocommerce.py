@@ -8,15 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.drafts import (
-    ItemRow,
-    Options,
-    ShopFormat,
-    last_step,
-    shop_texts,
-)
+from attrs import evolve
+
+from inventory_adapters.catalogue.cells import CellError, Header, Record
+from inventory_adapters.catalogue.drafts import ItemRow, Options
 from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.tables import CellError, Header, Record
+from inventory_adapters.catalogue.shops import ShopFormat, last_step
 
 __all__ = ["WooCommerceFormat"]
 
@@ -77,33 +74,24 @@ class WooCommerceFormat(ShopFormat):
         if not sku and identity:
             sku = f"id:{identity}"
             notes = (f"has no SKU: {sku}, its id in WooCommerce",)
-        numbers = self._numbers(record)
-        if numbers.get("quantity", "").lower() == _AT_PARENT:
-            numbers["quantity"] = ""
-            notes = (*notes, "its stock is kept for all variations together, and not imported")
-        texts = shop_texts(
+        description = self._text(record, "description") or self._text(record, "short")
+        item = self._item(
+            record,
+            sku=sku,
             name=self._text(record, "name"),
             category=category or self._categories.get(self._text(record, "parent"), ""),
             # A line break in a text is written as \n.
-            description=(self._text(record, "description") or self._text(record, "short")).replace(
-                "\\n", "\n"
-            ),
-            options=self._options,
+            description=description.replace("\\n", "\n"),
+            notes=notes,
         )
-        yield ItemRow(
-            line=record.line,
-            sku=sku,
-            texts=texts.texts,
-            initial=texts.initial,
-            numbers=numbers,
-            columns=self.columns,
-            notes=(*texts.notes, *notes),
-            initial_notes=texts.initial_notes,
-        )
+        if item.numbers.get("quantity", "").lower() == _AT_PARENT:
+            note = "its stock is kept for all variations together, and not imported"
+            numbers = {**item.numbers, "quantity": ""}
+            item = evolve(item, numbers=numbers, notes=(*item.notes, note))
+        yield item
 
     def _reject_stock_of_holder(self, record: Record) -> None:
-        key = self._keys["quantity"]
-        stock = "" if key is None else record.number(key)
+        stock = self._text(record, "quantity")
         if stock.strip("0.,"):
             raise CellError(
                 "is the stock of all variations together; give each variation its own, or map the columns with --column",
