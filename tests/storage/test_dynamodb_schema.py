@@ -115,7 +115,7 @@ def test_movements_sort_by_their_number():
 def test_a_usual_name_is_written_as_documented():
     """The shapes that people see in the console."""
     assert reservation_pk("8c4f#1") == "reservation#8c4f#1"
-    assert idempotency_pk("00ff") == "served#00ff"
+    assert idempotency_pk("00ff") == "idempotency#00ff"
 
 
 @pytest.mark.parametrize("letter", ["r", "\N{GREEK SMALL LETTER ALPHA}", "\N{GRINNING FACE}"])
