@@ -214,7 +214,7 @@ def _loads(
             commitment=bound,
         )
         value = ratios(cpu, _OURS, other)
-        yield row(metric=f"{what}, CPU of the server, against {other}", unit="of its", value=value)
+        yield row(metric=f"{what}, CPU, against {other}", unit="of its CPU", value=value)
     for name, results in loads.items():
         yield row(
             metric=f"{what}, {name}, per second",
