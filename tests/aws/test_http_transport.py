@@ -490,7 +490,7 @@ class TestTls:
         with (
             serving(tls=authority.server_context(tmp_path, "elsewhere.example")) as server,
             pytest.raises(
-                NotSentError, match="certificate of localhost is not valid: Host"
+                NotSentError, match="Invalid certificate of localhost: Host"
             ) as caught,
         ):
             send(transport, url=f"https://localhost:{server.port}")

@@ -261,7 +261,7 @@ class TestContents:
     def test_it_tells_its_python(self, bundle, tmp_path):
         """For the stack to compare with the runtime of the functions."""
         assert bundle.python == THIS_PYTHON
-        with pytest.raises(BundleError, match=r"There is no bundle in .*: `nox -s bundle` makes"):
+        with pytest.raises(BundleError, match=r"There is no bundle in .*: run `nox -s bundle`"):
             _ = Bundle(tmp_path).python
 
     def test_the_pinned_requirements_are_what_it_is_made_of(self, bundle):
@@ -270,7 +270,7 @@ class TestContents:
         pinned = set(re.findall(r"^([\w-]+)==", text, re.MULTILINE))
         found = {path.name.split("-")[0] for path in bundle.folder.glob("*.dist-info")}
 
-        base = bundling._with_needs(["attrs", "cattrs"])
+        base = bundling._with_dependencies(["attrs", "cattrs"])
 
         # certifi is the list of roots, and leaves nothing else behind.
         assert {"certifi", *(it.replace("_", "-") for it in base)} == pinned
@@ -432,7 +432,7 @@ class TestTwice:
         assert build(output, python=THIS_PYTHON).digest == bundle.digest
 
         (tmp_path / "thesis.txt").touch()
-        with pytest.raises(BundleError, match="is there already, and is no bundle"):
+        with pytest.raises(BundleError, match="exists and is not a bundle"):
             build(tmp_path, python=THIS_PYTHON)
         assert (tmp_path / "thesis.txt").exists()
 
@@ -455,7 +455,7 @@ class TestWhatStandsInTheWay:
         shim.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
-        with pytest.raises(SystemExit, match=r"There is no python3\.99 on the PATH"):
+        with pytest.raises(SystemExit, match=r"python3\.99 is not on the PATH"):
             main(["--output", str(tmp_path / "bundle"), "--python", "3.99"])
         assert not (tmp_path / "bundle").exists()
 
@@ -494,7 +494,7 @@ class TestWhatStandsInTheWay:
     def test_a_need_that_is_not_here_is_told(self):
         """By the name of the package."""
         with pytest.raises(BundleError, match="need no-such-package, which is not installed"):
-            bundling._with_needs(["no-such-package"])
+            bundling._with_dependencies(["no-such-package"])
 
     def test_a_package_that_is_not_pure_python_is_refused(self):
         """It would fit this machine, not Lambda's."""
@@ -507,5 +507,5 @@ class TestWhatStandsInTheWay:
         """What ships is what was published."""
         monkeypatch.setattr(bundling, "_recorded", lambda _: "another")
 
-        with pytest.raises(BundleError, match=r"of six is not as it was installed"):
+        with pytest.raises(BundleError, match=r"of six was changed after its installation"):
             list(bundling._files_of(bundling._installed("six")))
