@@ -1,4 +1,4 @@
-"""The Lambda handlers on DynamoDB as moto has it, wired by the environment alone."""
+"""The Lambda handlers on moto, configured by environment variables."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
 
 @pytest.fixture(params=[None, "boto3"], ids=["http", "boto3"])
 def client(request, monkeypatch, moto_server):
-    """A DynamoDB with both tables; the environment of a function with little more than TABLE_NAME in it."""
+    """A client of a DynamoDB with both tables; the environment has little more than TABLE_NAME."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
     made = shared_client(moto_server)
     made.create_table(**create_table_arguments(ITEMS, "stock"))
@@ -117,7 +117,7 @@ def test_stock_is_moved_reserved_and_explained(client):
 
 
 def test_a_replayed_request_gets_the_first_answer_byte_for_byte(client):
-    """Status, body and ETag; and says that it is a replay."""
+    """Status, body and ETag are equal, and a header marks the replay."""
     event = {"body": json.dumps(TENT), "headers": {"Idempotency-Key": "order-1"}}
 
     first, again = lambda_entry.create_item(event, None), lambda_entry.create_item(event, None)
@@ -199,7 +199,7 @@ def test_the_sweeper_fails_with_the_sentence_of_a_wrong_setting(monkeypatch):
 
 
 def test_a_table_that_is_not_there_is_storage_trouble(client, monkeypatch):
-    """503, to be tried again once somebody has looked."""
+    """The answer is a 503 with Retry-After."""
     monkeypatch.setenv("TABLE_NAME", "elsewhere")
 
     status, body, headers = ask("get_item", path={"item_id": "i"})
@@ -208,7 +208,7 @@ def test_a_table_that_is_not_there_is_storage_trouble(client, monkeypatch):
 
 
 def test_log_lines_outside_lambda_are_json(client):
-    """Through the standard logging module, with what an operator looks for."""
+    """They go through the standard logging module and have a request ID."""
     script = (
         "import logging, sys; from inventory_adapters.logs import JsonFormatter\n"
         "handler = logging.StreamHandler(sys.stdout); handler.setFormatter(JsonFormatter())\n"
@@ -225,7 +225,7 @@ def test_log_lines_outside_lambda_are_json(client):
 
 
 def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkeypatch):
-    """Once a day; it expires none of them."""
+    """It logs them once a day and expires none."""
     lambda_entry._far_reservations_watch.cache_clear()
     inventory, _ = lambda_entry._container(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
     ahead = attrs.evolve(inventory, clock=lambda: datetime(2056, 1, 1, tzinfo=UTC))
@@ -257,7 +257,7 @@ def test_a_missing_region_is_answered_503(monkeypatch, caplog):
 
 
 def test_a_log_line_tells_what_aws_took(client, caplog, monkeypatch):
-    """How many calls, how long they took together, and whether it was the first request of the process."""
+    """The number and duration of calls, and whether it was the first request of the process."""
     path = {"item_id": ask("create_item", TENT)[1]["item"]["item_id"]}
     monkeypatch.setattr(api_gateway, "_first_request", [True])
     caplog.clear()
