@@ -10,8 +10,6 @@ from inventory.service import Inventory
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import boto3
-
     from inventory.paging import Limits
     from inventory.ports import InventoryRepository, LimitsSource
     from inventory_adapters.aws.transport import Transport
@@ -59,22 +57,9 @@ def _transport(name: TransportName) -> Transport:
 
 
 def _boto_transport() -> Transport:
-    from inventory_adapters.aws.boto_transport import BotoTransport
+    from inventory_adapters.aws.boto_transport import BotoTransport, default_session
 
-    return BotoTransport(_boto_session())
-
-
-def _boto_session() -> boto3.Session:
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    from inventory_adapters.config import ConfigError
-
-    try:
-        return boto3.Session()
-    except BotoCoreError as error:
-        # For example AWS_PROFILE names a profile that does not exist.
-        raise ConfigError(str(error)) from error
+    return BotoTransport(default_session())
 
 
 def _http_transport() -> Transport:
@@ -95,9 +80,10 @@ def on_dynamodb(*, table: str) -> Inventory:
     Raises:
         ConfigError: boto3 cannot read its settings.
     """
+    from inventory_adapters.aws.boto_transport import default_session
     from inventory_adapters.storage.dynamodb import DynamoDBRepository
 
-    repository: InventoryRepository = DynamoDBRepository(_boto_session(), table=table)
+    repository: InventoryRepository = DynamoDBRepository(default_session(), table=table)
     return Inventory(repository)
 
 

@@ -385,7 +385,7 @@ class TestImports:
         ours = [it for it in loaded if it.startswith("inventory")]
 
         assert not set(loaded) & set(cold.DENIED)
-        assert len(ours) == 40
+        assert len(ours) == 41
         if bundle.python == bundling.DEFAULT_PYTHON:
             assert len(loaded) <= cold.MOST_MODULES
 

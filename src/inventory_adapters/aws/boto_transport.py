@@ -30,14 +30,28 @@ from inventory_adapters.aws.transport import (
     Service,
     ServiceError,
 )
+from inventory_adapters.config import ConfigError
 
-__all__ = ["BotoTransport"]
+__all__ = ["BotoTransport", "default_session"]
 
 _NEVER_CONNECTED: Final = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
 _UNANSWERED: Final = (BotoConnectionError, ChecksumError, HTTPClientError)
 
 # botocore assumes that every answer is UTF-8 and a JSON object of the right shape.
 _UNREADABLE: Final = (ResponseParserError, AttributeError, TypeError, ValueError)
+
+
+def default_session() -> boto3.Session:
+    """
+    Return a session with the settings of the environment and of boto3's files.
+
+    Raises:
+        ConfigError: The settings are invalid. For example, AWS_PROFILE names a profile that does not exist.
+    """
+    try:
+        return boto3.Session()
+    except BotoCoreError as error:
+        raise ConfigError(str(error)) from error
 
 
 class BotoTransport:
