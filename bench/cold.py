@@ -1,20 +1,21 @@
 """
-A new process and its first answer: CPU from spawn to exit, against ``boto3.client("dynamodb")`` alone (B).
+The CPU of a new process until its first answer, against ``boto3.client("dynamodb")`` alone (B).
 
-Ours is what is deployed: the folder that `deploy.bundle` makes, with nothing else on the path. The others find their packages
-where pip installed them, compiled. All ask a server on this machine over a socket; ours also over TLS, which is only told.
-Not in it: Lambda's sandbox, the download of the code.
+Our code is measured as it is deployed: the bundle of `deploy.bundle`, with nothing else on the path. The others import compiled
+packages from where pip installed them. All of them call a server on this machine over a socket; ours also over TLS, without a
+commitment. The measurement excludes Lambda's sandbox and the download of the code.
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from subprocess import run
 from tempfile import TemporaryDirectory
 from typing import Final
+
+import boto3
 
 from bench import sdk
 from bench.events import OPERATIONS
@@ -33,10 +34,10 @@ _CRUD: Final = "bench.baselines.crud_lambda"
 _POWERTOOLS: Final = "bench.baselines.powertools_lambda:handler"
 
 MOST_MODULES: Final = 210
-"""How many modules an entry may import, the standard library's with them."""
+"""The most modules that an entry may import, including the standard library's."""
 
 MOST_BYTES: Final = 500_000
-"""How large the bundle may be, zipped."""
+"""The largest size of the zipped bundle."""
 
 DENIED: Final = (
     *(
@@ -52,25 +53,25 @@ DENIED: Final = (
     ),
     *("click", "rich", "uvicorn", "asyncio", "http.server", "unittest", "pytest"),
 )
-"""Packages that no handler has a use for: one of them among its modules is a mistake in somebody's import."""
+"""Packages that no handler needs: if a handler imports one of them, the import is a mistake."""
 
 
 def path_of_ours(folder: Path) -> tuple[Path, str]:
-    """Return where our code is measured, and what that is: the bundle, made in *folder*, or the sources."""
+    """Build the bundle in *folder*; return its path and kind, or those of the sources."""
     try:
         return bundle.build(folder).folder, "bundle"
-    except Exception as error:  # noqa: BLE001 - whatever it was, it is told beside the figures
+    except Exception as error:  # noqa: BLE001 - the report shows the error beside the figures
         return ROOT / "src", f"src, as there is no bundle: {error}"
 
 
 def rows(scale: Scale) -> Iterator[Row]:
-    """Measure cold starts, and count what they import."""
+    """Measure cold starts and count their imports."""
     with TemporaryDirectory(prefix="bench-cold-") as scratch:
-        ours, what = path_of_ours(Path(scratch, "bundle"))
+        ours, kind = path_of_ours(Path(scratch, "bundle"))
         with tls_loopback() as over_tls:
-            yield from _times(scale, ours, what, over_tls)
+            yield from _times(scale, ours, kind, over_tls)
         yield from _modules(ours)
-        if what == "bundle":
+        if kind == "bundle":
             yield Row(
                 group="cold",
                 metric="the bundle, zipped",
@@ -80,7 +81,7 @@ def rows(scale: Scale) -> Iterator[Row]:
             )
 
 
-def _times(scale: Scale, ours: Path, what: str, over_tls: Mapping[str, str]) -> Iterator[Row]:
+def _times(scale: Scale, ours: Path, kind: str, over_tls: Mapping[str, str]) -> Iterator[Row]:
     installed = _installed()
     row = partial(Row, group="cold")
     contenders: dict[str, Callable[[], float]] = {
@@ -88,17 +89,17 @@ def _times(scale: Scale, ours: Path, what: str, over_tls: Mapping[str, str]) -> 
         "python": partial(cpu_of, "pass", path=[]),
     }
     for operation in ("get_item", "create_item"):
-        contenders[operation] = _first(f"{_ENTRY}:{operation}", operation, _path(ours, what))
+        contenders[operation] = _first(f"{_ENTRY}:{operation}", operation, _path(ours, kind))
         contenders[f"CRUD {operation}"] = _first(f"{_CRUD}:{operation}", operation, [installed])
         contenders[f"Powertools {operation}"] = _first(_POWERTOOLS, operation, [installed])
     tls = "get_item over TLS"
-    contenders[tls] = _first(f"{_ENTRY}:get_item", "get_item", _path(ours, what), over_tls)
+    contenders[tls] = _first(f"{_ENTRY}:get_item", "get_item", _path(ours, kind), over_tls)
     samples = interleaved(contenders, scale.rounds)
     yield row(metric="first GET, over TLS", unit="of B", value=ratios(samples, tls, _B))
     for operation, verb in (("get_item", "GET"), ("create_item", "POST")):
         of_b = ratios(samples, operation, _B)
         bound = at_most(0.50) if verb == "GET" else None
-        yield row(metric=f"first {verb} ({what})", unit="of B", value=of_b, commitment=bound)
+        yield row(metric=f"first {verb} ({kind})", unit="of B", value=of_b, commitment=bound)
         yield row(
             metric=f"first {verb} against the CRUD Lambda's",
             unit="of its CPU",
@@ -111,36 +112,33 @@ def _times(scale: Scale, ours: Path, what: str, over_tls: Mapping[str, str]) -> 
     yield row(metric="Python alone", unit="of B", value=ratios(samples, "python", _B))
 
 
-def _path(ours: Path, what: str) -> list[Path]:
-    # The sources alone lack attrs.
-    return [ours] if what == "bundle" else [ours, _installed()]
+def _path(ours: Path, kind: str) -> list[Path]:
+    # The sources do not include attrs.
+    return [ours] if kind == "bundle" else [ours, _installed()]
 
 
 def _installed() -> Path:
-    """Return where pip put boto3, and all else."""
-    found = find_spec("boto3")
-    assert found is not None  # noqa: S101 - the extra `bench` has it
-    assert found.origin is not None  # noqa: S101 - as above
-    return Path(found.origin).parent.parent
+    """Return the folder of installed packages."""
+    return Path(boto3.__file__).parent.parent
 
 
 def _first(
     handler: str, operation: str, path: Sequence[Path], settings: Mapping[str, str] = _NO_SETTINGS
 ) -> Callable[[], float]:
     turn = partial(cpu_of, _SCRIPT, handler, operation, path=path, settings=settings)
-    turn()  # The first reads from the disk what the others find in memory.
+    turn()  # The first run reads files from the disk, further ones from the cache.
     return turn
 
 
 def _modules(ours: Path) -> Iterator[Row]:
     for operation in OPERATIONS:
         loaded = modules(operation, [ours])
-        denied = sorted({it for it in loaded if it in DENIED})
+        denied = sorted(set(loaded) & set(DENIED))
         if denied:
             yield Row(
                 group="cold",
                 metric=f"{operation} imports {', '.join(denied)}",
-                unit="packages without a use",
+                unit="packages that no handler needs",
                 value=Spread.of([len(denied)]),
                 commitment=at_most(0),
             )
@@ -157,13 +155,13 @@ _SCRIPT: Final = "from bench.first_answer import main; main()"
 
 
 def child(code: str, *arguments: str, path: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
-    """Return command and environment of a Python that finds modules on *path*, in the standard library, and nowhere else."""
-    # -S: no site-packages. -B: a handler that is shipped as source stays so. -P: nor the folder it is started in.
+    """Return command and environment of a Python that imports only from *path* and the standard library."""
+    # -S: no site-packages. -B: write no compiled modules. -P: do not import from the current folder.
     command = [sys.executable, "-S", "-s", "-B", "-P", "-c", code, *arguments]
-    # The harness comes last, so that it hides nothing.
-    places = os.pathsep.join(map(str, (*path, ROOT)))
+    # The harness comes last, so that it hides no module.
+    search_path = os.pathsep.join(map(str, (*path, ROOT)))
     settings = {**sdk.ENVIRONMENT, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]}
-    return command, {"PYTHONPATH": places, "PATH": os.defpath, **settings}
+    return command, {"PYTHONPATH": search_path, "PATH": os.defpath, **settings}
 
 
 def cpu_of(
@@ -172,11 +170,11 @@ def cpu_of(
     path: Sequence[Path],
     settings: Mapping[str, str] = _NO_SETTINGS,
 ) -> float:
-    """Return the seconds of CPU that a new Python takes to run *code*, from spawn to exit."""
+    """Return the CPU seconds of a new Python that runs *code*, from spawn to exit."""
     command, environment = child(code, *arguments, path=path)
     environment |= settings
-    silence = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
-    process = os.posix_spawn(command[0], command, environment, file_actions=silence)
+    no_output = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    process = os.posix_spawn(command[0], command, environment, file_actions=no_output)
     _, status, usage = os.wait4(process, 0)
     if status != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
@@ -184,7 +182,7 @@ def cpu_of(
 
 
 def modules(operation: str, path: Sequence[Path]) -> list[str]:
-    """Return the modules that are loaded once our handler of *operation* has answered; the harness's own are not counted."""
+    """Return the modules that our handler of *operation* has imported after a request, without the harness's."""
     arguments = (f"{_ENTRY}:{operation}", operation, "modules")
     command, environment = child(_SCRIPT, *arguments, path=path)
     done = run(command, env=environment, capture_output=True, text=True, check=True)

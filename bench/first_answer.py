@@ -1,5 +1,5 @@
 """
-What a new process does for its first answer; run as the child of `bench.cold`, which measures it from outside.
+The first request of a new process; `bench.cold` runs and measures it.
 
     python -c "from bench.first_answer import main; main()" MODULE:FUNCTION OPERATION [modules]
 """
@@ -11,15 +11,15 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Load the handler that the command line names, and have it answer; print the modules that took, if asked for."""
+    """Call the handler that the command line names; print the imported modules on request."""
     from bench.events import Context, event
 
-    sent, context = event(sys.argv[2]), Context()
+    request, context = event(sys.argv[2]), Context()
     module, _, name = sys.argv[1].partition(":")
     handler = getattr(import_module(module), name)
-    result = handler(sent, context)
+    result = handler(request, context)
     if result["statusCode"] not in (200, 201):
         sys.exit(f"{sys.argv[1]}: {result}")
     if "modules" in sys.argv:
-        harness = {it for it in sys.modules if it.partition(".")[0] == "bench"}
+        harness = {name for name in sys.modules if name.partition(".")[0] == "bench"}
         print("\n".join(sorted(set(sys.modules) - harness)))

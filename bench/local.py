@@ -1,4 +1,8 @@
-"""The local server, compared with a CRUD service of FastAPI and SQLModel, both on SQLite."""
+"""
+The local server over loopback, against a CRUD service with FastAPI and SQLModel, both on SQLite.
+
+A bare ASGI application on the same uvicorn shows how much of a GET is the server's, and how much is ours.
+"""
 
 import json
 import os
@@ -16,14 +20,16 @@ from typing import Any, Final
 
 from bench import sdk
 from bench.load import Load, load, request
-from bench.measure import Row, Scale, Spread, at_least, at_most, interleaved, ratios
+from bench.measure import Commitment, Row, Scale, Spread, at_least, at_most, interleaved, ratios
 
-__all__ = ["Server", "ours", "peer", "rows", "started"]
+__all__ = ["Server", "bare", "ours", "peer", "rows", "started"]
 
 _START_SECONDS: Final = 20
 _WARM_UP: Final = 500
+_NO_SETTINGS: Final[Mapping[str, str]] = {}
 _OURS: Final = "ours"
 _PEER: Final = "the peer"
+_BARE: Final = "a bare ASGI application"
 
 
 class Server:
@@ -32,7 +38,7 @@ class Server:
     def __init__(self, command: list[str], environment: Mapping[str, str], port: int) -> None:
         self.port = port
         self.started_at = perf_counter()
-        # Both servers log each request by default; the output is discarded.
+        # Ours and the peer log each request, as they do by default; the log is discarded.
         self.process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
@@ -98,10 +104,22 @@ def ours(folder: Path) -> Server:
 
 def peer(folder: Path) -> Server:
     """Start the peer."""
-    port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", "bench.baselines.fastapi_peer:app"]
     environment = {"PEER_DATABASE": str(folder / "peer.sqlite3")}
-    return Server([*command, "--port", str(port)], environment, port)
+    return _uvicorn("bench.baselines.fastapi_peer:app", environment=environment)
+
+
+def bare(_folder: Path) -> Server:
+    """Start the bare ASGI application, with the settings of our server."""
+    options = ("--lifespan", "off", "--ws", "none", "--http", "httptools")
+    return _uvicorn(
+        "bench.baselines.bare_asgi:app", *options, "--no-access-log", "--no-server-header"
+    )
+
+
+def _uvicorn(app: str, *options: str, environment: Mapping[str, str] = _NO_SETTINGS) -> Server:
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), *options]
+    return Server(command, environment, port)
 
 
 @contextmanager
@@ -122,19 +140,24 @@ def rows(scale: Scale) -> Iterator[Row]:
     with ExitStack() as stack:
         a = stack.enter_context(started(ours, "/health"))
         b = stack.enter_context(started(peer, "/items"))
+        c = stack.enter_context(started(bare, "/"))
         item_id = a.request("POST", "/items", sdk.ITEM)["item"]["item_id"]
         other_id = b.request("POST", "/items", sdk.ITEM)["item_id"]
-        get = {_OURS: (a, f"/items/{item_id}?sku={sdk.SKU}"), _PEER: (b, f"/items/{other_id}")}
+        get = {
+            _OURS: (a, f"/items/{item_id}?sku={sdk.SKU}"),
+            _PEER: (b, f"/items/{other_id}"),
+            _BARE: (c, f"/items/{item_id}?sku={sdk.SKU}"),
+        }
         reads = {
             name: (server, request("GET", path), scale.requests)
             for name, (server, path) in get.items()
         }
-        yield from _loads("GET", reads, scale.rounds, at_least(10))
+        yield from _loads("GET", reads, scale.rounds, {_PEER: at_least(6), _BARE: at_least(0.6)})
         post = request("POST", "/items", json.dumps(sdk.ITEM))
         # Durable writes are slower, so a turn has fewer requests.
         fewer = max(scale.requests // 5, 1)
         writes = {_OURS: (a, post, fewer), _PEER: (b, post, fewer)}
-        yield from _loads("durable POST", writes, scale.rounds, at_least(8))
+        yield from _loads("durable POST", writes, scale.rounds, {_PEER: at_least(8)})
         yield from _soak(a, reads[_OURS][1], scale.soak)
 
 
@@ -160,12 +183,16 @@ def _start(make: Callable[[Path], Server], path: str) -> float:
 
 
 def _loads(
-    label: str, contenders: Mapping[str, tuple[Server, bytes, int]], rounds: int, bound: Any
+    label: str,
+    contenders: Mapping[str, tuple[Server, bytes, int]],
+    rounds: int,
+    bounds: Mapping[str, Commitment],
 ) -> Iterator[Row]:
+    """Measure *contenders* in turns; *bounds* has our commitment against each of the others."""
     loads: dict[str, list[Load]] = {name: [] for name in contenders}
     cpu: dict[str, list[float]] = {name: [] for name in contenders}
 
-    def turn(name: str) -> float:
+    def measure(name: str) -> float:
         server, sent, requests = contenders[name]
         before = server.cpu_seconds
         result = load(server.port, sent, requests=requests)
@@ -177,16 +204,17 @@ def _loads(
 
     for server, sent, requests in contenders.values():
         load(server.port, sent, requests=min(_WARM_UP, requests))
-    samples = interleaved({name: partial(turn, name) for name in contenders}, rounds)
+    samples = interleaved({name: partial(measure, name) for name in contenders}, rounds)
     row = partial(Row, group="local")
-    yield row(
-        metric=f"{label}, 8 connections",
-        unit="of the peer's per second",
-        value=ratios(samples, _OURS, _PEER),
-        commitment=bound,
-    )
-    value = ratios(cpu, _OURS, _PEER)
-    yield row(metric=f"{label}, CPU of the server", unit="of the peer's", value=value)
+    for other, bound in bounds.items():
+        yield row(
+            metric=f"{label}, 8 connections, against {other}",
+            unit="of its requests per second",
+            value=ratios(samples, _OURS, other),
+            commitment=bound,
+        )
+        value = ratios(cpu, _OURS, other)
+        yield row(metric=f"{label}, CPU, against {other}", unit="of its CPU", value=value)
     for name, results in loads.items():
         yield row(
             metric=f"{label}, {name}, per second",

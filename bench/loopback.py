@@ -1,9 +1,9 @@
 """
-DynamoDB on this machine: a server of fixed answers on a kept-alive socket, in a process of its own.
+A stand-in for DynamoDB: a server with fixed answers on kept-alive sockets.
 
     python -m bench.loopback [CERTIFICATE]
 
-What it costs is the server's; who asks pays for the request, the socket and the answer, as in a function.
+It is a process of its own, so that the CPU of a client includes the request, the socket and the answer, but not the server.
 """
 
 import json
@@ -38,7 +38,8 @@ def _http(body: object) -> bytes:
 
 
 def _serve(connection: socket.socket) -> None:
-    answers = {operation.encode(): _http(body) for operation, body in sdk.answers()}
+    # Header lines are compared in lower case.
+    answers = {operation.lower().encode(): _http(body) for operation, body in sdk.answers()}
     buffered = b""
     while True:
         while b"\r\n\r\n" not in buffered:
@@ -53,11 +54,11 @@ def _serve(connection: socket.socket) -> None:
             buffered += connection.recv(65536)
         buffered = buffered[int(fields[b"content-length"]) :]
         operation = fields[b"x-amz-target"].rpartition(b".")[2]
-        connection.sendall(next(it for name, it in answers.items() if name.lower() == operation))
+        connection.sendall(answers[operation])
 
 
 def main() -> None:
-    """Serve until the standard input ends; the first line of output is the port."""
+    """Serve until the standard input ends; print the port first."""
     context = None
     if len(sys.argv) > 1:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -72,16 +73,16 @@ def _accept(listener: socket.socket, context: ssl.SSLContext | None) -> None:
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        Thread(target=_greet, args=(connection, context), daemon=True).start()
+        Thread(target=_handshake, args=(connection, context), daemon=True).start()
 
 
-def _greet(connection: socket.socket, context: ssl.SSLContext | None) -> None:
+def _handshake(connection: socket.socket, context: ssl.SSLContext | None) -> None:
     _serve(connection if context is None else context.wrap_socket(connection, server_side=True))
 
 
 @contextmanager
 def loopback(*certificate: str) -> Iterator[dict[str, str]]:
-    """Lend a server, as the settings of whoever asks it."""
+    """Run a server and yield the environment variables of its clients."""
     command = [sys.executable, "-m", "bench.loopback", *certificate]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -98,8 +99,8 @@ def loopback(*certificate: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def tls_loopback() -> Iterator[dict[str, str]]:
-    """Lend a server over TLS, whose authority is one more in a folder of those that a function trusts."""
-    from deploy.trust import subject_hash, trust_folder  # noqa: PLC0415 - what it needs may not be there
+    """Run a server over TLS whose root is added to the folder that a function trusts."""
+    from deploy.trust import subject_hash, trust_folder  # noqa: PLC0415 - certifi may not be installed
 
     with TemporaryDirectory(prefix="bench-tls-") as scratch:
         chain, trust = Path(scratch, "server.pem"), Path(scratch, "trust")

@@ -1,4 +1,4 @@
-"""A function that has answered before: CPU of one more call over a kept-alive socket, against one `get_item` of boto3 (R)."""
+"""The CPU of a warm request over a kept-alive socket, against one `get_item` of boto3 (R)."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -19,20 +19,20 @@ __all__ = ["own_handlers", "rows"]
 
 _R: Final = "R"
 _OF_R: Final = "of R"
-# docs/performance.md gives our own share in microseconds of a machine on which R takes 640.
+# docs/performance.md has our own share in microseconds on a machine on which R takes 640.
 _R_MICROSECONDS: Final = 640
 _OWN_MICROSECONDS: Final = 60
 
 
 class _NoNetwork:
-    """A transport that answers at once: what is left is ours."""
+    """A transport that answers at once, so that only our own code is measured."""
 
     def __init__(self) -> None:
         self._answers = {operation: Answer(body) for operation, body in sdk.answers()}
 
     def send(
         self,
-        service: Service,  # noqa: ARG002 - there is one
+        service: Service,  # noqa: ARG002 - always DynamoDB
         operation: str,
         request: Mapping[str, Any],  # noqa: ARG002 - the answer is always the same
         *,
@@ -42,7 +42,7 @@ class _NoNetwork:
 
 
 def own_handlers() -> Callable[[str], Handler]:
-    """Return what makes the handler of an operation, over a repository whose transport answers at once."""
+    """Return a function that makes the handler of an operation, on a transport that answers at once."""
     repository = DynamoDBRepository(_NoNetwork(), table="items")
     inventory, cors = Inventory(repository), Cors(("*",))
     return lambda operation: make_handler(route_named(operation), lambda: (inventory, cors))
@@ -74,11 +74,11 @@ def rows(scale: Scale) -> Iterator[Row]:
 
 
 def _own(samples: dict[str, list[float]]) -> Iterator[Row]:
-    """Tell our own CPU in microseconds of the machine that the commitment was made on."""
+    """Measure our own CPU, in microseconds of the machine of the commitment."""
     for operation in ("get_item", "create_item", "adjust_stock", "list_items"):
         name = f"own {operation}"
         micros = [a / b * _R_MICROSECONDS for a, b in zip(samples[name], samples[_R], strict=True)]
-        # A write makes ids, times and conditions besides: it is told, and not promised.
+        # Writes also create IDs, times and conditions, and have no commitment.
         limit = at_most(_OWN_MICROSECONDS) if operation == "get_item" else None
         yield Row(
             group="warm",
@@ -97,7 +97,7 @@ def _own(samples: dict[str, list[float]]) -> Iterator[Row]:
 
 
 def _raw_get() -> Callable[[], object]:
-    import boto3  # noqa: PLC0415 - after the endpoint was set
+    import boto3  # noqa: PLC0415 - after the endpoint is set
 
     client = boto3.client("dynamodb")
     key = {"item_id": {"S": sdk.ITEM_ID}, "sku": {"S": sdk.SKU}}
@@ -113,7 +113,7 @@ def _handlers() -> dict[str, Callable[[], object]]:
     for name in ("get_item", "list_items", "create_item", "adjust_stock"):
         calls[name] = _checked(getattr(lambda_entry, name), event(name), context)
         calls[f"own {name}"] = _checked(own(name), event(name), context)
-    # After ours have their client: Powertools adds to the headers of every client that is made from then on.
+    # After ours, because Powertools changes the headers of every client that is created later.
     from bench.baselines import crud_lambda, powertools_lambda  # noqa: PLC0415
 
     for name in ("get_item", "list_items", "create_item"):
@@ -123,16 +123,16 @@ def _handlers() -> dict[str, Callable[[], object]]:
     return calls
 
 
-def _checked(handler: Handler, sent: dict[str, Any], context: Context) -> Callable[[], object]:
-    """Return the call, once it is known to succeed: an error is answered faster than a request."""
-    result = handler(sent, context)
+def _checked(handler: Handler, request: dict[str, Any], context: Context) -> Callable[[], object]:
+    """Check that the call succeeds and return it, because an error takes less time than an answer."""
+    result = handler(request, context)
     if result["statusCode"] not in (200, 201):
         raise RuntimeError(f"{handler}: {result}")
-    return lambda: handler(sent, context)
+    return lambda: handler(request, context)
 
 
 class _Discard(logging.Handler):
-    """Formats every record as Lambda's JSON lines are, and writes none."""
+    """Formats every record as a JSON line, and discards it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.format(record)

@@ -1,11 +1,11 @@
 """
-One folder with the code of all Lambda functions, made without Docker: the same bytes wherever it is made.
+The code of all Lambda functions as one folder, built reproducibly and without Docker.
 
     python -m deploy.bundle --output build/bundle --python 3.11
 
-What is in it follows from the code: our modules that a Lambda entry reaches, the packages those need, as they are installed
-here, and the certificate authorities to trust. It holds no SDK: with ``TRANSPORT=boto3`` the functions use the one of their
-runtime. `docs/decisions/0009-lambda-bundle.md` says why it is made this way.
+The bundle contains our modules that a Lambda entry can import, the installed packages that they need, and root certificates. It
+contains no SDK: with ``TRANSPORT=boto3`` the functions use the SDK of their runtime. The reasons are in
+`docs/decisions/0009-lambda-bundle.md`.
 """
 
 import argparse
@@ -44,26 +44,26 @@ ENTRY: Final = "inventory_adapters.lambda_entry"
 DEFAULT_OUTPUT: Final = ROOT / "build" / "bundle"
 DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 
-# With TRANSPORT=boto3 the functions import what their runtime brings along.
+# With TRANSPORT=boto3 the functions import these from their runtime.
 _OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
-# Parts of cattrs that nothing here imports: its earlier name, and what is for other formats.
+# Parts of cattrs that we do not import: its earlier name, and other formats.
 _UNUSED: Final = ("cattr/", "cattrs/preconf/", "cattrs/strategies/")
-# Where `inventory_adapters.aws.http_transport` looks for it.
+# The folder that `inventory_adapters.aws.http_transport` reads.
 _TRUST: Final = PurePosixPath("inventory_adapters/aws/trust")
-# Where Lambda unpacks it; tracebacks name files there.
+# The folder in which Lambda unpacks the bundle; tracebacks show it.
 _PLACE: Final = "/var/task"
-# Tells for which Python the folder is: what is compiled for another one does not load.
+# The file with the Python version, because another version cannot load the bundle.
 _MARKER: Final = ".python-version"
-# Holds the `sources_digest` of what the folder was made of.
+# The file with the `sources_digest` at the time of the build.
 _SOURCES: Final = ".sources"
 _PINS: Final = ROOT / "deploy" / "bundle-requirements.txt"
-# Zip files know no time before 1980, whatever the time zone.
+# Zip files cannot store times before 1980.
 _TIME: Final = 946_684_800
 _ZIP_TIME: Final = (2000, 1, 1, 0, 0, 0)
 
 
 class BundleError(Exception):
-    """The bundle cannot be made; the message is one sentence for whoever wants it."""
+    """The bundle cannot be built or used; the message is for the user."""
 
 
 @frozen
@@ -75,22 +75,22 @@ class Bundle:
     @property
     def python(self) -> str:
         """
-        The minor version that it is compiled for, as in ``3.11``: Lambda has to run that one.
+        The Python version of the bundle, as in ``3.11``; Lambda has to run the same.
 
         Raises:
-            BundleError: The folder holds no bundle.
+            BundleError: The folder is not a bundle.
         """
         marker = self.folder / _MARKER
         if not marker.is_file():
-            raise BundleError(f"There is no bundle in {self.folder}: `nox -s bundle` makes one.")
+            raise BundleError(f"There is no bundle in {self.folder}: run `nox -s bundle`.")
         return marker.read_text(encoding="ascii").strip()
 
     def require_current(self) -> None:
         """
-        Check that it was made of the sources and pins that are here now.
+        Check that the bundle was built from the current sources and pins.
 
         Raises:
-            BundleError: It was made of others, or the folder holds no bundle.
+            BundleError: It was built from others, or the folder is not a bundle.
         """
         python, made_of = self.python, self.folder / _SOURCES
         if not made_of.is_file() or made_of.read_text(encoding="ascii").strip() != sources_digest():
@@ -101,13 +101,13 @@ class Bundle:
 
     @property
     def files(self) -> list[Path]:
-        """All its files, in one order everywhere."""
+        """All files, in an order that is the same on every machine."""
         files = (path for path in self.folder.rglob("*") if path.is_file())
         return sorted(files, key=lambda path: path.relative_to(self.folder).as_posix())
 
     @property
     def digest(self) -> str:
-        """A hash over the names and contents of its files."""
+        """The hash of the names and contents of all files."""
         digest = sha256()
         for path in self.files:
             content = path.read_bytes()
@@ -118,12 +118,12 @@ class Bundle:
 
     @property
     def size_bytes(self) -> int:
-        """What its files add up to: Lambda allows 250 MB."""
+        """The total size of all files; Lambda allows 250 MB."""
         return sum(path.stat().st_size for path in self.files)
 
     @property
     def zipped_bytes(self) -> int:
-        """What it takes to upload, and to fetch for a cold start: Lambda allows 50 MB."""
+        """The size of the zip file that Lambda downloads for a cold start; Lambda allows 50 MB."""
         archive = io.BytesIO()
         with ZipFile(archive, "w", ZIP_DEFLATED) as zipped:
             for path in self.files:
@@ -133,54 +133,54 @@ class Bundle:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make a bundle as the command line says; whatever stands in the way of it is told in a sentence."""
+    """Build the bundle that the command line describes."""
     parser = argparse.ArgumentParser(prog="python -m deploy.bundle", description=__doc__)
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
     parser.add_argument("--python", default=DEFAULT_PYTHON, help="the minor version to compile for")
-    told = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        bundle = build(told.output, python=told.python)
+        bundle = build(options.output, python=options.python)
     except BundleError as error:
         sys.exit(f"deploy/bundle.py: {error}")
-    size, zipped = (f"{it / 1000:,.0f} kB" for it in (bundle.size_bytes, bundle.zipped_bytes))
+    size, zipped = (f"{count / 1000:,.0f} kB" for count in (bundle.size_bytes, bundle.zipped_bytes))
     print(f"{bundle.folder}: {size}, zipped {zipped}")  # noqa: T201 - a command talks to its user
     print(f"sha256 {bundle.digest}")  # noqa: T201
 
 
 def build(output: Path, *, python: str = DEFAULT_PYTHON) -> Bundle:
     """
-    Make a bundle.
+    Build a bundle.
 
     Args:
-        output: The folder; a bundle that is there is replaced once the new one is whole.
+        output: The folder. An existing bundle is replaced when the new one is complete.
         python: The minor version to compile for, as in ``3.11``.
 
     Raises:
-        BundleError: A package or an interpreter is missing, or *output* holds something else.
+        BundleError: A package or an interpreter is missing, or *output* exists and is not a bundle.
     """
     interpreter = _interpreter(python)
     reach = reach_of(ENTRY, source=SOURCE)
     _require_replaceable(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".bundle-") as scratch:
-        made = Path(scratch, "bundle")
+        folder = Path(scratch, "bundle")
         for place, content in _contents(reach):
-            path = made / place
+            path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             is_source = place.suffix == ".py"
             path.write_bytes(_without_docstrings(content) if is_source else content)
-        _compile(made, interpreter)
-        (made / _MARKER).write_text(f"{python}\n", encoding="ascii")
-        (made / _SOURCES).write_text(f"{sources_digest()}\n", encoding="ascii")
-        _make_uniform(made)
+        _compile(folder, interpreter)
+        (folder / _MARKER).write_text(f"{python}\n", encoding="ascii")
+        (folder / _SOURCES).write_text(f"{sources_digest()}\n", encoding="ascii")
+        _make_uniform(folder)
         if output.exists():
             shutil.rmtree(output)
-        made.rename(output)
+        folder.rename(output)
     return Bundle(output)
 
 
 def sources_digest() -> str:
-    """Return a hash over the modules that the functions are made of, and over the pins of the packages that they need."""
+    """Return a hash of our modules in the bundle and of the pinned packages."""
     modules = reach_of(ENTRY, source=SOURCE).modules.values()
     contents = {path.relative_to(SOURCE).as_posix(): path.read_bytes() for path in modules}
     contents[_PINS.name] = _PINS.read_bytes()
@@ -194,39 +194,39 @@ def sources_digest() -> str:
 def _require_replaceable(output: Path) -> None:
     is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_free and not (output / _MARKER).is_file():
-        raise BundleError(f"{output} is there already, and is no bundle that could be replaced.")
+        raise BundleError(f"{output} exists and is not a bundle.")
 
 
-# What is in it
+# Contents
 
 
 def _contents(reach: Reach) -> Iterator[tuple[PurePosixPath, bytes]]:
     for path in reach.modules.values():
         yield PurePosixPath(path.relative_to(SOURCE).as_posix()), path.read_bytes()
-    for found in _distributions(reach):
-        yield from _files_of(found)
+    for package in _distributions(reach):
+        yield from _files_of(package)
     for name, content in trust_folder().items():
         yield _TRUST / name, content
 
 
 def _distributions(reach: Reach) -> list[Distribution]:
-    """Return what is installed of the packages that *reach* imports, and of those that they need."""
+    """Return the packages that *reach* imports, with their dependencies."""
     providers = packages_distributions()
     packages = reach.others - sys.stdlib_module_names - _OF_THE_RUNTIME
     if missing := sorted(packages - providers.keys()):
         raise BundleError(f"The functions import {missing[0]}, which is not installed.")
     names = sorted({name for package in packages for name in providers[package]})
-    return list(_with_needs(names).values())
+    return list(_with_dependencies(names).values())
 
 
-def _with_needs(names: Sequence[str]) -> dict[str, Distribution]:
-    found: dict[str, Distribution] = {}
+def _with_dependencies(names: Sequence[str]) -> dict[str, Distribution]:
+    packages: dict[str, Distribution] = {}
     waiting = list(names)
     while waiting:
-        if (name := waiting.pop()) not in found:
-            found[name] = _installed(name)
-            waiting += _needs(found[name])
-    return dict(sorted(found.items()))
+        if (name := waiting.pop()) not in packages:
+            packages[name] = _installed(name)
+            waiting += _dependencies(packages[name])
+    return dict(sorted(packages.items()))
 
 
 def _installed(name: str) -> Distribution:
@@ -236,9 +236,9 @@ def _installed(name: str) -> Distribution:
         raise BundleError(f"The functions need {name}, which is not installed.") from None
 
 
-def _needs(found: Distribution) -> Iterator[str]:
-    """Yield the names of what *found* requires, but for extras and for Pythons older than all of ours."""
-    for requirement in found.requires or ():
+def _dependencies(package: Distribution) -> Iterator[str]:
+    """Yield the names of the requirements of *package*, without extras and unsupported Pythons."""
+    for requirement in package.requires or ():
         name = re.match(r"[\w.-]+", requirement)
         if name and not re.search(
             r"extra ==|python_version < ['\"]3\.(\d|10|11)['\"]", requirement
@@ -246,60 +246,58 @@ def _needs(found: Distribution) -> Iterator[str]:
             yield name[0]
 
 
-def _files_of(found: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Yield the modules of *found*, and its METADATA, by which scanners know what is deployed."""
-    if "Root-Is-Purelib: true" not in (found.read_text("WHEEL") or ""):
-        raise BundleError(f"{found.name} has compiled parts, which fit this machine only.")
-    for file in found.files or ():
+def _files_of(package: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield the modules of *package*, and its METADATA, which vulnerability scanners read."""
+    if "Root-Is-Purelib: true" not in (package.read_text("WHEEL") or ""):
+        raise BundleError(f"{package.name} has compiled parts, which only run on this platform.")
+    for file in package.files or ():
         place = PurePosixPath(file)
-        # Outside are the commands that a package installs.
+        # Commands are installed outside of the folder of packages.
         is_inside = ".." not in place.parts and not str(place).startswith(_UNUSED)
         if not (is_inside and (place.suffix == ".py" or place.name == "METADATA")):
             continue
         content = Path(str(file.locate())).read_bytes()
         if file.hash is None or file.hash.value != _recorded(content):
-            raise BundleError(f"{place} of {found.name} is not as it was installed.")
+            raise BundleError(f"{place} of {package.name} was changed after its installation.")
         yield place, content
 
 
 def _recorded(content: bytes) -> str:
-    """Return the hash of *content* as the RECORD of a wheel has it."""
+    """Return the hash of *content* in the format of a RECORD file."""
     return urlsafe_b64encode(sha256(content).digest()).rstrip(b"=").decode()
 
 
-# Compiled
+# Compilation
 
 
 def _interpreter(python: str) -> str:
-    """Return the program that is Python *python*: ours, or one on the path."""
+    """Return the interpreter of version *python*: this one, or one on the path."""
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python == ours:
         return sys.executable
     for folder in os.get_exec_path():
         program = shutil.which(f"python{python}", path=folder)
-        found = program and _executable(program, python)
-        if found:
-            return found
-    raise BundleError(
-        f"There is no python{python} on the PATH to compile for it, and this is Python {ours}."
-    )
+        executable = program and _executable(program, python)
+        if executable:
+            return executable
+    raise BundleError(f"python{python} is not on the PATH, and this is Python {ours}.")
 
 
 def _executable(program: str, python: str) -> str | None:
-    """Return the interpreter that *program* runs if it is Python *python*, else None."""
+    """Return the interpreter that *program* starts, or None if it is another version."""
     script = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
-    # A version manager's program starts what its settings say: without this, pyenv's fails unless *python* is selected.
+    # The program may be a wrapper of pyenv, which fails unless this variable selects the version.
     environment = {**os.environ, "PYENV_VERSION": python}
     done = subprocess.run(  # noqa: S603
         [program, "-I", "-c", script], capture_output=True, text=True, check=False, env=environment
     )
     version, _, executable = done.stdout.strip().partition(" ")
-    # The interpreter itself, because the build runs it in another environment.
+    # Not the wrapper, because the build starts it with other variables.
     return executable if done.returncode == 0 and version == python else None
 
 
 def _without_docstrings(source: bytes) -> bytes:
-    """Return *source* with empty docstrings, a sixth of the bundle; lines keep their numbers."""
+    """Return *source* with empty docstrings, without changing line numbers."""
     lines = source.splitlines(keepends=True)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(ast.parse(source)):
@@ -313,17 +311,19 @@ def _without_docstrings(source: bytes) -> bytes:
 
 
 def _compile(folder: Path, interpreter: str) -> None:
-    """Replace every module by its code as *interpreter* compiles it, which is then taken unseen."""
+    """Replace every module by its compiled code, which Python loads without checking for sources."""
     command = [
-        # Columns are of no use without the source that they point into.
+        # Without the source, columns are useless.
         *(interpreter, "-S", "-B", "-X", "no_debug_ranges", "-m", "compileall", "-q", "-b"),
         *("--invalidation-mode", "unchecked-hash"),
         *("-s", str(folder), "-p", _PLACE, str(folder)),
     ]
-    # One process, with settings of its own: what an interpreter has done before shows in the bytes that it writes.
-    environment = {it: os.environ[it] for it in os.environ if not it.startswith("PYTHON")}
+    # In a new process with fixed settings, because the state of an interpreter changes the bytes that it writes.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
+    }
     environment["PYTHONHASHSEED"] = "0"
-    done = subprocess.run(  # noqa: S603 - the interpreter was asked for by whoever runs us
+    done = subprocess.run(  # noqa: S603 - the user chose the interpreter
         command, capture_output=True, text=True, check=False, env=environment
     )
     if done.returncode != 0:
@@ -333,7 +333,7 @@ def _compile(folder: Path, interpreter: str) -> None:
 
 
 def _make_uniform(folder: Path) -> None:
-    """Give every file and folder the same time, and the modes that Lambda needs."""
+    """Set the times and modes of all files and folders."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (_TIME, _TIME))

@@ -1,9 +1,9 @@
 """
-What a module of ours can come to run, read from its source: imports followed, nothing executed.
+The modules that one of our modules can import, found in the source without running it.
 
-An import within a function counts only when code that counts mentions the function's name: `bootstrap` has a face for each
-storage, and a Lambda function asks for one of them. A mention is enough, so what is found may be too much, never too little,
-as long as nobody spells a function's name at run time.
+An import inside a function counts only if code that counts mentions the function's name: `bootstrap` has a function for each
+storage, and a Lambda function uses one of them. Because a mention is enough, the result may contain too much, but never too
+little, as long as no code builds a function's name at run time.
 """
 
 import ast
@@ -19,11 +19,11 @@ __all__ = ["Reach", "reach_of"]
 @frozen(kw_only=True)
 class Reach:
     """
-    What was found.
+    The modules that a module can import.
 
     Attributes:
-        modules: Ours, and the packages they are in: ``{"inventory.items": Path(".../inventory/items.py")}``.
-        others: The first part of every import that is not ours: ``{"attrs", "json"}``.
+        modules: Our modules and packages, as in ``{"inventory.items": Path(".../inventory/items.py")}``.
+        others: The top-level names of all other imports, as in ``{"attrs", "json"}``.
     """
 
     modules: dict[str, Path]
@@ -32,38 +32,38 @@ class Reach:
 
 def reach_of(module: str, *, source: Path) -> Reach:
     """
-    Return what *module* reaches.
+    Return the modules that *module* can import.
 
     Args:
-        module: As in an import.
-        source: The folder that our packages are in.
+        module: The name in an import statement.
+        source: The folder of our packages.
     """
-    walk = _Walk(source)
-    walk.follow(module)
-    while called := [it for it in walk.dormant if it.name in walk.names]:
-        walk.dormant = [it for it in walk.dormant if it not in called]
-        for part in called:
-            walk.enter(part)
-    return Reach(modules=walk.modules, others=frozenset(walk.others))
+    search = _Search(source)
+    search.follow(module)
+    while mentioned := [part for part in search.unused if part.name in search.names]:
+        search.unused = [part for part in search.unused if part not in mentioned]
+        for part in mentioned:
+            search.enter(part)
+    return Reach(modules=search.modules, others=frozenset(search.others))
 
 
 @frozen(kw_only=True, eq=False)
 class _Part:
-    """Code that runs as a whole: one function of a module's own level, or, without a name, all that is beside those."""
+    """Code that runs together: a top-level function, or, without a name, the rest of a module."""
 
     name: str | None
     nodes: list[ast.AST]
 
     @classmethod
     def of(cls, nodes: Iterable[ast.AST], name: str | None = None) -> Self:
-        return cls(name=name, nodes=[it for node in nodes for it in _running(node)])
+        return cls(name=name, nodes=[child for node in nodes for child in _running(node)])
 
 
 @define
-class _Walk:
+class _Search:
     source: Path
     modules: dict[str, Path] = field(factory=dict)
-    dormant: list[_Part] = field(factory=list)
+    unused: list[_Part] = field(factory=list)
     others: set[str] = field(factory=set)
     names: set[str] = field(factory=set)
 
@@ -78,9 +78,9 @@ class _Walk:
         if package:
             self.follow(package)
         self.modules[module] = path
-        whole, *functions = _parts(ast.parse(path.read_text(encoding="utf-8")))
-        self.dormant += functions
-        self.enter(whole)
+        top_level, *functions = _parts(ast.parse(path.read_text(encoding="utf-8")))
+        self.unused += functions
+        self.enter(top_level)
 
     def enter(self, part: _Part) -> None:
         for node in part.nodes:
@@ -104,19 +104,24 @@ class _Walk:
 
 
 def _parts(module: ast.Module) -> list[_Part]:
-    """Return the code of *module*: first what runs on import, then each function that runs when it is called."""
+    """Return the code of *module*: first the part that runs on import, then each function."""
     functions = [node for node in module.body if _is_plain_function(node)]
-    beside = [node for node in module.body if not _is_plain_function(node)]
-    # Defaults and annotations of a function belong to the import, its body to the call.
-    signatures = [part for it in functions for part in (it.args, it.returns) if part is not None]
+    others = [node for node in module.body if not _is_plain_function(node)]
+    # Defaults and annotations are evaluated on import, bodies in a call.
+    signatures = [
+        part
+        for function in functions
+        for part in (function.args, function.returns)
+        if part is not None
+    ]
     return [
-        _Part.of([*beside, *signatures]),
+        _Part.of([*others, *signatures]),
         *(_Part.of(function.body, function.name) for function in functions),
     ]
 
 
 def _is_plain_function(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
-    """Tell whether nothing but its name leads to a function: no decorator has it, and Python does not call it unasked."""
+    """Return whether *node* is a function that only runs when code mentions its name."""
     return (
         isinstance(node, ast.FunctionDef)
         and not node.decorator_list
@@ -125,11 +130,11 @@ def _is_plain_function(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield *node* and all below it but what only a type checker sees."""
+    """Yield *node* and its descendants, without code for type checkers only."""
     yield node
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        below: Iterable[ast.AST] = node.orelse
+        children: Iterable[ast.AST] = node.orelse
     else:
-        below = ast.iter_child_nodes(node)
-    for child in below:
+        children = ast.iter_child_nodes(node)
+    for child in children:
         yield from _running(child)

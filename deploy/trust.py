@@ -1,8 +1,8 @@
 """
-The certificate authorities that the functions trust, as a folder that OpenSSL looks one up in.
+The root certificates that the functions trust, as a folder for OpenSSL.
 
-OpenSSL reads a file of all roots whole, which takes 18 ms of each cold start; in a folder it opens the one that it needs, by a
-hash of the subject. The roots are those of certifi, so that they come with a version and a hash wherever the bundle is made.
+OpenSSL takes 18 ms of each cold start to read a file of all roots. In a folder it opens only the root that it needs, whose file
+name is a hash of the subject. The roots are those of certifi, so that they have a version and a hash on every machine.
 
 Source: the manual page of `openssl rehash`, and X509_NAME_hash_ex in crypto/x509 of OpenSSL.
 """
@@ -28,7 +28,7 @@ _SEQUENCE: Final = 0x30
 _VERSION: Final = 0xA0
 _UTF8: Final = 0x0C
 _LONG_FORM: Final = 0x80
-# Kinds of text that are equal if their characters are; other values are compared as they are encoded.
+# Text types, which are compared by their characters. Other values are compared as encoded.
 _ENCODINGS: Final = {
     _UTF8: "utf-8",
     0x13: "ascii",  # PrintableString
@@ -44,7 +44,7 @@ def trust_folder() -> dict[str, bytes]:
     """Return the files of the folder: ``{"3513523f.0": b"-----BEGIN CERTIFICATE-----..."}``."""
     pem = Path(certifi.where()).read_text(encoding="utf-8")
     files: dict[str, bytes] = {}
-    for der in sorted({base64.b64decode(found["der"]) for found in _PEM.finditer(pem)}):
+    for der in sorted({base64.b64decode(match["der"]) for match in _PEM.finditer(pem)}):
         name = f"{subject_hash(der):08x}"
         number = sum(place.startswith(name) for place in files)
         body = base64.encodebytes(der).replace(b"\n", b"")
@@ -56,7 +56,7 @@ def trust_folder() -> dict[str, bytes]:
 
 
 def subject_hash(certificate: bytes) -> int:
-    """Return what OpenSSL names the file of a *certificate* (in DER) by; `openssl x509 -subject_hash` prints it in hex."""
+    """Return the hash in the file name of a DER *certificate*, as in `openssl x509 -subject_hash`."""
     [(_, content)] = _parts(certificate)
     fields = [part for part in _parts(next(_parts(content))[1]) if part[0] != _VERSION]
     # Serial number, signature, issuer, validity, subject. Source: RFC 5280, section 4.1.
@@ -71,7 +71,7 @@ def _canonical_set(names: bytes) -> bytes:
         (kind_tag, kind), (tag, value) = _parts(attribute)
         if tag in _ENCODINGS:
             text = re.sub(r"[ \t\n\v\f\r]+", " ", value.decode(_ENCODINGS[tag])).strip(" ")
-            # Only ASCII has cases here.
+            # Only ASCII letters are converted.
             tag, value = _UTF8, text.encode().lower()
         attributes.append(_encoded(_SEQUENCE, _encoded(kind_tag, kind) + _encoded(tag, value)))
     return _encoded(_SET, b"".join(sorted(attributes)))

@@ -1,4 +1,4 @@
-"""The API in this process: what a client sends reaches the handlers that Lambda calls, without a socket."""
+"""The API in this process: a client whose requests reach the Lambda handlers without a socket."""
 
 from base64 import b64encode
 from urllib.parse import parse_qsl
@@ -16,12 +16,12 @@ URL = "http://inventory.test/prod"
 
 class HandlerTransport(httpx.BaseTransport):
     """
-    Answers as API Gateway and the functions behind it do, unless something comes in between.
+    Answers like API Gateway and the functions, except for injected failures.
 
     Args:
-        inventory: What the handlers work on.
-        before: What becomes of each attempt in turn before it reaches a handler: an exception or a response, None for nothing.
-        after: The same, after the handler has done its work.
+        inventory: The inventory of the handlers.
+        before: For each attempt, an exception or a response in place of the handler's, or None.
+        after: The same, but after the handler has run.
     """
 
     def __init__(self, inventory, *, before=(), after=()):
@@ -74,11 +74,11 @@ def _next(failures):
 
 
 def connected(inventory, **settings):
-    """Return a client of *inventory* by way of the handlers."""
+    """Return a client of *inventory* through the handlers."""
     return client_of(HandlerTransport(inventory), **settings)
 
 
 def client_of(transport, **settings):
-    """Return a client that sends by *transport*, and does not wait between attempts unless told how."""
+    """Return a client over *transport*, which does not wait between attempts by default."""
     settings.setdefault("pause", lambda _: None)
     return InventoryClient(URL, http_client=httpx.Client(transport=transport), **settings)

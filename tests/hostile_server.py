@@ -1,4 +1,4 @@
-"""A server that answers as it is told, over plain TCP or TLS, and notes what it was asked."""
+"""A server that sends scripted answers over TCP or TLS, and records requests."""
 
 import json
 import socket
@@ -23,9 +23,9 @@ class HostileServer:
     Serves connections until it is closed.
 
     Args:
-        answers: One for each request, as they arrive: called with the connection, returns whether to keep it open.
-        tls: A context that wraps each connection.
-        greet: Called with each new connection before anything is read; returns whether to go on.
+        answers: A function for each request, in order: it gets the connection and returns whether to keep it open.
+        tls: The TLS context; None for plain TCP.
+        greet: Called with each new connection before the first read; returns whether to serve it.
     """
 
     def __init__(self, *answers, tls=None, greet=lambda _connection: True):
@@ -68,7 +68,7 @@ class HostileServer:
             else:
                 self.closed_by_client.set()
         except OSError:
-            self.closed_by_client.set()  # Or it does not trust us.
+            self.closed_by_client.set()  # Or the client rejected the certificate.
         finally:
             connection.close()
 
@@ -90,7 +90,7 @@ def serving(*answers, **options):
 
 
 def read_request(connection):
-    """Return the headers (lower case), and the body of the next request; None at the end."""
+    """Return headers (with lower-case names) and body of the next request; None at the end."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)
@@ -109,7 +109,7 @@ def read_request(connection):
 
 
 def answer(body=b"{}", status=200, *, keep=True, content_type=JSON, length=None, **headers):
-    """Return a well-formed answer; with *headers* as in ``x_amz_crc32="1"``, in place of the usual ones."""
+    """Return a well-formed answer; *headers* replace the default ones, as in ``x_amz_crc32="1"``."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = {
         "Content-Type": content_type,
@@ -118,10 +118,10 @@ def answer(body=b"{}", status=200, *, keep=True, content_type=JSON, length=None,
         "x-amzn-RequestId": "REQUEST-1",
     }
     for name, value in headers.items():
-        given = {it: old for it, old in given.items() if it.lower() != name.replace("_", "-")}
+        given = {key: old for key, old in given.items() if key.lower() != name.replace("_", "-")}
         if value is not None:
             given[name.replace("_", "-")] = value
-    lines = [f"HTTP/1.1 {status} Whatever", *(f"{it}: {value}" for it, value in given.items())]
+    lines = [f"HTTP/1.1 {status} Whatever", *(f"{key}: {value}" for key, value in given.items())]
     return raw("\r\n".join(lines).encode() + b"\r\n\r\n" + content, keep=keep)
 
 
@@ -149,7 +149,7 @@ def reset(connection):
 def send_then_reset(data):
     def send(connection):
         connection.sendall(data)
-        time.sleep(0.05)  # Else the reset overtakes the data.
+        time.sleep(0.05)  # Otherwise the reset discards the data.
         return reset(connection)
 
     return send
@@ -166,7 +166,7 @@ def silence(connection):
 
 
 def drip(data, pause):
-    """Send byte after byte, until the client leaves."""
+    """Send single bytes with pauses, until the client disconnects."""
 
     def send(connection):
         for byte in data:
@@ -178,7 +178,7 @@ def drip(data, pause):
 
 
 class Authority:
-    """A certificate authority for tests, with key usage, which newer versions of OpenSSL want to see."""
+    """A certificate authority for tests, with the key usage that newer versions of OpenSSL require."""
 
     def __init__(self):
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -202,7 +202,7 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def server_context(self, folder, host):
-        """Return a context for a server that proves to be *host*."""
+        """Return a context for a server with a certificate for *host*."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         certificate = (

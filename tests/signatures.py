@@ -1,4 +1,4 @@
-"""What AWS does with each request: sign it once more, and compare."""
+"""Verification of signatures, with botocore's signer."""
 
 import re
 
@@ -14,18 +14,18 @@ _AUTHORIZATION = re.compile(
 
 def is_signed(headers, body, *, secret="testing"):  # noqa: S107 - as every credential here
     """
-    Tell whether botocore signs a request as it is signed.
+    Return whether the signature of a request equals botocore's.
 
     Args:
-        headers: As they were received, with names in lower case.
-        body: The bytes that were received.
-        secret: The key that AWS knows.
+        headers: The received headers, with names in lower case.
+        body: The received bytes.
+        secret: The secret access key.
     """
     claim = _AUTHORIZATION.fullmatch(headers["authorization"])
     if claim is None:
         return False
     signed = {name: headers[name] for name in claim["names"].split(";")}
-    # What AWS wants to be signed.
+    # AWS requires these headers to be signed.
     required = {name for name in headers if name == "host" or name.startswith("x-amz-")}
     if not required <= signed.keys() or claim["date"] != headers["x-amz-date"][:8]:
         return False

@@ -1,4 +1,4 @@
-"""The Lambda handlers on DynamoDB as moto has it, wired by the environment alone."""
+"""The Lambda handlers on moto, configured by environment variables."""
 
 import json
 import logging
@@ -12,18 +12,20 @@ import attrs
 import pytest
 
 from inventory import CreateItem, CreateReservation, LineRequest
+from inventory.errors import StorageUnavailableError
 from inventory_adapters import lambda_entry
+from inventory_adapters.aws import http_transport
 from inventory_adapters.http import api_gateway
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
-from tests.wire import forget_all, shared_client
+from tests.wire import Patient, forget_all, shared_client
 
 TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
 
 
 @pytest.fixture(params=[None, "boto3"], ids=["http", "boto3"])
 def client(request, monkeypatch, moto_server):
-    """A DynamoDB with both tables; the environment of a function with little more than TABLE_NAME in it."""
+    """A client of a DynamoDB with both tables; the environment has little more than TABLE_NAME."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
     made = shared_client(moto_server)
     made.create_table(**create_table_arguments(ITEMS, "stock"))
@@ -31,6 +33,8 @@ def client(request, monkeypatch, moto_server):
     monkeypatch.setenv("TABLE_NAME", "stock")
     if request.param is not None:
         monkeypatch.setenv("TRANSPORT", request.param)
+    # A busy machine may need longer than the time-outs, and a retry is one more call.
+    monkeypatch.setattr(http_transport, "HttpTransport", Patient)
     lambda_entry._container.cache_clear()
     yield made
     lambda_entry._container.cache_clear()
@@ -113,7 +117,7 @@ def test_stock_is_moved_reserved_and_explained(client):
 
 
 def test_a_replayed_request_gets_the_first_answer_byte_for_byte(client):
-    """Status, body and ETag; and says that it is a replay."""
+    """Status, body and ETag are equal, and a header marks the replay."""
     event = {"body": json.dumps(TENT), "headers": {"Idempotency-Key": "order-1"}}
 
     first, again = lambda_entry.create_item(event, None), lambda_entry.create_item(event, None)
@@ -154,15 +158,48 @@ def test_a_batch_answers_row_by_row(client):
     assert (status, body["code"]) == (413, "batch_too_large")
 
 
-def test_without_a_table_name_every_handler_answers_500(monkeypatch):
-    """And never raises: the log says what is missing."""
-    monkeypatch.delenv("TABLE_NAME", raising=False)
+@pytest.mark.parametrize(
+    ("settings", "logged"),
+    [
+        ({"TABLE_NAME": ""}, "TABLE_NAME is not set"),
+        ({"TRANSPORT": "carrier pigeon"}, "TRANSPORT must be http or boto3"),
+        ({"TRANSPORT": "boto3", "AWS_PROFILE": "nobody"}, "(nobody)"),
+    ],
+)
+def test_every_handler_answers_503_to_a_wrong_setting(monkeypatch, caplog, settings, logged):
+    """The sentence that names the setting is in the log, and not in the answer."""
+    for name, value in ({"TABLE_NAME": "stock"} | settings).items():
+        monkeypatch.setenv(name, value)
 
-    assert {ask(route.name, {})[0] for route in ROUTES} == {500}
+    answers = [ask(route.name, {}) for route in ROUTES]
+
+    assert {(status, body["code"]) for status, body, _ in answers} == {(503, "storage_unavailable")}
+    assert all("Retry-After" in headers for _, _, headers in answers)
+    assert caplog.text.count(logged) >= len(ROUTES)
+    assert not [body for _, body, _ in answers if logged in json.dumps(body)]
+
+
+def test_an_entry_is_imported_without_any_setting():
+    """A missing setting is an answer of the first request, not a failure of the import."""
+    script = "from inventory_adapters import lambda_entry; print(lambda_entry.get_item({})['statusCode'])"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={}
+    )
+
+    assert done.stdout.strip() == "503"
+
+
+def test_the_sweeper_fails_with_the_sentence_of_a_wrong_setting(monkeypatch):
+    """Lambda counts and logs what it raises."""
+    monkeypatch.setenv("TABLE_NAME", " ")
+
+    with pytest.raises(StorageUnavailableError, match="TABLE_NAME is not set"):
+        lambda_entry.expire_reservations({}, None)
 
 
 def test_a_table_that_is_not_there_is_storage_trouble(client, monkeypatch):
-    """503, to be tried again once somebody has looked."""
+    """The answer is a 503 with Retry-After."""
     monkeypatch.setenv("TABLE_NAME", "elsewhere")
 
     status, body, headers = ask("get_item", path={"item_id": "i"})
@@ -171,7 +208,7 @@ def test_a_table_that_is_not_there_is_storage_trouble(client, monkeypatch):
 
 
 def test_log_lines_outside_lambda_are_json(client):
-    """Through the standard logging module, with what an operator looks for."""
+    """They go through the standard logging module and have a request ID."""
     script = (
         "import logging, sys; from inventory_adapters.logs import JsonFormatter\n"
         "handler = logging.StreamHandler(sys.stdout); handler.setFormatter(JsonFormatter())\n"
@@ -188,7 +225,7 @@ def test_log_lines_outside_lambda_are_json(client):
 
 
 def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkeypatch):
-    """Once a day; it expires none of them."""
+    """It logs them once a day and expires none."""
     lambda_entry._far_reservations_watch.cache_clear()
     inventory, _ = lambda_entry._container(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
     ahead = attrs.evolve(inventory, clock=lambda: datetime(2056, 1, 1, tzinfo=UTC))
@@ -205,16 +242,8 @@ def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkey
     lambda_entry._far_reservations_watch.cache_clear()
 
 
-def test_a_transport_that_does_not_exist_is_answered_500(monkeypatch):
-    """The log names the setting; see `inventory_adapters.config`."""
-    monkeypatch.setenv("TABLE_NAME", "stock")
-    monkeypatch.setenv("TRANSPORT", "carrier pigeon")
-
-    assert ask("get_item", path={"item_id": "i"})[0] == 500
-
-
-def test_a_missing_region_is_storage_trouble(monkeypatch, caplog):
-    """503 with a sentence in the log; neither an import nor another setting depends on it."""
+def test_a_missing_region_is_answered_503(monkeypatch, caplog):
+    """With a sentence in the log; neither an import nor another setting depends on it."""
     monkeypatch.setenv("TABLE_NAME", "stock")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
@@ -228,7 +257,7 @@ def test_a_missing_region_is_storage_trouble(monkeypatch, caplog):
 
 
 def test_a_log_line_tells_what_aws_took(client, caplog, monkeypatch):
-    """How many calls, how long they took together, and whether it was the first request of the process."""
+    """The number and duration of calls, and whether it was the first request of the process."""
     path = {"item_id": ask("create_item", TENT)[1]["item"]["item_id"]}
     monkeypatch.setattr(api_gateway, "_first_request", [True])
     caplog.clear()

@@ -1,4 +1,4 @@
-"""The transports that repositories are tested over, and what tests do to them."""
+"""The transports of tests, and ways to observe and break them."""
 
 import logging
 from collections import Counter
@@ -21,11 +21,11 @@ TRANSPORTS = ("boto3", "http")
 
 class Wire:
     """
-    A transport that a test listens to, and breaks.
+    A transport whose requests and answers a test can observe and replace.
 
     Attributes:
-        before: Called with the operation and the request; may return an answer of its own, or raise.
-        after: Called with the operation, the request and the answer, which may be a refusal; may raise.
+        before: Called with the operation and the request; may return an answer or raise.
+        after: Called with the operation, the request and the answer or `ServiceError`; may raise.
     """
 
     def __init__(self, transport):
@@ -35,8 +35,8 @@ class Wire:
 
     def send(self, service, operation, request, *, seconds):
         for hook in tuple(self.before):
-            if (made := hook(operation, request)) is not None:
-                return made
+            if (replacement := hook(operation, request)) is not None:
+                return replacement
         try:
             answer = self.transport.send(service, operation, request, seconds=seconds)
         except ServiceError as error:
@@ -63,9 +63,9 @@ class Wire:
 
 def require_consistency(operation, request):
     """
-    Fail for a read that may lag behind where the port promises that none does.
+    Fail for an eventually consistent read if the port requires a consistent one.
 
-    Only lists may: those by an index, which DynamoDB reads no other way, and the scan of all items.
+    Only lists by an index and the scan of all items may be eventually consistent.
     """
     match operation:
         case "GetItem":
@@ -83,7 +83,7 @@ def require_consistency(operation, request):
 
 @contextmanager
 def counted(wire):
-    """How often each operation was sent."""
+    """Yield how often each operation was sent."""
     counts = Counter()
 
     def count(operation, _request):
@@ -95,7 +95,7 @@ def counted(wire):
 
 @contextmanager
 def lost_answer(wire, meanwhile=lambda: None, operation=None, times=1):
-    """Let the next request (of an *operation*) through, do something *meanwhile*, and drop its answer, so it is sent again."""
+    """Drop the answers of the next requests (of an *operation*), after calling *meanwhile*."""
     lost = []
 
     def lose(sent, _request, _answer):
@@ -112,7 +112,7 @@ def lost_answer(wire, meanwhile=lambda: None, operation=None, times=1):
 
 @contextmanager
 def failing(wire, *answers):
-    """Answer the next requests with these answers and errors, instead of DynamoDB."""
+    """Answer the next requests with *answers*, which may be errors, instead of DynamoDB's."""
     left = list(answers)
 
     def fail(_operation, _request):
@@ -141,13 +141,13 @@ def cancelled(*codes):
 
 @cache
 def shared_client(endpoint=None):
-    """Making a client takes longer than most tests with it; it is made inside a test, where credentials are made up."""
+    """Return a shared client, because creating one takes longer than most tests."""
     config = Config(retries={"total_max_attempts": 1}, parameter_validation=True)
     return boto3.client("dynamodb", endpoint_url=endpoint, config=config)
 
 
 class Patient(HttpTransport):
-    """As `HttpTransport`, for a stand-in that shares a busy machine with its tests."""
+    """An `HttpTransport` with long time-outs, for an emulator on a busy machine."""
 
     def send(self, service, operation, request, *, seconds):
         patient = evolve(service, connect_seconds=10, read_seconds=60)
@@ -160,20 +160,20 @@ def _shared_transport(_endpoint):
 
 
 def shared_wire(name, endpoint=None):
-    """Return a new wire over a transport that tests share; for `http`, the environment has to name the *endpoint*."""
+    """Return a new wire over a shared transport; `http` reads the *endpoint* from the environment."""
     transport = (
         BotoTransport(shared_client(endpoint)) if name == "boto3" else _shared_transport(endpoint)
     )
     wire = Wire(transport)
-    # Whatever a test is about, its reads are looked at.
+    # Every test checks the consistency of its reads.
     wire.before.append(require_consistency)
     return wire
 
 
 @pytest.fixture(scope="session")
 def moto_server():
-    """The address of a moto in a thread of this process: it does not see our sockets otherwise."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # Else it logs every request.
+    """The URL of a moto server in a thread of this process, for requests over sockets."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # Otherwise it logs every request.
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -184,4 +184,4 @@ def moto_server():
 def forget_all(moto_server):
     """Empty the accounts of a moto server."""
     assert moto_server.startswith("http://127.0.0.1:")
-    urlopen(Request(f"{moto_server}/moto-api/reset", method="POST")).close()  # noqa: S310 - as just seen
+    urlopen(Request(f"{moto_server}/moto-api/reset", method="POST")).close()  # noqa: S310 - the scheme is asserted above

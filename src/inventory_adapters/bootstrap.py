@@ -1,4 +1,4 @@
-"""Composition root: settings → adapters → Inventory. Each face imports only what its storage needs."""
+"""Composition root: from settings to adapters to an `Inventory`; each storage imports only what it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ __all__ = ["deployed", "in_memory", "on_dynamodb", "on_sqlite"]
 
 
 def deployed(config: Config) -> Inventory:
-    """Return the inventory of a Lambda function: DynamoDB, with page limits from SSM where a parameter is named."""
+    """
+    Return the inventory of a Lambda function, on DynamoDB.
+
+    Page limits come from the SSM parameter of *config*, if it names one.
+
+    Raises:
+        ConfigError: boto3 cannot read its settings.
+    """
     from inventory_adapters.storage.dynamodb import DynamoDBRepository
 
     transport = _transport(config.transport)
@@ -36,11 +43,11 @@ def deployed(config: Config) -> Inventory:
 
         return SsmLimits(parameter, transport=transport)
 
-    def in_force() -> PageLimits:
-        # Loaded by the first list: nothing else has pages.
+    def current_limits() -> PageLimits:
+        # Loaded by the first list, because nothing else has pages.
         return limits()()
 
-    return Inventory(repository, limits=in_force)
+    return Inventory(repository, limits=current_limits)
 
 
 def _transport(name: TransportName) -> Transport:
@@ -50,11 +57,9 @@ def _transport(name: TransportName) -> Transport:
 
 
 def _boto_transport() -> Transport:
-    import boto3
+    from inventory_adapters.aws.boto_transport import BotoTransport, default_session
 
-    from inventory_adapters.aws.boto_transport import BotoTransport
-
-    return BotoTransport(boto3.Session())
+    return BotoTransport(default_session())
 
 
 def _http_transport() -> Transport:
@@ -65,21 +70,25 @@ def _http_transport() -> Transport:
 
 def on_dynamodb(*, table: str) -> Inventory:
     """
-    Return an inventory on two DynamoDB tables; endpoint, region and credentials are boto3's usual settings.
+    Return an inventory on two DynamoDB tables.
+
+    Endpoint, region and credentials are boto3's usual settings.
 
     Args:
-        table: The table of the items; that of the ledger is ``<table>-ledger``.
-    """
-    import boto3
+        table: The items table; the ledger table is ``<table>-ledger``.
 
+    Raises:
+        ConfigError: boto3 cannot read its settings.
+    """
+    from inventory_adapters.aws.boto_transport import default_session
     from inventory_adapters.storage.dynamodb import DynamoDBRepository
 
-    repository: InventoryRepository = DynamoDBRepository(boto3.Session(), table=table)
+    repository: InventoryRepository = DynamoDBRepository(default_session(), table=table)
     return Inventory(repository)
 
 
 def on_sqlite(path: Path | str, *, durability: Literal["full", "normal"] = "full") -> Inventory:
-    """Return an inventory in one SQLite file, which is made if there is none."""
+    """Return an inventory in one SQLite file; create the file if it does not exist."""
     from inventory_adapters.storage.sqlite import SqliteRepository
 
     repository: InventoryRepository = SqliteRepository(path, durability=durability)
@@ -87,7 +96,7 @@ def on_sqlite(path: Path | str, *, durability: Literal["full", "normal"] = "full
 
 
 def in_memory() -> Inventory:
-    """Return an inventory that lives as long as the process."""
+    """Return an inventory in the memory of this process."""
     from inventory_adapters.storage.memory import MemoryRepository
 
     repository: InventoryRepository = MemoryRepository()

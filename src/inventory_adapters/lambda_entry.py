@@ -1,5 +1,5 @@
 """
-One handler per operation, wired on first use. The only module that reads the environment.
+Lambda handlers, one per operation, composed on first use.
 
 A Lambda function names its handler as ``inventory_adapters.lambda_entry.create_item``.
 """
@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from inventory.commands import ExpireReservations
+from inventory.errors import StorageUnavailableError
 from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters import bootstrap
 from inventory_adapters.aws.usage import Usage
-from inventory_adapters.config import Config
+from inventory_adapters.config import Config, ConfigError
 from inventory_adapters.http.api_gateway import Cors, Handler, make_handler, seconds_left
 from inventory_adapters.http.routes import route_named
 
@@ -47,11 +48,16 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 
 @lru_cache(maxsize=8)
 def _container(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
-    said = zip(_SETTINGS, settings, strict=True)
-    config = Config.from_environ({name: value for name, value in said if value is not None})
-    # Ours alone: at DEBUG, the root logger would have boto3 log every header.
-    logging.getLogger("inventory_adapters").setLevel(config.log_level)
-    return bootstrap.deployed(config), Cors(config.allowed_origins)
+    pairs = zip(_SETTINGS, settings, strict=True)
+    environ = {name: value for name, value in pairs if value is not None}
+    try:
+        config = Config.from_environ(environ)
+        # Only our own loggers: at DEBUG, the root logger makes boto3 log every header.
+        logging.getLogger("inventory_adapters").setLevel(config.log_level)
+        return bootstrap.deployed(config), Cors(config.allowed_origins)
+    except ConfigError as error:
+        # The answer is a 503; the sentence, which names the setting, is logged and not sent.
+        raise StorageUnavailableError(str(error)) from error
 
 
 def _current_app() -> tuple[Inventory, Cors]:
@@ -80,7 +86,7 @@ extend_reservation = _entry("extend_reservation")
 
 
 class SweepError(Exception):
-    """Reservations that are due could not be expired; the next sweep tries again."""
+    """Some due reservations could not be expired; the next sweep tries again."""
 
 
 @lru_cache(maxsize=1)
@@ -94,13 +100,14 @@ def _far_reservations_watch() -> "FarReservationsWatch":
 
 def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, int]:
     """
-    Free the units of reservations whose time is over; called by a schedule.
+    Expire due reservations; called by a schedule.
 
     Returns:
         ``{"expired": 3, "failed": 0}``.
 
     Raises:
-        SweepError: Some could not be expired. Lambda counts the error, an alarm tells of it.
+        SweepError: Some could not be expired. Lambda counts the error, and an alarm watches that count.
+        StorageUnavailableError: A setting is missing or wrong, or DynamoDB did not answer.
     """
     inventory, _ = _current_app()
     with deadline(seconds_left(context)), Usage() as usage:
@@ -109,5 +116,5 @@ def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, in
         logger.info("swept", extra={**counts, **usage.fields})
         _far_reservations_watch().look(inventory)
     if swept.failed:
-        raise SweepError(f"{swept.failed} reservations stay due")
+        raise SweepError(f"Reservations that could not be expired: {swept.failed}")
     return counts

@@ -1,4 +1,4 @@
-"""The transport through boto3: the same verdicts, from a session or from a client of the user's own."""
+"""The transport through boto3: the same errors, with a session or with the user's client."""
 
 import traceback
 from functools import cache
@@ -52,7 +52,7 @@ def send(source, server=None, *, service=HASTY, operation="GetItem", request=REQ
 
 @cache
 def shared_session():
-    """Reading the data of a service takes longer than most tests."""
+    """Share a session, because reading the model of a service takes longer than most tests."""
     return boto3.Session()
 
 
@@ -69,7 +69,7 @@ def impatient(monkeypatch):
 
 
 def test_it_is_a_transport():
-    """As `isinstance` can tell."""
+    """`isinstance` confirms it."""
     assert isinstance(BotoTransport(boto3.Session()), Transport)
 
 
@@ -85,7 +85,7 @@ def test_an_answer_is_what_the_service_said(source):
 
 
 def test_a_session_serves_any_service():
-    """With one client for each."""
+    """Each service has its own client."""
     transport = BotoTransport(boto3.Session())
 
     with serving(answer({"Parameter": {"Value": "1"}}), answer(), answer()) as server:
@@ -113,7 +113,7 @@ def test_a_client_of_a_session_has_our_settings():
 
 
 def test_a_client_keeps_its_settings():
-    """It is the user's."""
+    """It belongs to the user."""
     client = boto3.client("dynamodb", config=Config(user_agent="theirs", read_timeout=7))
 
     transport = BotoTransport(client)
@@ -123,19 +123,19 @@ def test_a_client_keeps_its_settings():
 
 def test_a_client_is_for_its_service():
     """Another one would need another client."""
-    with pytest.raises(ValueError, match="not one of ssm"):
+    with pytest.raises(ValueError, match="not one for ssm"):
         send(a_client(1), service=SSM, operation="GetParameter", request={"Name": "/a"})
 
 
 def test_anything_else_is_refused():
     """By name."""
-    with pytest.raises(TypeError, match="not str"):
+    with pytest.raises(TypeError, match=": str"):
         BotoTransport("dynamodb")
 
 
 @pytest.mark.parametrize("behaviour", SEEN.values(), ids=SEEN)
 def test_what_is_not_an_answer_leaves_doubt(behaviour):
-    """As over the other transport; a page of HTML is no empty answer, and a redirect not followed."""
+    """Like the other transport: HTML is not an empty answer, and redirects are not followed."""
     with serving(behaviour, answer()) as server, pytest.raises(NoAnswerError) as caught:
         send(shared_session, server)
 
@@ -145,7 +145,7 @@ def test_what_is_not_an_answer_leaves_doubt(behaviour):
 
 @pytest.mark.parametrize("status", [200, 400, 403, 503])
 def test_a_page_is_never_an_answer(status):
-    """Whatever its status; with a client that retries, neither."""
+    """Independent of its status, and also with a client that retries."""
     page = answer(PAGE, status, content_type="text/html")
 
     for source in (a_client(1), a_client(2)):
@@ -154,13 +154,13 @@ def test_a_page_is_never_an_answer(status):
 
 
 def test_an_empty_answer_is_one():
-    """A row that is not there."""
+    """The row does not exist."""
     with serving(answer(b"{}")) as server:
         assert send(boto3.Session, server).body == {}
 
 
 def test_a_refusal_has_its_parts():
-    """Code, sentence, status, reasons, row and request."""
+    """Code, message, status, reasons, row and request ID."""
     reasons = [{"Code": "None"}, {"Code": "ConditionalCheckFailed"}]
     row = {"sku": {"S": "HAMMER"}}
     canceled = error("TransactionCanceledException", message="Why", CancellationReasons=reasons)
@@ -184,7 +184,7 @@ def test_a_refusal_has_its_parts():
 
 @pytest.mark.parametrize("lost", [hang_up, silence, error("InternalServerError", 500)])
 def test_a_refusal_after_a_retry_says_that_it_is_one(lost):
-    """What a condition of the second attempt refuses may be the work of the first."""
+    """A condition of the second attempt may fail on the effect of the first."""
     failed = error("ConditionalCheckFailedException")
 
     with serving(lost, failed) as server, pytest.raises(ServiceError) as after_retry:
@@ -198,7 +198,7 @@ def test_a_refusal_after_a_retry_says_that_it_is_one(lost):
 
 @pytest.mark.parametrize(("attempts", "expected"), [(1, NotSentError), (2, NoAnswerError)])
 def test_only_a_single_attempt_is_known_not_to_be_sent(attempts, expected):
-    """With more, an earlier one may have been."""
+    """With more attempts, an earlier one may have been sent."""
     with serving() as server:
         url = server.url
 
@@ -212,7 +212,7 @@ def test_only_a_single_attempt_is_known_not_to_be_sent(attempts, expected):
 
 
 def test_a_certificate_that_is_not_trusted_is_a_setting(tmp_path):
-    """Another attempt would meet the same one."""
+    """Another attempt would get the same certificate."""
     context = Authority().server_context(tmp_path, "localhost")
 
     with serving(tls=context) as server, pytest.MonkeyPatch.context() as environ:
@@ -225,7 +225,7 @@ def test_a_certificate_that_is_not_trusted_is_a_setting(tmp_path):
 
 @pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"])
 def test_a_missing_setting_is_said_to_be_one(monkeypatch, missing):
-    """When something is sent, not before."""
+    """The error is raised by a call, not by the constructor."""
     monkeypatch.delenv(missing)
 
     with pytest.raises(NotSentError) as caught:
@@ -235,7 +235,7 @@ def test_a_missing_setting_is_said_to_be_one(monkeypatch, missing):
 
 
 def test_a_token_that_cannot_be_sent_is_not_told(monkeypatch):
-    """boto3 would put it into its message."""
+    """boto3's own message contains it."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret-\n-secret")
 
     with serving() as server, pytest.raises((NoAnswerError, NotSentError)) as caught:
@@ -251,7 +251,7 @@ def test_a_mistake_of_ours_is_not_put_down_to_the_service():
 
 
 def test_services_have_the_time_outs_that_their_callers_can_afford():
-    """A list is not worth a second of waiting for its default page size."""
+    """A list does not wait a second for its default page size."""
     assert (DYNAMODB.connect_seconds, DYNAMODB.read_seconds) == (0.5, 1)
     assert (SSM.connect_seconds, SSM.read_seconds) == (0.5, 0.5)
     assert isinstance(SSM, Service)

@@ -1,4 +1,4 @@
-"""The signature: AWS's published examples, and botocore's signer for whatever can be sent."""
+"""Signatures, against AWS's published examples and botocore's signer."""
 
 from datetime import datetime
 
@@ -55,7 +55,7 @@ names = st.from_regex(r"[a-z]{1,12}(-[a-z0-9]{1,8}){0,3}", fullmatch=True)
 
 @pytest.mark.parametrize(("headers", "body", "signature"), PUBLISHED.values(), ids=PUBLISHED)
 def test_published_requests_have_the_published_signature(headers, body, signature):
-    """The signer agrees with the examples that AWS publishes for those who write one."""
+    """The signer agrees with AWS's published examples."""
     signer = Signer("service", "us-east-1")
 
     value = signer.authorization(headers, body, EXAMPLE, at=AT)
@@ -80,7 +80,7 @@ def test_published_requests_have_the_published_signature(headers, body, signatur
 def test_any_request_is_signed_as_botocore_signs_it(  # noqa: PLR0913, PLR0917 - a request has that many parts
     body, key_id, secret, token, at, host, port, region, service
 ):
-    """Whatever the body, the credentials, the date, the host and the region are."""
+    """For all bodies, credentials, dates, hosts and regions."""
     date = at.strftime("%Y%m%dT%H%M%SZ")
     headers = {
         "content-type": "application/x-amz-json-1.0",
@@ -120,5 +120,5 @@ def test_a_key_is_derived_anew_for_new_credentials_and_on_a_new_day():
 
 
 def test_secrets_are_in_no_representation():
-    """A log line with credentials in it gives nothing away."""
+    """A log line with credentials contains no secret."""
     assert "secret" not in repr(Credentials("id", "secret", "token secret"))

@@ -26,7 +26,7 @@ GOOD = {"max_items_per_page": 80, "default_page_size": 10}
 
 
 class FakeSsm:
-    """Answers with a text, or fails with an error; counts how often it was asked."""
+    """Returns a text or raises an error, and counts the calls."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -121,7 +121,7 @@ def test_limits_are_kept_for_a_while(fake, limits, clock):
     ],
 )
 def test_what_cannot_be_limits_leaves_the_defaults(fake, limits, caplog, answer):
-    """No request fails over it, and the log says why."""
+    """Requests succeed, and the log has the reason."""
     fake.answer = answer
 
     assert limits() == PageLimits()
@@ -131,14 +131,14 @@ def test_what_cannot_be_limits_leaves_the_defaults(fake, limits, caplog, answer)
 
 
 def test_a_missing_field_has_its_default(fake, limits):
-    """A parameter may say less than everything."""
+    """A parameter may omit values."""
     fake.answer = json.dumps({"default_page_size": 7, "note": "ignored"})
 
     assert limits() == PageLimits(default_page_size=7)
 
 
 def test_the_last_good_limits_outlive_a_failure(fake, limits, clock):
-    """Stale beats none."""
+    """Stale limits remain in use."""
     limits()
     fake.answer = OSError("away")
     clock.seconds += 300
@@ -147,7 +147,7 @@ def test_the_last_good_limits_outlive_a_failure(fake, limits, clock):
 
 
 def test_a_failure_is_kept_for_a_shorter_while(fake, limits, clock):
-    """Neither asked for at every request, nor believed for five minutes."""
+    """The next attempt waits, but for less than five minutes."""
     fake.answer = OSError("away")
 
     limits()
@@ -162,7 +162,7 @@ def test_a_failure_is_kept_for_a_shorter_while(fake, limits, clock):
 
 
 def test_a_row_of_failures_is_one_warning(fake, limits, clock, caplog):
-    """The next row is another."""
+    """The next series of failures is logged again."""
     good, bad = json.dumps(GOOD), OSError("away")
     for answer in (bad, bad, good, bad, bad):
         fake.answer = answer
@@ -182,7 +182,7 @@ def test_a_row_of_failures_is_one_warning(fake, limits, clock, caplog):
     ids=str,
 )
 def test_a_call_that_fails_is_a_failure_like_any(fake, limits, failure):
-    """In one attempt: without a region, an answer or a parameter, there are limits all the same."""
+    """One attempt; without a region, an answer or a parameter, the defaults are used."""
     fake.answer = failure
 
     assert limits() == PageLimits()
@@ -190,7 +190,7 @@ def test_a_call_that_fails_is_a_failure_like_any(fake, limits, failure):
 
 
 def test_many_threads_ask_once(fake, limits):
-    """Those that come while limits are being read wait for them."""
+    """Concurrent requests wait for the limits that are being read."""
     start = Barrier(8)
 
     def ask(_):

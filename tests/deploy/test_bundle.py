@@ -1,4 +1,4 @@
-"""The code of the Lambda functions as it is shipped: what is in the folder, and that nothing else is needed to run it."""
+"""The bundle of the Lambda functions: its contents, and that it runs without anything else."""
 
 import ast
 import json
@@ -78,7 +78,7 @@ STATUSES = [
 
 
 class Aws(HTTPServer):
-    """moto's AWS behind a socket, one request at a time; *calls* are those that it got."""
+    """Serve moto on a socket, one request at a time; *calls* collects the requests."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), AwsHandler)
@@ -109,7 +109,7 @@ class AwsHandler(BaseHTTPRequestHandler):
         self.wfile.write(answer.content)
 
     def log_message(self, *_):
-        """Tests are quiet."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def serving():
 
 
 def travel(folder, *further, endpoint, table="stock", **settings):
-    """Run `JOURNEY` in a bare interpreter: no environment of ours, no site-packages."""
+    """Run `JOURNEY` in an interpreter without our environment and site-packages."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", "-c", JOURNEY, folder, *further],
         env={
@@ -161,7 +161,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def journey(bundle):
-    """What came of the journey in the bundle, and the calls that AWS got."""
+    """The output of `JOURNEY` in the bundle, and its calls to AWS."""
     before = bundle.digest
     with serving() as aws:
         came = travel(bundle.folder, endpoint=aws.endpoint, CONFIG_PARAMETER=LIMITS)
@@ -174,11 +174,11 @@ def names_in(bundle):
 
 class TestInABareInterpreter:
     def test_the_functions_answer(self, journey):
-        """With no more than the folder and the standard library."""
+        """It needs only the folder and the standard library."""
         assert [(name, status) for name, status, _ in journey["answers"]] == STATUSES
 
     def test_the_page_limits_of_ssm_are_in_force(self, journey):
-        """SSM is asked without an SDK, too."""
+        """The parameter is read without an SDK, too."""
         first_page = next(it for name, _, it in journey["answers"] if name == "list_items")
 
         assert first_page["count"] == 1
@@ -205,7 +205,7 @@ class TestInABareInterpreter:
         assert before == after
 
     def test_the_runtimes_boto3_is_used_where_that_is_wanted(self, bundle):
-        """Lambda has it further down the path."""
+        """Lambda has boto3 further down the path."""
         with serving() as aws:
             came = travel(bundle.folder, SITE_PACKAGES, endpoint=aws.endpoint, TRANSPORT="boto3")
 
@@ -222,7 +222,7 @@ class TestInABareInterpreter:
 
     @pytest.mark.dynamodb_local
     def test_the_functions_answer_on_dynamodb_local(self, bundle, dynamodb_local_endpoint):
-        """Which is stricter than moto about what it is sent."""
+        """DynamoDB Local validates requests more strictly than moto."""
         table = f"bundle-{uuid4()}"
         client = boto3.client("dynamodb", endpoint_url=dynamodb_local_endpoint)
         client.create_table(**create_table_arguments(ITEMS, table))
@@ -235,7 +235,7 @@ class TestInABareInterpreter:
 
 class TestContents:
     def test_only_what_an_entry_reaches_is_in_it(self, bundle):
-        """Neither what runs at home, nor what tests and builds."""
+        """No code for the local server, tests or builds."""
         names = names_in(bundle)
 
         assert "inventory_adapters/storage/dynamodb/repository.pyc" in names
@@ -253,31 +253,31 @@ class TestContents:
         assert bundle.zipped_bytes <= 500_000
 
     def test_the_sdk_is_left_to_the_runtime(self, bundle):
-        """With all that it needs."""
+        """Including its dependencies."""
         packages = {it.split("/")[0] for it in names_in(bundle)}
 
         assert not packages & {"boto3", "botocore", "s3transfer", "urllib3", "jmespath", "certifi"}
 
     def test_it_tells_its_python(self, bundle, tmp_path):
-        """For the stack to compare with the runtime of the functions."""
+        """The stack compares it with the runtime of the functions."""
         assert bundle.python == THIS_PYTHON
-        with pytest.raises(BundleError, match=r"There is no bundle in .*: `nox -s bundle` makes"):
+        with pytest.raises(BundleError, match=r"There is no bundle in .*: run `nox -s bundle`"):
             _ = Bundle(tmp_path).python
 
     def test_the_pinned_requirements_are_what_it_is_made_of(self, bundle):
-        """The base dependencies, what those need, the roots; and nothing in it is of anything else."""
+        """The base dependencies, their dependencies and the roots, and nothing else."""
         text = (ROOT / "deploy" / "bundle-requirements.txt").read_text()
         pinned = set(re.findall(r"^([\w-]+)==", text, re.MULTILINE))
         found = {path.name.split("-")[0] for path in bundle.folder.glob("*.dist-info")}
 
-        base = bundling._with_needs(["attrs", "cattrs"])
+        base = bundling._with_dependencies(["attrs", "cattrs"])
 
         # certifi is the list of roots, and leaves nothing else behind.
         assert {"certifi", *(it.replace("_", "-") for it in base)} == pinned
         assert {it.replace("_", "-") for it in found} <= pinned
 
     def test_records_can_be_read(self, bundle):
-        """With the cattrs of the folder, which no first answer imports."""
+        """It uses the cattrs of the folder, which a first request does not import."""
         script = (
             "import sys; sys.path[:0] = sys.argv[1:]; import inventory_adapters.records, cattrs;"
             "print(cattrs.__file__)"
@@ -322,7 +322,7 @@ class TestStale:
         return source
 
     def test_a_bundle_of_these_sources_is_current(self, bundle, source):
-        """Wherever they are."""
+        """Independent of their folder."""
         bundle.require_current()
 
     @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ class TestStale:
         ],
     )
     def test_a_change_makes_it_stale(self, bundle, source, tmp_path, file, line):
-        """Of a module that the functions reach, or of a pin; the message says what to run."""
+        """A changed module or pin makes the bundle stale; the message names the command to run."""
         with (tmp_path / file).open("a") as changed:
             changed.write(line)
 
@@ -344,20 +344,20 @@ class TestStale:
             bundle.require_current()
 
     def test_a_module_that_is_gone_makes_it_stale(self, bundle, source):
-        """And so would a new one."""
+        """A new bundle would change, too."""
         (source / "inventory" / "batch.py").unlink()
 
         with pytest.raises(BundleError, match="is stale"):
             bundle.require_current()
 
     def test_what_no_function_reaches_does_not(self, bundle, source):
-        """The console page, say."""
+        """For example the console page."""
         (source / "inventory_adapters" / "cli" / "main.py").write_text("")
 
         bundle.require_current()
 
     def test_a_folder_that_does_not_tell_is_stale(self, bundle, tmp_path):
-        """Half a bundle is none."""
+        """An incomplete bundle is stale."""
         shutil.copytree(bundle.folder, tmp_path / "copy")
         (tmp_path / "copy" / ".sources").unlink()
 
@@ -366,7 +366,7 @@ class TestStale:
 
 
 def test_a_failing_test_does_not_hang():
-    """What it has started ends with it."""
+    """A background process ends with the function."""
     before = threading.active_count()
 
     with pytest.raises(ZeroDivisionError), serving():
@@ -378,21 +378,21 @@ def test_a_failing_test_does_not_hang():
 class TestImports:
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_an_entry_loads_what_it_needs(self, bundle, operation, monkeypatch):
-        """A budget for all modules together, and none of those that no handler has a use for."""
+        """The number of modules is bounded, and none of them is one that no handler needs."""
         with loopback() as environment:
             monkeypatch.setenv("AWS_ENDPOINT_URL", environment["AWS_ENDPOINT_URL"])
             loaded = cold.modules(operation, [bundle.folder])
         ours = [it for it in loaded if it.startswith("inventory")]
 
         assert not set(loaded) & set(cold.DENIED)
-        assert len(ours) == 40
+        assert len(ours) == 41
         if bundle.python == bundling.DEFAULT_PYTHON:
             assert len(loaded) <= cold.MOST_MODULES
 
 
 class TestTwice:
     def test_two_builds_at_two_places_are_one(self, bundle, tmp_path):
-        """Byte for byte, time for time, mode for mode; whatever the folder, the user and the environment are like."""
+        """Contents, times and modes are equal, independent of folder, user and environment."""
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "deploy.bundle"),
@@ -414,7 +414,7 @@ class TestTwice:
         assert sum(1 for _ in again.folder.parent.iterdir()) == 1
 
     def test_no_file_knows_where_it_was_made(self, bundle):
-        """Code is named after its place in Lambda."""
+        """File names in the code are those in Lambda."""
         paths = [str(it).encode() for it in (ROOT, bundle.folder, SITE_PACKAGES)]
 
         for file in bundle.files:
@@ -424,7 +424,7 @@ class TestTwice:
         assert b"/var/task/inventory_adapters/lambda_entry.py" in entry.read_bytes()
 
     def test_a_bundle_is_replaced_and_nothing_else(self, bundle, tmp_path):
-        """A folder with anything else in it stays as it is."""
+        """A folder with other files is not changed."""
         output = tmp_path / "output"
         output.mkdir()
         assert build(output, python=THIS_PYTHON).digest == bundle.digest
@@ -432,7 +432,7 @@ class TestTwice:
         assert build(output, python=THIS_PYTHON).digest == bundle.digest
 
         (tmp_path / "thesis.txt").touch()
-        with pytest.raises(BundleError, match="is there already, and is no bundle"):
+        with pytest.raises(BundleError, match="exists and is not a bundle"):
             build(tmp_path, python=THIS_PYTHON)
         assert (tmp_path / "thesis.txt").exists()
 
@@ -445,22 +445,22 @@ def looks(bundle):
 
 class TestWhatStandsInTheWay:
     def test_the_usual_python_is_that_of_the_functions(self):
-        """Unless an environment says otherwise."""
+        """The default without an environment setting."""
         assert fields(Settings).python_version.default == bundling.DEFAULT_PYTHON
 
     def test_a_python_that_is_not_here_is_told(self, tmp_path, monkeypatch):
-        """Even where a version manager has put something of that name on the path."""
+        """Even if a version manager has a program of that name on the path."""
         shim = tmp_path / "python3.99"
         shim.write_text("#!/bin/sh\necho 'python3.99: not installed' >&2\nexit 127\n")
         shim.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
-        with pytest.raises(SystemExit, match=r"There is no python3\.99 on the PATH"):
+        with pytest.raises(SystemExit, match=r"python3\.99 is not on the PATH"):
             main(["--output", str(tmp_path / "bundle"), "--python", "3.99"])
         assert not (tmp_path / "bundle").exists()
 
     def test_another_python_is_found_on_the_path(self, tmp_path, monkeypatch):
-        """By what it says it is."""
+        """The program's own version decides."""
         other = tmp_path / "python3.99"
         other.write_text(f"#!/bin/sh\necho 3.99 {other}\n")
         other.chmod(0o755)
@@ -471,7 +471,7 @@ class TestWhatStandsInTheWay:
     def test_a_python_of_a_version_manager_is_found_though_another_is_selected(
         self, tmp_path, monkeypatch
     ):
-        """As pyenv's program does: it runs what PYENV_VERSION names. What is returned is the interpreter itself."""
+        """Like pyenv's wrapper, which starts the version in PYENV_VERSION; the result is the interpreter itself."""
         shim = tmp_path / "python3.99"
         shim.write_text(
             "#!/bin/sh\n"
@@ -485,27 +485,27 @@ class TestWhatStandsInTheWay:
         assert bundling._interpreter("3.99") == "/opt/pyenv/versions/3.99.1/bin/python"
 
     def test_a_package_that_is_not_here_is_told(self, monkeypatch, tmp_path):
-        """By the name that the functions import."""
+        """The message has the name of the import."""
         monkeypatch.setattr(bundling, "packages_distributions", lambda: {"certifi": ["certifi"]})
 
         with pytest.raises(BundleError, match="import attrs, which is not installed"):
             build(tmp_path / "bundle", python=THIS_PYTHON)
 
     def test_a_need_that_is_not_here_is_told(self):
-        """By the name of the package."""
+        """The message has the name of the package."""
         with pytest.raises(BundleError, match="need no-such-package, which is not installed"):
-            bundling._with_needs(["no-such-package"])
+            bundling._with_dependencies(["no-such-package"])
 
     def test_a_package_that_is_not_pure_python_is_refused(self):
-        """It would fit this machine, not Lambda's."""
+        """It would run on this platform, but not on Lambda's."""
         [compiled] = packages_distributions()["yaml"]
 
         with pytest.raises(BundleError, match="has compiled parts"):
             list(bundling._files_of(bundling._installed(compiled)))
 
     def test_a_package_that_was_changed_is_refused(self, monkeypatch):
-        """What ships is what was published."""
+        """Only published files are deployed."""
         monkeypatch.setattr(bundling, "_recorded", lambda _: "another")
 
-        with pytest.raises(BundleError, match=r"of six is not as it was installed"):
+        with pytest.raises(BundleError, match=r"of six was changed after its installation"):
             list(bundling._files_of(bundling._installed("six")))

@@ -1,4 +1,4 @@
-"""The folder of trusted roots: all of certifi's, under the names that OpenSSL looks for."""
+"""The folder of trusted roots: all roots of certifi, under the file names that OpenSSL expects."""
 
 import re
 import ssl
@@ -22,7 +22,7 @@ def ders(pem):
 
 
 def test_all_roots_are_there_and_no_others(files):
-    """The same as in the list that they come from."""
+    """OpenSSL loads the same roots from the list and from the folder."""
     there = {ssl.PEM_cert_to_DER_cert(content.decode()) for content in files.values()}
 
     assert there == ders(Path(certifi.where()).read_text())
@@ -40,7 +40,7 @@ def test_openssl_reads_every_file(files, tmp_path):
 
 
 def test_files_have_the_names_that_openssl_looks_for(files):
-    """As its own tool computes them."""
+    """The openssl command computes the same hashes."""
     for name, content in files.items():
         done = subprocess.run(
             ["openssl", "x509", "-noout", "-subject_hash"],
@@ -67,6 +67,6 @@ def test_equal_subjects_have_files_of_their_own(monkeypatch, tmp_path):
 
 
 def test_the_folder_is_the_same_each_time(files):
-    """Whatever the order of the list."""
+    """Independent of the order of the list."""
     assert trust_folder() == files
     assert all(subject_hash(ssl.PEM_cert_to_DER_cert(it.decode())) for it in files.values())

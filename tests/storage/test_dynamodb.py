@@ -1,4 +1,4 @@
-"""The contract on moto, and what only DynamoDB can do to us. The classes without `Test` run on DynamoDB Local as well."""
+"""The contract on moto, and failures that only DynamoDB has. Classes without `Test` also run on DynamoDB Local."""
 
 import logging
 import time
@@ -79,13 +79,13 @@ def create_tables(client, table, ledger_table):
 
 @pytest.fixture(params=TRANSPORTS)
 def transport_name(request):
-    """Everything runs over both."""
+    """Run every test over both transports."""
     return request.param
 
 
 @pytest.fixture
 def endpoint(transport_name, request, monkeypatch):
-    """Where moto is: None for inside boto3, as a transport of our own is not seen there."""
+    """The URL of moto; None for moto inside boto3, which does not see our own transport."""
     if transport_name == "boto3":
         yield None
         return
@@ -105,13 +105,13 @@ def client(endpoint):
 
 @pytest.fixture
 def wire(client, transport_name, endpoint):
-    """What the repository sends its requests through."""
+    """The transport of the repository."""
     return shared_wire(transport_name, endpoint)
 
 
 @pytest.fixture
 def pauses():
-    """The seconds that the repository would have slept."""
+    """The pauses of the repository, in seconds; it does not sleep."""
     return []
 
 
@@ -139,7 +139,7 @@ LEGACY_KEY = ItemKey(item_id="8c4f", sku="S" * 200)
 
 
 def a_legacy_row(**attributes):
-    """A row as the first version of this API wrote it, with what has since been forbidden."""
+    """A row as the first version of this API wrote it, with values that are now invalid."""
     row = {
         "item_id": {"S": LEGACY_KEY.item_id},
         "sku": {"S": LEGACY_KEY.sku},
@@ -218,10 +218,10 @@ class TestContract(RepositoryContract):
 
 
 class EarlierRows:
-    """Rows of an earlier version, and of other programs."""
+    """Rows of an earlier version and of other programs."""
 
     def test_a_row_of_an_earlier_version_is_an_item(self, client, repository):
-        """What it lacks has its default; long keys, naive times and 38 digits come back as they are."""
+        """Missing attributes have defaults; long keys, naive times and 38 digits are returned unchanged."""
         put(client, repository, a_legacy_row())
 
         assert repository.get_item(LEGACY_KEY) == LEGACY_ITEM
@@ -232,7 +232,7 @@ class EarlierRows:
         assert walk(repository, ItemFilter(sku=LEGACY_KEY.sku)) == [LEGACY_ITEM]
 
     def test_missing_attributes_pass_filters_for_their_defaults(self, client, repository):
-        """A row without location or status, or with null there, is at the default one and available."""
+        """A row whose location and status are missing or null is available at the default location."""
         put(client, repository, a_legacy_row(location={"NULL": True}))
 
         for category in (None, "tools"):
@@ -254,7 +254,7 @@ class EarlierRows:
         ],
     )
     def test_sloppy_writers_are_understood(self, client, repository, attributes, changes):
-        """Numbers and nulls that other programs stored mean what they say."""
+        """Numbers and nulls of other programs are read as such."""
         put(client, repository, a_legacy_row(**attributes))
 
         assert repository.get_item(LEGACY_KEY) == evolve(LEGACY_ITEM, **changes)
@@ -293,7 +293,7 @@ class EarlierRows:
         assert repository.first_movement(LEGACY_KEY) == change.movements[0]
 
     def test_the_ledger_of_a_deleted_row_of_an_earlier_version_answers(self, client, repository):
-        """From what it was created with, at the time that its row says, to nothing."""
+        """The ledger starts with the opening quantity at the row's time, and ends with zero."""
         put(client, repository, a_legacy_row())
         inventory = Inventory(repository)
         ref = {"item_id": LEGACY_KEY.item_id, "sku": LEGACY_KEY.sku}
@@ -309,7 +309,7 @@ class EarlierRows:
 
     @pytest.mark.parametrize("attributes", FOREIGN.values(), ids=FOREIGN)
     def test_a_foreign_row_is_an_error_by_name(self, client, repository, attributes):
-        """Whoever asks for it hears that it is there, and no item."""
+        """A read of the row raises an error that says so."""
         put(client, repository, a_legacy_row(**attributes))
 
         for read in (
@@ -340,7 +340,7 @@ class EarlierRows:
         assert stored(client, repository, LEGACY_ITEM) == a_legacy_row(**attributes)
 
     def test_a_list_leaves_foreign_rows_out_with_one_warning(self, client, repository, caplog):
-        """The page is as full as asked for, and the log names no more than one key and a number."""
+        """The page is full, and the log names one key and a number."""
         for number in range(4):
             foreign = a_legacy_row(
                 item_id={"S": f"foreign-{number}"},
@@ -366,17 +366,17 @@ class TestEarlierRows(EarlierRows):
 
 
 class LostAnswers:
-    """An answer is lost after the write: the SDK sends it again, and it must not apply twice."""
+    """An answer is lost after the write, and the retry must not apply it twice."""
 
     def test_a_creation_succeeds(self, wire, repository):
-        """The item that is in the way is the one just written."""
+        """The existing item is the one just written."""
         with lost_answer(wire):
             repository.commit(creation(an_item()))
 
         assert repository.get_item(an_item().key) == an_item()
 
     def test_a_creation_that_meets_a_stranger_does_not(self, wire, repository):
-        """A key that another writer took stays taken, resent or not."""
+        """A key of another writer's item is rejected, retried or not."""
         repository.commit(creation(an_item(name="theirs")))
 
         with lost_answer(wire), pytest.raises(StaleReadError):
@@ -385,7 +385,7 @@ class LostAnswers:
         assert repository.get_item(an_item().key) == an_item(name="theirs")
 
     def test_a_creation_of_a_low_item_succeeds(self, wire, repository):
-        """So it does when it takes a transaction."""
+        """The same holds for a transaction."""
         low = an_item(reorder_point=10)
 
         with lost_answer(wire):
@@ -395,7 +395,7 @@ class LostAnswers:
 
     @pytest.mark.parametrize("versions", [None, {1}])
     def test_an_edit_is_applied_once(self, wire, repository, versions):
-        """Also where it asked for the version that it has itself counted up."""
+        """Also if it required the version that its first attempt has increased."""
         repository.commit(creation(an_item()))
 
         with lost_answer(wire):
@@ -406,7 +406,7 @@ class LostAnswers:
 
     @pytest.mark.parametrize("versions", [None, {1}])
     def test_an_edit_that_another_writer_followed_is_applied_once(self, wire, repository, versions):
-        """The later edit stays on top, and is what the first one answers with."""
+        """The later edit remains, and the first one returns it."""
         repository.commit(creation(an_item()))
         first = an_edit(an_item(), name="first", versions=versions)
         second = an_edit(an_item(), name="second")
@@ -432,7 +432,7 @@ class LostAnswers:
         assert (answer.version, answer.level.seq, answer.level.on_hand) == (2, 3, 7)
 
     def test_a_transaction_is_applied_once(self, wire, repository):
-        """The movement at its place in the ledger is our own."""
+        """The movement in the ledger is our own."""
         repository.commit(creation(an_item()))
 
         with lost_answer(wire):
@@ -441,7 +441,7 @@ class LostAnswers:
         assert repository.get_item(an_item().key) == an_item(on_hand=3, seq=1)
 
     def test_a_transaction_that_another_writer_followed_is_applied_once(self, wire, repository):
-        """The level has moved on twice, and both movements are in the ledger."""
+        """The level has changed twice, and both movements are in the ledger."""
         repository.commit(creation(an_item()))
 
         def move():
@@ -453,7 +453,7 @@ class LostAnswers:
         assert repository.get_item(an_item().key) == an_item(on_hand=2, seq=2)
 
     def test_a_transaction_without_a_movement_is_applied_once(self, wire, repository):
-        """A new reorder point moves nothing: the row itself carries the mark."""
+        """A new reorder point has no movement, so the row has the marker."""
         repository.commit(creation(an_item()))
 
         with lost_answer(wire):
@@ -462,7 +462,7 @@ class LostAnswers:
         assert walk(repository, LOW) == [an_item(reorder_point=20, version=2)]
 
     def test_a_stale_transaction_stays_stale(self, wire, repository):
-        """What another writer's movement has refused is not mistaken for our own work."""
+        """A conflict with another writer's movement is not taken for our own write."""
         repository.commit(creation(an_item()))
         repository.commit(rewrite(an_item(), on_hand=1))
 
@@ -483,7 +483,7 @@ class LostAnswers:
         assert ledger(repository, an_item().key) == [*change.movements]
 
     def test_a_deletion_by_another_writer_is_not_taken_for_ours(self, wire, repository):
-        """The last movement is theirs."""
+        """The last movement is another writer's."""
         repository.commit(creation(an_item()))
         repository.commit(deletion(an_item()))
 
@@ -511,7 +511,7 @@ class Costs:
         )
 
     def test_refusals_of_single_items(self, repository, calls):
-        """What a condition refuses brings the item along: no second request."""
+        """A failed condition returns the item without a second request."""
         repository.commit(creation(an_item(reserved=1)))
         calls.clear()
 
@@ -521,7 +521,7 @@ class Costs:
         assert calls == {"UpdateItem": 1}
 
     def test_a_movement_is_one_transaction(self, repository, calls):
-        """However much of the ledger and of the low-stock list it touches."""
+        """Also if it writes many rows of the ledger and of the low-stock list."""
         repository.commit(creation(an_item(reorder_point=5)))
         calls.clear()
 
@@ -560,7 +560,7 @@ class Costs:
         assert calls == {"Query": 1}
 
     def test_a_page_stops_at_its_budget(self, repository, calls, monkeypatch):
-        """A filter that nothing passes ends with a token, not with the patience of the caller."""
+        """A filter that no item passes ends with a token after a bounded number of reads."""
         monkeypatch.setattr(dynamodb, "_FIRST_ROWS", 1)
         monkeypatch.setattr(dynamodb, "_MOST_ROWS", 1)
         for start in range(0, 60, 20):
@@ -595,7 +595,7 @@ class Lists:
         ids=["category", "status", "sku", "location", "empty"],
     )
     def test_filters_that_nothing_can_pass_find_nothing(self, repository, wanted):
-        """The longest and strangest values that a caller can ask for are values like any other."""
+        """The longest and most unusual values are valid filters."""
         repository.commit(creation(an_item()))
 
         assert walk(repository, wanted) == []
@@ -620,7 +620,7 @@ class Lists:
         ids=str,
     )
     def test_a_forged_place_is_a_place(self, repository, wanted):
-        """A token for a row that never was continues after it."""
+        """A token for a row that never existed continues after its place."""
         repository.commit(creation(*(an_item(it, reorder_point=10) for it in ("a", "zz"))))
         place = ("9999", "m", "SKU-1") if wanted.index == "category" else ("m", "SKU-1")
         forged = cursors.encode(cursors.fingerprint(wanted), place)
@@ -640,7 +640,7 @@ class Lists:
         assert [row["kind"] for row in left] == [{"S": "delete"}]
 
     def test_a_walk_of_low_stock_goes_past_markers_that_were_left(self, client, repository):
-        """Another program deletes rows and leaves them; pages fill up all the same, and no reader writes."""
+        """Another program deleted rows without their markers; pages are full, and no reader writes."""
         items = [an_item(f"item-{number}", reorder_point=10) for number in range(7)]
         repository.commit(creation(*items))
         for item in items[:6:2]:
@@ -669,7 +669,7 @@ class TestLists(Lists):
 
 
 class TestFailures:
-    """What DynamoDB answers when it does not do what it is asked."""
+    """Errors of DynamoDB."""
 
     @pytest.mark.parametrize(
         "code",
@@ -680,14 +680,14 @@ class TestFailures:
         ],
     )
     def test_a_throttled_call_is_sent_again(self, wire, repository, code):
-        """Twice too fast, then served."""
+        """Two throttled attempts, then an answer."""
         with failing(wire, an_error(code), an_error(code)):
             repository.commit(creation(an_item()))
 
         assert repository.get_item(an_item().key) == an_item()
 
     def test_a_transaction_throttled_twice_is_sent_again(self, wire, repository, pauses):
-        """The SDK does not do that for transactions, so we do: with a pause that is never the same."""
+        """The SDK does not retry transactions, so we do, with random pauses."""
         throttled = cancelled("ThrottlingError", "None")
 
         with failing(wire, throttled, throttled):
@@ -708,7 +708,7 @@ class TestFailures:
         assert left
 
     def test_no_pause_is_longer_than_what_is_left(self, wire, repository, pauses, monkeypatch):
-        """With the deadline near, throttled is throttled."""
+        """Near the deadline, there is no retry."""
         monkeypatch.setattr("random.uniform", lambda _low, _high: 1.0)
         throttled = an_error("ThrottlingException")
 
@@ -722,7 +722,7 @@ class TestFailures:
         assert pauses == []
 
     def test_a_conflict_asks_for_a_new_decision(self, wire, repository, pauses):
-        """Another transaction was at the row in that very moment: sent again, this one would find it changed."""
+        """Another transaction was writing the row, so a retry would find it changed."""
         repository.commit(creation(an_item()))
 
         with (
@@ -735,7 +735,7 @@ class TestFailures:
         assert pauses == []
 
     def test_a_conflict_of_a_single_write_is_sent_again(self, wire, repository, pauses):
-        """It was decided on what is in its condition, and there is nobody to decide it anew."""
+        """A single write has its conditions in the request, and no caller decides again."""
         repository.commit(creation(an_item()))
 
         with failing(wire, an_error("TransactionConflictException")):
@@ -745,7 +745,7 @@ class TestFailures:
         assert len(pauses) == 1
 
     def test_endless_conflict_of_a_single_write_is_no_missing_item(self, wire, repository):
-        """It is not stale, for nobody looked: the store is busy."""
+        """No condition was checked, so the error is throttling and not a stale read."""
         repository.commit(creation(an_item()))
 
         with (
@@ -755,7 +755,7 @@ class TestFailures:
             repository.edit_item(an_edit(an_item(), name="new"))
 
     def test_one_failed_condition_among_other_reasons_is_stale(self, wire, repository, pauses):
-        """A condition that failed stays failed, whatever befell the other rows."""
+        """A failed condition takes precedence over the errors of other rows."""
         mixed = cancelled("ThrottlingError", "ConditionalCheckFailed", "TransactionConflict")
 
         with failing(wire, mixed), pytest.raises(StaleReadError):
@@ -764,7 +764,7 @@ class TestFailures:
         assert pauses == []
 
     def test_a_refusal_of_what_we_sent_is_our_mistake(self, client, wire, repository):
-        """It is no storage error, so nobody is told to try again."""
+        """It is not a storage error, because a retry cannot help."""
         with (
             failing(wire, cancelled("ValidationError", "None")),
             pytest.raises(ServiceError, match="TransactionCanceledException"),
@@ -773,7 +773,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("status", [500, 503])
     def test_a_broken_store_is_unavailable(self, wire, repository, status):
-        """Once the SDK has given up."""
+        """After the last attempt."""
         broken = an_error("InternalServerError", status)
 
         with failing(wire, *[broken] * 3) as left, pytest.raises(StorageUnavailableError):
@@ -782,7 +782,7 @@ class TestFailures:
         assert left == []
 
     def test_a_missing_table_is_named(self, wire):
-        """A wrong name is the mistake of whoever set it, and the message helps them."""
+        """The message names the table, because its name may be misconfigured."""
         repository = DynamoDBRepository(wire, table="nowhere")
 
         with pytest.raises(StorageUnavailableError, match=r"no table 'nowhere'$"):
@@ -791,7 +791,7 @@ class TestFailures:
             repository.get_items([an_item().key])
 
     def test_a_transaction_names_both_tables(self, wire, repository):
-        """DynamoDB does not say which one it misses."""
+        """DynamoDB does not name the missing table."""
         missing = an_error("ResourceNotFoundException")
 
         with (
@@ -802,7 +802,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("code", ["UnrecognizedClientException", "AccessDeniedException"])
     def test_refused_credentials_are_said_to_be(self, wire, repository, code):
-        """Without a word of what they were."""
+        """The message does not contain them."""
         with (
             failing(wire, an_error(code)),
             pytest.raises(StorageUnavailableError, match="does not accept our AWS credentials"),
@@ -812,7 +812,7 @@ class TestFailures:
     @pytest.mark.parametrize("transport", [HttpTransport, lambda: BotoTransport(boto3.Session())])
     @pytest.mark.parametrize("missing", [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), REGION])
     def test_a_missing_setting_is_said_to_be(self, monkeypatch, transport, missing):
-        """The repository can be made; what is asked of it fails with a sentence for the log, at once."""
+        """The constructor succeeds; calls fail at once, with a sentence for the log."""
         for name in missing:
             monkeypatch.delenv(name)
         repository = DynamoDBRepository(transport(), table=TABLE, pause=pytest.fail)
@@ -821,7 +821,7 @@ class TestFailures:
             repository.get_item(an_item().key)
 
     def test_what_cannot_pass_is_not_sent_again(self, wire, repository, pauses):
-        """A certificate that is not trusted will not be next time."""
+        """An untrusted certificate is not retried."""
         untrusted = NotSentError("not trusted", retryable=False)
 
         with failing(wire, untrusted), pytest.raises(StorageUnavailableError, match="not trusted"):
@@ -830,7 +830,7 @@ class TestFailures:
         assert pauses == []
 
     def test_unprocessed_keys_are_asked_for_again(self, wire, repository, pauses):
-        """As often as DynamoDB puts them off."""
+        """As often as DynamoDB returns unprocessed keys."""
         repository.commit(creation(an_item("a"), an_item("b")))
         keys = [key_to_row(an_item(it).key) for it in "ab"]
         request = {TABLE: {"Keys": keys[1:], "ConsistentRead": True}}
@@ -882,7 +882,7 @@ class TestFailures:
             repository.commit(evolve(again, items=(seen, *again.items)))
 
     def test_write_ids_of_any_length_make_a_token(self, client, repository):
-        """The SDK's token has room for 36 characters; ids are the caller's business."""
+        """A token has at most 36 characters, but write IDs have any length."""
         item = an_item(reorder_point=10)
         change = Change(write_id="x" * 500, items=(ItemWrite(before=None, after=item),))
 
@@ -914,7 +914,7 @@ READS = {
 class TestConsistency:
     @pytest.mark.parametrize(("operation", "read"), READS.values(), ids=READS)
     def test_a_read_never_lags_behind(self, wire, repository, calls, operation, read):
-        """A stale level makes every commit conflict; a stale page of the ledger misses a movement."""
+        """A commit based on a stale level conflicts; a stale page of the ledger misses a movement."""
         repository.commit(creation(an_item(reorder_point=10)))
         requests = []
 
@@ -936,7 +936,7 @@ class TestConsistency:
         ],
     )
     def test_a_read_that_may_lag_behind_is_noticed(self, operation, request_):
-        """By what looks at the reads of all tests of repositories."""
+        """The check that runs in all tests of repositories finds such reads."""
         with pytest.raises(AssertionError):
             require_consistency(operation, request_)
 
@@ -956,7 +956,7 @@ class TestTokens:
         return found
 
     def test_attempts_at_one_change_have_one_token(self, wire, repository):
-        """So that DynamoDB carries it out once."""
+        """DynamoDB applies requests with one token once."""
         low = creation(an_item(reorder_point=10))
 
         with lost_answer(wire, operation="TransactWriteItems", times=2):
@@ -987,14 +987,14 @@ class TestTokens:
 
 class TestDeadline:
     def test_no_call_begins_after_the_deadline(self, repository, calls):
-        """There is nobody left to answer."""
+        """After the deadline, no caller waits for an answer."""
         with deadline(0), pytest.raises(StorageUnavailableError):
             repository.get_item(an_item().key)
 
         assert not calls
 
     def test_a_call_knows_how_much_time_is_left(self, wire, repository):
-        """So that an attempt ends by then, however slowly its answer comes."""
+        """An attempt ends by the deadline, even if its answer is slow."""
         told = []
         transport = wire.transport
 
@@ -1056,7 +1056,7 @@ class TestDeadline:
 
     @pytest.mark.parametrize("transport", [HttpTransport, lambda: BotoTransport(boto3.Session())])
     def test_a_request_in_a_function_is_given_up_in_time(self, monkeypatch, transport):
-        """The case in real life: 5 seconds for the function, half a second kept back, and a store that never answers."""
+        """The real case: 5 seconds for the function, half a second of reserve, and no answer from DynamoDB."""
         with serving(silence, silence, silence) as server:
             monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
             repository = DynamoDBRepository(transport(), table=TABLE)
@@ -1073,7 +1073,7 @@ class TestSources:
     @pytest.mark.parametrize("transport_name", ["boto3"], indirect=True)
     @pytest.mark.parametrize("make", [boto3.Session, lambda: boto3.client("dynamodb")])
     def test_a_session_or_a_client_of_boto3_will_do(self, client, make):
-        """The ledger is named after the items, unless it is named."""
+        """The ledger table is named after the items table by default."""
         repository = DynamoDBRepository(make(), table=TABLE)
 
         repository.commit(creation(an_item(reorder_point=10)))

@@ -117,7 +117,7 @@ class Shop:
             adjust(self)
         return self
 
-    def served(self):
+    def adjusted_with_key(self):
         self.stocked()
         adjust(self, key=self.a_key())
         return self
@@ -223,7 +223,7 @@ OPERATIONS = {
     "adjust": (Shop.stocked, adjust),
     "adjust, across the reorder point": (lambda it: it.stocked(reorder_point=9), adjust),
     "adjust, with an idempotency key": (Shop.stocked, lambda it: adjust(it, it.a_key())),
-    "adjust, again with that key": (Shop.idempotency_record, lambda it: adjust(it, it.a_key())),
+    "adjust, again with that key": (Shop.adjusted_with_key, lambda it: adjust(it, it.a_key())),
     "count": (Shop.stocked, count_stock),
     "transfer": (lambda it: it.stocked(2), transfer),
     "list 20 movements": (

@@ -46,7 +46,7 @@ def test_the_items_table_is_the_one_that_clients_depend_on():
 
 @pytest.mark.parametrize("schema", [ITEMS, LEDGER], ids=["items", "ledger"])
 def test_every_key_attribute_is_declared_once_and_no_other(schema):
-    """DynamoDB refuses attributes that no key uses."""
+    """DynamoDB rejects attributes that no key uses."""
     arguments = create_table_arguments(schema, "table")
 
     used = {
@@ -78,7 +78,7 @@ def test_a_usual_key_is_written_as_documented():
 
 @given(keys, keys)
 def test_no_two_items_share_a_place(one, other):
-    """Whatever the ids and SKUs hold, the separator included."""
+    """For all IDs and SKUs, even with the separator in them."""
     assume(one != other)
 
     assert movements_pk(one) != movements_pk(other)
@@ -90,7 +90,7 @@ def test_no_two_items_share_a_place(one, other):
 )
 @pytest.mark.parametrize("letter", ["i", "#", "\N{GREEK SMALL LETTER ALPHA}"])
 def test_every_key_fits(sizes, letter):
-    """DynamoDB takes 2048 bytes for a partition key and 1024 for a sort key, whatever the halves add up to."""
+    """DynamoDB limits a partition key to 2048 bytes and a sort key to 1024."""
     item_id, sku = (letter * max(1, size // len(letter.encode())) for size in sizes)
     key = ItemKey(item_id=item_id, sku=sku)
 
@@ -99,14 +99,14 @@ def test_every_key_fits(sizes, letter):
 
 
 def test_long_keys_that_differ_at_the_end_have_places_of_their_own():
-    """What does not fit is hashed whole, not cut."""
+    """A key that is too long is hashed, not truncated."""
     keys = [ItemKey(item_id="i" * 2048, sku="s" * 1000 + end) for end in "ab"]
 
     assert len({*map(movements_pk, keys), *map(low_stock_sk, keys)}) == 4
 
 
 def test_movements_sort_by_their_number():
-    """Text sorts like numbers while it is equally long."""
+    """Texts of equal length sort like numbers."""
     places = [movement_sk(seq) for seq in (1, 2, 9, 10, 11, 99, 100, 10**11, 10**12 - 1)]
 
     assert all(one < next_one for one, next_one in pairwise(places))
@@ -115,12 +115,12 @@ def test_movements_sort_by_their_number():
 def test_a_usual_name_is_written_as_documented():
     """The shapes that people see in the console."""
     assert reservation_pk("8c4f#1") == "reservation#8c4f#1"
-    assert idempotency_pk("00ff") == "served#00ff"
+    assert idempotency_pk("00ff") == "idempotency#00ff"
 
 
 @pytest.mark.parametrize("letter", ["r", "\N{GREEK SMALL LETTER ALPHA}", "\N{GRINNING FACE}"])
 def test_names_of_any_length_fit_and_stay_apart(letter):
-    """A name that does not fit is hashed, and no other name is written like its hash."""
+    """A name that is too long is hashed, and no other name equals the hash."""
     names = [letter * size for size in (1, 500, 2000, 2001, 3000)]
     places = [place(name) for name in names for place in (reservation_pk, idempotency_pk)]
     longest = reservation_pk(names[-1])

@@ -1,4 +1,4 @@
-"""AWS through boto3: for profiles, SSO, tracing, and all else that boto3 knows."""
+"""AWS through boto3, which supports profiles, SSO and tracing."""
 
 from collections.abc import Mapping
 from threading import Lock
@@ -30,14 +30,28 @@ from inventory_adapters.aws.transport import (
     Service,
     ServiceError,
 )
+from inventory_adapters.config import ConfigError
 
-__all__ = ["BotoTransport"]
+__all__ = ["BotoTransport", "default_session"]
 
 _NEVER_CONNECTED: Final = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
 _UNANSWERED: Final = (BotoConnectionError, ChecksumError, HTTPClientError)
 
-# botocore takes any JSON for an object of the right shape, and any bytes for UTF-8.
+# botocore assumes that every answer is UTF-8 and a JSON object of the right shape.
 _UNREADABLE: Final = (ResponseParserError, AttributeError, TypeError, ValueError)
+
+
+def default_session() -> boto3.Session:
+    """
+    Return a session with the settings of the environment and of boto3's files.
+
+    Raises:
+        ConfigError: The settings are invalid. For example, AWS_PROFILE names a profile that does not exist.
+    """
+    try:
+        return boto3.Session()
+    except BotoCoreError as error:
+        raise ConfigError(str(error)) from error
 
 
 class BotoTransport:
@@ -45,9 +59,8 @@ class BotoTransport:
     An `inventory_adapters.aws.transport.Transport` through boto3; safe to share between threads.
 
     Args:
-        source: A session, from which clients with our time-outs and without retries are made; or a low-level client, which
-            keeps its settings. If it retries, a call may take longer than the caller's deadline, and no failure is taken as
-            proof that nothing was sent.
+        source: A session, whose clients get our time-outs and do not retry; or a low-level client, which keeps its settings. If
+            that client retries, a call may exceed the deadline, and every failure may have been applied.
     """
 
     def __init__(self, source: boto3.Session | BaseClient) -> None:
@@ -60,7 +73,7 @@ class BotoTransport:
         elif isinstance(source, BaseClient):
             self._clients[source.meta.service_model.service_name] = source
         else:
-            raise TypeError(f"A boto3 session or client is needed, not {type(source).__name__}")
+            raise TypeError(f"Not a boto3 session or client: {type(source).__name__}")
 
     def send(
         self,
@@ -68,39 +81,39 @@ class BotoTransport:
         operation: str,
         request: Mapping[str, Any],
         *,
-        seconds: float,  # noqa: ARG002 - boto3 has time-outs for a client, none for a call
+        seconds: float,  # noqa: ARG002 - boto3 has time-outs per client, not per call
     ) -> Answer:
         """See `inventory_adapters.aws.transport.Transport.send`."""
         client = self._clients.get(service.name) or self._new_client(service)
         call = getattr(client, xform_name(operation))
         settings: Any = client.meta.config
         is_single_attempt = (settings.retries or {}).get("total_max_attempts") == 1
-        # Without causes: the text of some holds the session token.
+        # Without causes, because the text of some contains the session token.
         try:
             answer: dict[str, Any] = call(**request)
         except ClientError as error:
             raise _service_error(error, is_single_attempt=is_single_attempt) from None
         except ParamValidationError:
-            raise  # A mistake of the caller; the service has nothing to do with it.
+            raise  # A bug of the caller; nothing was sent.
         except (BotoCoreError, *_UNREADABLE) as error:
             raise _failure(error, is_single_attempt=is_single_attempt) from None
         metadata = answer.pop("ResponseMetadata")
         _require_json(metadata)
-        # boto3 returns nothing for what it cannot read as JSON.
+        # boto3 returns an empty answer if it cannot parse the JSON.
         if not answer and metadata["HTTPHeaders"].get("content-length", "2") != "2":
-            raise NoAnswerError("An answer is not one of AWS: it is no JSON object")
+            raise NoAnswerError("An answer is not one of AWS: it is not a JSON object")
         return Answer(answer, metadata.get("RequestId"))
 
     def _new_client(self, service: Service) -> BaseClient:
         if self._session is None:
-            raise ValueError(f"This client is not one of {service.name}")
+            raise ValueError(f"The boto3 client is not one for {service.name}")
         config = Config(
             connect_timeout=service.connect_seconds,
             read_timeout=service.read_seconds,
-            # One attempt: whoever calls us decides about more, and knows the deadline.
+            # One attempt, because the caller retries and knows the deadline.
             retries={"mode": "standard", "total_max_attempts": 1},
             tcp_keepalive=True,
-            # A third of a call, for requests that the contract tests have proven.
+            # It takes a third of a call, and the contract tests check our requests.
             parameter_validation=False,
             user_agent_extra="tap-inventory",
         )
@@ -115,10 +128,10 @@ class BotoTransport:
 
 def _require_json(metadata: Mapping[str, Any]) -> None:
     """
-    Refuse an answer of something between us and the service.
+    Reject an answer that does not come from the service.
 
     Raises:
-        NoAnswerError: It is not JSON; boto3 makes an empty answer of a page of HTML.
+        NoAnswerError: The answer is not JSON. boto3 returns an empty answer for a page of HTML.
     """
     content_type = metadata.get("HTTPHeaders", {}).get("content-type", "")
     if content_type.partition(";")[0].strip().lower() not in JSON_TYPES:
@@ -135,14 +148,16 @@ def _service_error(error: ClientError, *, is_single_attempt: bool) -> Exception:
         return no_answer
     status = metadata.get("HTTPStatusCode", 0)
     code = response["Error"].get("Code", "")
-    # boto3 takes the status for the code where there is none.
+    # boto3 uses the status as the code of an answer without a code.
     if status < 400 or not code or code.isdecimal():  # noqa: PLR2004 - Bad Request
         return NoAnswerError(f"An answer with status {status} is not one of AWS")
     return ServiceError(
         code,
         response["Error"].get("Message") or "",
         status=status,
-        reasons=tuple(it.get("Code", "None") for it in response.get("CancellationReasons", ())),
+        reasons=tuple(
+            reason.get("Code", "None") for reason in response.get("CancellationReasons", ())
+        ),
         item=response.get("Item"),
         request_id=metadata.get("RequestId"),
         follows_lost_answer=not is_single_attempt and metadata.get("RetryAttempts", 0) > 0,
@@ -155,8 +170,8 @@ def _failure(error: Exception, *, is_single_attempt: bool) -> Exception:
             f"An answer is not one of AWS: {type(error).__name__} while reading it"
         )
     if type(error) is HTTPClientError:
-        # Around an error of another library, with its text: for a bad header, that is the header.
-        return NoAnswerError("No answer: the request could not be sent, or its answer not be read")
+        # It contains the text of another library's error, which may contain a header.
+        return NoAnswerError("No answer: sending the request or reading its answer failed")
     is_certificate = isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
     if isinstance(error, _NEVER_CONNECTED) or is_certificate:
         if is_single_attempt:

@@ -1,9 +1,9 @@
 """
 AWS without an SDK: signed JSON over kept-alive HTTPS connections.
 
-It is what the deployed functions use, because importing and calling an SDK is nine tenths of what a request costs. It takes
-credentials, region and endpoints from the environment, as Lambda sets it, and refuses whatever else it would have to know.
-`docs/decisions/0013-no-sdk-in-the-functions.md` says when to use boto3 instead.
+The deployed functions use it, because importing and calling an SDK takes nine tenths of a request. It reads credentials, region
+and endpoints from the environment that Lambda sets, and rejects settings that need anything else.
+`docs/decisions/0013-no-sdk-in-the-functions.md` describes when to use boto3 instead.
 """
 
 import json
@@ -33,19 +33,19 @@ from inventory_adapters.aws.transport import (
 
 __all__ = ["HttpTransport"]
 
-# The largest answer of DynamoDB holds 16 MB of rows, which are longer as JSON. Source: API reference of BatchGetItem.
+# The largest answer of DynamoDB has 16 MB of rows, which are longer as JSON. Source: API reference of BatchGetItem.
 _MAX_ANSWER_BYTES: Final = 64 << 20
-# For callers without a deadline: a service that sends a byte now and then is never silent for long.
+# For callers without a deadline, because a service that sends a byte now and then never exceeds the read time-out.
 _MAX_ATTEMPT_SECONDS: Final = 10.0
 _MAX_IDLE_CONNECTIONS: Final = 10
 _MAX_REQUEST_ID: Final = 128
 
-# Source: "partitions" in the endpoints.json of botocore. Isolated partitions have suffixes that are not here.
+# Source: "partitions" in the endpoints.json of botocore. The suffixes of isolated partitions are not listed.
 _DNS_SUFFIXES: Final = {"cn": "amazonaws.com.cn", "eusc": "amazonaws.eu"}
 _IS_ISOLATED: Final = re.compile(r"[a-z]+-iso").match
 _IS_REGION: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*").fullmatch
 
-# The bundle of the functions brings one: OpenSSL opens one file of it, while a list of all roots takes 18 ms to read.
+# The bundle of the functions contains it: OpenSSL opens one file of a folder, but takes 18 ms to read a list of all roots.
 _TRUST_FOLDER: Final = os.path.join(os.path.dirname(__file__), "trust")  # noqa: PTH118, PTH120 - pathlib is not imported on this path
 
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -56,8 +56,8 @@ class HttpTransport:
     """
     An `inventory_adapters.aws.transport.Transport` over ``http.client``; safe to share between threads.
 
-    Credentials are read from the environment in each call, all other settings in the first call to a service. A setting that is
-    missing or not supported is a `NotSentError` of the call, never an error of the constructor or of an import.
+    Each call reads the credentials from the environment; the first call to a service reads all other settings. A missing or
+    unsupported setting is a `NotSentError` of the call, never an error of the constructor or of an import.
     """
 
     def __init__(self) -> None:
@@ -80,12 +80,12 @@ class HttpTransport:
             response, content = connection.exchange(body, headers, ends_at=ends_at)
             is_reusable = not response.will_close and response.isclosed()
         finally:
-            # Whatever ended the exchange: a connection with an unread answer would give it to the next request.
+            # Also after an error: a connection with an unread answer would return it to the next request.
             endpoint.release(connection, is_reusable=is_reusable)
         return _parse(response, content, credentials)
 
     def close(self) -> None:
-        """Close the idle connections; the next request opens a new one."""
+        """Close all idle connections; the next request opens a new one."""
         for endpoint in self._endpoints.values():
             endpoint.close()
 
@@ -106,7 +106,7 @@ def _refuse(sentence: str) -> NoReturn:
 
 
 class _Url:
-    """Where a service is."""
+    """The parts of an endpoint URL, and its region."""
 
     __slots__ = ("host", "host_header", "is_tls", "port", "region")
 
@@ -115,7 +115,9 @@ class _Url:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise NotSentError("The endpoint URL of AWS is not a URL", retryable=False) from None
+            raise NotSentError(
+                "The endpoint URL of AWS is not a valid URL", retryable=False
+            ) from None
         host = parts.hostname
         is_plain = parts.path in {"", "/"} and not (parts.query or parts.fragment or parts.username)
         if parts.scheme not in {"http", "https"} or not (host and host.isascii() and is_plain):
@@ -157,12 +159,15 @@ def _is_true(value: str | None) -> bool:
 
 def _refuse_proxy(scheme: str, host: str) -> None:
     environ = os.environ.get
-    # HTTP_PROXY in upper case may come from the header of a CGI request, so it is not looked at.
+    # HTTP_PROXY in upper case is ignored, because a CGI server sets it from a request header.
     if not (environ(f"{scheme}_proxy") or (scheme == "https" and environ("HTTPS_PROXY"))):
         return
     exceptions = (environ("no_proxy") or environ("NO_PROXY") or "").replace(" ", "").split(",")
     dotted = f".{host}"
-    if not any(it == "*" or (it and dotted.endswith(f".{it.lstrip('.')}")) for it in exceptions):
+    if not any(
+        domain == "*" or (domain and dotted.endswith(f".{domain.lstrip('.')}"))
+        for domain in exceptions
+    ):
         _refuse(f"The proxy for {scheme} is not supported by transport=http")
 
 
@@ -177,14 +182,14 @@ def _make_tls_context() -> ssl.SSLContext:
             return ssl.create_default_context(capath=trusted)
         return ssl.create_default_context(cafile=trusted)
     except OSError as error:
-        # Also what OpenSSL cannot read: its errors are OSErrors.
+        # Also for invalid certificates, because errors of OpenSSL are OSErrors.
         raise NotSentError(
             f"The certificates of AWS_CA_BUNDLE cannot be read: {trusted}", retryable=False
         ) from error
 
 
 def _credentials() -> Credentials:
-    """Return the credentials of now: an environment may be given new ones while we live."""
+    """Return the current credentials, which may change while the process runs."""
     environ = os.environ.get
     access_key_id = environ("AWS_ACCESS_KEY_ID")
     secret_access_key = environ("AWS_SECRET_ACCESS_KEY")
@@ -193,14 +198,14 @@ def _credentials() -> Credentials:
         _refuse(
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and transport=http supports no other credentials"
         )
-    # Before http.client sees them: its error for a bad header has the header in it.
+    # Checked here, because the error of http.client for an invalid header contains the header.
     for name, value in (
         ("AWS_ACCESS_KEY_ID", access_key_id),
         ("AWS_SECRET_ACCESS_KEY", secret_access_key),
         ("AWS_SESSION_TOKEN", session_token or "-"),
     ):
         if not (value.isascii() and value.isprintable()) or " " in value:
-            raise NotSentError(f"{name} has characters that it cannot have", retryable=False)
+            raise NotSentError(f"{name} has invalid characters", retryable=False)
     return Credentials(access_key_id, secret_access_key, session_token or None)
 
 
@@ -208,18 +213,18 @@ def _credentials() -> Credentials:
 
 
 class _Endpoint:
-    """One service in one region, and the idle connections to it."""
+    """One service in one region, with its idle connections."""
 
     def __init__(self, service: Service, url: _Url, tls_context: ssl.SSLContext | None) -> None:
         self._service = service
         self._url = url
         self._tls_context = tls_context
         self._signer = Signer(service.name, url.region)
-        # The last one used is the next one taken, so that the others become idle for good and are closed by the service.
+        # Last in, first out, so that the service closes connections that are no longer needed.
         self._idle: list[_Connection] = []
 
     def headers(self, operation: str, body: bytes, credentials: Credentials) -> dict[str, str]:
-        """Return all headers of a request, signed."""
+        """Return all headers of a request, with its signature."""
         at = strftime("%Y%m%dT%H%M%SZ", gmtime())
         headers = {
             "content-type": self._service.content_type,
@@ -237,12 +242,12 @@ class _Endpoint:
         return headers
 
     def connection(self, ends_at: float) -> "_Connection":
-        """Return a connection that nobody else uses: an idle one that is still open, or a new one."""
+        """Return an unused connection: an idle one that is still open, or a new one."""
         while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                break  # Another thread took the last one.
+                break  # Another thread took the last connection.
             if connection.is_open():
                 return connection
             connection.disconnect()
@@ -269,24 +274,26 @@ class _Endpoint:
                 return connected
             try:
                 connected.settimeout(_seconds_until(ends_at))
-                # As bytes, here and for the addresses: text would import the codec for international names.
+                # As bytes, here and in getaddrinfo, because a str would import the IDNA codec.
                 return self._tls_context.wrap_socket(connected, server_hostname=url.host.encode())
             except BaseException:
                 connected.close()
                 raise
         except ssl.SSLCertVerificationError as error:
             raise NotSentError(
-                f"The certificate of {url.host} is not valid: {error.verify_message}",
+                f"Invalid certificate of {url.host}: {error.verify_message}",
                 retryable=False,
             ) from error
         except OSError as error:
-            raise NotSentError(
-                f"There is no connection to {url.host}: {error}", retryable=True
-            ) from error
+            raise NotSentError(f"Cannot connect to {url.host}: {error}", retryable=True) from error
 
 
 def _connect(host: str, port: int, ends_at: float) -> socket.socket:
-    """Connect to the first address that answers; unlike `socket.create_connection`, all of them share one time-out."""
+    """
+    Connect to the first address that answers.
+
+    Unlike `socket.create_connection`, it applies one time-out to all addresses together.
+    """
     failure: OSError | None = None
     for family, kind, protocol, _, address in socket.getaddrinfo(
         host.encode(), port, type=socket.SOCK_STREAM
@@ -295,18 +302,18 @@ def _connect(host: str, port: int, ends_at: float) -> socket.socket:
         try:
             connected.settimeout(_seconds_until(ends_at))
             connected.connect(address)
-            # Headers and body are two packets: the second shall not wait for the first to be acknowledged.
+            # Headers and body are two packets: the second must not wait until the first is acknowledged.
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             connected.close()
             failure = error
         else:
             return connected
-    raise failure or OSError("it has no address")
+    raise failure or OSError("no address")
 
 
 def _seconds_until(ends_at: float) -> float:
-    """Return the seconds until *ends_at*, as a time-out: 0 would mean not to wait, and not to time out."""
+    """Return the time-out until *ends_at*, which is never 0, because 0 means non-blocking."""
     left = ends_at - monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
@@ -314,7 +321,7 @@ def _seconds_until(ends_at: float) -> float:
 
 
 class _Connection(HTTPConnection):
-    """A connection whose requests end by a deadline, however slowly an answer arrives."""
+    """A connection whose requests end by a deadline, even if an answer arrives slowly."""
 
     def __init__(self, connected: socket.socket, host: str, read_seconds: float) -> None:
         super().__init__(host)
@@ -323,21 +330,21 @@ class _Connection(HTTPConnection):
         self._arrivals.register(connected, POLLIN)
 
     def connect(self) -> None:
-        """Use the connection that is there."""
+        """Use the open connection."""
         self.sock = self._wire
 
     def is_open(self) -> bool:
-        """Tell whether nothing arrived while the connection was idle: no end, and no answer without a request."""
+        """Return whether nothing arrived while the connection was idle, neither its end nor data."""
         return not self._arrivals.poll(0)
 
     def exchange(
         self, body: bytes, headers: dict[str, str], *, ends_at: float
     ) -> tuple[HTTPResponse, bytes]:
         """
-        Send a request and return the whole answer.
+        Send a request and return the complete answer.
 
         Raises:
-            NoAnswerError: It did not come, or not whole.
+            NoAnswerError: The answer is missing or incomplete.
         """
         self._wire.ends_at = ends_at
         try:
@@ -350,7 +357,7 @@ class _Connection(HTTPConnection):
         except OSError as error:
             failure = str(error) or type(error).__name__
         except HTTPException as error:
-            # Without its text: that is what the service sent, which may be what we sent.
+            # Without its text, which may repeat parts of our request.
             failure = type(error).__name__
         else:
             if len(content) <= _MAX_ANSWER_BYTES:
@@ -359,13 +366,13 @@ class _Connection(HTTPConnection):
         raise NoAnswerError(f"No answer from {self.host}: {failure}")
 
     def disconnect(self) -> None:
-        """Close the connection for good."""
+        """Close the connection and its socket."""
         self.close()
         self._wire.connected.close()
 
 
 class _Wire:
-    """What ``http.client`` uses of a socket, with a deadline."""
+    """The part of a socket that ``http.client`` uses, with a deadline."""
 
     def __init__(self, connected: socket.socket, read_seconds: float) -> None:
         self.connected = connected
@@ -390,12 +397,12 @@ class _Wire:
         """
         Leave the socket open.
 
-        ``http.client`` closes it as soon as it has seen ``Connection: close``, when the answer is still to be read.
+        After ``Connection: close``, ``http.client`` calls this before the body of the answer is read.
         """
 
 
 class _Reader(RawIOBase):
-    """Reads from a `_Wire`; each answer has one."""
+    """The raw stream of one answer, which reads from a `_Wire`."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
@@ -434,7 +441,7 @@ def _parse(response: HTTPResponse, content: bytes, credentials: Credentials) -> 
             error = _service_error(response, body, request_id, credentials)
             if error is not None:
                 raise error
-        failure = "it is no JSON object, or says no more than its status"
+        failure = "it is not a JSON object, or has no error code"
     raise NoAnswerError(f"An answer with status {response.status} is not one of AWS: {failure}")
 
 

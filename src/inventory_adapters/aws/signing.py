@@ -17,7 +17,7 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 @frozen
 class Credentials:
-    """The credentials of one call; the secret parts are in no `repr`."""
+    """The credentials of one call; `repr` omits the secret parts."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -29,15 +29,15 @@ class Signer:
     Signs the requests of one service in one region.
 
     Args:
-        service: As in ``dynamodb``.
-        region: As in ``eu-west-1``.
+        service: The name of the service, as in ``dynamodb``.
+        region: The name of the region, as in ``eu-west-1``.
     """
 
     def __init__(self, service: str, region: str) -> None:
         self._scope_end = f"/{region}/{service}/aws4_request"
         self._region = region
         self._service = service
-        # Four of the five HMACs of a signature are the same all day. One attribute, so that threads see all of it or nothing.
+        # Four of the five HMACs of a signature are equal all day. One attribute, because threads must not see half of it.
         self._cached = ("", "", b"")
 
     def authorization(
@@ -47,10 +47,10 @@ class Signer:
         Return the value of the header ``Authorization``.
 
         Args:
-            headers: Those that are signed, all of them: names in lower case, in ascending order, values trimmed. ``host`` and
-                ``x-amz-date`` must be among them.
-            body: What is sent.
-            credentials: Whose request it is. Their token, if any, is in *headers*.
+            headers: The headers to sign: names in lower case and ascending order, values trimmed. They include ``host`` and
+                ``x-amz-date``.
+            body: The body of the request.
+            credentials: The credentials. A session token must be in *headers*, too.
             at: The value of ``x-amz-date``, as in ``20260501T093000Z``.
         """
         names = ";".join(headers)

@@ -19,17 +19,17 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 class SsmLimits:
     """
-    Returns the page limits in force, and never fails a request over them.
+    Returns the current page limits, and never raises.
 
-    What was read is kept for a while. When reading fails, or yields limits that cannot be, the last good ones stay in force,
-    or the defaults where there are none yet; the first failure of a row is logged, the others are not.
+    Limits are cached. If the parameter cannot be read or has invalid values, the last valid limits remain in use, or the
+    defaults if there are none. Only the first of consecutive failures is logged.
 
     Args:
-        parameter_name: As in ``/inventory/dev/config``.
-        transport: How the parameter is read: in one attempt, as limits have defaults and nothing is worth waiting for.
-        ttl_seconds: How long limits are kept.
-        failure_ttl_seconds: How long after a failure the next attempt waits.
-        clock: Returns seconds that only ever grow.
+        parameter_name: The name of the parameter, as in ``/inventory/dev/config``.
+        transport: Reads the parameter, in one attempt: because limits have defaults, a retry is not worth its time.
+        ttl_seconds: How long limits are cached.
+        failure_ttl_seconds: The minimum time between a failure and the next attempt.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class SsmLimits:
         self._failing = False
 
     def __call__(self) -> PageLimits:
-        """Return the page limits in force."""
+        """Return the current page limits."""
         if self._clock() < self._fresh_until:
             return self._limits
         with self._lock:
@@ -66,7 +66,7 @@ class SsmLimits:
         try:
             self._limits = _parse(self._read())
             self._failing = False
-        except Exception as error:  # noqa: BLE001 - whatever it was, a list of items must not fail over it
+        except Exception as error:  # noqa: BLE001 - a list of items works without the parameter
             ttl_seconds = self._failure_ttl_seconds
             if not self._failing:
                 self._failing = True
@@ -93,7 +93,7 @@ def _parse(text: str) -> PageLimits:
     numbers = {
         name: value[name] for name in ("default_page_size", "max_items_per_page") if name in value
     }
-    # bool is an int to Python, but true is no number of rows.
+    # Because bool is a subclass of int, isinstance would accept true.
     if not all(type(number) is int for number in numbers.values()):
         msg = "its values must be whole numbers"
         raise TypeError(msg)

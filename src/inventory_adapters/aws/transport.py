@@ -1,8 +1,8 @@
 """
 The port to AWS: one attempt at one operation of one service.
 
-A transport neither retries nor decides anything; callers do. It reports precisely what it knows about an attempt that failed,
-because that decides whether a write may be sent again.
+A transport does not retry. Its errors state whether a failed request may have been applied, because that determines whether the
+caller may retry a write.
 """
 
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ class Service:
     A service that speaks AWS JSON.
 
     Attributes:
-        name: In endpoints, signatures and boto3.
-        target_prefix: In the header ``X-Amz-Target``, before the operation.
-        content_type: Of its requests.
-        connect_seconds: How long a connection may take.
-        read_seconds: How long the service may be silent.
+        name: The name in endpoints, signatures and boto3.
+        target_prefix: The prefix of the operation in the header ``X-Amz-Target``.
+        content_type: The content type of requests.
+        connect_seconds: The time-out of a connection attempt.
+        read_seconds: The time-out of a read.
 
     Source: "AWS JSON 1.0 protocol" and "AWS JSON 1.1 protocol" in the Smithy documentation.
     """
@@ -45,11 +45,11 @@ class Service:
     read_seconds: float
 
 
-# DynamoDB answers in milliseconds: after a second, another attempt is the better bet.
+# DynamoDB answers in milliseconds: after a second, another attempt is more likely to succeed.
 DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0", 0.5, 1.0)
 SSM: Final = Service("ssm", "AmazonSSM", "application/x-amz-json-1.1", 0.5, 0.5)
 
-# The types that an answer may have; anything else was sent by something between us and the service.
+# The content types of answers. Anything else was sent by a proxy or the like.
 JSON_TYPES: Final = frozenset(
     {"application/json", "application/x-amz-json-1.0", "application/x-amz-json-1.1"}
 )
@@ -61,8 +61,8 @@ class Answer:
     A successful answer.
 
     Attributes:
-        body: As in ``{"Item": {"sku": {"S": "HAMMER-16"}}}``.
-        request_id: What AWS support asks for; None where the service named none.
+        body: The parsed JSON, as in ``{"Item": {"sku": {"S": "HAMMER-16"}}}``.
+        request_id: The ID for AWS support; None if the answer has none.
     """
 
     body: dict[str, Any]
@@ -71,19 +71,19 @@ class Answer:
 
 class ServiceError(Exception):
     """
-    The service refused the request.
+    The service rejected the request.
 
     Attributes:
-        code: Without a namespace, as in ``ConditionalCheckFailedException``.
-        message: The service's sentence.
+        code: The error code without a namespace, as in ``ConditionalCheckFailedException``.
+        message: The error message of the service.
         status: The HTTP status.
-        reasons: Why a transaction was canceled: a code for each action, ``"None"`` for those that were fine.
-        item: The row that failed the condition of a single write, where the write asked for it.
-        request_id: What AWS support asks for.
-        follows_lost_answer: The client behind the transport had sent the request before, and that may have been applied.
+        reasons: The cancellation reasons of a transaction: a code for each action, ``"None"`` for those without an error.
+        item: The stored row, if the condition of a single write failed and the write requested it.
+        request_id: The ID for AWS support.
+        follows_lost_answer: The SDK had sent the request before; that attempt may have been applied.
     """
 
-    def __init__(  # noqa: PLR0913 - a refusal has that many parts
+    def __init__(  # noqa: PLR0913 - an error of AWS has that many parts
         self,
         code: str,
         message: str = "",
@@ -94,7 +94,7 @@ class ServiceError(Exception):
         request_id: str | None = None,
         follows_lost_answer: bool = False,
     ) -> None:
-        # What follows is what the service would have signed: with the session token in it.
+        # The rest of the message contains the session token.
         message = message.partition("The Canonical String")[0].rstrip()
         super().__init__(code, message)
         self.code = code
@@ -106,13 +106,13 @@ class ServiceError(Exception):
         self.follows_lost_answer = follows_lost_answer
 
     def __str__(self) -> str:
-        """Return the code, the sentence and the request ID."""
+        """Return the code, the message and the request ID."""
         request = f" (request {self.request_id})" if self.request_id else ""
         return f"{self.code}: {self.message}{request}"
 
 
 class NoAnswerError(Exception):
-    """The request was sent, and no valid answer came: it may have been applied."""
+    """The request was sent without a valid answer; it may have been applied."""
 
 
 class NotSentError(Exception):
@@ -120,7 +120,7 @@ class NotSentError(Exception):
     The request was not sent, so it was not applied.
 
     Attributes:
-        retryable: Whether another attempt may succeed. If not, the message names the setting to change.
+        retryable: Whether another attempt may succeed. Otherwise the message names the setting to change.
     """
 
     def __init__(self, message: str, *, retryable: bool) -> None:
@@ -136,16 +136,16 @@ class Transport(Protocol):
         self, service: Service, operation: str, request: Mapping[str, Any], *, seconds: float
     ) -> Answer:
         """
-        Send *request* once, and return the answer.
+        Send *request* once and return the answer.
 
         Args:
             service: Such as `DYNAMODB`.
-            operation: By AWS's name, as in ``GetItem``.
-            request: As in ``{"TableName": "inventory-dev", "Key": {...}}``.
-            seconds: How long the attempt may take at most; the time-outs of *service* apply beside it.
+            operation: The name of the operation, as in ``GetItem``.
+            request: The parameters, as in ``{"TableName": "inventory-dev", "Key": {...}}``.
+            seconds: The time limit of the attempt. The time-outs of *service* apply as well.
 
         Raises:
-            ServiceError: The service refused the request.
+            ServiceError: The service rejected the request.
             NoAnswerError: The request may have been applied.
             NotSentError: The request was not sent.
         """

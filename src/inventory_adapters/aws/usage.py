@@ -1,4 +1,4 @@
-"""How many attempts at AWS calls a request takes, and how long they take together."""
+"""Number and duration of the AWS calls of a request."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
@@ -12,11 +12,11 @@ __all__ = ["MeteredTransport", "Usage"]
 
 class Usage:
     """
-    Counts the attempts that are made inside the block that it begins.
+    Counts the AWS calls inside a ``with`` block.
 
     Attributes:
-        calls: Attempts, those that failed included.
-        seconds: How long they took together.
+        calls: The number of attempts, including failed ones.
+        seconds: The total duration of the attempts.
     """
 
     __slots__ = ("_token", "calls", "seconds")
@@ -34,7 +34,7 @@ class Usage:
 
     @property
     def fields(self) -> dict[str, int | float]:
-        """As fields of a log line: ``{"aws_calls": 2, "aws_ms": 11.4}``."""
+        """The fields of a log line: ``{"aws_calls": 2, "aws_ms": 11.4}``."""
         return {"aws_calls": self.calls, "aws_ms": round(self.seconds * 1000, 3)}
 
 
@@ -42,7 +42,7 @@ _current: ContextVar[Usage | None] = ContextVar("inventory_aws_usage", default=N
 
 
 class MeteredTransport:
-    """A transport whose attempts count towards the `Usage` of the present request."""
+    """A transport that adds its attempts to the `Usage` of the current request."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

@@ -1,7 +1,7 @@
 """
-A change as the actions of a transaction: one for each row that it writes or looks at, with the condition on the row.
+The actions of a transaction that writes a change: one for each row, with its condition.
 
-What is written says by which write: in `write_id` where nobody writes it again, else in `last_write` and `prior_write`.
+Each row that is written names the write: in `write_id` if the row is written once, else in `last_write` and `prior_write`.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,12 @@ from inventory_adapters.storage.dynamodb.rows import (
     Value,
     idempotency_record_key,
     idempotency_record_to_row,
+    item_changes,
     item_to_row,
     key_to_row,
     movement_key,
     movement_to_row,
+    reservation_changes,
     reservation_key,
     reservation_to_row,
     text,
@@ -41,7 +43,7 @@ Action = dict[str, dict[str, Any]]
 
 
 def marker_key(key: ItemKey) -> dict[str, Value]:
-    """Return the place of an item's low-stock marker."""
+    """Return the key of an item's low-stock marker in the ledger table."""
     return {"pk": text(LOW_STOCK_PK), "sk": text(low_stock_sk(key))}
 
 
@@ -52,20 +54,20 @@ class Actions:
 
     Args:
         table: The table with the schema `schema.ITEMS`.
-        ledger_table: The one with the schema `schema.LEDGER`.
+        ledger_table: The table with the schema `schema.LEDGER`.
     """
 
     table: str
     ledger_table: str
 
     def of(self, change: Change) -> Iterator[Action]:
-        """Yield everything that *change* writes; the idempotency record first, if there is one."""
+        """Yield the actions of *change*: first the idempotency record, if it has one."""
         if change.idempotency_record is not None:
             yield self._store_idempotency_record(change.idempotency_record, change.write_id)
-        explained = {movement.key for movement in change.movements}
+        moved = {movement.key for movement in change.movements}
         for write in change.items:
-            # Without a movement to tell our write by, the item's own row is signed.
-            yield self._item(write, None if write.key in explained else change.write_id)
+            # Without a movement that names the write, the item's row has to name it.
+            yield self._item(write, None if write.key in moved else change.write_id)
             was_low, is_low = (
                 item is not None and item.is_low for item in (write.before, write.after)
             )
@@ -79,54 +81,58 @@ class Actions:
         if change.reservation is not None:
             yield self._reservation(change.reservation, change.write_id)
 
-    def signed(self, change: Change) -> tuple[str, Row]:
-        """Return the table and the key of a row that *change* signs: of a kind that nobody writes again, if there is one."""
+    def marked_row(self, change: Change) -> tuple[str, Row]:
+        """Return table and key of a row that names *change*: one that is written once, if possible."""
         if change.movements:
             return self.ledger_table, movement_key(change.movements[0])
         if change.idempotency_record is not None:
             return self.ledger_table, idempotency_record_key(change.idempotency_record.record_id)
         if change.reservation is not None:
             return self.ledger_table, reservation_key(change.reservation.after.reservation_id)
-        # An item that is only looked at is not signed.
+        # An item that is only checked is not marked.
         written = (write for write in change.items if write.before != write.after)
         return self.table, key_to_row(next(written, change.items[0]).key)
 
-    def _item(self, write: ItemWrite, signature: str | None) -> Action:
+    def _item(self, write: ItemWrite, write_id: str | None) -> Action:
         expression = Expression()
         target: dict[str, Any] = {"TableName": self.table, "Key": key_to_row(write.key)}
         update: dict[str, str] = {}
         match write.before, write.after:
             case None, Item() as after:
-                return self._new_item(after, signature)
+                return self._new_item(after, write_id)
             case Item() as before, Item() as after if before != after:
-                rows = item_to_row(before), item_to_row(after)
-                verb, update = "Update", {"UpdateExpression": expression.update(*rows, signature)}
+                changes = item_changes(before, after)
+                verb, update = "Update", {"UpdateExpression": expression.update(changes, write_id)}
             case Item() as before, after:
                 verb = "Delete" if after is None else "ConditionCheck"
-        unmoved = expression.level_and_version(before)
-        return {verb: target | expression.arguments(**update, ConditionExpression=unmoved)}
+        unchanged = expression.level_and_version(before)
+        return {verb: target | expression.arguments(**update, ConditionExpression=unchanged)}
 
-    def _new_item(self, item: Item, signature: str | None) -> Action:
+    def _new_item(self, item: Item, write_id: str | None) -> Action:
         row = item_to_row(item)
-        if signature is not None:
-            row["last_write"] = text(signature)
+        if write_id is not None:
+            row["last_write"] = text(write_id)
         return self._put_new(self.table, ITEMS, row)
 
-    def _reservation(self, write: ReservationWrite, signature: str) -> Action:
-        after = reservation_to_row(write.after)
-        if write.before is None:
-            row = after | {"last_write": text(signature)}
+    def _reservation(self, write: ReservationWrite, write_id: str) -> Action:
+        before, after = write.before, write.after
+        if before is None:
+            row = reservation_to_row(after) | {"last_write": text(write_id)}
             return self._put_new(self.ledger_table, LEDGER, row)
-        before = reservation_to_row(write.before)
         expression = Expression()
-        unmoved = [expression.equals(name, before[name]) for name in ("state", "expires_at")]
+        unchanged = [
+            expression.equals("state", text(before.state)),
+            expression.equals("expires_at", text(before.expires_at)),
+        ]
         return {
             "Update": {
                 "TableName": self.ledger_table,
-                "Key": reservation_key(write.after.reservation_id),
+                "Key": reservation_key(after.reservation_id),
                 **expression.arguments(
-                    UpdateExpression=expression.update(before, after, signature),
-                    ConditionExpression=" AND ".join(unmoved),
+                    UpdateExpression=expression.update(
+                        reservation_changes(before, after), write_id
+                    ),
+                    ConditionExpression=" AND ".join(unchanged),
                 ),
             }
         }
@@ -156,7 +162,7 @@ class Actions:
 
 
 def _is_free(schema: TableSchema) -> dict[str, Any]:
-    """Return the condition that there is no such row, as a request has it: every row has the first half of its key."""
+    """Return the condition that the row does not exist, as arguments of a request."""
     expression = Expression()
     free = f"attribute_not_exists({expression.name(schema.partition_key)})"
     return expression.arguments(ConditionExpression=free)

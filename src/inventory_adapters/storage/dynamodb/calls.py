@@ -1,7 +1,7 @@
 """
 DynamoDB calls with deadlines, retries and error translation.
 
-This is the only retry loop between `Inventory` and DynamoDB: a transport makes one attempt, whichever it is.
+This is the only retry loop between `Inventory` and DynamoDB: every transport makes one attempt.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,16 +21,17 @@ from inventory_adapters.aws.transport import (
 
 __all__ = ["Calls", "RefusedError"]
 
-# Throttles and conflicts pass; a service that three attempts did not reach is away.
+# Throttles and conflicts are brief, so they get more attempts than a service that does not answer.
+# `docs/decisions/0013-no-sdk-in-the-functions.md` has the reasons.
 _MAX_ATTEMPTS: Final = 6
 _MAX_UNANSWERED: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.05
-# With less time left, a repeat would end before its answer.
+# With less time left, a retry would be cancelled before its answer.
 _LEAST_SECONDS: Final = 0.25
 
 # Source: API reference of TransactWriteItems (cancellation reasons) and "Error handling with DynamoDB".
 _CONDITION: Final = {"ConditionalCheckFailed", "ConditionalCheckFailedException"}
-# The reason why a transaction was cancelled; the others are errors by themselves.
+# A cancellation reason of a transaction; the other codes are errors of their own.
 _OVERTAKEN: Final = "TransactionConflict"
 _CONFLICT: Final = {
     _OVERTAKEN,
@@ -64,13 +65,13 @@ _SERVER_ERROR: Final = 500
 
 class RefusedError(Exception):
     """
-    A write was refused because of what is stored, and that attempt wrote nothing.
+    A condition of a write failed, or other writes conflicted with it; that attempt wrote nothing.
 
     Attributes:
-        row: From a single write that asked for it, the row as it stands; None where there is none.
-        failed: For each action of a transaction, whether its condition did not hold; a single write is one action.
-        was_conflict: Others were at the same rows again and again; no condition was looked at, and no attempt was applied.
-        maybe_applied: An earlier attempt went unanswered: what refuses this one may be its effect.
+        row: The stored row, from a single write that requested it; None if there is no row.
+        failed: Whether the condition failed, for each action of a transaction; a single write is one action.
+        was_conflict: Other writes conflicted in every attempt: no condition was checked, and nothing was applied.
+        maybe_applied: An earlier attempt was not answered, and may be what this attempt failed on.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Calls:
     Calls operations of DynamoDB.
 
     Args:
-        transport: How an attempt is made.
+        transport: Makes each attempt.
         pause: Sleeps a number of seconds between two attempts.
     """
 
@@ -120,12 +121,12 @@ class Calls:
         Return the answer to *operation*, as in ``calls("GetItem", TableName=..., Key=...)``.
 
         Raises:
-            RefusedError: A condition failed, or others kept changing the same rows; a transaction is not sent again for that,
-                because what it was decided on is moving.
-            StorageThrottledError: DynamoDB kept asking for a slower pace, and nothing was applied.
-            StorageUnavailableError: There was no table, no valid credentials, no time or no answer. A write may have been
-                applied if an attempt at it went unanswered.
-            ServiceError: DynamoDB cannot make sense of the request: a mistake of ours.
+            RefusedError: A condition failed, or other writes conflicted. A transaction is not retried after a conflict,
+                because the data that it is based on has changed.
+            StorageThrottledError: DynamoDB throttled every attempt, and nothing was applied.
+            StorageUnavailableError: A table or valid credentials are missing, time is up, or DynamoDB did not answer. A write
+                may have been applied if an attempt was not answered.
+            ServiceError: The request is invalid, which is a bug in this package.
         """
         maybe_applied = False
         unanswered = 0
@@ -142,7 +143,7 @@ class Calls:
                 is_last = attempt == _MAX_ATTEMPTS or unanswered == _MAX_UNANSWERED
                 is_retryable = verdict in _RETRYABLE
                 if verdict is _Verdict.OVERTAKEN and not maybe_applied:
-                    # Sent again it would find the rows changed; whoever decided has to decide again.
+                    # A retry would find the rows changed; the caller has to read them again.
                     is_retryable = False
                 if is_last or not is_retryable or not self._paused(attempt):
                     raise _translated(
@@ -151,7 +152,7 @@ class Calls:
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
     def _paused(self, attempt: int) -> bool:
-        """Wait before the next attempt, if there is time for one."""
+        """Wait before the next attempt; return False if there is no time for one."""
         pause = self.jitter(attempt)
         if time_left() - pause < _LEAST_SECONDS:
             return False
@@ -160,7 +161,7 @@ class Calls:
 
     @staticmethod
     def jitter(attempt: int) -> float:
-        """Return how many seconds to wait after that many attempts: full jitter, to avoid synchronized retries."""
+        """Return the seconds to wait after *attempt*, with full jitter to avoid synchronized retries."""
         return full_jitter(_FIRST_PAUSE_SECONDS * 2**attempt)
 
 
@@ -171,7 +172,7 @@ def _may_be_applied(error: _Failure) -> bool:
 
 
 def _codes(error: ServiceError) -> tuple[str, ...]:
-    """Return what went wrong, for each action of a transaction ("None" for nothing), or for the one single write."""
+    """Return the code of each action of a transaction ("None" for no error), or of the single write."""
     return error.reasons or (error.code,)
 
 
@@ -183,7 +184,7 @@ def _judge(error: _Failure) -> _Verdict:
 
 def _judge_refusal(error: ServiceError) -> _Verdict:
     codes = set(_codes(error)) - {"None"} or {error.code}
-    # First, because a condition that failed stays failed, whatever befell the other rows of the transaction.
+    # First, because a retry cannot fix a failed condition, whatever failed in other actions.
     if codes & _CONDITION:
         return _Verdict.CONDITION
     if codes <= _THROTTLED | _CONFLICT:
@@ -205,7 +206,7 @@ def _translated(
     error: _Failure, verdict: _Verdict, request: Mapping[str, Any], *, maybe_applied: bool
 ) -> Exception:
     if maybe_applied and verdict in _BUSY:
-        # The attempt that went unanswered may even be under way still: whoever decided anew could apply it twice.
+        # The attempt that was not answered may still be running: a new decision could apply the change twice.
         return StorageUnavailableError()
     if isinstance(error, ServiceError) and verdict in _REFUSED:
         return RefusedError(
@@ -240,7 +241,7 @@ def _unavailable(
 
 
 def _tables(request: Mapping[str, Any]) -> str:
-    """Name the tables of a call: ``table 'inventory-dev' or 'inventory-dev-ledger'``."""
+    """Return the tables of a call, as in ``table 'inventory-dev' or 'inventory-dev-ledger'``."""
     names = {request["TableName"]: None} if "TableName" in request else {}
     names |= dict.fromkeys(request.get("RequestItems", ()))
     for action in request.get("TransactItems", ()):

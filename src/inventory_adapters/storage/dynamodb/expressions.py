@@ -1,19 +1,26 @@
-"""Expressions of a request: conditions on a row, and updates of it."""
+"""Condition and update expressions."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
 from inventory.items import Item
-from inventory_adapters.storage.dynamodb.rows import DEFAULTS, Row, Value, number, text, value_of
+from inventory_adapters.storage.dynamodb.rows import (
+    DEFAULTS,
+    Changes,
+    Value,
+    number,
+    text,
+    value_of,
+)
 
 __all__ = ["Expression"]
 
 
 class Expression:
     """
-    The names and values of the expressions of one request, put together as the expressions are written.
+    Builds the expressions of one request and collects their names and values.
 
-    Every attribute is named by a placeholder, because `name`, `status` and `location` are words of DynamoDB's own.
+    Every attribute name is a placeholder, because `name`, `status` and `location` are reserved words of DynamoDB.
     """
 
     def __init__(self) -> None:
@@ -33,11 +40,11 @@ class Expression:
         return placeholder
 
     def equals(self, attribute: str, value: Value) -> str:
-        """Return the condition that an attribute is stored with a value."""
+        """Return the condition that the stored attribute has a value."""
         return f"{self.name(attribute)} = {self.value(value)}"
 
     def means(self, attribute: str, value: str | int) -> str:
-        """Return the condition that an attribute is read as a value, which a missing one may be."""
+        """Return the condition that an attribute, or its default, has a value."""
         name = self.name(attribute)
         equal = self.equals(attribute, value_of(value))
         if attribute in _COUNTERS and value == 0:
@@ -48,7 +55,7 @@ class Expression:
         return equal
 
     def level_and_version(self, item: Item) -> str:
-        """Return the condition that level and version are still those of *item*."""
+        """Return the condition that level and version are those of *item*."""
         level = item.level
         return _all(
             [
@@ -63,7 +70,7 @@ class Expression:
         """
         Return the condition that the row exists and is an item.
 
-        One thing no condition can see: whether a number is whole, or a text a price.
+        A condition cannot check that a number is whole, or that a text is a price.
         """
         self._names |= _READABLE_NAMES
         self._values |= _READABLE_VALUES
@@ -73,8 +80,8 @@ class Expression:
         """Return the condition that the version is one of *versions*."""
         return _any(self.means("version", version) for version in sorted(versions))
 
-    def signature(self, write_id: str) -> list[str]:
-        """Return the assignments by which `was_written_by` recognises this write, also when one other came after it."""
+    def write_marker(self, write_id: str) -> list[str]:
+        """Return the assignments by which `was_written_by` recognises this write and the one before."""
         last, none = self.name("last_write"), self.value({"NULL": True})
         return [
             f"{self.name('prior_write')} = if_not_exists({last}, {none})",
@@ -82,24 +89,27 @@ class Expression:
         ]
 
     def not_written_by(self, write_id: str) -> str:
-        """Return the condition that this write has not reached the row yet."""
+        """Return the condition that this write was not applied to the row yet."""
         write = self.value(text(write_id))
         return f"{self.name('last_write')} <> {write} AND {self.name('prior_write')} <> {write}"
 
-    def update(self, before: Row, after: Row, signature: str | None) -> str:
-        """Return the update that turns *before* into *after*, and leaves alone what is in neither or the same in both."""
-        changed = [name for name, value in after.items() if before.get(name) != value]
-        assignments = [f"{self.name(name)} = {self.value(after[name])}" for name in changed]
-        if signature is not None:
-            assignments += self.signature(signature)
-        removed = [self.name(name) for name in before if name not in after]
+    def update(self, changes: Changes, write_id: str | None) -> str:
+        """Return the update of the attributes in *changes*, marked with *write_id* if it is given."""
+        assignments = [
+            f"{self.name(name)} = {self.value(value)}"
+            for name, value in changes.items()
+            if value is not None
+        ]
+        if write_id is not None:
+            assignments += self.write_marker(write_id)
+        removed = [self.name(name) for name, value in changes.items() if value is None]
         clauses = {"SET": assignments, "REMOVE": removed}
         return " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts)
 
     def arguments(self, **expressions: str) -> dict[str, Any]:
-        """Return *expressions* with their names and values, as a request has them."""
+        """Return *expressions*, names and values as arguments of a request."""
         arguments: dict[str, Any] = dict(expressions)
-        # DynamoDB refuses maps that are empty.
+        # DynamoDB rejects empty maps.
         if self._names:
             arguments["ExpressionAttributeNames"] = self._names
         if self._values:
@@ -113,7 +123,7 @@ def _all(conditions: Iterable[str]) -> str:
 
 def _any(conditions: Iterable[str]) -> str:
     first, *others = conditions
-    # DynamoDB refuses parentheses that change nothing.
+    # DynamoDB rejects redundant parentheses.
     return f"({' OR '.join((first, *others))})" if others else first
 
 
@@ -145,7 +155,7 @@ def _typed(attribute: str, *types: str) -> str:
     )
 
 
-# What `row_to_item` accepts, in DynamoDB's words. Types come first: some stand-ins for it cannot compare unlike ones.
+# The rows that `row_to_item` accepts. Types come first, because some emulators cannot compare values of different types.
 _READABLE: Final = _all(
     [
         _typed("quantity", "N"),
@@ -156,6 +166,9 @@ _READABLE: Final = _all(
         _typed("reorder_point", "", "N", "NULL"),
         "#quantity >= :zero",
         "(attribute_not_exists(#reserved) OR #reserved BETWEEN :zero AND #quantity)",
-        *(f"(attribute_not_exists(#{it}) OR #{it} >= :zero)" for it in ("seq", "version")),
+        *(
+            f"(attribute_not_exists(#{counter}) OR #{counter} >= :zero)"
+            for counter in ("seq", "version")
+        ),
     ]
 )

@@ -2,16 +2,16 @@
 Rows ↔ items, movements, reservations and idempotency records.
 
 An item is ``{"item_id": {"S": "..."}, "quantity": {"N": "5"}, "price": {"N": "19.9"}, ...}``. Rows of an earlier version lack
-`reserved`, `seq`, `version` (read as 0), `location`, `description`, `price` and `status`; a sloppy writer may have stored the
-price as text. What a row holds beyond these attributes is left alone.
+`reserved`, `seq` and `version` (read as 0), and may lack `location`, `description`, `price` and `status`. Other writers may
+have stored the price as text. Further attributes of a row are ignored and kept.
 
-The ledger table holds, beside the low-stock markers::
+Beside the low-stock markers, the ledger table holds::
 
     {"pk": "item#<item_id>#<sku>", "sk": "movement#<seq, 12 digits>", "kind": "adjust", "delta_on_hand": -3, ...}
     {"pk": "reservation#<id>", "sk": "reservation", "state": "held", "lines": [{"item_id", "sku", "quantity"}], ...}
     {"pk": "idempotency#<record_id>", "sk": "idempotency", "fingerprint": "...", "answer": "...", ...}
 
-Each row names the write that stored it. TTL deletes rows with `delete_after`: idempotency records, and closed reservations.
+Each row names the write that stored it. TTL deletes rows with `delete_after`: idempotency records and closed reservations.
 """
 
 import re
@@ -36,15 +36,18 @@ from inventory_adapters.storage.dynamodb import schema
 
 __all__ = [
     "DEFAULTS",
+    "Changes",
     "Row",
     "Value",
     "idempotency_record_key",
     "idempotency_record_to_row",
+    "item_changes",
     "item_to_row",
     "key_to_row",
     "movement_key",
     "movement_to_row",
     "number",
+    "reservation_changes",
     "reservation_key",
     "reservation_to_row",
     "row_to_idempotency_record",
@@ -63,6 +66,12 @@ Value = dict[str, Any]
 
 Row = Mapping[str, Value]
 
+Changes = Mapping[str, Value | None]
+"""The attributes of a row that an update changes; it removes those that are None."""
+
+Plain = str | int | Decimal | tuple[ReservationLine, ...]
+Attributes = Mapping[str, Plain | None]
+
 _MISSING: Final[Value] = {"NULL": True}
 # As many digits as a number of DynamoDB has. Source: "Supported data types", Number.
 _DECIMAL: Final = r"-?[0-9]{1,38}(\.[0-9]{1,38})?"
@@ -70,7 +79,7 @@ _DECIMAL: Final = r"-?[0-9]{1,38}(\.[0-9]{1,38})?"
 _MOVEMENT_NUMBERS: Final = ("seq", "delta_on_hand", "delta_reserved", "on_hand", "reserved")
 
 DEFAULTS: Final = {"description": "", "status": AVAILABLE, "location": "default"}
-"""What a row means that does not have these attributes."""
+"""The values of attributes that a row lacks."""
 
 
 # Attributes
@@ -82,13 +91,29 @@ def text(value: str) -> Value:
 
 
 def number(value: int | Decimal) -> Value:
-    """Return *value* as an attribute, to the last digit."""
+    """Return *value* as an attribute, exactly."""
     return {"N": f"{value:f}" if isinstance(value, Decimal) else str(value)}
 
 
-def value_of(value: str | int | Decimal) -> Value:
+def value_of(value: Plain) -> Value:
     """Return *value* as an attribute of its type."""
-    return text(value) if isinstance(value, str) else number(value)
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, tuple):
+        return {"L": [{"M": _line_to_row(line)} for line in value]}
+    return number(value)
+
+
+def _encoded(attributes: Attributes) -> dict[str, Value]:
+    return {name: value_of(value) for name, value in attributes.items() if value is not None}
+
+
+def _changes(before: Attributes, after: Attributes) -> Changes:
+    return {
+        name: None if value is None else value_of(value)
+        for name, value in after.items()
+        if value != before[name]
+    }
 
 
 # Items
@@ -100,38 +125,44 @@ def key_to_row(key: ItemKey) -> dict[str, Value]:
 
 
 def row_to_key(row: Row) -> ItemKey:
-    """Return the key of a row of the items table, or of one that points to it."""
+    """Return the item key in a row of the items table, an index or the ledger."""
     return ItemKey(item_id=row["item_id"]["S"], sku=row["sku"]["S"])
 
 
 def item_to_row(item: Item) -> dict[str, Value]:
-    """Return *item* as a whole row."""
-    row = {
-        **key_to_row(item.key),
-        "name": text(item.name),
-        "description": text(item.description),
-        "category": text(item.category),
-        "price": number(item.price),
-        "status": text(item.status),
-        "location": text(item.location),
-        "version": number(item.version),
-        "created_at": text(item.created_at),
-        "updated_at": text(item.updated_at),
-        "quantity": number(item.level.on_hand),
-        "reserved": number(item.level.reserved),
-        "seq": number(item.level.seq),
+    """Return *item* as a complete row."""
+    return key_to_row(item.key) | _encoded(_item_attributes(item))
+
+
+def item_changes(before: Item, after: Item) -> Changes:
+    """Return the attributes in which two states of an item differ."""
+    return _changes(_item_attributes(before), _item_attributes(after))
+
+
+def _item_attributes(item: Item) -> Attributes:
+    return {
+        "name": item.name,
+        "description": item.description,
+        "category": item.category,
+        "price": item.price,
+        "status": item.status,
+        "location": item.location,
+        "reorder_point": item.reorder_point,
+        "version": item.version,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        "quantity": item.level.on_hand,
+        "reserved": item.level.reserved,
+        "seq": item.level.seq,
     }
-    if item.reorder_point is not None:
-        row["reorder_point"] = number(item.reorder_point)
-    return row
 
 
 def row_to_item(row: Row) -> Item:
     """
-    Return the item that *row* holds.
+    Return the item in *row*.
 
     Raises:
-        UnreadableItemError: It holds something else.
+        UnreadableItemError: The row is not an item.
     """
     try:
         return _from_current_row(row)
@@ -140,7 +171,7 @@ def row_to_item(row: Row) -> Item:
 
 
 def _from_current_row(row: Row) -> Item:
-    """Return the item of a row as we write it; that is nearly all of them, at half the price."""
+    """Read a row as `item_to_row` writes it: nearly every row, in half the time."""
     quantity, reserved = int(row["quantity"]["N"]), int(row["reserved"]["N"])
     seq, version = int(row["seq"]["N"]), int(row["version"]["N"])
     if version < 0:
@@ -162,7 +193,7 @@ def _from_current_row(row: Row) -> Item:
 
 
 def _from_legacy_row(row: Row) -> Item:
-    """Return the item of a row that an earlier version wrote, or somebody else."""
+    """Read a row of an earlier version or of another writer."""
     key = row_to_key(row)
     try:
         return Item(
@@ -221,7 +252,7 @@ def _whole(row: Row, attribute: str) -> int:
     digits: str = row.get(attribute, _MISSING).get("N", "")
     if digits.isdigit():
         return int(digits)
-    # "5.0" and "5E+2" are whole as well, wherever they come from.
+    # "5.0" and "5E+2" are whole numbers, too.
     value = Decimal(digits) if digits else Decimal(-1)
     if value < 0 or value != value.to_integral_value():
         msg = f"{attribute} is not a whole number"
@@ -230,7 +261,7 @@ def _whole(row: Row, attribute: str) -> int:
 
 
 def was_written_by(row: Row, write_id: str) -> bool:
-    """Tell whether *row* is the work of *write_id*: as it was written once, or one of the last two that signed it."""
+    """Return whether *write_id* wrote *row*, or was one of its last two writes."""
     return text(write_id) in map(row.get, ("write_id", "last_write", "prior_write"))
 
 
@@ -238,12 +269,12 @@ def was_written_by(row: Row, write_id: str) -> bool:
 
 
 def movement_key(movement: Movement) -> dict[str, Value]:
-    """Return the place of *movement* in the ledger."""
+    """Return the key of *movement* in the ledger table."""
     return _place(schema.movements_pk(movement.key), schema.movement_sk(movement.seq))
 
 
 def movement_to_row(movement: Movement) -> dict[str, Value]:
-    """Return *movement* as a whole row."""
+    """Return *movement* as a complete row."""
     fields = attrs.asdict(movement, recurse=False, filter=lambda field, _: field.name != "key")
     return {
         **movement_key(movement),
@@ -254,10 +285,10 @@ def movement_to_row(movement: Movement) -> dict[str, Value]:
 
 def row_to_movement(row: Row) -> Movement:
     """
-    Return the movement that *row* holds.
+    Return the movement in *row*.
 
     Raises:
-        UnreadableMovementError: It holds something else.
+        UnreadableMovementError: The row is not a movement.
     """
     try:
         return Movement(
@@ -278,41 +309,51 @@ def row_to_movement(row: Row) -> Movement:
 
 
 def seq_of(row: Row) -> int:
-    """Return the seq of a movement, whether or not it can be read."""
+    """Return the seq of a movement, even if its row is unreadable."""
     return schema.seq_of(row["sk"]["S"])
 
 
 def reservation_key(reservation_id: str) -> dict[str, Value]:
-    """Return the place of a reservation."""
+    """Return the key of a reservation in the ledger table."""
     return _place(schema.reservation_pk(reservation_id), schema.RESERVATION_SK)
 
 
 def reservation_to_row(reservation: Reservation) -> dict[str, Value]:
-    """Return *reservation* as a whole row: in the due index while it is held, marked for TTL once it is closed, never both."""
-    row = {
+    """Return *reservation* as a complete row."""
+    return {
         **reservation_key(reservation.reservation_id),
         "reservation_id": text(reservation.reservation_id),
-        "state": text(reservation.state),
-        "lines": {"L": [{"M": _line_to_row(line)} for line in reservation.lines]},
-        "created_at": text(reservation.created_at),
-        "expires_at": text(reservation.expires_at),
+        **_encoded(_reservation_attributes(reservation)),
     }
-    if reservation.reference is not None:
-        row["reference"] = text(reservation.reference)
-    if reservation.state is ReservationState.HELD:
-        row["due_shard"] = text(schema.DUE_SHARD)
-    elif reservation.closed_at is not None:
-        row["closed_at"] = text(reservation.closed_at)
-        row["delete_after"] = _second(reservation.closed_at, later=RETENTION_SECONDS)
-    return row
+
+
+def reservation_changes(before: Reservation, after: Reservation) -> Changes:
+    """Return the attributes in which two states of a reservation differ."""
+    return _changes(_reservation_attributes(before), _reservation_attributes(after))
+
+
+def _reservation_attributes(reservation: Reservation) -> Attributes:
+    # A held reservation is in the due index; a closed one is marked for TTL.
+    is_held = reservation.state is ReservationState.HELD
+    closed_at = None if is_held else reservation.closed_at
+    return {
+        "state": reservation.state,
+        "lines": reservation.lines,
+        "reference": reservation.reference,
+        "created_at": reservation.created_at,
+        "expires_at": reservation.expires_at,
+        "due_shard": schema.DUE_SHARD if is_held else None,
+        "closed_at": closed_at,
+        "delete_after": None if closed_at is None else _second(closed_at) + RETENTION_SECONDS,
+    }
 
 
 def row_to_reservation(row: Row) -> Reservation:
     """
-    Return the reservation that *row* holds.
+    Return the reservation in *row*.
 
     Raises:
-        UnreadableReservationError: It holds something else.
+        UnreadableReservationError: The row is not a reservation.
     """
     try:
         return Reservation(
@@ -325,9 +366,9 @@ def row_to_reservation(row: Row) -> Reservation:
             closed_at=_time(row, "closed_at") if "closed_at" in row else None,
         )
     except (KeyError, ValueError) as error:
-        # The partition has the id, too, unless it was too long for that.
-        named: str = row.get("reservation_id", _MISSING).get("S") or row["pk"]["S"]
-        raise UnreadableReservationError(reservation_id=named, why=_why(error)) from error
+        # The partition key contains the id, too, unless the id is too long for it.
+        reservation_id: str = row.get("reservation_id", _MISSING).get("S") or row["pk"]["S"]
+        raise UnreadableReservationError(reservation_id=reservation_id, why=_why(error)) from error
 
 
 def _why(error: KeyError | ValueError) -> str:
@@ -335,12 +376,12 @@ def _why(error: KeyError | ValueError) -> str:
 
 
 def idempotency_record_key(record_id: str) -> dict[str, Value]:
-    """Return the place of the record of an idempotency key."""
+    """Return the key of an idempotency record in the ledger table."""
     return _place(schema.idempotency_pk(record_id), schema.IDEMPOTENCY_SK)
 
 
 def idempotency_record_to_row(record: IdempotencyRecord) -> dict[str, Value]:
-    """Return *record* as a whole row."""
+    """Return *record* as a complete row."""
     return {
         **idempotency_record_key(record.record_id),
         "record_id": text(record.record_id),
@@ -348,12 +389,12 @@ def idempotency_record_to_row(record: IdempotencyRecord) -> dict[str, Value]:
         "answer": text(_records().answer_to_text(record.answer)),
         "stored_at": text(record.stored_at),
         "expires_at": text(record.expires_at),
-        "delete_after": _second(record.expires_at),
+        "delete_after": number(_second(record.expires_at)),
     }
 
 
 def row_to_idempotency_record(row: Row) -> IdempotencyRecord:
-    """Return the record that *row* holds."""
+    """Return the idempotency record in *row*."""
     return IdempotencyRecord(
         record_id=row["record_id"]["S"],
         fingerprint=row["fingerprint"]["S"],
@@ -364,7 +405,7 @@ def row_to_idempotency_record(row: Row) -> IdempotencyRecord:
 
 
 def _records() -> ModuleType:
-    # cattrs is more than 2 % of a cold start, and few requests have a key.
+    # Because cattrs takes more than 2 % of a cold start, only requests with an idempotency key import it.
     from inventory_adapters import records  # noqa: PLC0415
 
     return records
@@ -390,6 +431,6 @@ def _text_or_none(row: Row, attribute: str) -> str | None:
     return row[attribute]["S"] if attribute in row else None
 
 
-def _second(at: Timestamp, *, later: int = 0) -> Value:
-    """Return the first whole second that is not before *at*, as TTL counts them: since 1970."""
-    return number(ceil(at.as_datetime().timestamp()) + later)
+def _second(at: Timestamp) -> int:
+    """Return *at* as TTL counts time: whole seconds since 1970, rounded up."""
+    return ceil(at.as_datetime().timestamp())

@@ -1,8 +1,8 @@
 """
-The two tables as plain data: keys, indexes, TTL, and how the keys of the ledger are written.
+The schemas of the two tables: keys, indexes, TTL, and the format of ledger keys.
 
-The CDK, the command line, the tests and the repository read this one module; it knows of no AWS library. Names are given
-per deployment: `inventory-{env}` has the schema `ITEMS`, `inventory-{env}-ledger` has the schema `LEDGER`.
+The CDK app, the command line, the tests and the repository read this module, so it imports no AWS library. Each deployment
+names its tables: `inventory-{env}` has the schema `ITEMS`, `inventory-{env}-ledger` has the schema `LEDGER`.
 """
 
 from hashlib import sha256
@@ -46,10 +46,10 @@ class IndexSchema:
     A global secondary index. Every key attribute is text.
 
     Attributes:
-        name: What queries call it.
-        partition_key: The attribute that a query names exactly.
-        sort_key: The attribute that orders what it finds.
-        projection: What of a row the index holds: all of it, or only its keys.
+        name: The name of the index.
+        partition_key: The attribute that a query must equal.
+        sort_key: The attribute that orders the rows of a partition.
+        projection: The attributes in the index: all, or only keys.
     """
 
     name: str
@@ -66,8 +66,8 @@ class TableSchema:
     Attributes:
         partition_key: The first half of a row's key.
         sort_key: The second half.
-        indexes: Other ways to find rows; a row without the keys of an index is not in it.
-        time_to_live: The attribute with the second, as seconds since 1970, after which DynamoDB may delete the row.
+        indexes: The global secondary indexes. An index omits rows that lack its keys.
+        time_to_live: The attribute with the time, in seconds since 1970, after which DynamoDB may delete the row.
     """
 
     partition_key: str
@@ -82,11 +82,11 @@ CATEGORY_INDEX: Final = IndexSchema(
 STATUS_INDEX: Final = IndexSchema(
     name="status-index", partition_key="status", sort_key="item_id", projection="ALL"
 )
-# Keys only: this index alone promises fresh quantities, so its items are read from the table anyway.
+# Keys only: lists by SKU guarantee current quantities, so their items are read from the table anyway.
 SKU_INDEX: Final = IndexSchema(
     name="sku-index", partition_key="sku", sort_key="item_id", projection="KEYS_ONLY"
 )
-# Keys only: a reservation of 25 lines is several KB, and each opening, extension and closing would write them again.
+# Keys only: a reservation of 25 lines is several KB, and each change of its state would write all of them to the index.
 DUE_INDEX: Final = IndexSchema(
     name="due-index", partition_key="due_shard", sort_key="expires_at", projection="KEYS_ONLY"
 )
@@ -99,22 +99,21 @@ ITEMS: Final = TableSchema(
 LEDGER: Final = TableSchema(
     partition_key="pk",
     sort_key="sk",
-    # Only reservations that are held carry a due_shard: what is closed leaves the index by itself.
+    # Only held reservations have a due_shard, so closed ones leave the index.
     indexes=(DUE_INDEX,),
     time_to_live="delete_after",
 )
 
 LOW_STOCK_PK: Final = "low-stock"
-"""The one partition of all low-stock markers. A marker is written when an item crosses the line, not when it moves."""
-
+"""The partition of all low-stock markers. A marker is written or deleted only when an item becomes low or stops being low."""
 
 DUE_SHARD: Final = "held"
 """
-The one partition of all held reservations in the due index: a sweep is one query, oldest first.
+The partition of all held reservations in the due index: a sweep is one query, oldest first.
 
-A partition takes 1000 writes a second: about 500 reservations opened and closed in each second, all day. Beyond it DynamoDB
-throttles, and loses nothing. Where that is too little, give new reservations one of several shards, and let the sweeper query
-each: a row leaves the index with the shard that it carries, whichever that is.
+A partition takes 1000 writes per second: about 500 reservations opened and closed per second. Beyond that, DynamoDB throttles
+writes and loses nothing. If that is too little, give new reservations one of several shards, and query each shard in the
+sweeper. Rows with an earlier shard need no change.
 Source: "Best practices for designing and using partition keys effectively".
 """
 
@@ -129,53 +128,55 @@ def movements_pk(key: ItemKey) -> str:
 
 
 def movement_sk(seq: int) -> str:
-    """Return the place of a movement in its partition: ``movement#<seq, 12 digits>``."""
+    """Return the sort key of a movement: ``movement#<seq, 12 digits>``."""
     return f"movement#{seq:012}"
 
 
 def seq_of(sk: str) -> int:
-    """Return the seq of the movement at a place that `movement_sk` made."""
+    """Return the seq in a sort key of `movement_sk`."""
     return int(sk.removeprefix("movement#"))
 
 
 def reservation_pk(reservation_id: str) -> str:
-    """Return the partition of a reservation, which is alone there: ``reservation#<reservation_id>``."""
+    """Return the partition of one reservation: ``reservation#<reservation_id>``."""
     return _named("reservation", reservation_id)
 
 
 def idempotency_pk(record_id: str) -> str:
-    """Return the partition of the record of an idempotency key, which is alone there: ``idempotency#<record_id>``."""
+    """Return the partition of one idempotency record: ``idempotency#<record_id>``."""
     return _named("idempotency", record_id)
 
 
 def low_stock_sk(key: ItemKey) -> str:
-    """Return the place of an item's low-stock marker, in the order of ids: ``<item_id>#<sku>``."""
+    """Return the sort key of an item's low-stock marker: ``<item_id>#<sku>``."""
     return _joined(key, _MAX_SK_BYTES)
 
 
 def _named(kind: str, name: str) -> str:
-    """Write down *name* in one text that no other name of its *kind* has, or a hash of it where it is too long."""
-    named = f"{kind}#{name}"
-    if len(named.encode()) <= _MAX_PK_BYTES:
-        return named
+    """Return a unique partition key for *name*, with a hash if the name is too long."""
+    partition = f"{kind}#{name}"
+    if len(partition.encode()) <= _MAX_PK_BYTES:
+        return partition
     return f"{kind}~{sha256(name.encode()).hexdigest()}"
 
 
 def _joined(key: ItemKey, max_bytes: int) -> str:
-    """Write down *key* in one text that no other key has: its halves, or a hash where they are too long for that."""
-    # Only the first half needs escaping: the first "#" is then where the second begins.
+    """Return a unique text for *key*: its two halves, or a hash if they are too long."""
+    # Only the first half needs escaping, because the second begins after the first "#".
     item_id = key.item_id.replace("%", "%25").replace("#", "%23")
     joined = f"{item_id}#{key.sku}"
     if len(joined.encode()) <= max_bytes:
         return joined
-    # Without a "#", so never what two halves joined to.
+    # Without a "#", so that it never equals two joined halves.
     return "~" + sha256(joined.encode()).hexdigest()
 
 
 def create_table_arguments(schema: TableSchema, name: str) -> dict[str, Any]:
-    """Return the arguments of CreateTable that make a table with *schema*, billed on demand."""
-    keyed: list[TableSchema | IndexSchema] = [schema, *schema.indexes]
-    attributes = dict.fromkeys(name for it in keyed for name in (it.partition_key, it.sort_key))
+    """Return the arguments of CreateTable for a table with *schema*, billed on demand."""
+    schemas: list[TableSchema | IndexSchema] = [schema, *schema.indexes]
+    attributes = dict.fromkeys(
+        attribute for keyed in schemas for attribute in (keyed.partition_key, keyed.sort_key)
+    )
     arguments: dict[str, Any] = {
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
@@ -197,7 +198,7 @@ def create_table_arguments(schema: TableSchema, name: str) -> dict[str, Any]:
 
 
 def time_to_live_arguments(schema: TableSchema, name: str) -> dict[str, Any] | None:
-    """Return the arguments of UpdateTimeToLive for the table, or None where its rows stay."""
+    """Return the arguments of UpdateTimeToLive, or None if *schema* has no TTL."""
     if schema.time_to_live is None:
         return None
     return {
