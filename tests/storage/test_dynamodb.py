@@ -29,8 +29,7 @@ from inventory_adapters.aws.http_transport import HttpTransport
 from inventory_adapters.aws.transport import NoAnswerError, NotSentError, ServiceError
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage import unreadable as unreadable_rows
-from inventory_adapters.storage.dynamodb import DynamoDBRepository
-from inventory_adapters.storage.dynamodb import repository as dynamodb
+from inventory_adapters.storage.dynamodb import DynamoDBRepository, lists
 from inventory_adapters.storage.dynamodb.rows import (
     item_to_row,
     key_to_row,
@@ -561,8 +560,8 @@ class Costs:
 
     def test_a_page_stops_at_its_budget(self, repository, calls, monkeypatch):
         """A filter that no item passes ends with a token after a bounded number of reads."""
-        monkeypatch.setattr(dynamodb, "_FIRST_ROWS", 1)
-        monkeypatch.setattr(dynamodb, "_MOST_ROWS", 1)
+        monkeypatch.setattr(lists, "_FIRST_ROWS", 1)
+        monkeypatch.setattr(lists, "_MAX_ROWS", 1)
         for start in range(0, 60, 20):
             repository.commit(creation(*(an_item(f"{start + it:02}") for it in range(20))))
         repository.commit(creation(an_item("x", location="north", updated_at=a_time(1))))

@@ -41,7 +41,7 @@ from inventory import (
     UpdateItem,
 )
 from inventory_adapters.aws.transport import Answer, ServiceError
-from inventory_adapters.storage.dynamodb import repository as dynamodb
+from inventory_adapters.storage.dynamodb import lists
 from inventory_adapters.storage.dynamodb.schema import (
     ITEMS,
     LEDGER,
@@ -652,7 +652,7 @@ class Units:
     def test_the_comparison_is_as_documented(self, client, wire, repository, crud, monkeypatch):
         """With `WRITE_COSTS=1` the document is made so."""
         # How far a list looks for what hardly anything passes shall not depend on this machine.
-        monkeypatch.setattr(dynamodb, "_MOST_SECONDS", 60)
+        monkeypatch.setattr(lists, "_MAX_SECONDS", 60)
         shop = a_shop(repository).stocked(description=DESCRIPTION)
         contenders = {"ours": (wire, shop)}
         rows = stored(client, repository)
