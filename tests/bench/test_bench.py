@@ -18,7 +18,7 @@ from inventory.paging import PageRequest
 from inventory.ports import ItemFilter
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
-from inventory_adapters.testing import walk
+from inventory_adapters.testing import list_all
 
 
 def test_every_round_gives_each_contender_one_turn():
@@ -172,7 +172,7 @@ def test_what_is_imported_is_all_there(tmp_path):
     for name, imported in (("ours", catalogue.import_file), ("bare", bare_sqlite.import_file)):
         assert imported(file, tmp_path / name) == 60
         with SqliteRepository(tmp_path / name) as store:
-            items = walk(store, ItemFilter())
+            items = list_all(store, ItemFilter())
             found.append({(it.sku, it.name, it.price, it.level.on_hand) for it in items})
 
     assert len(found[0]) == 60

@@ -23,7 +23,7 @@ from inventory_adapters.server.gateway import LocalGateway, Site
 from inventory_adapters.server.group_commit import GroupCommit
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
-from inventory_adapters.testing import walk
+from inventory_adapters.testing import list_all
 from tests.local_server import MUG, needs_signals, serving
 
 
@@ -165,7 +165,7 @@ def test_each_request_has_its_own_response(tmp_path):
                 ("DELETE", "/items/nothing?sku=M-1", None),
             )
         )
-        kept = {item.item_id for item in walk(repository, ItemFilter())}
+        kept = {item.item_id for item in list_all(repository, ItemFilter())}
 
     assert [answer.status_code for answer in answers] == [*[201] * 9, 400, 404]
     assert {answer.json()["item"]["item_id"] for answer in answers[:9]} == kept

@@ -11,7 +11,7 @@ from inventory.ports import ItemFilter
 from inventory_adapters.http.api_gateway import Cors
 from inventory_adapters.server.gateway import LocalGateway, Site
 from inventory_adapters.storage.memory import MemoryRepository
-from inventory_adapters.testing import walk
+from inventory_adapters.testing import list_all
 from tests.local_server import MUG
 
 SHOP = "https://shop.example.com"
@@ -51,7 +51,7 @@ class Exchange:
         self.status = messages[0]["status"]
         self.headers = dict(messages[0]["headers"])
         self.code = json.loads(messages[1]["body"] or "{}").get("code")
-        self.stored = walk(repository, ItemFilter())
+        self.stored = list_all(repository, ItemFilter())
 
 
 def origin(value):

@@ -44,10 +44,10 @@ from inventory_adapters.testing import (
     an_item,
     creation,
     deletion,
+    item_pages,
     ledger,
-    pages,
+    list_all,
     rewrite,
-    walk,
 )
 from tests.hostile_server import serving, silence
 from tests.wire import (
@@ -226,9 +226,9 @@ class EarlierRows:
         assert repository.get_item(LEGACY_KEY) == LEGACY_ITEM
         assert repository.find_item(LEGACY_KEY.item_id) == LEGACY_ITEM
         assert repository.get_items([LEGACY_KEY]) == (LEGACY_ITEM,)
-        assert walk(repository, ANY) == [LEGACY_ITEM]
-        assert walk(repository, ItemFilter(category="tools")) == [LEGACY_ITEM]
-        assert walk(repository, ItemFilter(sku=LEGACY_KEY.sku)) == [LEGACY_ITEM]
+        assert list_all(repository, ANY) == [LEGACY_ITEM]
+        assert list_all(repository, ItemFilter(category="tools")) == [LEGACY_ITEM]
+        assert list_all(repository, ItemFilter(sku=LEGACY_KEY.sku)) == [LEGACY_ITEM]
 
     def test_missing_attributes_pass_filters_for_their_defaults(self, client, repository):
         """A row whose location and status are missing or null is available at the default location."""
@@ -236,9 +236,11 @@ class EarlierRows:
 
         for category in (None, "tools"):
             wanted = ItemFilter(category=category, location="default")
-            assert walk(repository, wanted) == [LEGACY_ITEM]
-            assert walk(repository, evolve(wanted, location="north")) == []
-        assert walk(repository, ItemFilter(category="tools", status="available")) == [LEGACY_ITEM]
+            assert list_all(repository, wanted) == [LEGACY_ITEM]
+            assert list_all(repository, evolve(wanted, location="north")) == []
+        assert list_all(repository, ItemFilter(category="tools", status="available")) == [
+            LEGACY_ITEM
+        ]
 
     @pytest.mark.parametrize(
         ("attributes", "changes"),
@@ -390,7 +392,7 @@ class LostAnswers:
         with lost_answer(wire):
             repository.commit(creation(low))
 
-        assert walk(repository, LOW) == [low]
+        assert list_all(repository, LOW) == [low]
 
     @pytest.mark.parametrize("versions", [None, {1}])
     def test_an_edit_is_applied_once(self, wire, repository, versions):
@@ -458,7 +460,7 @@ class LostAnswers:
         with lost_answer(wire):
             repository.commit(rewrite(an_item(), reorder_point=20))
 
-        assert walk(repository, LOW) == [an_item(reorder_point=20, version=2)]
+        assert list_all(repository, LOW) == [an_item(reorder_point=20, version=2)]
 
     def test_a_stale_transaction_stays_stale(self, wire, repository):
         """A conflict with another writer's movement is not taken for our own write."""
@@ -572,7 +574,7 @@ class Costs:
 
         assert calls == {"Query": 10}
         assert page.items == ()
-        assert [it.item_id for it in walk(repository, wanted, cursor=page.next_cursor)] == ["x"]
+        assert [it.item_id for it in list_all(repository, wanted, cursor=page.next_cursor)] == ["x"]
 
 
 class TestCosts(Costs):
@@ -597,7 +599,7 @@ class Lists:
         """The longest and most unusual values are valid filters."""
         repository.commit(creation(an_item()))
 
-        assert walk(repository, wanted) == []
+        assert list_all(repository, wanted) == []
 
     def test_a_forged_place_in_another_partition_is_refused(self, repository):
         """Anyone can make a token: DynamoDB would answer a start key outside of the query with an error of its own."""
@@ -649,7 +651,7 @@ class Lists:
             )
         before = client.scan(TableName=repository._ledger_table)["Count"]
 
-        listed = [page.items for page in pages(repository, LOW, size=2)]
+        listed = [page.items for page in item_pages(repository, LOW, size=2)]
 
         assert listed == [(items[1], items[3]), (items[5], items[6])]
         assert client.scan(TableName=repository._ledger_table)["Count"] == before
@@ -660,7 +662,9 @@ class Lists:
         repository.commit(creation(long))
         repository.commit(rewrite(long, on_hand=5))
 
-        assert walk(repository, LOW) == [evolve(long, level=evolve(long.level, on_hand=5, seq=1))]
+        assert list_all(repository, LOW) == [
+            evolve(long, level=evolve(long.level, on_hand=5, seq=1))
+        ]
 
 
 class TestLists(Lists):
@@ -692,7 +696,7 @@ class TestFailures:
         with failing(wire, throttled, throttled):
             repository.commit(creation(an_item(reorder_point=10)))
 
-        assert walk(repository, LOW) == [an_item(reorder_point=10)]
+        assert list_all(repository, LOW) == [an_item(reorder_point=10)]
         assert len(pauses) == 2
         assert 0 <= pauses[0] <= 0.1
         assert 0 <= pauses[1] <= 0.2
@@ -905,8 +909,8 @@ READS = {
         "Scan",
         lambda it: it.held_reservations(PageRequest(size=1), due_by=None),
     ),
-    "low stock": ("BatchGetItem", lambda it: walk(it, LOW)),
-    "of a SKU": ("BatchGetItem", lambda it: walk(it, ItemFilter(sku="SKU-1"))),
+    "low stock": ("BatchGetItem", lambda it: list_all(it, LOW)),
+    "of a SKU": ("BatchGetItem", lambda it: list_all(it, ItemFilter(sku="SKU-1"))),
 }
 
 

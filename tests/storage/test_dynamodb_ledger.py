@@ -46,7 +46,7 @@ from inventory_adapters.storage.dynamodb.rows import (
     reservation_key,
 )
 from inventory_adapters.storage.dynamodb.schema import DUE_INDEX, DUE_SHARD
-from inventory_adapters.testing import a_time, an_item, creation, rewrite, walk
+from inventory_adapters.testing import a_time, an_item, creation, list_all, rewrite
 from tests.storage import test_dynamodb
 from tests.storage.test_dynamodb import create_tables
 from tests.wire import an_answer, an_error, cancelled, failing, lost_answer
@@ -120,7 +120,7 @@ class World:
     def assert_the_books_agree(self):
         """Every unit is explained by the ledger, every promise by an open reservation."""
         promised = self.promised()
-        for item in walk(self.repository, ANY):
+        for item in list_all(self.repository, ANY):
             assert item.level.reserved == promised.pop(item.key, 0)
             query = ListMovements(item_id=item.item_id, sku=item.sku)
             entries = self.inventory.list_movements(query).items
@@ -696,7 +696,7 @@ class Kills:
 
 def summary(world):
     """The levels with how often they moved, whatever the ids; and what is promised."""
-    items = walk(world.repository, ANY)
+    items = list_all(world.repository, ANY)
     return sorted((it.name, it.level.on_hand, it.level.reserved, it.level.seq) for it in items), (
         world.promised()
     )

@@ -57,12 +57,12 @@ from inventory_adapters.testing import (
     creation,
     deletion,
     held,
+    item_pages,
     ledger,
-    pages,
+    list_all,
     record_change,
     reservation_change,
     rewrite,
-    walk,
 )
 
 EVERY_LIST = [
@@ -160,7 +160,7 @@ class TestFile:
 
         with SqliteRepository(path, durability="normal") as repository:
             assert repository.get_item(item.key) == edited
-            assert walk(repository, ItemFilter()) == [edited, moved.items[0].after]
+            assert list_all(repository, ItemFilter()) == [edited, moved.items[0].after]
             assert ledger(repository, an_item("moved").key) == [*moved.movements]
             assert held(repository) == [reservation.after]
             assert repository.get_idempotency_record("record-1") == a_record()
@@ -170,7 +170,7 @@ class TestFile:
         items = [an_item(f"a{end}") for end in ("", "\0", "\0\0", "\0b", "b")]
         repository.commit(creation(*items))
 
-        assert walk(repository, ItemFilter(sku="SKU-1"), size=1) == items
+        assert list_all(repository, ItemFilter(sku="SKU-1"), size=1) == items
         assert [repository.get_item(item.key) for item in items] == items
 
     def test_movements_store_the_write_id_of_their_change(self, repository, aside):
@@ -248,7 +248,7 @@ class TestFile:
         with pytest.raises(UnreadableItemError) as unreadable:
             repository.get_item(items[1].key)
         with caplog.at_level(logging.WARNING):
-            listed = walk(repository, ItemFilter(category="tools"), size=2)
+            listed = list_all(repository, ItemFilter(category="tools"), size=2)
 
         assert (unreadable.value.item_id, unreadable.value.sku) == ("item-1", "SKU-1")
         assert listed == [items[0], *items[2:]]
@@ -319,7 +319,7 @@ class TestOpening:
 
         for number in range(5):
             with SqliteRepository(tmp_path / f"{number}.db") as repository:
-                assert len(walk(repository, ItemFilter())) == 8
+                assert len(list_all(repository, ItemFilter())) == 8
 
     def test_an_older_file_is_migrated(self, path, monkeypatch):
         """The missing migrations are applied in order, and the items are kept."""
@@ -364,7 +364,7 @@ class TestStatements:
         statements = []
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(connections, "_connect", traced_connect)
-            assert walk(repository, item_filter, size=3) == items
+            assert list_all(repository, item_filter, size=3) == items
         selects = [statement for statement in statements if statement.startswith("SELECT")]
         for statement in selects:
             plan = repository._writer.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
@@ -449,7 +449,9 @@ class TestStatements:
         ]
         repository.commit(creation(*items))
 
-        listed = list(pages(repository, ItemFilter(category="tools", location="north"), size=10))
+        listed = list(
+            item_pages(repository, ItemFilter(category="tools", location="north"), size=10)
+        )
 
         assert [len(page.items) for page in listed] == [0, 1, 0, 0, 0, 0, 0, 1]
         assert [item for page in listed for item in page.items] == [items[7], items[29]]
@@ -500,7 +502,7 @@ class TestTrouble:
         aside.execute("UPDATE items SET name = 'not yet'")
 
         assert repository.get_item(an_item().key) == an_item()
-        assert walk(repository, ItemFilter()) == [an_item()]
+        assert list_all(repository, ItemFilter()) == [an_item()]
 
     def test_a_writer_waits_for_another_process_as_long_as_the_request_has_time(
         self, repository, aside
@@ -563,9 +565,9 @@ class TestTrouble:
         with pytest.raises(StorageUnavailableError, match="disk is full"):
             repository.commit(creation(small, big))
 
-        assert walk(repository, ItemFilter()) == []
+        assert list_all(repository, ItemFilter()) == []
         repository.commit(creation(small))
-        assert walk(repository, ItemFilter()) == [small]
+        assert list_all(repository, ItemFilter()) == [small]
 
     def test_a_read_only_file_can_still_be_read(self, repository):
         """A write raises an error that says what to check."""
@@ -766,7 +768,7 @@ class TestExclusive(ExclusiveContract):
         with pytest.raises(StorageUnavailableError):
             write_after_rollback()
 
-        assert walk(repository, ItemFilter()) == []
+        assert list_all(repository, ItemFilter()) == []
         repository.commit(creation(an_item()))
 
     def test_a_closed_repository_gives_no_exclusive_access(self, repository):
@@ -819,7 +821,7 @@ class TestReplacedFile:
         "get_item": lambda repository: repository.get_item(an_item("mine").key),
         "find_item": lambda repository: repository.find_item("mine"),
         "get_items": lambda repository: repository.get_items([an_item("mine").key]),
-        "list_items": lambda repository: walk(repository, ItemFilter()),
+        "list_items": lambda repository: list_all(repository, ItemFilter()),
         "list_movements": lambda repository: ledger(repository, an_item("mine").key),
         "held_reservations": held,
         "get_reservation": lambda repository: repository.get_reservation("none"),
@@ -860,7 +862,7 @@ class TestReplacedFile:
 
         assert path.read_bytes() == content
         with SqliteRepository(path) as restored:
-            assert walk(restored, ItemFilter()) == [an_item("backup")]
+            assert list_all(restored, ItemFilter()) == [an_item("backup")]
             assert restored._writer.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
     def test_a_moved_file_has_every_acknowledged_write(self, repository, path, backup):
@@ -873,7 +875,7 @@ class TestReplacedFile:
         repository.close()
 
         with SqliteRepository(moved) as again:
-            assert walk(again, ItemFilter()) == [an_item("mine")]
+            assert list_all(again, ItemFilter()) == [an_item("mine")]
 
     def test_a_file_that_returns_is_used_again(self, repository, path):
         """It is the open file, so nothing was lost."""
@@ -887,7 +889,7 @@ class TestReplacedFile:
 
         repository.close()
         with SqliteRepository(path) as again:
-            assert walk(again, ItemFilter()) == [an_item("mine"), an_item("new")]
+            assert list_all(again, ItemFilter()) == [an_item("mine"), an_item("new")]
 
     @pytest.mark.parametrize("end", ["-wal", "-shm"])
     def test_writes_fail_once_a_log_file_is_deleted(self, repository, path, end):
@@ -899,7 +901,7 @@ class TestReplacedFile:
 
         repository.close()
         with SqliteRepository(path) as again:
-            assert walk(again, ItemFilter()) == [an_item("mine")]
+            assert list_all(again, ItemFilter()) == [an_item("mine")]
 
     def test_a_write_to_a_file_that_is_replaced_meanwhile_is_not_acknowledged(
         self, repository, path, backup
@@ -918,7 +920,7 @@ class TestReplacedFile:
 
         assert path.read_bytes() == content
         with SqliteRepository(path) as restored:
-            assert walk(restored, ItemFilter()) == [an_item("backup")]
+            assert list_all(restored, ItemFilter()) == [an_item("backup")]
 
 
 def _commit_exclusively(repository, change):

@@ -40,7 +40,7 @@ from inventory_adapters.testing.exclusive import ExclusiveContract
 from inventory_adapters.testing.idempotency import IdempotencyContract
 from inventory_adapters.testing.lists import ListsContract
 from inventory_adapters.testing.movements import MovementsContract
-from inventory_adapters.testing.pagination import held, ledger, pages, walk
+from inventory_adapters.testing.pagination import held, item_pages, ledger, list_all
 from inventory_adapters.testing.purges import PurgeContract
 from inventory_adapters.testing.reads import ReadsContract
 from inventory_adapters.testing.reservations import ReservationsContract
@@ -59,12 +59,12 @@ __all__ = [
     "creation",
     "deletion",
     "held",
+    "item_pages",
     "ledger",
-    "pages",
+    "list_all",
     "record_change",
     "reservation_change",
     "rewrite",
-    "walk",
 ]
 
 

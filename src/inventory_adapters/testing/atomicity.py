@@ -23,7 +23,7 @@ from inventory_adapters.testing.examples import (
     rewrite,
     stale_parts,
 )
-from inventory_adapters.testing.pagination import held, ledger, walk
+from inventory_adapters.testing.pagination import held, ledger, list_all
 
 __all__ = ["AtomicityContract"]
 
@@ -82,7 +82,7 @@ class AtomicityContract:
 
         def state() -> list[Any]:
             return [
-                by_key(walk(repository, ANY)),
+                by_key(list_all(repository, ANY)),
                 [ledger(repository, key) for key in keys],
                 [repository.get_reservation(reservation_id) for reservation_id in ids],
                 held(repository),
@@ -120,7 +120,7 @@ class AtomicityContract:
 
         states = [after(move) for move in moves]
         assert by_key(repository.get_items(item.key for item in items)) == states
-        assert walk(repository, ItemFilter(low_stock=True)) == states
+        assert list_all(repository, ItemFilter(low_stock=True)) == states
         assert [ledger(repository, item.key) for item in items] == [
             [*move.movements] for move in moves
         ]
@@ -151,4 +151,4 @@ class AtomicityContract:
         """The commit succeeds and stores nothing."""
         repository.commit(Change(write_id=str(uuid4())))
 
-        assert walk(repository, ANY) == []
+        assert list_all(repository, ANY) == []

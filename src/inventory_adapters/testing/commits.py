@@ -22,7 +22,7 @@ from inventory_adapters.testing.examples import (
     history,
     rewrite,
 )
-from inventory_adapters.testing.pagination import ledger, walk
+from inventory_adapters.testing.pagination import ledger, list_all
 
 __all__ = ["CommitsContract", "DeletesContract"]
 
@@ -178,7 +178,7 @@ class CommitsContract:
                 repository.commit(change)
 
         assert repository.get_item(read.key) is None
-        assert walk(repository, ANY) == []
+        assert list_all(repository, ANY) == []
 
     def test_a_commit_to_a_missing_item_is_rejected(self, repository: InventoryRepository) -> None:
         """A change with an `ItemWrite.before` does not create the item."""
@@ -198,7 +198,7 @@ class CommitsContract:
 
         repository.commit(combined(out, into, new))
 
-        assert walk(repository, ItemFilter(sku="SKU-1")) == [
+        assert list_all(repository, ItemFilter(sku="SKU-1")) == [
             an_item("new"),
             an_item("north", on_hand=6, seq=1),
             an_item("south", on_hand=14, seq=1),
@@ -228,7 +228,7 @@ class CommitsContract:
             repository.commit(combined(*parts))
 
         assert repository.get_items([good.key, an_item("new").key]) == (good,)
-        assert by_key(walk(repository, ANY)) == stored
+        assert by_key(list_all(repository, ANY)) == stored
         # A movement that was stored would make this change conflict.
         repository.commit(rewrite(good, on_hand=5))
         assert repository.get_item(good.key) == an_item("good", on_hand=5, seq=1)
@@ -273,9 +273,9 @@ class DeletesContract:
         assert repository.get_item(item.key) is None
         assert repository.find_item(item.item_id) == others[0]
         assert repository.get_items([item.key]) == ()
-        assert by_key(walk(repository, ANY)) == others
-        assert walk(repository, ItemFilter(sku=item.sku)) == [others[1]]
-        assert walk(repository, ItemFilter(low_stock=True)) == []
+        assert by_key(list_all(repository, ANY)) == others
+        assert list_all(repository, ItemFilter(sku=item.sku)) == [others[1]]
+        assert list_all(repository, ItemFilter(low_stock=True)) == []
 
     def test_a_deletion_is_the_last_movement_of_the_ledger(
         self, repository: InventoryRepository

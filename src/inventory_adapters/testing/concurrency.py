@@ -27,7 +27,7 @@ from inventory_adapters.testing.examples import (
     reservation_write,
     rewrite,
 )
-from inventory_adapters.testing.pagination import held, ledger, walk
+from inventory_adapters.testing.pagination import held, ledger, list_all
 
 __all__ = ["ConcurrencyContract", "conflict_count", "run_concurrently"]
 
@@ -98,7 +98,7 @@ class ConcurrencyContract:
         )
 
         assert outcomes == [None, None]
-        assert walk(shared, ItemFilter(sku="SKU-1")) == [
+        assert list_all(shared, ItemFilter(sku="SKU-1")) == [
             an_item("a", on_hand=1, seq=1),
             an_item("b", on_hand=1, seq=1),
         ]
@@ -148,7 +148,7 @@ class ConcurrencyContract:
         assert sum(isinstance(outcome, DuplicateRequestError) for outcome in outcomes) == 7
         winner = outcomes.index(None)
         assert shared.get_idempotency_record("record-1") == records[winner]
-        assert walk(shared, ANY) == [items[winner]]
+        assert list_all(shared, ANY) == [items[winner]]
 
     def test_the_last_unit_is_reserved_once(self, shared: InventoryRepository) -> None:
         """Of eight reservations of one unit, one is held and has a movement."""

@@ -19,7 +19,7 @@ from inventory_adapters.testing.examples import (
     delete_item,
     rewrite,
 )
-from inventory_adapters.testing.pagination import walk
+from inventory_adapters.testing.pagination import list_all
 
 __all__ = ["EditsContract"]
 
@@ -111,7 +111,7 @@ class EditsContract:
 
         assert stale.value.current is None
         assert repository.get_item(an_item().key) is None
-        assert walk(repository, ANY) == []
+        assert list_all(repository, ANY) == []
 
     def test_an_edit_never_restores_a_deleted_item(self, repository: InventoryRepository) -> None:
         """A deleted item can be found neither by its key nor in a list."""
@@ -123,7 +123,7 @@ class EditsContract:
 
         assert stale.value.current is None
         assert repository.find_item("item-1") is None
-        assert walk(repository, ItemFilter(category="restored")) == []
+        assert list_all(repository, ItemFilter(category="restored")) == []
 
     def test_movements_do_not_conflict_with_an_edit(self, repository: InventoryRepository) -> None:
         """An edit compares only the version, and keeps the current level."""

@@ -8,7 +8,7 @@ from inventory.errors import StaleReadError, StorageThrottledError
 from inventory.ports import ExclusiveRepository
 from inventory.timeouts import deadline
 from inventory_adapters.testing.examples import ANY, an_edit, an_item, by_key, creation
-from inventory_adapters.testing.pagination import walk
+from inventory_adapters.testing.pagination import list_all
 
 __all__ = ["ExclusiveContract"]
 
@@ -26,7 +26,7 @@ class ExclusiveContract:
             repository.commit(creation(an_item()))
 
             assert repository.get_item(an_item().key) == an_item()
-            assert walk(repository, ANY) == [an_item()]
+            assert list_all(repository, ANY) == [an_item()]
             assert another.submit(repository.get_item, an_item().key).result() is None
         assert repository.get_item(an_item().key) == an_item()
 
@@ -43,7 +43,7 @@ class ExclusiveContract:
                 repository.edit_item(an_edit(an_item("missing")))
             repository.commit(creation(second))
 
-        assert by_key(walk(repository, ANY)) == [first, second]
+        assert by_key(list_all(repository, ANY)) == [first, second]
 
     def test_an_error_rolls_back_the_block(self, repository: ExclusiveRepository) -> None:
         """The next write succeeds."""

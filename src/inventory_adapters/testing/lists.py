@@ -19,7 +19,7 @@ from inventory_adapters.testing.examples import (
     delete_item,
     rewrite,
 )
-from inventory_adapters.testing.pagination import first_items, pages, walk
+from inventory_adapters.testing.pagination import first_items, item_pages, list_all
 
 __all__ = ["ListsContract"]
 
@@ -106,7 +106,7 @@ class ListsContract:
 
         for chosen in itertools.product(*choices.values()):
             item_filter = ItemFilter(**dict(zip(choices, chosen, strict=True)))
-            listed = walk(repository, item_filter)
+            listed = list_all(repository, item_filter)
 
             assert by_key(listed) == [item for item in items if item_filter.matches(item)], (
                 item_filter
@@ -131,7 +131,7 @@ class ListsContract:
         """A value that no item has is no error."""
         _stocked(repository, 3, {})
 
-        assert walk(repository, item_filter, size=2) == []
+        assert list_all(repository, item_filter, size=2) == []
 
     @_each_list
     def test_pages_of_every_size_contain_each_item_once(
@@ -145,7 +145,7 @@ class ListsContract:
         assert len(passing) >= 6
 
         for size in range(1, len(passing) + 2):
-            listed = walk(repository, item_filter, size)
+            listed = list_all(repository, item_filter, size)
 
             assert by_key(listed) == by_key(passing), size
             if item_filter.index != "item_id":
@@ -164,7 +164,7 @@ class ListsContract:
         _stocked(repository, 6, details)
 
         seen = 0
-        for page in pages(repository, item_filter, size):
+        for page in item_pages(repository, item_filter, size):
             seen += len(page.items)
             assert (page.next_cursor is None) == (seen == 6)
 
@@ -176,7 +176,7 @@ class ListsContract:
         items = _stocked(repository, 6, details)
 
         seen, cursor = first_items(repository, item_filter, 1)
-        rest = walk(repository, item_filter, 4, cursor)
+        rest = list_all(repository, item_filter, 4, cursor)
 
         assert by_key(seen + rest) == items
 
@@ -188,7 +188,9 @@ class ListsContract:
         _stocked(repository, 6, details)
         _, cursor = first_items(repository, item_filter, 2)
 
-        assert walk(repository, item_filter, 3, cursor) == walk(repository, item_filter, 1, cursor)
+        assert list_all(repository, item_filter, 3, cursor) == list_all(
+            repository, item_filter, 1, cursor
+        )
 
     @_each_list
     def test_a_cursor_stays_valid_after_its_item_is_deleted(
@@ -200,7 +202,7 @@ class ListsContract:
 
         for item in seen:
             delete_item(repository, item.key)
-        rest = walk(repository, item_filter, 2, cursor)
+        rest = list_all(repository, item_filter, 2, cursor)
 
         assert by_key(seen + rest) == items
 
@@ -218,7 +220,7 @@ class ListsContract:
         ]
 
         repository.commit(creation(*new_items))
-        rest = walk(repository, item_filter, 2, cursor)
+        rest = list_all(repository, item_filter, 2, cursor)
 
         listed = [item.key for item in seen + rest]
         assert len(listed) == len(set(listed))
@@ -233,7 +235,7 @@ class ListsContract:
         moved = {seen[-1].key, items[5].key}
         for key in moved:
             repository.edit_item(an_edit(an_item(key.item_id), name="edited"))
-        listed = seen + walk(repository, item_filter, 2, cursor)
+        listed = seen + list_all(repository, item_filter, 2, cursor)
 
         unmoved = [item.key for item in items if item.key not in moved]
         assert sorted(item.key for item in listed if item.key not in moved) == unmoved
@@ -254,7 +256,7 @@ class ListsContract:
         repository.commit(creation(*items))
         passing = [item for item in items if item_filter.matches(item)]
 
-        listed = walk(repository, item_filter, size)
+        listed = list_all(repository, item_filter, size)
 
         assert by_key(listed) == passing
         if self.orders_ties and item_filter.index != "item_id":
@@ -277,8 +279,8 @@ class ListsContract:
         repository.commit(creation(*reversed(items)))
 
         for size in (1, 4, 100):
-            assert walk(repository, ItemFilter(status=AVAILABLE), size) == items
-            assert walk(repository, ItemFilter(sku="SKU-1"), size) == items
+            assert list_all(repository, ItemFilter(status=AVAILABLE), size) == items
+            assert list_all(repository, ItemFilter(sku="SKU-1"), size) == items
 
     @_each_list
     def test_a_damaged_cursor_is_rejected(
@@ -330,7 +332,7 @@ class ListsContract:
         cursors = {
             item_filter: first_items(repository, item_filter, 1)[1]
             for item_filter in filters
-            if walk(repository, item_filter)
+            if list_all(repository, item_filter)
         }
 
         for (origin, cursor), item_filter in itertools.product(cursors.items(), filters):
@@ -358,7 +360,7 @@ class ListsContract:
         lists = {value: ItemFilter(category=value) for value in ("tools", "toys")}
         lists |= {value: ItemFilter(status=value) for value in (AVAILABLE, DISCONTINUED)}
         lists |= {value: ItemFilter(location=value) for value in ("north", "south")}
-        return {value for value, item_filter in lists.items() if walk(repository, item_filter)}
+        return {value for value, item_filter in lists.items() if list_all(repository, item_filter)}
 
     def test_an_edit_moves_an_item_to_the_end_of_its_category(
         self, repository: InventoryRepository
@@ -371,7 +373,7 @@ class ListsContract:
         moved = rewrite(items[1], on_hand=1)
         repository.commit(moved)
 
-        listed = walk(repository, ItemFilter(category="tools"), size=1)
+        listed = list_all(repository, ItemFilter(category="tools"), size=1)
         assert listed == [moved.items[0].after, items[2], edited]
 
     @pytest.mark.parametrize(
@@ -404,11 +406,11 @@ class ListsContract:
         low = ItemFilter(low_stock=True)
 
         repository.commit(creation(item))
-        assert bool(walk(repository, low)) == before
+        assert bool(list_all(repository, low)) == before
 
         change = rewrite(item, **step)
         repository.commit(change)
-        assert walk(repository, low) == ([change.items[0].after] if after else [])
+        assert list_all(repository, low) == ([change.items[0].after] if after else [])
 
     def test_edits_of_details_do_not_change_the_low_stock_list(
         self, repository: InventoryRepository
@@ -420,7 +422,7 @@ class ListsContract:
         edited = repository.edit_item(an_edit(low, name="new", status=OUT_OF_STOCK))
         repository.edit_item(an_edit(fine, name="new"))
 
-        assert walk(repository, ItemFilter(low_stock=True)) == [edited]
+        assert list_all(repository, ItemFilter(low_stock=True)) == [edited]
 
     def test_discontinued_items_are_not_listed_as_low(
         self, repository: InventoryRepository
@@ -430,14 +432,14 @@ class ListsContract:
         low = an_item("low", reorder_point=10)
         repository.commit(creation(discontinued, low))
         low_stock = ItemFilter(low_stock=True)
-        assert walk(repository, low_stock) == [low]
+        assert list_all(repository, low_stock) == [low]
 
         resumed = repository.edit_item(an_edit(discontinued, status=AVAILABLE))
-        assert by_key(walk(repository, low_stock)) == by_key([resumed, low])
+        assert by_key(list_all(repository, low_stock)) == by_key([resumed, low])
 
         repository.edit_item(an_edit(low, status=DISCONTINUED))
-        assert walk(repository, low_stock) == [resumed]
-        assert walk(repository, ItemFilter(low_stock=True, status=DISCONTINUED)) == []
+        assert list_all(repository, low_stock) == [resumed]
+        assert list_all(repository, ItemFilter(low_stock=True, status=DISCONTINUED)) == []
 
     def test_a_rejected_commit_does_not_change_the_low_stock_list(
         self, repository: InventoryRepository
@@ -449,16 +451,16 @@ class ListsContract:
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(an_item(reorder_point=5), on_hand=1))
 
-        assert walk(repository, ItemFilter(low_stock=True)) == []
+        assert list_all(repository, ItemFilter(low_stock=True)) == []
 
     def test_a_deleted_item_is_not_listed_as_low(self, repository: InventoryRepository) -> None:
         """A new item with its key is listed only if it is low itself."""
         repository.commit(creation(an_item(reorder_point=50)))
         delete_item(repository, an_item().key)
-        assert walk(repository, ItemFilter(low_stock=True)) == []
+        assert list_all(repository, ItemFilter(low_stock=True)) == []
 
         repository.commit(creation(an_item(on_hand=100)))
-        assert walk(repository, ItemFilter(low_stock=True)) == []
+        assert list_all(repository, ItemFilter(low_stock=True)) == []
 
 
 def _assert_rejected(repository: InventoryRepository, item_filter: ItemFilter, token: str) -> None:

@@ -11,7 +11,7 @@ from inventory.ports import InventoryRepository, ItemFilter
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 
-__all__ = ["first_items", "held", "held_pages", "ledger", "ledger_pages", "pages", "walk"]
+__all__ = ["first_items", "held", "held_pages", "item_pages", "ledger", "ledger_pages", "list_all"]
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def _pages(
     pytest.fail(f"the list did not end after {_MAX_PAGES} pages")
 
 
-def pages(
+def item_pages(
     repository: InventoryRepository,
     item_filter: ItemFilter,
     size: int = 100,
@@ -42,14 +42,16 @@ def pages(
     return _pages(lambda page: repository.list_items(item_filter, page), size, cursor)
 
 
-def walk(
+def list_all(
     repository: InventoryRepository,
     item_filter: ItemFilter,
     size: int = 100,
     cursor: str | None = None,
 ) -> list[Item]:
     """Return the items of all pages, from the first one or from *cursor*."""
-    return [item for page in pages(repository, item_filter, size, cursor) for item in page.items]
+    return [
+        item for page in item_pages(repository, item_filter, size, cursor) for item in page.items
+    ]
 
 
 def ledger_pages(
@@ -87,7 +89,7 @@ def first_items(
 ) -> tuple[list[Item], str]:
     """Read pages until *at_least* items; return them and the next cursor."""
     seen: list[Item] = []
-    for page in pages(repository, item_filter, size=at_least):
+    for page in item_pages(repository, item_filter, size=at_least):
         seen += page.items
         if len(seen) >= at_least and page.next_cursor:
             return seen, page.next_cursor

@@ -8,7 +8,7 @@ from inventory.items import DISCONTINUED, Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import InventoryRepository, ItemFilter
 from inventory_adapters.testing.examples import ANY, an_item, by_key, creation
-from inventory_adapters.testing.pagination import walk
+from inventory_adapters.testing.pagination import list_all
 
 __all__ = ["ReadsContract"]
 
@@ -77,8 +77,8 @@ class ReadsContract:
             repository.get_item(item.key),
             repository.find_item(item.item_id),
             *repository.get_items([item.key]),
-            *walk(repository, ANY),
-            *walk(repository, ItemFilter(category=item.category)),
+            *list_all(repository, ANY),
+            *list_all(repository, ItemFilter(category=item.category)),
         ]
 
         assert readings == [item] * 5
@@ -153,5 +153,5 @@ class ReadsContract:
 
         for item in items:
             assert repository.get_item(item.key) == item
-            assert walk(repository, ItemFilter(sku=item.sku)) == [item]
-            assert walk(repository, ItemFilter(category=item.category)) == [item]
+            assert list_all(repository, ItemFilter(sku=item.sku)) == [item]
+            assert list_all(repository, ItemFilter(category=item.category)) == [item]

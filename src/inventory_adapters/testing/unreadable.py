@@ -25,7 +25,7 @@ from inventory_adapters.testing.examples import (
     history,
     reservation_change,
 )
-from inventory_adapters.testing.pagination import held_pages, ledger_pages, pages
+from inventory_adapters.testing.pagination import held_pages, item_pages, ledger_pages
 
 __all__ = ["UnreadableRowsContract"]
 
@@ -74,7 +74,7 @@ class UnreadableRowsContract:
 
         for item_filter in (ANY, ItemFilter(category="tools"), ItemFilter(sku="SKU-1")):
             with _warnings() as warnings:
-                listed = list(pages(repository, item_filter, size=size))
+                listed = list(item_pages(repository, item_filter, size=size))
 
             assert by_key(item for page in listed for item in page.items) == [items[0], *items[2:]]
             [error] = (error for page in listed for error in page.unreadable)
