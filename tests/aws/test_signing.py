@@ -77,7 +77,7 @@ def test_published_requests_have_the_published_signature(headers, body, signatur
     region=names,
     service=st.sampled_from(["dynamodb", "ssm"]),
 )
-def test_any_request_is_signed_as_botocore_signs_it(  # noqa: PLR0913, PLR0917 - a request has that many parts
+def test_any_request_is_signed_as_botocore_signs_it(  # noqa: PLR0917 - a request has that many parts
     body, key_id, secret, token, at, host, port, region, service
 ):
     """For all bodies, credentials, dates, hosts and regions."""

@@ -1023,7 +1023,7 @@ class TestDeadline:
         ids=str,
     )
     @pytest.mark.parametrize(("left", "attempts"), [(0.24, 1), (60, 2)])
-    def test_a_repeat_needs_a_quarter_of_a_second(  # noqa: PLR0913, PLR0917 - as many as it has conditions
+    def test_a_repeat_needs_a_quarter_of_a_second(  # noqa: PLR0917 - as many as it has conditions
         self, wire, repository, calls, failure, left, attempts, monkeypatch
     ):
         """With less, it would end before its answer."""

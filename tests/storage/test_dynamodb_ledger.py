@@ -539,7 +539,7 @@ class LostLedgerAnswers:
             (commit, "TransactWriteItems", another_sale),
         ],
     )
-    def test_of_a_verb_that_another_writer_followed(  # noqa: PLR0913, PLR0917 - as many as it has parts
+    def test_of_a_verb_that_another_writer_followed(  # noqa: PLR0917 - as many as it has parts
         self, client, wire, new_world, verb, operation, meanwhile
     ):
         """A movement bears our mark for ever, a reservation bears it beside theirs."""

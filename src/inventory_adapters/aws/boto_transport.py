@@ -1,6 +1,7 @@
 """AWS through boto3, which supports profiles, SSO and tracing."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
 
@@ -149,7 +150,7 @@ def _service_error(error: ClientError, *, is_single_attempt: bool) -> Exception:
     status = metadata.get("HTTPStatusCode", 0)
     code = response["Error"].get("Code", "")
     # boto3 uses the status as the code of an answer without a code.
-    if status < 400 or not code or code.isdecimal():  # noqa: PLR2004 - Bad Request
+    if status < HTTPStatus.BAD_REQUEST or not code or code.isdecimal():
         return NoAnswerError(f"An answer with status {status} is not one of AWS")
     return ServiceError(
         code,

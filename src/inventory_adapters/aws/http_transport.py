@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from io import BufferedReader, RawIOBase
 from select import POLLIN, poll
@@ -46,7 +47,7 @@ _IS_ISOLATED: Final = re.compile(r"[a-z]+-iso").match
 _IS_REGION: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*").fullmatch
 
 # The bundle of the functions contains it: OpenSSL opens one file of a folder, but takes 18 ms to read a list of all roots.
-_TRUST_FOLDER: Final = os.path.join(os.path.dirname(__file__), "trust")  # noqa: PTH118, PTH120 - pathlib is not imported on this path
+_TRUST_FOLDER: Final = os.path.join(os.path.dirname(__file__), "trust")
 
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 _from_json: Final = json.JSONDecoder().decode
@@ -173,12 +174,12 @@ def _refuse_proxy(scheme: str, host: str) -> None:
 
 def _make_tls_context() -> ssl.SSLContext:
     trusted = os.environ.get("AWS_CA_BUNDLE")
-    if not trusted and os.path.isdir(_TRUST_FOLDER):  # noqa: PTH112 - as above
+    if not trusted and os.path.isdir(_TRUST_FOLDER):
         trusted = _TRUST_FOLDER
     try:
         if not trusted:
             return ssl.create_default_context()
-        if os.path.isdir(trusted):  # noqa: PTH112 - as above
+        if os.path.isdir(trusted):
             return ssl.create_default_context(capath=trusted)
         return ssl.create_default_context(cafile=trusted)
     except OSError as error:
@@ -436,7 +437,7 @@ def _parse(response: HTTPResponse, content: bytes, credentials: Credentials) -> 
             body = None
         if isinstance(body, dict):
             request_id = headers.get("x-amzn-requestid", "")[:_MAX_REQUEST_ID] or None
-            if response.status == 200:  # noqa: PLR2004 - OK
+            if response.status == HTTPStatus.OK:
                 return Answer(body, request_id)
             error = _service_error(response, body, request_id, credentials)
             if error is not None:
@@ -449,7 +450,7 @@ def _service_error(
     response: HTTPResponse, body: dict[str, Any], request_id: str | None, credentials: Credentials
 ) -> ServiceError | None:
     code = body.get("__type") or body.get("code") or response.headers.get("x-amzn-errortype")
-    if response.status < 400 or not isinstance(code, str):  # noqa: PLR2004 - Bad Request
+    if response.status < HTTPStatus.BAD_REQUEST or not isinstance(code, str):
         return None
     message = body.get("message") or body.get("Message") or ""
     if not isinstance(message, str):

@@ -83,7 +83,7 @@ class ServiceError(Exception):
         follows_lost_answer: The SDK had sent the request before; that attempt may have been applied.
     """
 
-    def __init__(  # noqa: PLR0913 - an error of AWS has that many parts
+    def __init__(
         self,
         code: str,
         message: str = "",

@@ -104,7 +104,7 @@ class Import:
 
 
 @contextmanager
-def import_items(  # noqa: PLR0913 - each is a choice of the person who imports
+def import_items(
     inventory: InventoryWriter,
     file: str | PathLike[str] | IO[bytes],
     *,

@@ -26,6 +26,7 @@ _SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _APOSTROPHES: Final = "'\u2019"
 _DIGITS: Final = r"[0-9]{1,40}"
 # No number is longer, and longer texts would take long to check.
+_GROUP_DIGITS: Final = 3
 _LONGEST: Final = 60
 
 # A sign, a code of three letters, or a few that are written otherwise, before or behind the amount.
@@ -234,4 +235,4 @@ def written(value: Decimal) -> str:
     """
     text = f"{value:f}"
     _, _, fraction = text.partition(".")
-    return f"{text}0" if len(fraction) == 3 else text  # noqa: PLR2004 - the length of a group
+    return f"{text}0" if len(fraction) == _GROUP_DIGITS else text

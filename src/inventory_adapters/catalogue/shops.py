@@ -108,7 +108,7 @@ class ShopFormat:
     def _text(self, record: Record, field: str, place: Place | None = None) -> str:
         return record.text((self._keys if place is None else place.keys).get(field))
 
-    def _item(  # noqa: PLR0913 - the parts of an item
+    def _item(
         self,
         record: Record,
         *,

@@ -118,7 +118,7 @@ class _CannotImportError(click.ClickException):
 )
 @storage_options()
 @JSON
-def import_command(  # noqa: PLR0913 - options
+def import_command(
     storage: Storage,
     *,
     file: Any,
@@ -305,8 +305,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     elif not sys.stderr.isatty():
         yield _progress_lines()
     else:
-        from rich.console import Console  # noqa: PLC0415 - 12 % of a start
-        from rich.progress import Progress  # noqa: PLC0415 - as above
+        from rich.console import Console  # 12 % of a start
+        from rich.progress import Progress
 
         # On a terminal, output appears above the bar. Redirected output is not changed.
         with Progress(

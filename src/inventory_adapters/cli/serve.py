@@ -81,7 +81,7 @@ def serve(storage: Storage, *, host: str, port: int, **options: Any) -> None:
 
     There is no authentication: every client that reaches the port can read and change everything.
     """
-    from inventory_adapters.server import gateway as local_server  # noqa: PLC0415 - 40 % of a start
+    from inventory_adapters.server import gateway as local_server  # 40 % of a start
 
     def ready(site: "Site") -> None:
         example = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}

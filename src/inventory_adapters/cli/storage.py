@@ -93,7 +93,7 @@ def ledger_of(table: str) -> str:
 def sdk_errors_translated() -> Iterator[None]:
     """Raise errors of the SDK as `StorageUnavailableError`."""
     try:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - boto3 is optional
+        from botocore.exceptions import BotoCoreError, ClientError  # boto3 is optional
     except ImportError as error:
         raise StorageUnavailableError(
             "DynamoDB needs boto3. Install it with: pip install boto3"

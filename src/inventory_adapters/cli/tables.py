@@ -44,11 +44,11 @@ def _ensure_tables(table: str) -> Iterator[str]:
     Raises:
         StorageUnavailableError: DynamoDB cannot be used, or has another table with one of the names.
     """
-    from inventory_adapters.storage.dynamodb import schema  # noqa: PLC0415 - 10 % of a start
+    from inventory_adapters.storage.dynamodb import schema  # 10 % of a start
 
     with sdk_errors_translated():
-        import boto3  # noqa: PLC0415 - boto3 is optional
-        from botocore.config import Config  # noqa: PLC0415 - as above
+        import boto3  # boto3 is optional
+        from botocore.config import Config
 
         config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard"})
         client = boto3.client("dynamodb", config=config)

@@ -117,7 +117,7 @@ class InventoryClient:
         ValueError: *base_url* is not an HTTP URL.
     """
 
-    def __init__(  # noqa: PLR0913 - settings, all but one by keyword
+    def __init__(
         self,
         base_url: str,
         *,

@@ -494,7 +494,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListenError(f"Cannot listen on {host}, port {port}: {reason}") from error
 
 
-def serve(  # noqa: PLR0913 - settings, all but three by keyword
+def serve(
     inventory: Inventory,
     listener: socket.socket,
     host: str,
