@@ -25,8 +25,8 @@ _MINUS: Final = "-\u2212"
 _SPACES: Final = " \u00a0\u2007\u2009\u202f"
 _APOSTROPHES: Final = "'\u2019"
 _DIGITS: Final = r"[0-9]{1,40}"
-# No number is longer, and longer texts would take long to check.
 _GROUP_DIGITS: Final = 3
+# No number is longer, and longer texts would take long to check.
 _LONGEST: Final = 60
 
 # A sign, a code of three letters, or a few that are written otherwise, before or behind the amount.
