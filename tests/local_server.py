@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 INVENTORY = Path(sys.executable).with_name("inventory")
-STORE_IDEMPOTENCY_RECORD = (INVENTORY, "serve", "--port", "0")
+SERVE_COMMAND = (INVENTORY, "serve", "--port", "0")
 START_SECONDS = 20
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
 
@@ -41,7 +41,7 @@ class Server:
 
 
 @contextmanager
-def serving(log: Path, *options, program=STORE_IDEMPOTENCY_RECORD, **environ) -> Iterator[Server]:
+def serving(log: Path, *options, program=SERVE_COMMAND, **environ) -> Iterator[Server]:
     """Serve by *program* with *options*, and with *environ* added to the environment."""
     with (
         log.open("w") as stderr,
