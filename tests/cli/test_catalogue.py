@@ -187,7 +187,7 @@ def check_on_dynamodb(run, tmp_path, table):
 @mock_aws
 def test_dynamodb_takes_an_import(run, tmp_path, monkeypatch):
     """The report keeps the order of the rows, and a second run finds them."""
-    monkeypatch.setattr(cli_catalogue, "_IN_FLIGHT", 1)  # moto cannot stand more.
+    monkeypatch.setattr(cli_catalogue, "_IN_FLIGHT_REMOTELY", 1)  # moto cannot stand more.
 
     check_on_dynamodb(run, tmp_path, "import")
 

@@ -120,7 +120,7 @@ def import_items(
     encoding: str | None = None,
     delimiter: str | None = None,
     accept_warnings: bool = False,
-    in_flight: int = 1,
+    in_flight: int = 3,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Import]:
     """
@@ -147,7 +147,7 @@ def import_items(
         encoding: The encoding of a text; detected by default.
         delimiter: The delimiter of a text; detected by default.
         accept_warnings: Import into an empty inventory although there are warnings.
-        in_flight: How many batches may be under way at once; worth it where storage is remote.
+        in_flight: The number of batches at once: while one waits for the disk or the network, the next ones are prepared.
         progress: Called after each batch with the number of bytes read, and the size of the file.
 
     Raises:

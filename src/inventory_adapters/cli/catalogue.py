@@ -30,8 +30,9 @@ __all__ = ["export_command", "import_command"]
 
 _REFUSED: Final = 1
 
-# Concurrent writes, because a write to DynamoDB mostly waits for the network.
-_IN_FLIGHT: Final = 8
+# Writes wait: for the disk, and much longer for a network.
+_IN_FLIGHT: Final = 3
+_IN_FLIGHT_REMOTELY: Final = 8
 
 # Smaller files are imported before a person could read the progress.
 _MIN_PROGRESS_BYTES: Final = 1 << 20
@@ -138,7 +139,7 @@ def import_command(
 
     Exits with 1 if a row was rejected.
     """
-    in_flight = _IN_FLIGHT if storage.kind == "dynamodb" else 1
+    in_flight = _IN_FLIGHT_REMOTELY if storage.kind == "dynamodb" else _IN_FLIGHT
     table_choices = {name: choices.pop(name) for name in TABLE_CHOICES}
     table_choices["columns"] = _columns(table_choices["columns"])
     try:
