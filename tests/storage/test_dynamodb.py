@@ -357,7 +357,7 @@ class EarlierRows:
         assert page.next_cursor is None
         [record] = [it for it in caplog.records if it.name == unreadable_rows.__name__]
         assert record.levelno == logging.WARNING
-        assert "rows that cannot be read: 4" in record.getMessage()
+        assert "unreadable rows: 4" in record.getMessage()
         assert "'item_id': 'foreign-0'" in record.getMessage()
         assert "Hammer" not in record.getMessage()
 
@@ -1085,5 +1085,5 @@ class TestSources:
 
     def test_anything_else_is_refused(self):
         """By name, before anything is sent."""
-        with pytest.raises(TypeError, match="not str"):
+        with pytest.raises(TypeError, match="client: str"):
             DynamoDBRepository("dynamodb", table=TABLE)
