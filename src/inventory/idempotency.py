@@ -7,6 +7,7 @@ A record is written in the same transaction as the effect of its request, so bot
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final, Self
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 RETENTION_SECONDS: Final = 24 * 60 * 60
+
+# Most values of a request: their `repr` is canonical.
+_PLAIN: Final = frozenset({bool, int, str, Decimal, type(None)})
 
 _VISIBLE_ASCII: Final = r"[\x21-\x7e]{1,255}"
 
@@ -120,12 +124,16 @@ def fingerprint(command: Any) -> str:
 def _canonical(value: Any) -> Any:
     """Return *value* in a form whose `repr` is equal for equal requests."""
     kind: Any = type(value)
-    if kind is str:  # The most frequent by far.
+    if kind in _PLAIN:
         return value
     if names := _field_names(kind):
         fields = ((name, getattr(value, name)) for name in names)
         # Without unset fields, so that a later version can add optional ones.
-        sent = [(name, _canonical(part)) for name, part in fields if part is not UNSET]
+        sent = [
+            (name, part if type(part) in _PLAIN else _canonical(part))
+            for name, part in fields
+            if part is not UNSET
+        ]
         return (kind.__name__, sent)
     if isinstance(value, tuple | list):
         return [_canonical(part) for part in value]

@@ -120,7 +120,7 @@ def import_items(
     encoding: str | None = None,
     delimiter: str | None = None,
     accept_warnings: bool = False,
-    in_flight: int = 3,
+    in_flight: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Import]:
     """
