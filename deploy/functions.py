@@ -17,11 +17,11 @@ from deploy.environments import LOG_RETENTION_DAYS
 from deploy.grants import needs_of
 from deploy.tables import Tables
 
-__all__ = ["Functions", "Limits", "LogPolicy", "hyphenated"]
+__all__ = ["FunctionLimits", "Functions", "LogPolicy", "hyphenated"]
 
 
 @frozen(kw_only=True)
-class Limits:
+class FunctionLimits:
     """
     The resource limits of a function.
 
@@ -36,15 +36,17 @@ class Limits:
     reserved_concurrency: int | None = None
 
 
-_DEFAULT_LIMITS: Final = Limits()
+_DEFAULT_LIMITS: Final = FunctionLimits()
 _LIMITS: Final = {
-    "create_item": Limits(reserved_concurrency=10),
-    "get_item": Limits(timeout_seconds=5, reserved_concurrency=20),
-    "update_item": Limits(reserved_concurrency=10),
-    "delete_item": Limits(timeout_seconds=5, reserved_concurrency=5),
-    "list_items": Limits(memory_mb=512, reserved_concurrency=15),
+    "create_item": FunctionLimits(reserved_concurrency=10),
+    "get_item": FunctionLimits(timeout_seconds=5, reserved_concurrency=20),
+    "update_item": FunctionLimits(reserved_concurrency=10),
+    "delete_item": FunctionLimits(timeout_seconds=5, reserved_concurrency=5),
+    "list_items": FunctionLimits(memory_mb=512, reserved_concurrency=15),
     # A run may start before the previous one ends. More than two at a time would only conflict.
-    "expire_reservations": Limits(timeout_seconds=55, memory_mb=512, reserved_concurrency=2),
+    "expire_reservations": FunctionLimits(
+        timeout_seconds=55, memory_mb=512, reserved_concurrency=2
+    ),
 }
 
 

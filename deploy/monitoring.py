@@ -17,7 +17,7 @@ from constructs import Construct
 from deploy.acknowledgements import acknowledge
 from deploy.functions import hyphenated
 from deploy.log_metrics import LogMetrics
-from deploy.sweeper import Sweeper
+from deploy.sweeper import SweeperSchedule
 from deploy.tables import Tables
 from inventory_adapters.storage.dynamodb.schema import TableSchema
 
@@ -59,7 +59,7 @@ class Monitoring(Construct):
         functions: Mapping[str, lambda_.Function],
         stage: apigateway.Stage,
         tables: Tables,
-        sweeper: Sweeper,
+        sweeper: SweeperSchedule,
         log_metrics: LogMetrics,
         prefix: str,
         alarm_email: str | None,
@@ -179,7 +179,9 @@ class Monitoring(Construct):
                 _throttles(schema, table),
             )
 
-    def _watch_sweeper(self, sweeper: Sweeper, functions: Mapping[str, lambda_.Function]) -> None:
+    def _watch_sweeper(
+        self, sweeper: SweeperSchedule, functions: Mapping[str, lambda_.Function]
+    ) -> None:
         self._alarm(
             "dead-letters",
             "A scheduled run failed: see the message in the queue",

@@ -19,7 +19,7 @@ from deploy.functions import Functions, LogPolicy
 from deploy.log_metrics import LogMetrics
 from deploy.monitoring import Monitoring
 from deploy.rollout import Rollout
-from deploy.sweeper import SCHEDULED, Sweeper
+from deploy.sweeper import SCHEDULED, SweeperSchedule
 from deploy.tables import Tables
 from inventory.paging import PageLimits
 from inventory_adapters.http.routes import ROUTES
@@ -185,7 +185,9 @@ class TapStack(cdk.Stack):
                 "AwsSolutions-APIG3",
                 "The setting `waf` is false: this environment does not justify the monthly price of a web ACL.",
             )
-        sweeper = Sweeper(self, "Sweeper", scheduled=SCHEDULED, handlers=handlers, prefix=prefix)
+        sweeper = SweeperSchedule(
+            self, "Sweeper", scheduled=SCHEDULED, handlers=handlers, prefix=prefix
+        )
         Monitoring(
             self,
             "Monitoring",

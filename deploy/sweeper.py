@@ -15,7 +15,7 @@ from constructs import Construct
 from deploy.acknowledgements import acknowledge
 from deploy.functions import hyphenated
 
-__all__ = ["SCHEDULED", "Scheduled", "Sweeper"]
+__all__ = ["SCHEDULED", "Scheduled", "SweeperSchedule"]
 
 
 @frozen
@@ -35,7 +35,7 @@ class Scheduled:
 SCHEDULED: Final = (Scheduled("expire_reservations", every_minutes=1),)
 
 
-class Sweeper(Construct):
+class SweeperSchedule(Construct):
     """
     The schedules, and the queue of failed runs.
 
