@@ -95,7 +95,7 @@ def dynamodb(session: nox.Session, transport: str, store: str) -> None:
     session.install("-e", ".[dev]")
     tests = ("python", "-m", "pytest", "tests/storage", "-k", transport)
     if store == "moto":
-        session.run(*tests, *session.posargs)
+        session.run(*tests, "-m", "not dynamodb_local and not slow", *session.posargs)
         return
     session.run(
         *("python", "tests/dynamodb_local.py", "--", *tests, "-m", "dynamodb_local"),

@@ -51,7 +51,6 @@ from inventory_adapters.testing import (
 )
 from tests.hostile_server import serving, silence
 from tests.wire import (
-    TRANSPORTS,
     an_answer,
     an_error,
     cancelled,
@@ -76,7 +75,7 @@ def create_tables(client, table, ledger_table):
         client.create_table(**create_table_arguments(schema, name))
 
 
-@pytest.fixture(params=TRANSPORTS)
+@pytest.fixture(params=[pytest.param("boto3", marks=pytest.mark.boto3), "http"])
 def transport_name(request):
     """Run every test over both transports."""
     return request.param
