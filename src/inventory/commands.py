@@ -65,6 +65,7 @@ __all__ = [
     "ReleaseReservation",
     "TransferStock",
     "UpdateItem",
+    "row_fields",
 ]
 
 MAX_PRICE: Final = Decimal("99999999999.9999")
@@ -396,7 +397,8 @@ class ExpireReservations:
     )
 
 
-def _row_fields(kind: type[object]) -> dict[str, Spec]:
+def row_fields(kind: type[object]) -> dict[str, Spec]:
+    """Return the fields of a row of a batch, by wire name: all but the key, which belongs to the batch."""
     return {spec.wire: spec for spec in specs(kind) if spec.wire != "idempotency_key"}
 
 
@@ -422,14 +424,14 @@ class _BatchRows:
             return ValidationError(errors=(FieldError("", "must be an object"),))
         try:
             if "item_id" in value:
-                return build(UpdateItem, value, allowed=_row_fields(UpdateItem))
-            return build(CreateItem, value, allowed=_row_fields(CreateItem))
+                return build(UpdateItem, value, allowed=row_fields(UpdateItem))
+            return build(CreateItem, value, allowed=row_fields(CreateItem))
         except ValidationError as error:
             # Not raised: it is the result of this row. With `PER_ROW`, the others are applied.
             return error
 
     def schema(self) -> JsonSchema:
-        rows = [object_schema(_row_fields(kind).values()) for kind in (CreateItem, UpdateItem)]
+        rows = [object_schema(row_fields(kind).values()) for kind in (CreateItem, UpdateItem)]
         return {"type": "array", "items": {"anyOf": rows}, "minItems": 1, "maxItems": MAX_ROWS}
 
 

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from inventory import errors
-from inventory.commands import BatchItems, ItemRef, LineRequest, UpdateItem
+from inventory.commands import BatchItems, ItemRef, LineRequest, UpdateItem, row_fields
 from inventory.validation import (
     Bound,
     JsonSchema,
@@ -234,7 +234,7 @@ def _request_schemas() -> dict[str, JsonSchema]:
             "description": "A row without `item_id` creates an item; a row with `item_id` updates that item.",
             "anyOf": [ref("CreateItem"), ref("UpdateItemRow")],
         },
-        "UpdateItemRow": _request_schema(UpdateItem, specs(UpdateItem)),
+        "UpdateItemRow": _request_schema(UpdateItem, row_fields(UpdateItem).values()),
         "ItemRef": _request_schema(ItemRef, specs(ItemRef)),
         "LineRequest": _request_schema(LineRequest, specs(LineRequest)),
     }
