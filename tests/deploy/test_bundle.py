@@ -136,7 +136,12 @@ def serving():
 def travel(folder, *further, endpoint, table="stock", **settings):
     """Run `JOURNEY` in an interpreter without our environment and site-packages."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-W", "error", "-c", JOURNEY, folder, *further],
+        [
+            *(sys.executable, "-I", "-S", "-W", "error"),
+            # The connection is kept alive until the process ends.
+            *("-W", "ignore:unclosed <socket:ResourceWarning"),
+            *("-c", JOURNEY, folder, *further),
+        ],
         env={
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
