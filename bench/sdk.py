@@ -1,4 +1,4 @@
-"""What DynamoDB answers while it is measured, and the settings of whoever asks."""
+"""Responses of DynamoDB during a measurement, and the settings of the caller."""
 
 from collections.abc import Iterator
 from typing import Any, Final

@@ -250,7 +250,7 @@ class TestMatching:
         assert found["M", "barn"].level.on_hand == 2
 
     def test_two_items_that_match_refuse_the_row(self, inventory):
-        """Which one is meant cannot be told."""
+        """The row could mean either of them."""
         for _ in range(2):
             inventory.create_item(CreateItem(sku="M", name="Mug", category="c", quantity=1))
 
@@ -291,7 +291,7 @@ class TestMatching:
         assert outcome.result == "unchanged"
 
     def test_two_stored_forms_of_a_sku_refuse_the_row(self, inventory):
-        """Which one is meant cannot be told."""
+        """The row could mean either of them."""
         for number, sku in enumerate(("M ", "M")):
             inventory.repository.commit(creation(an_item(item_id=str(number), sku=sku)))
 

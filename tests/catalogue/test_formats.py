@@ -415,7 +415,7 @@ class TestWhatPeopleDid:
         assert not any("uncategorized" in note for it in outcomes for note in it.notes)
 
     def test_without_a_quantity_column_stock_stays(self, inventory):
-        """It is told once, and quantities are not touched."""
+        """There is one warning, and quantities do not change."""
         imported(inventory, table("sku,name,category,quantity", "A,Mug,c,5"))
 
         with import_items(

@@ -93,10 +93,10 @@ def test_failed_commit_fails_every_request_of_the_group():
     storage = Storage()
     storage.failure = StorageUnavailableError("The disk failed")
 
-    def mend():
+    def repair():
         storage.failure = None
 
-    outcomes = run_together(storage, lambda: "first", mend, lambda: "third")
+    outcomes = run_together(storage, lambda: "first", repair, lambda: "third")
 
     assert isinstance(outcomes[0], StorageUnavailableError)
     assert outcomes[1:] == [None, "third"]

@@ -110,11 +110,6 @@ class Evidence:
         elif self.either is None:
             self.either = cell
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether more cells could change the answer."""
-        return len(self.only) < len(MARKS)
-
     def settle(
         self, *, chosen: Mark | None = None, fixed: Mark | None = None, system: str = ""
     ) -> "Convention":
