@@ -19,10 +19,13 @@ from inventory.commands import (
     ExtendReservation,
     GetItem,
     GetReservation,
+    GetStock,
+    GetStockAt,
     ItemRef,
     LineRequest,
     ListItems,
     ListMovements,
+    ListReservations,
     ReleaseReservation,
     TransferStock,
     UpdateItem,
@@ -41,7 +44,10 @@ from inventory.errors import (
     InventoryError,
     ItemInUseError,
     ItemNotFoundError,
+    ItemNotHeldError,
+    KeyRequiredError,
     KeyReusedError,
+    MoreThanHeldError,
     NotFoundError,
     PreconditionFailedError,
     ReservationClosedError,
@@ -55,6 +61,7 @@ from inventory.errors import (
     StorageError,
     StorageThrottledError,
     StorageUnavailableError,
+    TooManyLocationsError,
     UnreadableItemError,
     UnreadableMovementError,
     UnreadableReservationError,
@@ -68,7 +75,7 @@ from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
 from inventory.reservations import Reservation, ReservationLine, ReservationState
 from inventory.service import Inventory
-from inventory.stock import Movement, MovementKind, StockChange, Transfer
+from inventory.stock import Movement, MovementKind, SkuStock, StockChange, Transfer
 from inventory.timeouts import deadline
 from inventory.upkeep import SweepResult
 from inventory.validation import UNSET
@@ -100,6 +107,8 @@ __all__ = [
     "Finding",
     "GetItem",
     "GetReservation",
+    "GetStock",
+    "GetStockAt",
     "IdempotencyKey",
     "IfMatch",
     "InsufficientStockError",
@@ -112,11 +121,15 @@ __all__ = [
     "ItemInUseError",
     "ItemKey",
     "ItemNotFoundError",
+    "ItemNotHeldError",
     "ItemRef",
+    "KeyRequiredError",
     "KeyReusedError",
     "LineRequest",
     "ListItems",
     "ListMovements",
+    "ListReservations",
+    "MoreThanHeldError",
     "Movement",
     "MovementKind",
     "NotFoundError",
@@ -135,6 +148,7 @@ __all__ = [
     "RowResult",
     "SameItemError",
     "SkuMismatchError",
+    "SkuStock",
     "StaleQuantityError",
     "StockChange",
     "StockLevel",
@@ -144,6 +158,7 @@ __all__ = [
     "StorageUnavailableError",
     "SweepResult",
     "Timestamp",
+    "TooManyLocationsError",
     "Transfer",
     "TransferStock",
     "UnreadableItemError",

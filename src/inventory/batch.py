@@ -121,7 +121,12 @@ def stored_keys(repository: InventoryRepository, rows: Iterable[Any]) -> dict[It
 
 
 def decide(
-    command: BatchItems, repository: InventoryRepository, *, new_id: NewId, at: Timestamp
+    command: BatchItems,
+    repository: InventoryRepository,
+    *,
+    new_id: NewId,
+    actor: str | None,
+    at: Timestamp,
 ) -> Decision[tuple[RowResult, ...]]:
     """
     Return one change for all rows, and the result of each.
@@ -140,12 +145,12 @@ def decide(
         before: Item | None = None
         try:
             if isinstance(row, CreateItem):
-                after = edits.create(row, item_id=new_id(), at=at)
+                after = edits.create(row, item_id=new_id(), actor=actor, at=at)
             elif isinstance(row, UpdateItem):
                 before = items.get(row.key)
                 if before is None:
                     raise ItemNotFoundError(item_id=row.item_id, sku=row.sku)
-                after, moved = edits.update(before, row, at=at)
+                after, moved = edits.update(before, row, actor=actor, at=at)
                 movements += moved
             else:
                 raise row

@@ -5,13 +5,17 @@ The bounds of items apply to new values. Identifiers (IDs, filters, the SKU of a
 DynamoDB can look up, so that rows of an earlier version can be found; see `inventory.lookup`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from attrs import frozen
+
 from inventory.errors import BatchTooLargeError, FieldError, ValidationError
 from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
-from inventory.items import STATUSES, ItemKey
+from inventory.items import STATUSES, ItemKey, Timestamp
 from inventory.preconditions import ANY_STATE, IF_MATCH, IfMatch
 from inventory.reservations import MAX_SECONDS
 from inventory.stock import MAX_QUANTITY
@@ -30,8 +34,10 @@ from inventory.validation import (
     Nullable,
     Object,
     PageSize,
+    Search,
     Spec,
     Text,
+    TextMap,
     Unset,
     build,
     command,
@@ -58,10 +64,13 @@ __all__ = [
     "ExtendReservation",
     "GetItem",
     "GetReservation",
+    "GetStock",
+    "GetStockAt",
     "ItemRef",
     "LineRequest",
     "ListItems",
     "ListMovements",
+    "ListReservations",
     "ReleaseReservation",
     "TransferStock",
     "UpdateItem",
@@ -74,6 +83,11 @@ Maximum price, of fifteen digits.
 
 More digits would be inexact for a client that reads JSON numbers as binary doubles.
 """
+
+# Date and time in one text. A space stands for a plus sign that a query string decoded.
+_RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+ -][0-9]{2}:[0-9]{2})"
+)
 
 # Source: "Quotas in Amazon DynamoDB", partition key 2048 bytes, sort key 1024 bytes.
 ITEM_ID: Final = Identifier(2048, doc="ID of the item.")
@@ -95,6 +109,41 @@ REORDER_POINT: Final = Nullable(
         doc="Reorder threshold: the item is low when available units fall to this number.",
     )
 )
+
+
+@frozen
+class _Time:
+    """A time with its offset from UTC, as an aware datetime or as text of RFC 3339."""
+
+    doc: str
+
+    def read(self, value: Any) -> Timestamp:
+        try:
+            if isinstance(value, str) and _RFC_3339.fullmatch(value):
+                # A plus sign in a query string arrives as a space.
+                value = datetime.fromisoformat(value[:19] + value[19:].replace(" ", "+").upper())
+            if isinstance(value, datetime):
+                return Timestamp.of(value)
+        except (ValueError, OverflowError):
+            pass
+        raise BoundError(
+            FieldError("", "must be a time with an offset, such as 2026-05-01T09:30:00Z")
+        )
+
+    def schema(self) -> JsonSchema:
+        return {"type": "string", "format": "date-time"}
+
+
+ATTRIBUTES: Final = TextMap(
+    50, 512, 8192, doc="Texts to keep beside, such as a barcode, by names like `barcode`."
+)
+SEARCH: Final = Search(
+    128,
+    doc="Only items with every word in their SKU, their name or an attribute. Ignores case and accents.",
+)
+AT: Final = _Time("The stock after the last movement recorded at this time or before.")
+SINCE: Final = _Time("Only movements recorded at this time or later.")
+UNTIL: Final = _Time("Only movements recorded at this time or before.")
 PAGE_SIZE: Final = PageSize(
     doc="Maximum number of rows per page, up to the limit of the deployment."
 )
@@ -120,6 +169,8 @@ _Price = Converted[Decimal | int | str, Decimal]
 _IfMatch = Converted[IfMatch | str, IfMatch]
 _Key = Converted[IdempotencyKey | str | None, IdempotencyKey | None]
 _Fields = Mapping[str, Any]
+_At = Converted[datetime | str, Timestamp]
+_AtOrNone = Converted[datetime | str | None, Timestamp | None]
 
 ALL_OR_NOTHING: Final = "all_or_nothing"
 PER_ROW: Final = "per_row"
@@ -142,6 +193,7 @@ class CreateItem:
     status: str | Unset = field(STATUS, default=UNSET)
     location: str = field(LOCATION, default="default")
     reorder_point: int | None = field(REORDER_POINT, default=None)
+    attributes: Mapping[str, str] = field(ATTRIBUTES, default={})
     idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 
@@ -158,11 +210,33 @@ class GetItem:
 
 
 @command
+class GetStock:
+    """Return the stock of a SKU: the items at all locations, and their totals."""
+
+    sku: str = field(EXISTING_SKU)
+
+
+@command
+class GetStockAt:
+    """Return the stock of an item at a time in the past."""
+
+    item_id: str = field(ITEM_ID)
+    sku: str = field(EXISTING_SKU)
+    at: _At = field(AT)
+
+    @property
+    def key(self) -> ItemKey:
+        """The key of the item."""
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
 class UpdateItem:
     """
     Update the given fields of an item.
 
     A new *quantity* is a physical count and is recorded as a movement. The other fields are details and create a new version.
+    *attributes* are merged with those of the item; None removes one.
     """
 
     item_id: str = field(ITEM_ID)
@@ -175,6 +249,7 @@ class UpdateItem:
     status: str | Unset = field(STATUS, default=UNSET)
     location: str | Unset = field(LOCATION, default=UNSET)
     reorder_point: int | Unset | None = field(REORDER_POINT, default=UNSET)
+    attributes: Mapping[str, str | None] | Unset = field(ATTRIBUTES.with_nulls, default=UNSET)
     if_match: _IfMatch = field(IF_MATCH, default=ANY_STATE)
     idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
@@ -185,9 +260,10 @@ class UpdateItem:
 
     @property
     def details(self) -> dict[str, Any]:
-        """The given details by name, without the quantity."""
+        """The given details by name, without the quantity and the attributes."""
         return set_fields(
-            self, exclude=("item_id", "sku", "quantity", "if_match", "idempotency_key")
+            self,
+            exclude=("item_id", "sku", "quantity", "attributes", "if_match", "idempotency_key"),
         )
 
 
@@ -230,6 +306,7 @@ class ListItems:
         Boolean(doc="Only items at or below their reorder point that are not discontinued."),
         default=False,
     )
+    search: str | None = field(Nullable(SEARCH), default=None)
     page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
     page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
 
@@ -273,11 +350,13 @@ class ListMovements:
     """
     List the movements of an item, newest first, one page at a time.
 
-    The last entry is the opening balance.
+    The last entry is the opening balance. With *since* or *until*, the movements of that period.
     """
 
     item_id: str = field(ITEM_ID)
     sku: str = field(EXISTING_SKU)
+    since: _AtOrNone = field(Nullable(SINCE), default=None)
+    until: _AtOrNone = field(Nullable(UNTIL), default=None)
     page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
     page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
 
@@ -353,10 +432,54 @@ class GetReservation:
 
 
 @command
+class ListReservations:
+    """List the open reservations, the next to expire first, one page at a time."""
+
+    item_id: str | None = field(
+        Nullable(
+            Identifier(2048, doc="Only reservations that hold units of this item. Needs `sku`.")
+        ),
+        default=None,
+    )
+    sku: str | None = field(
+        Nullable(Identifier(1024, doc="SKU of the item. Needs `item_id`.")), default=None
+    )
+    reference: str | None = field(
+        Nullable(Text(256, doc="Only reservations with this reference.")), default=None
+    )
+    page_size: int | None = field(Nullable(PAGE_SIZE), default=None)
+    page_token: str | None = field(Nullable(PAGE_TOKEN), default=None, wire="last_evaluated_key")
+
+    @property
+    def key(self) -> ItemKey | None:
+        """The key of the item; None for any."""
+        if self.item_id is None or self.sku is None:
+            return None
+        return ItemKey(item_id=self.item_id, sku=self.sku)
+
+
+@command
 class CommitReservation:
-    """Commit the reservation: remove its units from stock."""
+    """
+    Commit a reservation: remove its units from stock.
+
+    With *lines*, a part of it; the rest stays held. Because a repeated request would take the units twice, this needs an
+    idempotency key.
+    """
 
     reservation_id: str = field(RESERVATION_ID)
+    lines: Converted[Sequence[LineRequest | _Fields] | None, tuple[LineRequest, ...] | None] = (
+        field(
+            Nullable(
+                List(
+                    Object(LineRequest),
+                    MAX_LINES,
+                    doc="Units to commit; the whole reservation by default. Lines of the same item are added up.",
+                )
+            ),
+            default=None,
+        )
+    )
     idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)
 
 

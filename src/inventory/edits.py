@@ -1,19 +1,28 @@
 """Pure verbs that create and update items."""
 
+from typing import Any
+
 import attrs
 
 from inventory import stock
-from inventory.commands import CreateItem, UpdateItem
-from inventory.errors import PreconditionFailedError
+from inventory.commands import ATTRIBUTES, CreateItem, UpdateItem
+from inventory.errors import FieldError, PreconditionFailedError, ValidationError
 from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey, StockLevel, Timestamp
 from inventory.preconditions import IfMatch
 from inventory.stock import Movement, MovementKind
-from inventory.validation import UNSET
+from inventory.validation import UNSET, BoundError
 
-__all__ = ["concerns_stock", "create", "precondition_failed", "require_match", "update"]
+__all__ = [
+    "concerns_stock",
+    "create",
+    "details",
+    "precondition_failed",
+    "require_match",
+    "update",
+]
 
 
-def create(command: CreateItem, *, item_id: str, at: Timestamp) -> Item:
+def create(command: CreateItem, *, item_id: str, actor: str | None, at: Timestamp) -> Item:
     """Return the new item."""
     status = command.status
     if status is UNSET:
@@ -27,14 +36,16 @@ def create(command: CreateItem, *, item_id: str, at: Timestamp) -> Item:
         status=status,
         location=command.location,
         reorder_point=command.reorder_point,
+        attributes=command.attributes,
         created_at=at,
         updated_at=at,
         level=StockLevel(on_hand=command.quantity),
+        changed_by=actor,
     )
 
 
 def update(
-    before: Item, command: UpdateItem, *, at: Timestamp
+    before: Item, command: UpdateItem, *, actor: str | None, at: Timestamp
 ) -> tuple[Item, tuple[Movement, ...]]:
     """
     Return the updated item, and the movement of a new quantity.
@@ -42,18 +53,38 @@ def update(
     Raises:
         PreconditionFailedError: The item is not in a state that `if_match` accepts.
         BelowReservedError: The new quantity is less than the reserved units.
+        ValidationError: The merged attributes are out of their bound.
     """
     require_match(command.if_match, before, with_stock=concerns_stock(command))
     after = before
     movements: tuple[Movement, ...] = ()
     if command.quantity is not UNSET:
-        change = stock.count(before, command.quantity, kind=MovementKind.EDIT, at=at)
+        change = stock.count(before, command.quantity, kind=MovementKind.EDIT, actor=actor, at=at)
         movements = (change.movement,)
         after = attrs.evolve(change.item, updated_at=at)
-    details = command.details
-    if details:
-        after = after.edited(details, at=at)
+    fields = details(before, command)
+    if fields:
+        after = after.edited(fields, actor=actor, at=at)
     return after, movements
+
+
+def details(before: Item, command: UpdateItem) -> dict[str, Any]:
+    """
+    Return the new details of an item by name, with its attributes merged.
+
+    Raises:
+        ValidationError: The merged attributes are out of their bound.
+    """
+    fields = command.details
+    if command.attributes is not UNSET and command.attributes:
+        merged = {**before.attributes, **command.attributes}
+        kept = {name: text for name, text in merged.items() if text is not None}
+        try:
+            fields["attributes"] = ATTRIBUTES.read(kept)
+        except BoundError as error:
+            errors = (FieldError("attributes", part.message) for part in error.errors)
+            raise ValidationError(errors=tuple(errors)) from None
+    return fields
 
 
 def concerns_stock(command: UpdateItem) -> bool:

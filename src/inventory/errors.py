@@ -60,7 +60,10 @@ __all__ = [
     "InventoryError",
     "ItemInUseError",
     "ItemNotFoundError",
+    "ItemNotHeldError",
+    "KeyRequiredError",
     "KeyReusedError",
+    "MoreThanHeldError",
     "NotFoundError",
     "PreconditionFailedError",
     "ReservationClosedError",
@@ -75,6 +78,7 @@ __all__ = [
     "StorageError",
     "StorageThrottledError",
     "StorageUnavailableError",
+    "TooManyLocationsError",
     "UnreadableItemError",
     "UnreadableMovementError",
     "UnreadableReservationError",
@@ -192,6 +196,22 @@ class DuplicateRowError(InvalidRequestError):
     second_row: int
 
 
+class ItemNotHeldError(InvalidRequestError):
+    """The reservation does not hold the item."""
+
+    code = "item_not_held"
+    sentence = "The reservation holds no units of item {item_id} with SKU {sku}"
+    item_id: str
+    sku: str
+
+
+class KeyRequiredError(InvalidRequestError):
+    """A partial commit needs an idempotency key, because a repeated request would take the units twice."""
+
+    code = "idempotency_key_required"
+    sentence = "A commit of some lines needs an Idempotency-Key"
+
+
 class BatchTooLargeError(InvalidRequestError):
     """A batch has too many rows for one atomic write."""
 
@@ -207,16 +227,16 @@ class NotFoundError(InventoryError):
 
 class ItemNotFoundError(NotFoundError):
     """
-    No item has this ID (and SKU).
+    No item has this ID (and SKU), or this SKU.
 
     Attributes:
-        item_id: As requested.
+        item_id: As requested; None if the request has only the SKU.
         sku: As requested; None if the request has only the ID.
     """
 
     code = "item_not_found"
     sentence = "Item not found"
-    item_id: str
+    item_id: str | None = None
     sku: str | None = None
 
 
@@ -312,6 +332,26 @@ class ReservationClosedError(ConflictError):
     state: str
 
 
+class MoreThanHeldError(ConflictError):
+    """A reservation holds fewer units of an item than are to be committed."""
+
+    code = "more_than_held"
+    sentence = "More than the reservation holds: {requested} requested, {held} held"
+    item_id: str
+    sku: str
+    held: int
+    requested: int
+
+
+class TooManyLocationsError(ConflictError):
+    """More items share the SKU than one total can include."""
+
+    code = "too_many_locations"
+    sentence = "More than {limit} items have the SKU {sku}"
+    sku: str
+    limit: int
+
+
 class BatchRefusedError(ConflictError):
     """
     Rows of an atomic batch were rejected, so none was applied.
@@ -324,11 +364,6 @@ class BatchRefusedError(ConflictError):
     code = "batch_refused"
     refused: Mapping[int, InventoryError]
     rows: int
-
-    @property
-    def reserved(self) -> int:
-        """Number of reserved units of the items of rejected rows."""
-        return sum(getattr(error, "reserved", 0) for error in self.refused.values())
 
     def _sentence(self) -> str:
         return f"{len(self.refused)} of {self.rows} rows were rejected; none was applied"

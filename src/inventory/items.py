@@ -4,14 +4,15 @@ Items and their stock levels.
 The details of an item are guarded by `version`, its stock level by `seq`.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Self
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
-from inventory.validation import normalized
+from inventory.validation import folded, normalized
 
 __all__ = [
     "AVAILABLE",
@@ -123,10 +124,13 @@ class Item:
         status: One of `STATUSES`; rows of an earlier version may have others.
         location: Where it is kept.
         reorder_point: The item is low when available units fall to this number; None for never.
+        attributes: Texts that a shop keeps beside, by name: ``{"barcode": "4006381333931"}``. Do not change it.
         version: Number of the version of the details, from 1; 0 for a row of an earlier version.
         created_at: When the item was created.
         updated_at: When the details or, by an update, the quantity last changed. Other movements do not count.
         level: Its stock level.
+        moved_at: When its last movement was recorded; None if it has none. Not part of the wire format.
+        changed_by: The actor who created it or last edited its details. Not part of the wire format.
     """
 
     key: ItemKey
@@ -137,10 +141,13 @@ class Item:
     status: str = AVAILABLE
     location: str = "default"
     reorder_point: int | None = None
+    attributes: Mapping[str, str] = field(factory=dict, hash=False)
     version: int = 1
     created_at: Timestamp
     updated_at: Timestamp
     level: StockLevel
+    moved_at: Timestamp | None = None
+    changed_by: str | None = None
 
     @property
     def item_id(self) -> str:
@@ -171,11 +178,18 @@ class Item:
         """
         return f'"{self.version}-{self.level.seq}"'
 
-    def edited(self, fields: dict[str, Any], *, at: Timestamp) -> Self:
-        """Return the next version of the item, with *fields* replaced."""
-        return attrs.evolve(self, **fields, version=self.version + 1, updated_at=at)
+    @property
+    def search_text(self) -> str:
+        """The texts that a search compares, folded, one per line: SKU, name and the values of the attributes."""
+        return folded("\n".join((self.sku, self.name, *self.attributes.values())))
 
-    def moved(self, level: StockLevel) -> Self:
+    def edited(self, fields: dict[str, Any], *, actor: str | None, at: Timestamp) -> Self:
+        """Return the next version of the item, with *fields* replaced."""
+        return attrs.evolve(
+            self, **fields, version=self.version + 1, updated_at=at, changed_by=actor
+        )
+
+    def moved(self, level: StockLevel, *, at: Timestamp) -> Self:
         """
         Return the item with its stock at *level*, and the status that follows.
 
@@ -187,4 +201,4 @@ class Item:
             status = OUT_OF_STOCK
         elif status == OUT_OF_STOCK and level.available > 0 == self.level.available:
             status = AVAILABLE
-        return attrs.evolve(self, level=level, status=status)
+        return attrs.evolve(self, level=level, status=status, moved_at=at)

@@ -12,7 +12,7 @@ from inventory.items import Item, ItemKey
 from inventory.paging import Page, PageRequest
 from inventory.ports import InventoryRepository, ItemFilter
 
-__all__ = ["candidates", "get_item", "get_items", "history_key", "list_items"]
+__all__ = ["candidates", "get_item", "get_items", "history_key", "list_items", "stored_key"]
 
 
 def candidates(key: ItemKey) -> tuple[ItemKey, ...]:
@@ -28,6 +28,14 @@ def get_item(repository: InventoryRepository, key: ItemKey) -> Item | None:
         if item is not None:
             return item
     return None
+
+
+def stored_key(repository: InventoryRepository, key: ItemKey) -> ItemKey:
+    """Return the key of the item that *key* names; *key* itself if there is none."""
+    if key.normalized == key:
+        return key
+    item = get_item(repository, key)
+    return key if item is None else item.key
 
 
 def get_items(repository: InventoryRepository, keys: Iterable[ItemKey]) -> dict[ItemKey, Item]:

@@ -16,11 +16,12 @@ from attrs import field, frozen
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageLimits, PageRequest
-from inventory.reservations import Reservation
+from inventory.reservations import Reservation, ReservationState
 from inventory.stock import Movement
-from inventory.validation import normalized
+from inventory.validation import folded, normalized
 
 __all__ = [
+    "MAX_CHANGE_SIZE",
     "Change",
     "Clock",
     "ExclusiveRepository",
@@ -30,9 +31,15 @@ __all__ = [
     "ItemFilter",
     "ItemWrite",
     "LimitsSource",
+    "MovementFilter",
     "NewId",
+    "ReservationFilter",
     "ReservationWrite",
 ]
+
+# Source: "Amazon DynamoDB Transactions: How it works", actions of one TransactWriteItems.
+MAX_CHANGE_SIZE: Final = 100
+"""Maximum number of rows that one change may write."""
 
 Clock = Callable[[], datetime]
 """Returns the current time: an aware datetime, precise to the microsecond."""
@@ -61,6 +68,7 @@ class ItemFilter:
     Attributes:
         category, status, sku, location: The value that an item must have; None for any.
         low_stock: Whether an item must be at or below its reorder point and not discontinued.
+        search: Words, each of which must be part of the SKU, the name or the value of an attribute. See `words`.
     """
 
     category: str | None = None
@@ -68,6 +76,12 @@ class ItemFilter:
     sku: str | None = None
     location: str | None = None
     low_stock: bool = False
+    search: str | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of the search, folded; each must be in `Item.search_text`."""
+        return () if self.search is None else tuple(folded(self.search).split())
 
     @property
     def index(self) -> Index:
@@ -92,13 +106,64 @@ class ItemFilter:
             and (self.category is None or item.category == self.category)
             and (self.status is None or item.status == self.status)
             and (self.location is None or item.location == self.location)
+            and (self.search is None or self._has_words(item))
         )
+
+    def _has_words(self, item: Item) -> bool:
+        text = item.search_text
+        return all(word in text for word in self.words)
 
     def position(self, item: Item) -> tuple[str, ...]:
         """Return the sort key of *item* in the list, unique among items."""
         if self.index == "category":
             return (item.updated_at, item.item_id, item.sku)
         return (item.item_id, item.sku)
+
+
+@frozen(kw_only=True)
+class MovementFilter:
+    """
+    A filter for the movements of one item.
+
+    Attributes:
+        key: The item.
+        since, until: The period that the list is for. Only cursors depend on it: because `recorded_at` never runs backwards,
+            the caller of `list_movements` finds the ends of the period itself.
+        last_seq: Where a list without a cursor starts; None for the newest movement.
+    """
+
+    key: ItemKey
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    last_seq: int | None = field(default=None, eq=False)
+
+
+@frozen(kw_only=True)
+class ReservationFilter:
+    """
+    A filter for lists of held reservations; a reservation must match all parts that are set.
+
+    Attributes:
+        key: Only reservations that hold units of this item.
+        reference: Only reservations with this reference.
+        due_by: Only reservations that expire at this time or before.
+        ends_after: Only reservations that expire after this time.
+    """
+
+    key: ItemKey | None = None
+    reference: str | None = None
+    due_by: Timestamp | None = None
+    ends_after: Timestamp | None = None
+
+    def matches(self, reservation: Reservation) -> bool:
+        """Return whether *reservation* belongs in the list."""
+        return (
+            reservation.state is ReservationState.HELD
+            and (self.key is None or self.key in reservation.keys)
+            and (self.reference is None or reservation.reference == self.reference)
+            and (self.due_by is None or reservation.expires_at <= self.due_by)
+            and (self.ends_after is None or reservation.expires_at > self.ends_after)
+        )
 
 
 @frozen(kw_only=True)
@@ -139,18 +204,25 @@ class ReservationWrite:
     after: Reservation
 
 
-def _unique(_change: "Change", _attribute: Any, items: tuple[ItemWrite, ...]) -> None:
-    if len({write.key for write in items}) != len(items):
-        msg = "a change must name each item only once"
+def _unique(change: "Change", _attribute: Any, _value: Any) -> None:
+    items = {write.key for write in change.items}
+    reservations = {write.after.reservation_id for write in change.reservations}
+    if len(items) != len(change.items) or len(reservations) != len(change.reservations):
+        msg = "a change must name each item and each reservation only once"
         raise ValueError(msg)
 
 
 def _of_the_items(change: "Change", _attribute: Any, movements: tuple[Movement, ...]) -> None:
-    moved = {movement.key for movement in movements}
-    if len(moved) != len(movements) or not moved <= {write.key for write in change.items}:
-        msg = "a change may have at most one movement per item, and none of other items"
+    seqs: dict[ItemKey, int] = {}
+    for movement in movements:
+        if movement.seq != seqs.get(movement.key, movement.seq - 1) + 1:
+            msg = "the movements of one item must have consecutive seqs"
+            raise ValueError(msg)
+        seqs[movement.key] = movement.seq
+    if not seqs.keys() <= {write.key for write in change.items}:
+        msg = "a change must have no movements of other items"
         raise ValueError(msg)
-    if not moved >= {write.key for write in change.items if write.after is None}:
+    if not seqs.keys() >= {write.key for write in change.items if write.after is None}:
         msg = "a change that deletes an item must have a movement of it"
         raise ValueError(msg)
 
@@ -163,21 +235,28 @@ class Change:
     Attributes:
         write_id: Identifies the change. A repository that sends it twice, because a response was lost, stores it once.
         items: Items to create, update or delete, each once.
-        movements: One ledger entry for each item in *items* whose level changes or that is deleted.
-        reservation: A reservation to create, extend or close.
+        movements: Ledger entries for the items in *items* whose level changes or that are deleted. Those of one item are in
+            the order of their seqs, without gaps.
+        reservations: Reservations to create, extend, commit in part or close, each once.
         idempotency_record: The record of the command's idempotency key.
     """
 
     write_id: str
-    items: tuple[ItemWrite, ...] = field(default=(), validator=_unique)
+    items: tuple[ItemWrite, ...] = ()
     movements: tuple[Movement, ...] = field(default=(), validator=_of_the_items)
-    reservation: ReservationWrite | None = None
+    reservations: tuple[ReservationWrite, ...] = field(default=(), validator=_unique)
     idempotency_record: IdempotencyRecord | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether the change writes nothing."""
-        return not (self.items or self.reservation or self.idempotency_record)
+        return not (self.items or self.reservations or self.idempotency_record)
+
+    @property
+    def size(self) -> int:
+        """Number of rows that the change writes, at most `MAX_CHANGE_SIZE`."""
+        rows = (self.items, self.movements, self.reservations)
+        return sum(map(len, rows)) + (self.idempotency_record is not None)
 
 
 @frozen(kw_only=True)
@@ -190,6 +269,7 @@ class ItemEdit:
         key: The item to edit.
         fields: New details by their names on `Item`; never the key, the level, the version or `reorder_point`.
         at: The new `updated_at`.
+        actor: The new `changed_by`.
         versions: The item must be at one of these versions; None for any.
     """
 
@@ -197,6 +277,7 @@ class ItemEdit:
     key: ItemKey
     fields: dict[str, Any]
     at: Timestamp
+    actor: str | None = None
     versions: frozenset[int] | None = None
 
 
@@ -239,15 +320,15 @@ class InventoryRepository(Protocol):
             InvalidCursorError: The cursor is malformed, was edited, or belongs to another filter.
         """
 
-    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
+    def list_movements(self, movement_filter: MovementFilter, page: PageRequest) -> Page[Movement]:
         """
-        Return a page of the item's movements, newest first, whether or not the item still exists.
+        Return a page of an item's movements, newest first, whether or not the item still exists.
 
         A full page has a cursor even if no movement follows, so that the last page always has room for one more entry: the
         derived opening balance.
 
         Raises:
-            InvalidCursorError: The cursor is malformed, was edited, or belongs to another item.
+            InvalidCursorError: The cursor is malformed, was edited, or belongs to another item or period.
         """
 
     def first_movement(self, key: ItemKey) -> Movement | None:
@@ -260,27 +341,34 @@ class InventoryRepository(Protocol):
     def get_reservation(self, reservation_id: str) -> Reservation | None:
         """Return the reservation as it is stored, or None if it does not exist."""
 
-    def held_reservations(
-        self,
-        page: PageRequest,
-        *,
-        due_by: Timestamp | None = None,
-        ends_after: Timestamp | None = None,
-    ) -> Page[Reservation]:
+    def get_reservations(self, reservation_ids: Iterable[str]) -> tuple[Reservation, ...]:
         """
-        Return a page of the reservations whose stored state is held, the first to expire first.
+        Return the reservations that exist and can be read, in any order.
 
-        Without *due_by* and *ends_after*, the pages contain all of them, with every write acknowledged before the call, and in
-        any order. With one of the two, the result may lag behind: the caller reads each reservation again. The two exclude
-        each other.
+        Each read may happen at another moment.
+        """
 
-        Args:
-            page: The page to return.
-            due_by: Only reservations that expire at this time or before.
-            ends_after: Only reservations that expire after this time.
+    def held_reservations(self, page: PageRequest) -> Page[Reservation]:
+        """
+        Return a page of all reservations whose stored state is held, in any order.
+
+        The pages contain every reservation that was held throughout.
 
         Raises:
             InvalidCursorError: The cursor is malformed or was edited.
+        """
+
+    def list_reservations(
+        self, reservation_filter: ReservationFilter, page: PageRequest
+    ) -> Page[Reservation]:
+        """
+        Return a page of the reservations that match *reservation_filter*, the first to expire first.
+
+        With a `key`, the pages contain every reservation that held units of the item throughout. Without it, the list may lag
+        behind: a caller that acts on a reservation reads it again.
+
+        Raises:
+            InvalidCursorError: The cursor is malformed, was edited, or belongs to another filter.
         """
 
     def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
@@ -307,8 +395,7 @@ class InventoryRepository(Protocol):
 
         A movement: no movement of the item has its seq, so that a new item under an old key cannot overwrite the old ledger.
 
-        A reservation: its stored state and `expires_at` are those of `ReservationWrite.before`; if that is None, no
-        reservation has its ID.
+        A reservation: its stored `revision` is that of `ReservationWrite.before`; if that is None, no reservation has its ID.
 
         An idempotency record: no record has its ID, or that record had expired at the new one's `stored_at`.
 

@@ -1,6 +1,7 @@
 """Check each item's level against its ledger and open reservations."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 import attrs
 from attrs import frozen
@@ -8,11 +9,12 @@ from attrs import frozen
 from inventory.errors import UnreadableRowError
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import iter_pages
-from inventory.ports import InventoryRepository, ItemFilter
+from inventory.ports import InventoryRepository, ItemFilter, MovementFilter
 from inventory.reservations import Reservation
 from inventory.stock import Movement, MovementKind, StockChange
 
 __all__ = [
+    "SYSTEM_ACTOR",
     "Drift",
     "Examined",
     "FarReservation",
@@ -26,6 +28,8 @@ __all__ = [
     "examine_item",
     "open_reservations",
 ]
+
+SYSTEM_ACTOR: Final = "system:reconcile"
 
 
 @frozen(kw_only=True)
@@ -233,7 +237,8 @@ def _examine_now(
 def _newest_first(
     repository: InventoryRepository, key: ItemKey, unreadable: list[UnreadableRowError]
 ) -> Iterator[Movement]:
-    for page in iter_pages(lambda page: repository.list_movements(key, page)):
+    movement_filter = MovementFilter(key=key)
+    for page in iter_pages(lambda page: repository.list_movements(movement_filter, page)):
         unreadable += page.unreadable
         yield from page.items
 
@@ -290,6 +295,7 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
         reserved=min(drift.held, item.level.on_hand),
         seq=max(drift.seq, drift.ledger_seq) + 1,
     )
+    at = max(at, item.moved_at or at)
     movement = Movement(
         key=item.key,
         seq=level.seq,
@@ -298,8 +304,9 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
         delta_reserved=level.reserved - drift.ledger_reserved,
         on_hand=level.on_hand,
         reserved=level.reserved,
+        actor=SYSTEM_ACTOR,
         reason="reconciled",
         recorded_at=at,
         item_created_at=None if drift.ledger_seq else item.created_at,
     )
-    return StockChange(before=item, item=item.moved(level), movement=movement)
+    return StockChange(before=item, item=item.moved(level, at=at), movement=movement)

@@ -1,18 +1,24 @@
 """
 Reservations of units of one or more items.
 
-A reservation is committed, released or expired as a whole.
+A reservation is released or expired as a whole, and committed as a whole or in parts.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import attrs
 from attrs import frozen
 
-from inventory.errors import ItemNotFoundError, ReservationClosedError, ReservationExpiredError
+from inventory.errors import (
+    ItemNotFoundError,
+    ItemNotHeldError,
+    MoreThanHeldError,
+    ReservationClosedError,
+    ReservationExpiredError,
+)
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.stock import StockChange, expire, issue, release, reserve
 
@@ -72,22 +78,29 @@ class Reservation:
 
     Attributes:
         reservation_id: A UUID that the system generates.
-        lines: The reserved units of each item, in the order of the keys.
+        lines: The held units of each item, in the order of the keys; once the reservation is released or expired, the units
+            that were given back. Without lines, it is committed as a whole.
+        committed: The units that have left. With *lines*, they are the units that were reserved at first.
         state: The stored state. A held reservation counts as expired from `expires_at` on, even before a sweep closes it: see
             `state_at`.
         reference: A cart, an order or the like.
         created_at: When it was created.
         expires_at: When it expires.
         closed_at: When it was committed, released or expired; None while it is held.
+        revision: Number of the version of the reservation, from 1; counts extensions, commits, and closing.
+        changed_by: The actor who created it or last changed it. Not part of the wire format.
     """
 
     reservation_id: str
     lines: tuple[ReservationLine, ...]
+    committed: tuple[ReservationLine, ...] = ()
     state: ReservationState = ReservationState.HELD
     reference: str | None = None
     created_at: Timestamp = attrs.field(validator=_is_time)
     expires_at: Timestamp = attrs.field(validator=_is_time)
     closed_at: Timestamp | None = None
+    revision: int = 1
+    changed_by: str | None = None
 
     @classmethod
     def open(
@@ -97,18 +110,17 @@ class Reservation:
         *,
         ttl_seconds: int,
         reference: str | None,
+        actor: str | None,
         at: Timestamp,
     ) -> Self:
         """Return a new reservation; lines of the same item are added up."""
-        units: dict[ItemKey, int] = {}
-        for key, quantity in lines:
-            units[key] = units.get(key, 0) + quantity
         return cls(
             reservation_id=reservation_id,
-            lines=tuple(ReservationLine(key=key, quantity=units[key]) for key in sorted(units)),
+            lines=_lines(_sums(lines)),
             reference=reference,
             created_at=at,
             expires_at=_later(at, ttl_seconds),
+            changed_by=actor,
         )
 
     @property
@@ -149,7 +161,7 @@ class Reservation:
         if state is not ReservationState.HELD:
             raise ReservationClosedError(reservation_id=self.reservation_id, state=str(state))
 
-    def extended(self, ttl_seconds: int, *, at: Timestamp) -> Self:
+    def extended(self, ttl_seconds: int, *, actor: str | None, at: Timestamp) -> Self:
         """
         Return the reservation extended to *ttl_seconds* from now.
 
@@ -157,13 +169,49 @@ class Reservation:
         """
         self.require_held(at)
         latest = _later(self.created_at, MAX_SECONDS)
-        return attrs.evolve(
-            self, expires_at=max(self.expires_at, min(_later(at, ttl_seconds), latest))
+        expires_at = max(self.expires_at, min(_later(at, ttl_seconds), latest))
+        return self._next(actor, expires_at=expires_at)
+
+    def closed(self, state: ReservationState, *, actor: str | None, at: Timestamp) -> Self:
+        """Return the reservation released or expired; its lines are given back."""
+        return self._next(actor, state=state, closed_at=at)
+
+    def units(self, lines: Iterable[tuple[ItemKey, int]]) -> dict[ItemKey, int]:
+        """Return the units of *lines* by the keys of the held items; lines of the same item are added up."""
+        held = set(self.keys)
+        return _sums((key if key in held else key.normalized, units) for key, units in lines)
+
+    def committed_by(
+        self, units: Mapping[ItemKey, int], *, actor: str | None, at: Timestamp
+    ) -> Self:
+        """
+        Return the reservation with these *units* committed; with nothing left, it is closed.
+
+        Raises:
+            ItemNotHeldError: The reservation does not hold one of the items.
+            MoreThanHeldError: It holds fewer units of an item.
+        """
+        held = {line.key: line.quantity for line in self.lines}
+        for key, quantity in units.items():
+            if key not in held:
+                raise ItemNotHeldError(item_id=key.item_id, sku=key.sku)
+            if quantity > held[key]:
+                raise MoreThanHeldError(
+                    item_id=key.item_id, sku=key.sku, held=held[key], requested=quantity
+                )
+            held[key] -= quantity
+        left = _lines(held)
+        before = [(line.key, line.quantity) for line in self.committed]
+        return self._next(
+            actor,
+            lines=left,
+            committed=_lines(_sums([*before, *units.items()])),
+            state=self.state if left else ReservationState.COMMITTED,
+            closed_at=None if left else at,
         )
 
-    def closed(self, state: ReservationState, *, at: Timestamp) -> Self:
-        """Return the reservation committed, released or expired."""
-        return attrs.evolve(self, state=state, closed_at=at)
+    def _next(self, actor: str | None, **fields: Any) -> Self:
+        return attrs.evolve(self, **fields, revision=self.revision + 1, changed_by=actor)
 
     def hold(self, items: Mapping[ItemKey, Item]) -> tuple[StockChange, ...]:
         """
@@ -173,20 +221,33 @@ class Reservation:
             ItemNotFoundError: An item does not exist.
             InsufficientStockError: Fewer units of an item are available.
         """
-        return self._changes(reserve, self.lines, items, at=self.created_at)
+        units = {line.key: line.quantity for line in self.lines}
+        return self._changes(reserve, units, items, actor=self.changed_by, at=self.created_at)
 
-    def issue(self, items: Mapping[ItemKey, Item], *, at: Timestamp) -> tuple[StockChange, ...]:
+    def issue(
+        self,
+        units: Mapping[ItemKey, int],
+        items: Mapping[ItemKey, Item],
+        *,
+        actor: str | None,
+        at: Timestamp,
+    ) -> tuple[StockChange, ...]:
         """
-        Remove the units of all lines from stock.
+        Remove *units* from stock.
 
         Raises:
             ItemNotFoundError: An item was deleted by another process.
             InsufficientStockError: See `inventory.stock.issue`.
         """
-        return self._changes(issue, self.lines, items, at=at)
+        return self._changes(issue, units, items, actor=actor, at=at)
 
     def free(
-        self, state: ReservationState, items: Mapping[ItemKey, Item], *, at: Timestamp
+        self,
+        state: ReservationState,
+        items: Mapping[ItemKey, Item],
+        *,
+        actor: str | None,
+        at: Timestamp,
     ) -> tuple[StockChange, ...]:
         """
         Make the units of all lines available again, released or expired.
@@ -194,31 +255,32 @@ class Reservation:
         Items that do not exist are skipped.
         """
         verb = expire if state is ReservationState.EXPIRED else release
-        lines = [line for line in self.lines if line.key in items]
-        return self._changes(verb, lines, items, at=at)
+        units = {line.key: line.quantity for line in self.lines if line.key in items}
+        return self._changes(verb, units, items, actor=actor, at=at)
 
     def _changes(
         self,
         verb: Callable[..., StockChange],
-        lines: Iterable[ReservationLine],
+        units: Mapping[ItemKey, int],
         items: Mapping[ItemKey, Item],
         *,
+        actor: str | None,
         at: Timestamp,
     ) -> tuple[StockChange, ...]:
-        changes = []
-        for line in lines:
-            if line.key not in items:
-                raise ItemNotFoundError(item_id=line.key.item_id, sku=line.key.sku)
-            changes.append(
-                verb(
-                    items[line.key],
-                    line.quantity,
-                    reservation_id=self.reservation_id,
-                    reference=self.reference,
-                    at=at,
-                )
+        for key in units:
+            if key not in items:
+                raise ItemNotFoundError(item_id=key.item_id, sku=key.sku)
+        return tuple(
+            verb(
+                items[key],
+                quantity,
+                reservation_id=self.reservation_id,
+                reference=self.reference,
+                actor=actor,
+                at=at,
             )
-        return tuple(changes)
+            for key, quantity in units.items()
+        )
 
 
 def far_after(at: Timestamp) -> Timestamp:
@@ -229,6 +291,19 @@ def far_after(at: Timestamp) -> Timestamp:
 def retention_cutoff(at: Timestamp) -> Timestamp:
     """Return the time up to which closed reservations are deleted."""
     return _later(at, -RETENTION_SECONDS)
+
+
+def _sums(lines: Iterable[tuple[ItemKey, int]]) -> dict[ItemKey, int]:
+    units: dict[ItemKey, int] = {}
+    for key, quantity in lines:
+        units[key] = units.get(key, 0) + quantity
+    return units
+
+
+def _lines(units: Mapping[ItemKey, int]) -> tuple[ReservationLine, ...]:
+    return tuple(
+        ReservationLine(key=key, quantity=units[key]) for key in sorted(units) if units[key]
+    )
 
 
 def _later(at: Timestamp, seconds: int) -> Timestamp:

@@ -20,7 +20,7 @@ from inventory.errors import (
     StorageError,
 )
 from inventory.idempotency import IdempotencyKey, IdempotencyRecord, fingerprint
-from inventory.items import Timestamp
+from inventory.items import ItemKey, Timestamp
 from inventory.ports import Change, ExclusiveRepository, InventoryRepository
 from inventory.timeouts import time_left
 
@@ -47,13 +47,13 @@ class Executor:
         repository: Stores the changes.
         now: Returns the current time.
         pause: Sleeps a number of seconds.
-        expire_due: Expires due reservations and returns whether there were any.
+        expire_due: Expires a few of the due reservations of an item, and returns whether there were any.
     """
 
     repository: InventoryRepository
     now: Callable[[], Timestamp]
     pause: Callable[[float], None]
-    expire_due: Callable[[], bool]
+    expire_due: Callable[[ItemKey], bool]
 
     def execute(self, command: Any, decide: Callable[[], Decision[R]]) -> R:
         """
@@ -102,14 +102,19 @@ class Executor:
         """
         Decide and commit.
 
-        If reserved units prevent it, expire due reservations and decide again.
+        If reserved units prevent it, expire due reservations of the items and decide again, until none is due.
         """
-        try:
-            change, answer = decide()
-        except (ReservedStockError, BatchRefusedError) as error:
-            if not (error.reserved and self.expire_due()):
-                raise
-            change, answer = decide()
+        exhausted: set[ItemKey] = set()
+        while True:
+            try:
+                change, answer = decide()
+                break
+            except (ReservedStockError, BatchRefusedError) as error:
+                keys = _reserved_items(error) - exhausted
+                if not keys:
+                    raise
+                # After the last of them the decision is made again too, because another process may have expired it.
+                exhausted |= {key for key in keys if not self.expire_due(key)}
         if key is not None:
             record = IdempotencyRecord.of(key, request, answer, at=self.now())
             change = attrs.evolve(change, idempotency_record=record)
@@ -131,6 +136,15 @@ class Executor:
             raise KeyReusedError
         key.replayed = True
         return record
+
+
+def _reserved_items(error: ReservedStockError | BatchRefusedError) -> set[ItemKey]:
+    """Return the items whose reserved units caused the error."""
+    if isinstance(error, BatchRefusedError):
+        errors = [row for row in error.refused.values() if isinstance(row, ReservedStockError)]
+    else:
+        errors = [error]
+    return {ItemKey(item_id=error.item_id, sku=error.sku) for error in errors if error.reserved}
 
 
 def _pauses() -> Iterator[float]:

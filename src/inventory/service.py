@@ -5,14 +5,15 @@ Each method reads through the port, decides with pure values, and commits once.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 from attrs import frozen
 
-from inventory import edits, lookup, stock, upkeep
+from inventory import edits, history, lookup, stock, upkeep
 from inventory.commands import (
     ALL_OR_NOTHING,
     AdjustStock,
@@ -26,24 +27,31 @@ from inventory.commands import (
     ExtendReservation,
     GetItem,
     GetReservation,
+    GetStock,
+    GetStockAt,
     ListItems,
     ListMovements,
+    ListReservations,
     ReleaseReservation,
     TransferStock,
     UpdateItem,
 )
 from inventory.errors import (
+    FieldError,
     ItemNotFoundError,
+    KeyRequiredError,
     ReservationNotFoundError,
     SameItemError,
     SkuMismatchError,
     StaleQuantityError,
     StaleReadError,
     StorageError,
+    TooManyLocationsError,
+    ValidationError,
 )
 from inventory.ids import new_id
-from inventory.items import Item, ItemKey, Timestamp
-from inventory.paging import Page, PageLimits, PageRequest
+from inventory.items import Item, ItemKey, StockLevel, Timestamp
+from inventory.paging import Page, PageLimits, PageRequest, iter_pages
 from inventory.ports import (
     Change,
     Clock,
@@ -53,12 +61,14 @@ from inventory.ports import (
     ItemWrite,
     LimitsSource,
     NewId,
+    ReservationFilter,
     ReservationWrite,
 )
 from inventory.reservations import Reservation, ReservationState
 from inventory.retry import Decision, Executor
-from inventory.stock import Movement, StockChange, Transfer
+from inventory.stock import Movement, SkuStock, StockChange, Transfer
 from inventory.upkeep import SweepResult
+from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
@@ -68,8 +78,8 @@ __all__ = ["Inventory"]
 
 R = TypeVar("R")
 
-# A request that needs units expires this many reservations, which fit beside it in the time that a Lambda function has.
-_EXPIRED_ON_DEMAND: Final = 25
+_MAX_ACTOR: Final = 256
+_MAX_LOCATIONS: Final = 100
 
 
 def _now() -> datetime:
@@ -91,6 +101,7 @@ class Inventory:
         clock: Returns the current time.
         new_id: Returns IDs for items, reservations and writes.
         pause: Sleeps a number of seconds between two attempts at the same write.
+        actor: Who causes the changes; recorded with each of them. See `acting_as`.
     """
 
     repository: InventoryRepository
@@ -98,6 +109,24 @@ class Inventory:
     clock: Clock = attrs.field(default=_now, kw_only=True)
     new_id: NewId = attrs.field(default=new_id, kw_only=True)
     pause: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True)
+    actor: str | None = attrs.field(default=None, kw_only=True)
+
+    def acting_as(self, actor: str | None) -> Self:
+        """
+        Return the inventory with another actor: a person or a program that is recorded with each change.
+
+        Raises:
+            ValidationError: The name is empty, too long, or begins with `system:`.
+        """
+        message = None
+        if actor is not None:
+            if not 1 <= len(actor) <= _MAX_ACTOR or not actor.isprintable():
+                message = f"must be 1 to {_MAX_ACTOR} printable characters"
+            elif actor.startswith("system:"):
+                message = "must not begin with system:"
+        if message is not None:
+            raise ValidationError(errors=(FieldError("actor", message),))
+        return attrs.evolve(self, actor=actor)
 
     # Items
 
@@ -105,7 +134,7 @@ class Inventory:
         """Create an item with a new ID, and return it."""
 
         def decide() -> Decision[Item]:
-            item = edits.create(command, item_id=self.new_id(), at=self._now())
+            item = edits.create(command, item_id=self.new_id(), actor=self.actor, at=self._now())
             return self._change(ItemWrite(before=None, after=item)), item
 
         return self._execute(command, decide)
@@ -138,7 +167,7 @@ class Inventory:
 
         def decide() -> Decision[Item]:
             before = self._require(command.key)
-            after, movements = edits.update(before, command, at=self._now())
+            after, movements = edits.update(before, command, actor=self.actor, at=self._now())
             return self._change(ItemWrite(before=before, after=after), movements=movements), after
 
         return self._execute(command, decide)
@@ -156,7 +185,7 @@ class Inventory:
         def decide() -> Decision[Item]:
             before = self._require(command.key)
             edits.require_match(command.if_match, before, with_stock=True)
-            movement = stock.delete(before, at=self._now())
+            movement = stock.delete(before, actor=self.actor, at=self._now())
             return self._change(ItemWrite(before=before, after=None), movements=[movement]), before
 
         return self._execute(command, decide)
@@ -174,6 +203,7 @@ class Inventory:
             sku=query.sku,
             location=query.location,
             low_stock=query.low_stock,
+            search=query.search,
         )
         return lookup.list_items(self.repository, item_filter, self._page(query))
 
@@ -195,7 +225,9 @@ class Inventory:
         batch.check_valid(command.items)
         return self._execute(
             command,
-            lambda: batch.decide(command, self.repository, new_id=self.new_id, at=self._now()),
+            lambda: batch.decide(
+                command, self.repository, new_id=self.new_id, actor=self.actor, at=self._now()
+            ),
         )
 
     # Stock
@@ -216,6 +248,7 @@ class Inventory:
                 command.delta,
                 reason=command.reason,
                 reference=command.reference,
+                actor=self.actor,
                 at=self._now(),
             )
             return self._change_of(change), change
@@ -242,7 +275,9 @@ class Inventory:
                     expected_quantity=expected,
                     quantity=on_hand,
                 )
-            change = stock.count(before, command.quantity, reason=command.reason, at=self._now())
+            change = stock.count(
+                before, command.quantity, reason=command.reason, actor=self.actor, at=self._now()
+            )
             return self._change_of(change), change
 
         return self._execute(command, decide)
@@ -273,31 +308,69 @@ class Inventory:
                 items[destination],
                 command.quantity,
                 reference=command.reference,
+                actor=self.actor,
                 at=self._now(),
             )
             return self._change_of(out, into), Transfer(source=out.item, destination=into.item)
 
         return self._execute(command, decide)
 
+    def get_stock(self, query: GetStock) -> SkuStock:
+        """
+        Return the stock of a SKU: the items at all locations, and their totals.
+
+        Each item is current; two items may have been read at different moments.
+
+        Raises:
+            ItemNotFoundError: No item has this SKU.
+            TooManyLocationsError: More items have it than one total can include.
+        """
+        items: list[Item] = []
+        sku_filter = ItemFilter(sku=query.sku)
+        for page in iter_pages(partial(lookup.list_items, self.repository, sku_filter)):
+            items += page.items
+            if len(items) > _MAX_LOCATIONS:
+                raise TooManyLocationsError(sku=query.sku, limit=_MAX_LOCATIONS)
+        if not items:
+            raise ItemNotFoundError(sku=query.sku)
+        return SkuStock(sku=items[0].sku, items=tuple(items))
+
+    def get_stock_at(self, query: GetStockAt) -> StockLevel | None:
+        """
+        Return the stock of an item after its last movement at a time or before; None if it did not exist yet.
+
+        Raises:
+            ItemNotFoundError: The item does not exist and has no movements.
+        """
+        key = lookup.history_key(self.repository, query.key)
+        movement = history.last_by(self.repository, key, query.at)
+        if movement is None:
+            movement = self._opening(key, self.repository.first_movement(key))
+        if movement is None:
+            raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
+        if movement.recorded_at > query.at:
+            return None
+        return StockLevel(on_hand=movement.on_hand, reserved=movement.reserved, seq=movement.seq)
+
     def list_movements(self, query: ListMovements) -> Page[Movement]:
         """
         Return a page of an item's movements, newest first. The last entry is the opening balance.
 
-        The movements of a deleted item remain.
+        The movements of a deleted item remain. With *since* or *until*, only those of the period are returned.
 
         Raises:
             ItemNotFoundError: The item does not exist and has no movements.
             InvalidCursorError: The page token was not issued for this query.
         """
         key = lookup.history_key(self.repository, query.key)
-        page = self.repository.list_movements(key, self._page(query))
+        page = history.list_period(self.repository, key, query, self._page(query))
         if page.next_cursor is not None:
             return page
         first = page.items[-1] if page.items else self.repository.first_movement(key)
         opening = self._opening(key, first)
         if opening is None:
             raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
-        return Page(items=(*page.items, opening))
+        return Page(items=tuple(history.within(query, (*page.items, opening))))
 
     # Reservations
 
@@ -318,11 +391,12 @@ class Inventory:
                 [(stored.get(line.key, line.key), line.quantity) for line in command.lines],
                 ttl_seconds=command.ttl_seconds,
                 reference=command.reference,
+                actor=self.actor,
                 at=self._now(),
             )
             changes = reservation.hold({item.key: item for item in items.values()})
             write = ReservationWrite(before=None, after=reservation)
-            return self._change_of(*changes, reservation=write), reservation
+            return self._change_of(*changes, reservations=[write]), reservation
 
         return self._execute(command, decide)
 
@@ -336,18 +410,58 @@ class Inventory:
         reservation = self._require_reservation(query.reservation_id)
         return attrs.evolve(reservation, state=reservation.state_at(self._now()))
 
-    def commit_reservation(self, command: CommitReservation) -> Reservation:
+    def list_reservations(self, query: ListReservations) -> Page[Reservation]:
         """
-        Commit a reservation: remove its units from stock. Committing it again changes nothing.
+        Return a page of the open reservations, the next to expire first.
 
         Raises:
+            ValidationError: Only one of *item_id* and *sku* was given.
+            InvalidCursorError: The page token was not issued for this query.
+        """
+        if (query.item_id is None) != (query.sku is None):
+            missing, given = ("sku", "item_id") if query.sku is None else ("item_id", "sku")
+            raise ValidationError(errors=(FieldError(missing, f"is required with {given}"),))
+        key = query.key and lookup.stored_key(self.repository, query.key)
+        page = self.repository.list_reservations(
+            ReservationFilter(key=key, reference=query.reference), self._page(query)
+        )
+        now = self._now()
+        # Those that are due count as expired, even before a sweep closes them.
+        open_ones = tuple(each for each in page.items if not each.is_due(now))
+        return attrs.evolve(page, items=open_ones)
+
+    def commit_reservation(self, command: CommitReservation) -> Reservation:
+        """
+        Commit a reservation, or a part of it: remove its units from stock. Committing the whole again changes nothing.
+
+        Raises:
+            KeyRequiredError: Lines were given without an idempotency key.
             ReservationNotFoundError: No reservation has this ID.
             ReservationExpiredError: The reservation has expired.
-            ReservationClosedError: The reservation was released.
+            ReservationClosedError: The reservation was released, or lines were given and it was committed.
+            ItemNotHeldError: The reservation holds no units of the item of a line.
+            MoreThanHeldError: It holds fewer units of the item.
             ItemNotFoundError: The item was deleted by another process.
             InsufficientStockError: The reserved count was wrong (see `reconcile`), and fewer units are available.
         """
-        return self._close(command, ReservationState.COMMITTED)
+        if command.lines is not None and command.idempotency_key is None:
+            raise KeyRequiredError
+
+        def decide() -> Decision[Reservation]:
+            before = self._require_reservation(command.reservation_id)
+            if command.lines is None and before.state is ReservationState.COMMITTED:
+                return self._change(), before
+            now = self._now()
+            before.require_held(now)
+            lines = before.lines if command.lines is None else command.lines
+            units = before.units((line.key, line.quantity) for line in lines)
+            after = before.committed_by(units, actor=self.actor, at=now)
+            items = self._items(tuple(units))
+            changes = before.issue(units, items, actor=self.actor, at=now)
+            write = ReservationWrite(before=before, after=after)
+            return self._change_of(*changes, reservations=[write]), after
+
+        return self._execute(command, decide)
 
     def release_reservation(self, command: ReleaseReservation) -> Reservation:
         """
@@ -358,7 +472,20 @@ class Inventory:
             ReservationExpiredError: The reservation has expired.
             ReservationClosedError: The reservation was committed.
         """
-        return self._close(command, ReservationState.RELEASED)
+
+        def decide() -> Decision[Reservation]:
+            before = self._require_reservation(command.reservation_id)
+            released = ReservationState.RELEASED
+            if before.state is released:
+                return self._change(), before
+            now = self._now()
+            before.require_held(now)
+            after = before.closed(released, actor=self.actor, at=now)
+            changes = before.free(released, self._items(before.keys), actor=self.actor, at=now)
+            write = ReservationWrite(before=before, after=after)
+            return self._change_of(*changes, reservations=[write]), after
+
+        return self._execute(command, decide)
 
     def extend_reservation(self, command: ExtendReservation) -> Reservation:
         """
@@ -372,23 +499,32 @@ class Inventory:
 
         def decide() -> Decision[Reservation]:
             before = self._require_reservation(command.reservation_id)
-            after = before.extended(command.ttl_seconds, at=self._now())
+            after = before.extended(command.ttl_seconds, actor=self.actor, at=self._now())
             write = ReservationWrite(before=before, after=after)
-            return self._change_of(reservation=write), after
+            return self._change_of(reservations=[write]), after
 
         return self._execute(command, decide)
 
     # Upkeep
 
-    def expire_reservations(self, command: ExpireReservations) -> SweepResult:
+    def expire_reservations(self, command: ExpireReservations, *, threads: int = 1) -> SweepResult:
         """
         Expire the reservations that are due, and with `far` also those that end too late.
 
         A reservation that cannot be expired or read does not prevent the others from being expired. Stops early when the
         deadline is near.
+
+        Args:
+            command: How many reservations to expire, and which.
+            threads: Number of threads that write; more than one pays if the storage is across a network.
         """
-        rows = upkeep.reservations_to_expire(self.repository, command, self._now())
-        return upkeep.expire_each(rows, lambda reservation: self._expire(reservation, command))
+        return upkeep.expire_all(
+            self.repository,
+            command,
+            partial(self._expire, far=command.far),
+            at=self._now(),
+            threads=threads,
+        )
 
     def far_reservations(self) -> Iterator[Reservation]:
         """
@@ -441,12 +577,10 @@ class Inventory:
         )
         return executor.execute(command, decide)
 
-    def _expire_due(self) -> bool:
-        """Expire due reservations, and return whether there were any."""
+    def _expire_due(self, key: ItemKey) -> bool:
+        """Expire a few of the due reservations of an item, and return whether there may be more."""
         try:
-            return (
-                self.expire_reservations(ExpireReservations(limit=_EXPIRED_ON_DEMAND)).expired > 0
-            )
+            return upkeep.expire_due_of(self.repository, key, self._expire, at=self._now())
         except StorageError:
             return False
 
@@ -454,22 +588,28 @@ class Inventory:
         self,
         *items: ItemWrite,
         movements: Iterable[Movement] = (),
-        reservation: ReservationWrite | None = None,
+        reservations: Iterable[ReservationWrite] = (),
     ) -> Change:
         return Change(
             write_id=self.new_id(),
             items=items,
             movements=tuple(movements),
-            reservation=reservation,
+            reservations=tuple(reservations),
         )
 
     def _change_of(
-        self, *changes: StockChange, reservation: ReservationWrite | None = None
+        self, *changes: StockChange, reservations: Iterable[ReservationWrite] = ()
     ) -> Change:
+        """Return one change; several of one item follow each other."""
+        writes: dict[ItemKey, ItemWrite] = {}
+        for change in changes:
+            first = writes.get(change.item.key)
+            before = change.before if first is None else first.before
+            writes[change.item.key] = ItemWrite(before=before, after=change.item)
         return self._change(
-            *[ItemWrite(before=change.before, after=change.item) for change in changes],
+            *writes.values(),
             movements=[change.movement for change in changes],
-            reservation=reservation,
+            reservations=reservations,
         )
 
     def _edit(self, command: UpdateItem) -> Item:
@@ -478,25 +618,44 @@ class Inventory:
 
         One conditional write is enough; the item is not read first.
         """
+        if command.attributes is not UNSET and command.attributes:
+            return self._merge(command)
         fields = command.details
         if not fields:
             item = self._require(command.key)
             edits.require_match(command.if_match, item, with_stock=False)
             return item
         for key in lookup.candidates(command.key):
-            edit = ItemEdit(
-                write_id=self.new_id(),
-                key=key,
-                fields=fields,
-                at=self._now(),
-                versions=command.if_match.versions,
-            )
             try:
-                return self.repository.edit_item(edit)
+                return self._edit_item(key, fields, command.if_match.versions)
             except StaleReadError as stale:
                 if stale.current is not None:
                     raise edits.precondition_failed(stale.current) from None
         raise ItemNotFoundError(item_id=command.item_id, sku=command.sku)
+
+    def _merge(self, command: UpdateItem) -> Item:
+        """Update details and merge attributes, which depend on the current ones, but not on the stock."""
+
+        def decide() -> Decision[Item]:
+            before = self._require(command.key)
+            edits.require_match(command.if_match, before, with_stock=False)
+            fields = edits.details(before, command)
+            return self._change(), self._edit_item(before.key, fields, frozenset({before.version}))
+
+        return self._execute(command, decide)
+
+    def _edit_item(
+        self, key: ItemKey, fields: dict[str, Any], versions: frozenset[int] | None
+    ) -> Item:
+        edit = ItemEdit(
+            write_id=self.new_id(),
+            key=key,
+            fields=fields,
+            at=self._now(),
+            actor=self.actor,
+            versions=versions,
+        )
+        return self.repository.edit_item(edit)
 
     def _opening(self, key: ItemKey, first: Movement | None) -> Movement | None:
         """
@@ -509,44 +668,35 @@ class Inventory:
         item = self.repository.get_item(key)
         if first is None or item is not None:
             return stock.opening(item, first)
-        [last] = self.repository.list_movements(key, PageRequest(size=1)).items
+        last = history.newest(self.repository, key)
         return stock.opening(None, first, last)
 
-    def _close(
-        self, command: CommitReservation | ReleaseReservation, state: ReservationState
-    ) -> Reservation:
-        def decide() -> Decision[Reservation]:
-            before = self._require_reservation(command.reservation_id)
-            if before.state is state:
-                return self._change(), before
+    def _expire(self, group: Sequence[Reservation], *, far: bool = False) -> int:
+        """Expire reservations in one write, and return the number of those that were still to be expired."""
+
+        def decide() -> Decision[int]:
             now = self._now()
-            before.require_held(now)
-            items = self._items(before.keys)
-            after = before.closed(state, at=now)
-            commits = state is ReservationState.COMMITTED
-            changes = before.issue(items, at=now) if commits else before.free(state, items, at=now)
-            write = ReservationWrite(before=before, after=after)
-            return self._change_of(*changes, reservation=write), after
-
-        return self._execute(command, decide)
-
-    def _expire(self, reservation: Reservation, command: ExpireReservations) -> bool:
-        """Expire a reservation, and return whether it was still to be expired."""
-
-        def decide() -> Decision[bool]:
-            before = self.repository.get_reservation(reservation.reservation_id)
-            now = self._now()
-            if before is None or not (before.is_due(now) or (command.far and before.is_far(now))):
-                return self._change(), False
-            items = self._items(before.keys)
-            after = before.closed(ReservationState.EXPIRED, at=now)
-            changes = before.free(ReservationState.EXPIRED, items, at=now)
-            write = ReservationWrite(before=before, after=after)
-            return self._change_of(*changes, reservation=write), True
+            reservations = self.repository.get_reservations(
+                [reservation.reservation_id for reservation in group]
+            )
+            expiring = [
+                each for each in reservations if each.is_due(now) or (far and each.is_far(now))
+            ]
+            items = self._items(tuple({key for each in expiring for key in each.keys}))
+            changes: list[StockChange] = []
+            writes: list[ReservationWrite] = []
+            expired = ReservationState.EXPIRED
+            for before in expiring:
+                freed = before.free(expired, items, actor=upkeep.SWEEPER, at=now)
+                items |= {change.item.key: change.item for change in freed}
+                changes += freed
+                after = before.closed(expired, actor=upkeep.SWEEPER, at=now)
+                writes.append(ReservationWrite(before=before, after=after))
+            return self._change_of(*changes, reservations=writes), len(writes)
 
         return self._execute(None, decide)
 
-    def _page(self, query: ListItems | ListMovements) -> PageRequest:
+    def _page(self, query: ListItems | ListMovements | ListReservations) -> PageRequest:
         return PageRequest(size=self.limits().page_size(query.page_size), cursor=query.page_token)
 
     def _items(self, keys: tuple[ItemKey, ...]) -> dict[ItemKey, Item]:

@@ -17,6 +17,7 @@ __all__ = [
     "MAX_QUANTITY",
     "Movement",
     "MovementKind",
+    "SkuStock",
     "StockChange",
     "Transfer",
     "adjust",
@@ -67,7 +68,8 @@ class Movement:
         reason: The caller's explanation.
         reference: An order, a delivery note or the like.
         reservation_id: The reservation that the units belong to.
-        recorded_at: When the movement was recorded.
+        actor: Who caused it.
+        recorded_at: When the movement was recorded; never earlier than the movement before.
         item_created_at: When the item was created. Only on the first movement and on one of kind `delete`, because they date
             the opening balance of a deleted item. Stored, but not part of the wire format: None from an API.
     """
@@ -79,6 +81,7 @@ class Movement:
     delta_reserved: int = 0
     on_hand: int
     reserved: int
+    actor: str | None = None
     reason: str | None = None
     reference: str | None = None
     reservation_id: str | None = None
@@ -116,6 +119,35 @@ class Transfer:
     destination: Item
 
 
+@frozen(kw_only=True)
+class SkuStock:
+    """
+    The stock of a SKU at all locations.
+
+    Attributes:
+        sku: The SKU.
+        items: The items that have it, by ID.
+    """
+
+    sku: str
+    items: tuple[Item, ...]
+
+    @property
+    def on_hand(self) -> int:
+        """Units on hand at all locations."""
+        return sum(item.level.on_hand for item in self.items)
+
+    @property
+    def reserved(self) -> int:
+        """Reserved units at all locations."""
+        return sum(item.level.reserved for item in self.items)
+
+    @property
+    def available(self) -> int:
+        """Available units at all locations."""
+        return self.on_hand - self.reserved
+
+
 def _move(
     item: Item,
     kind: MovementKind,
@@ -128,9 +160,11 @@ def _move(
     """
     Change both balances of an item.
 
-    *cause* is the `reason`, `reference` and `reservation_id` of the movement.
+    *cause* is the `actor`, `reason`, `reference` and `reservation_id` of the movement.
     """
     before = item.level
+    # After a clock was ahead, movements have its time until that is reached, so that times do not run backwards.
+    at = max(at, item.moved_at or at)
     if on_hand > 0 and before.on_hand + on_hand > MAX_QUANTITY:
         raise StockLimitError(
             item_id=item.item_id,
@@ -156,7 +190,7 @@ def _move(
         **cause,
         item_created_at=item.created_at if after.seq == 1 or kind is MovementKind.DELETE else None,
     )
-    return StockChange(before=item, item=item.moved(after), movement=movement)
+    return StockChange(before=item, item=item.moved(after, at=at), movement=movement)
 
 
 def _require_available(item: Item, units: int) -> None:
@@ -171,7 +205,13 @@ def _require_available(item: Item, units: int) -> None:
 
 
 def adjust(
-    item: Item, delta: int, *, reason: str, reference: str | None = None, at: Timestamp
+    item: Item,
+    delta: int,
+    *,
+    reason: str,
+    reference: str | None = None,
+    actor: str | None = None,
+    at: Timestamp,
 ) -> StockChange:
     """
     Add *delta* units to on-hand, or remove them.
@@ -182,7 +222,13 @@ def adjust(
     """
     _require_available(item, -delta)
     return _move(
-        item, MovementKind.ADJUST, on_hand=delta, reason=reason, reference=reference, at=at
+        item,
+        MovementKind.ADJUST,
+        on_hand=delta,
+        reason=reason,
+        reference=reference,
+        actor=actor,
+        at=at,
     )
 
 
@@ -192,6 +238,7 @@ def count(
     *,
     kind: MovementKind = MovementKind.COUNT,
     reason: str | None = None,
+    actor: str | None = None,
     at: Timestamp,
 ) -> StockChange:
     """
@@ -204,11 +251,19 @@ def count(
         raise BelowReservedError(
             item_id=item.item_id, sku=item.sku, requested=quantity, reserved=item.level.reserved
         )
-    return _move(item, kind, on_hand=quantity - item.level.on_hand, reason=reason, at=at)
+    return _move(
+        item, kind, on_hand=quantity - item.level.on_hand, reason=reason, actor=actor, at=at
+    )
 
 
 def transfer(
-    source: Item, destination: Item, units: int, *, reference: str | None = None, at: Timestamp
+    source: Item,
+    destination: Item,
+    units: int,
+    *,
+    reference: str | None = None,
+    actor: str | None = None,
+    at: Timestamp,
 ) -> tuple[StockChange, StockChange]:
     """
     Move *units* from one item to another.
@@ -218,35 +273,25 @@ def transfer(
         StockLimitError: The destination would have more than `MAX_QUANTITY` units.
     """
     _require_available(source, units)
+    out, into = MovementKind.TRANSFER_OUT, MovementKind.TRANSFER_IN
     return (
-        _move(source, MovementKind.TRANSFER_OUT, on_hand=-units, reference=reference, at=at),
-        _move(destination, MovementKind.TRANSFER_IN, on_hand=units, reference=reference, at=at),
+        _move(source, out, on_hand=-units, reference=reference, actor=actor, at=at),
+        _move(destination, into, on_hand=units, reference=reference, actor=actor, at=at),
     )
 
 
-def reserve(
-    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> StockChange:
+def reserve(item: Item, units: int, *, at: Timestamp, **cause: str | None) -> StockChange:
     """
-    Reserve *units* of an item.
+    Reserve *units* of an item. The *cause* of this and the next verbs is as in `adjust`, with a `reservation_id`.
 
     Raises:
         InsufficientStockError: Fewer units are available.
     """
     _require_available(item, units)
-    return _move(
-        item,
-        MovementKind.RESERVE,
-        reserved=units,
-        reference=reference,
-        reservation_id=reservation_id,
-        at=at,
-    )
+    return _move(item, MovementKind.RESERVE, on_hand=0, reserved=units, at=at, **cause)
 
 
-def issue(
-    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> StockChange:
+def issue(item: Item, units: int, *, at: Timestamp, **cause: str | None) -> StockChange:
     """
     Remove reserved *units* from stock, because their reservation is committed.
 
@@ -255,50 +300,26 @@ def issue(
     """
     reserved = min(units, item.level.reserved)
     _require_available(item, units - reserved)
-    return _move(
-        item,
-        MovementKind.COMMIT,
-        on_hand=-units,
-        reserved=-reserved,
-        reference=reference,
-        reservation_id=reservation_id,
-        at=at,
-    )
+    return _move(item, MovementKind.COMMIT, on_hand=-units, reserved=-reserved, at=at, **cause)
 
 
-def release(
-    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> StockChange:
+def release(item: Item, units: int, *, at: Timestamp, **cause: str | None) -> StockChange:
     """
     Make reserved *units* available again.
 
     If the reserved count is lower than *units*, only that many.
     """
-    return _move(
-        item,
-        MovementKind.RELEASE,
-        reserved=-min(units, item.level.reserved),
-        reference=reference,
-        reservation_id=reservation_id,
-        at=at,
-    )
+    reserved = -min(units, item.level.reserved)
+    return _move(item, MovementKind.RELEASE, on_hand=0, reserved=reserved, at=at, **cause)
 
 
-def expire(
-    item: Item, units: int, *, reservation_id: str, reference: str | None = None, at: Timestamp
-) -> StockChange:
+def expire(item: Item, units: int, *, at: Timestamp, **cause: str | None) -> StockChange:
     """Make *units* of an expired reservation available again, as `release` does."""
-    return _move(
-        item,
-        MovementKind.EXPIRE,
-        reserved=-min(units, item.level.reserved),
-        reference=reference,
-        reservation_id=reservation_id,
-        at=at,
-    )
+    reserved = -min(units, item.level.reserved)
+    return _move(item, MovementKind.EXPIRE, on_hand=0, reserved=reserved, at=at, **cause)
 
 
-def delete(item: Item, *, at: Timestamp) -> Movement:
+def delete(item: Item, *, actor: str | None = None, at: Timestamp) -> Movement:
     """
     Return the movement of a deletion; it brings both balances to 0.
 
@@ -307,7 +328,8 @@ def delete(item: Item, *, at: Timestamp) -> Movement:
     """
     if item.level.reserved:
         raise ItemInUseError(item_id=item.item_id, sku=item.sku, reserved=item.level.reserved)
-    return _move(item, MovementKind.DELETE, on_hand=-item.level.on_hand, at=at).movement
+    on_hand = -item.level.on_hand
+    return _move(item, MovementKind.DELETE, on_hand=on_hand, actor=actor, at=at).movement
 
 
 def opening(

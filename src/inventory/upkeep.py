@@ -1,24 +1,34 @@
 """Upkeep: find and expire reservations that are due."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
-from typing import Final
+from itertools import islice
+from typing import Final, Self
 
 from attrs import frozen
 
 from inventory.commands import ExpireReservations
 from inventory.errors import InventoryError, UnreadableRowError
-from inventory.items import Timestamp
+from inventory.items import ItemKey, Timestamp
 from inventory.paging import iter_pages
-from inventory.ports import InventoryRepository
+from inventory.ports import MAX_CHANGE_SIZE, InventoryRepository, ReservationFilter
 from inventory.reservations import Reservation, far_after
 from inventory.timeouts import time_left
 
-__all__ = ["SweepResult", "expire_each", "far_reservations", "reservations_to_expire"]
+__all__ = ["SWEEPER", "SweepResult", "expire_all", "expire_due_of", "far_reservations"]
 
-_MAX_PAGE_SIZE: Final = 100
+SWEEPER: Final = "system:sweeper"
+"""The actor of every expiry, also of one that another caller's request caused."""
+
+# Reservations that are expired in one write. More would keep other writers of a local database waiting.
+_MAX_GROUP: Final = 32
 # A sweep ends by itself before the platform ends it.
 _RESERVE_SECONDS: Final = 1.0
+
+Expire = Callable[[Sequence[Reservation]], int]
+"""Expires reservations in one write, and returns the number of those that were still to be expired."""
 
 
 @frozen(kw_only=True)
@@ -29,20 +39,77 @@ class SweepResult:
     Attributes:
         expired: Number of reservations that were expired.
         failed: Number of reservations that could not be read or expired. They stay due, and the next sweep retries them.
+        oldest_due_seconds: How long the oldest of them had been due when the sweep started.
     """
 
     expired: int = 0
     failed: int = 0
+    oldest_due_seconds: float = 0
+
+    def __add__(self, other: Self) -> "SweepResult":
+        return SweepResult(
+            expired=self.expired + other.expired,
+            failed=self.failed + other.failed,
+            oldest_due_seconds=max(self.oldest_due_seconds, other.oldest_due_seconds),
+        )
 
 
 def far_reservations(repository: InventoryRepository, at: Timestamp) -> Iterator[Reservation]:
     """Yield the open reservations that end later than a reservation can."""
-    after = far_after(at)
-    pages = iter_pages(lambda page: repository.held_reservations(page, ends_after=after))
+    far = ReservationFilter(ends_after=far_after(at))
+    pages = iter_pages(partial(repository.list_reservations, far))
     return (reservation for page in pages for reservation in page.items)
 
 
-def reservations_to_expire(
+def expire_all(
+    repository: InventoryRepository,
+    command: ExpireReservations,
+    expire: Expire,
+    *,
+    at: Timestamp,
+    threads: int,
+) -> SweepResult:
+    """
+    Expire the reservations that are due, and with `far` those that end too late, up to the limit.
+
+    A reservation that cannot be read or expired does not prevent the others. Ends early when the deadline is near.
+    """
+    context = copy_context()  # It has the deadline.
+
+    def expire_group(group: Sequence[Reservation]) -> SweepResult:
+        return context.copy().run(_expire_group, group, expire)
+
+    rows = _to_expire(repository, command, at)
+    total = SweepResult()
+    with _mapping(threads) as run:
+        while time_left() >= _RESERVE_SECONDS and (
+            batch := list(islice(rows, threads * _MAX_GROUP))
+        ):
+            reservations = [row for row in batch if isinstance(row, Reservation)]
+            total += SweepResult(
+                failed=len(batch) - len(reservations),
+                oldest_due_seconds=max((_overdue(row, at) for row in reservations), default=0),
+            )
+            total = sum(run(expire_group, _groups(reservations)), total)
+    return total
+
+
+def expire_due_of(
+    repository: InventoryRepository, key: ItemKey, expire: Expire, *, at: Timestamp
+) -> bool:
+    """Expire a group of the due reservations of an item, and return whether there may be more."""
+    due = ReservationFilter(key=key, due_by=at)
+    for page in iter_pages(partial(repository.list_reservations, due), size=_MAX_GROUP):
+        if page.items:
+            results = [_expire_group(group, expire) for group in _groups(page.items)]
+            return any(result.expired for result in results) or (
+                # Another process expired them.
+                not any(result.failed for result in results) and time_left() >= _RESERVE_SECONDS
+            )
+    return False
+
+
+def _to_expire(
     repository: InventoryRepository, command: ExpireReservations, at: Timestamp
 ) -> Iterator[Reservation | UnreadableRowError]:
     """
@@ -50,39 +117,64 @@ def reservations_to_expire(
 
     Yield an error for each unreadable row too; these do not count.
     """
-    searches = [partial(repository.held_reservations, due_by=at)]
+    filters = [ReservationFilter(due_by=at)]
     if command.far:
-        searches.append(partial(repository.held_reservations, ends_after=far_after(at)))
+        filters.append(ReservationFilter(ends_after=far_after(at)))
     left = command.limit
-    size = min(command.limit, _MAX_PAGE_SIZE)
-    for search in searches:
-        for page in iter_pages(search, size=size):
+    for each in filters:
+        for page in iter_pages(partial(repository.list_reservations, each)):
             yield from page.unreadable
-            for reservation in page.items[:left]:
-                left -= 1
-                yield reservation
+            yield from page.items[:left]
+            left -= len(page.items[:left])
             if not left:
                 return
 
 
-def expire_each(
-    rows: Iterable[Reservation | UnreadableRowError], expire: Callable[[Reservation], bool]
-) -> SweepResult:
-    """
-    Expire each reservation, and stop early when the deadline is near.
+def _groups(reservations: Iterable[Reservation]) -> Iterator[tuple[Reservation, ...]]:
+    """Yield groups that fit one write; reservations of the same item are in the same group where possible."""
+    group: list[Reservation] = []
+    keys: set[ItemKey] = set()
+    size = 0
+    for reservation in sorted(reservations, key=lambda reservation: reservation.keys):
+        rows = 1 + len(reservation.lines)
+        added = rows + len(set(reservation.keys) - keys)
+        if group and (len(group) == _MAX_GROUP or size + added > MAX_CHANGE_SIZE):
+            yield tuple(group)
+            group, keys, size = [], set(), 0
+            added = rows + len(reservation.keys)
+        group.append(reservation)
+        keys |= set(reservation.keys)
+        size += added
+    if group:
+        yield tuple(group)
 
-    Args:
-        rows: The reservations, and errors of rows that could not be read.
-        expire: Expires one and returns whether it was still due.
-    """
-    expired = failed = 0
-    for row in rows:
-        if time_left() < _RESERVE_SECONDS:
-            break
-        try:
-            if isinstance(row, UnreadableRowError):
-                raise row
-            expired += expire(row)
-        except InventoryError:
-            failed += 1
-    return SweepResult(expired=expired, failed=failed)
+
+def _expire_group(group: Sequence[Reservation], expire: Expire) -> SweepResult:
+    """Expire a group; if it is refused, each half of it."""
+    if time_left() < _RESERVE_SECONDS:
+        return SweepResult()
+    try:
+        return SweepResult(expired=expire(group))
+    except InventoryError:
+        if len(group) == 1:
+            return SweepResult(failed=1)
+    half = len(group) // 2
+    return _expire_group(group[:half], expire) + _expire_group(group[half:], expire)
+
+
+def _overdue(reservation: Reservation, at: Timestamp) -> float:
+    """Return how many seconds a reservation has been due."""
+    ended = reservation.expires_at.as_datetime()
+    return max(0.0, (at.as_datetime() - ended).total_seconds())
+
+
+@contextmanager
+def _mapping(threads: int) -> Iterator[Callable[..., Iterable[SweepResult]]]:
+    """Return `map`, or one that runs in *threads*."""
+    if threads == 1:
+        yield map
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only a sweep needs it
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map

@@ -9,8 +9,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import Enum
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, dataclass_transform, overload
-from unicodedata import normalize
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    overload,
+)
+from unicodedata import combining, normalize
 
 import attrs
 from attrs import frozen
@@ -32,12 +43,15 @@ __all__ = [
     "Nullable",
     "Object",
     "PageSize",
+    "Search",
     "Spec",
     "Text",
+    "TextMap",
     "Unset",
     "build",
     "command",
     "field",
+    "folded",
     "normalized",
     "object_schema",
     "set_fields",
@@ -161,6 +175,14 @@ def normalized(text: str) -> str:
     """Return one-line *text* in NFC, without white space at its ends."""
     text = text.strip(_WHITE_SPACE)
     return text if text.isascii() else normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """Return *text* as a search compares it: without case, accents, or the difference between compatible characters."""
+    if text.isascii():
+        return text.lower()
+    marked = normalize("NFKD", normalize("NFKD", text).casefold())
+    return normalize("NFKC", "".join(char for char in marked if not combining(char)))
 
 
 @frozen
@@ -432,6 +454,74 @@ class List:
             "minItems": 1,
             "maxItems": self.max_length,
         }
+
+
+@frozen
+class TextMap:
+    """Texts by name, in the order of the names: ``{"barcode": "4006381333931"}``."""
+
+    max_entries: int
+    max_length: int
+    max_bytes: int
+    may_be_null: bool = attrs.field(default=False, kw_only=True)
+    doc: str = attrs.field(default="", kw_only=True)
+
+    NAME: ClassVar[str] = "[a-z][a-z0-9_]{0,39}"
+
+    @property
+    def with_nulls(self) -> Self:
+        """The bound of a change of the map, where None removes a name."""
+        return attrs.evolve(self, may_be_null=True)
+
+    def read(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise _out_of_bound("must be an object")
+        if len(value) > self.max_entries:
+            raise _out_of_bound(f"must have at most {self.max_entries} names, not {len(value)}")
+        errors: list[FieldError] = []
+        texts: dict[str, Any] = {}
+        text = Text(self.max_length)
+        for name, entry in value.items():
+            if not isinstance(name, str) or not re.fullmatch(self.NAME, name):
+                message = "must have a name of up to 40 lowercase letters, digits and underscores"
+                errors.append(FieldError(f".{name!s:.128}", message))
+                continue
+            try:
+                texts[name] = None if entry is None and self.may_be_null else text.read(entry)
+            except BoundError as error:
+                errors += _inside(f".{name}", error)
+        if errors:
+            raise BoundError(*errors)
+        size = sum(len(name) + len((entry or "").encode()) for name, entry in texts.items())
+        if size > self.max_bytes:
+            raise _out_of_bound(f"must be at most {self.max_bytes} bytes long in UTF-8, not {size}")
+        return dict(sorted(texts.items()))
+
+    def schema(self) -> JsonSchema:
+        bound: Bound = Text(self.max_length)
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": f"^{self.NAME}$"},
+            "additionalProperties": (Nullable(bound) if self.may_be_null else bound).schema(),
+            "maxProperties": self.max_entries,
+        }
+
+
+@frozen
+class Search:
+    """The words of a search, separated by white space."""
+
+    max_length: int
+    doc: str = attrs.field(default="", kw_only=True)
+
+    def read(self, value: Any) -> str:
+        text = Text(self.max_length).read(value)
+        if not folded(text).split():
+            raise _out_of_bound("must have at least one word")
+        return text
+
+    def schema(self) -> JsonSchema:
+        return Text(self.max_length).schema()
 
 
 @frozen

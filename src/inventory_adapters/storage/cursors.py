@@ -12,9 +12,9 @@ from hashlib import sha256
 from typing import Final
 
 from inventory.errors import InvalidCursorError
-from inventory.items import Item, ItemKey
+from inventory.items import Item
 from inventory.paging import Cursor
-from inventory.ports import ItemFilter
+from inventory.ports import ItemFilter, MovementFilter, ReservationFilter
 
 __all__ = [
     "decode",
@@ -53,37 +53,41 @@ def decode_item(item_filter: ItemFilter, token: Cursor) -> tuple[str, ...]:
     )
 
 
-def encode_movement(key: ItemKey, seq: int) -> Cursor:
-    """Return the token for the position of a movement in the ledger of *key*."""
-    return encode(fingerprint("movements", key), (f"{seq:012}",))
+def encode_movement(movement_filter: MovementFilter, seq: int) -> Cursor:
+    """Return the token for the position of a movement in a list."""
+    return encode(_movements(movement_filter), (f"{seq:012}",))
 
 
-def decode_movement(key: ItemKey, token: Cursor) -> int:
+def decode_movement(movement_filter: MovementFilter, token: Cursor) -> int:
     """
-    Return the `seq` in *token*, a position in the ledger of *key*.
+    Return the `seq` in *token*, a position in a list of movements.
 
     Raises:
         InvalidCursorError: As `decode`.
     """
-    [seq] = decode(token, fingerprint("movements", key), (12,))
+    [seq] = decode(token, _movements(movement_filter), (12,))
     if not (seq.isascii() and seq.isdigit()):
         raise InvalidCursorError
     return int(seq)
 
 
-def encode_reservation(position: tuple[str, str]) -> Cursor:
-    """Return the token for a `Reservation.position`."""
-    return encode(fingerprint("held"), position)
+def _movements(movement_filter: MovementFilter) -> str:
+    return fingerprint(movement_filter.key, movement_filter.since, movement_filter.until)
 
 
-def decode_reservation(token: Cursor) -> tuple[str, ...]:
+def encode_reservation(reservation_filter: ReservationFilter, position: tuple[str, str]) -> Cursor:
+    """Return the token for a `Reservation.position` in a list."""
+    return encode(fingerprint(reservation_filter), position)
+
+
+def decode_reservation(reservation_filter: ReservationFilter, token: Cursor) -> tuple[str, ...]:
     """
-    Return the position in *token*, in the list of held reservations.
+    Return the position in *token*, as defined by `Reservation.position`.
 
     Raises:
         InvalidCursorError: As `decode`.
     """
-    return decode(token, fingerprint("held"), (64, 1024))
+    return decode(token, fingerprint(reservation_filter), (64, 1024))
 
 
 def fingerprint(*query: object) -> str:

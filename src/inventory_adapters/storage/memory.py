@@ -7,8 +7,8 @@ from inventory.errors import DuplicateRequestError, StaleReadError
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.ports import Change, ItemEdit, ItemFilter
-from inventory.reservations import Reservation, ReservationState, retention_cutoff
+from inventory.ports import Change, ItemEdit, ItemFilter, MovementFilter, ReservationFilter
+from inventory.reservations import Reservation, retention_cutoff
 from inventory.stock import Movement
 from inventory_adapters.storage import cursors
 
@@ -58,17 +58,21 @@ class MemoryRepository:
             next_cursor=cursors.encode_item(item_filter, items[-1]) if more else None,
         )
 
-    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
-        before = None if page.cursor is None else cursors.decode_movement(key, page.cursor)
+    def list_movements(self, movement_filter: MovementFilter, page: PageRequest) -> Page[Movement]:
+        last_seq = movement_filter.last_seq
+        if page.cursor is not None:
+            last_seq = cursors.decode_movement(movement_filter, page.cursor) - 1
         with self._lock:
-            history = list(self._movements.get(key, {}).values())
-        rest = [movement for movement in history if before is None or movement.seq < before]
+            history = list(self._movements.get(movement_filter.key, {}).values())
+        rest = [movement for movement in history if last_seq is None or movement.seq <= last_seq]
         rest.sort(key=lambda movement: movement.seq, reverse=True)
         movements = tuple(rest[: page.size])
         full = len(movements) == page.size
         return Page(
             items=movements,
-            next_cursor=cursors.encode_movement(key, movements[-1].seq) if full else None,
+            next_cursor=cursors.encode_movement(movement_filter, movements[-1].seq)
+            if full
+            else None,
         )
 
     def first_movement(self, key: ItemKey) -> Movement | None:
@@ -80,29 +84,34 @@ class MemoryRepository:
         with self._lock:
             return self._reservations.get(reservation_id)
 
-    def held_reservations(
-        self,
-        page: PageRequest,
-        *,
-        due_by: Timestamp | None = None,
-        ends_after: Timestamp | None = None,
+    def get_reservations(self, reservation_ids: Iterable[str]) -> tuple[Reservation, ...]:
+        with self._lock:
+            found = map(self._reservations.get, dict.fromkeys(reservation_ids))
+            return tuple(reservation for reservation in found if reservation is not None)
+
+    def held_reservations(self, page: PageRequest) -> Page[Reservation]:
+        return self.list_reservations(ReservationFilter(), page)
+
+    def list_reservations(
+        self, reservation_filter: ReservationFilter, page: PageRequest
     ) -> Page[Reservation]:
-        after = () if page.cursor is None else cursors.decode_reservation(page.cursor)
+        after: tuple[str, ...] = ()
+        if page.cursor is not None:
+            after = cursors.decode_reservation(reservation_filter, page.cursor)
         with self._lock:
             held = [
                 reservation
                 for reservation in self._reservations.values()
-                if reservation.state is ReservationState.HELD
-                and (due_by is None or reservation.expires_at <= due_by)
-                and (ends_after is None or reservation.expires_at > ends_after)
-                and reservation.position > after
+                if reservation_filter.matches(reservation) and reservation.position > after
             ]
         held.sort(key=lambda reservation: reservation.position)
         reservations = tuple(held[: page.size])
         more = len(held) > page.size
         return Page(
             items=reservations,
-            next_cursor=cursors.encode_reservation(reservations[-1].position) if more else None,
+            next_cursor=cursors.encode_reservation(reservation_filter, reservations[-1].position)
+            if more
+            else None,
         )
 
     def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
@@ -138,9 +147,8 @@ class MemoryRepository:
                     self._store(write.after)
             for movement in change.movements:
                 self._movements.setdefault(movement.key, {})[movement.seq] = movement
-            if change.reservation is not None:
-                after = change.reservation.after
-                self._reservations[after.reservation_id] = after
+            for reservation in change.reservations:
+                self._reservations[reservation.after.reservation_id] = reservation.after
             if change.idempotency_record is not None:
                 record = change.idempotency_record
                 self._idempotency_records[record.record_id] = record
@@ -167,9 +175,9 @@ class MemoryRepository:
         for movement in change.movements:
             if movement.seq in self._movements.get(movement.key, {}):
                 raise StaleReadError
-        if change.reservation is not None:
-            before, after = change.reservation.before, change.reservation.after
-            if not _reservation_matches(self._reservations.get(after.reservation_id), before):
+        for reservation in change.reservations:
+            current = self._reservations.get(reservation.after.reservation_id)
+            if not _reservation_matches(current, reservation.before):
                 raise StaleReadError
 
     def edit_item(self, edit: ItemEdit) -> Item:
@@ -177,7 +185,7 @@ class MemoryRepository:
             item = self._items.get(edit.key)
             if item is None or not (edit.versions is None or item.version in edit.versions):
                 raise StaleReadError(item)
-            edited = item.edited(edit.fields, at=edit.at)
+            edited = item.edited(edit.fields, actor=edit.actor, at=edit.at)
             self._items[edit.key] = edited
             return edited
 
@@ -191,4 +199,4 @@ def _item_matches(current: Item | None, before: Item | None) -> bool:
 def _reservation_matches(current: Reservation | None, before: Reservation | None) -> bool:
     if current is None or before is None:
         return current is before
-    return (current.state, current.expires_at) == (before.state, before.expires_at)
+    return current.revision == before.revision

@@ -23,6 +23,7 @@ from inventory_adapters.testing.examples import (
     commit_with_retry,
     creation,
     deletion,
+    extended,
     reservation_change,
     reservation_write,
     rewrite,
@@ -173,7 +174,7 @@ class ConcurrencyContract:
         opened = a_reservation()
         shared.commit(reservation_change(None, opened))
         nexts = [closed(opened, state) for state in CLOSED_STATES]
-        nexts.append(a_reservation(expires_at=5000))
+        nexts.append(extended(opened, 5000))
 
         outcomes = run_concurrently(
             *(_committing(shared, reservation_change(opened, after)) for after in nexts)

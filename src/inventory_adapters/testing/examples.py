@@ -39,6 +39,7 @@ __all__ = [
     "creation",
     "delete_item",
     "deletion",
+    "extended",
     "history",
     "record_change",
     "reservation_change",
@@ -73,6 +74,8 @@ def an_item(
         "category": "tools",
         "created_at": a_time(),
         "updated_at": a_time(),
+        "moved_at": a_time(60) if seq else None,
+        "changed_by": "anna",
     }
     return Item(
         key=ItemKey(item_id=item_id, sku=sku),
@@ -111,10 +114,12 @@ def rewrite(
         delta_reserved=level.reserved - before.level.reserved,
         on_hand=level.on_hand,
         reserved=level.reserved,
+        actor="anna",
         reason="an example",
         recorded_at=a_time(60),
     )
-    write = ItemWrite(before=before, after=evolve(before, level=level, **details))
+    item = evolve(before, level=level, moved_at=movement.recorded_at, **details)
+    write = ItemWrite(before=before, after=item)
     return Change(write_id=str(uuid4()), items=(write,), movements=(movement,))
 
 
@@ -149,6 +154,7 @@ def an_edit(item: Item, *, versions: Iterable[int] | None = None, **fields: Any)
         key=item.key,
         fields=fields,
         at=a_time(60),
+        actor="anna",
         versions=None if versions is None else frozenset(versions),
     )
 
@@ -171,6 +177,11 @@ def a_reservation(
     )
 
 
+def extended(reservation: Reservation, expires_at: float) -> Reservation:
+    """Return *reservation* with another end."""
+    return evolve(reservation, expires_at=a_time(expires_at), revision=reservation.revision + 1)
+
+
 def closed(
     reservation: Reservation,
     state: ReservationState = ReservationState.RELEASED,
@@ -178,7 +189,10 @@ def closed(
     at: float = 60,
 ) -> Reservation:
     """Return *reservation* in a closed state."""
-    return reservation.closed(state, at=a_time(at))
+    if state is ReservationState.COMMITTED:
+        units = {line.key: line.quantity for line in reservation.lines}
+        return reservation.committed_by(units, actor="anna", at=a_time(at))
+    return reservation.closed(state, actor="anna", at=a_time(at))
 
 
 def a_record(
@@ -206,7 +220,7 @@ def reservation_write(before: Reservation | None, after: Reservation) -> Reserva
 
 def reservation_change(before: Reservation | None, after: Reservation) -> Change:
     """Return a change that only replaces a reservation *before* with *after*."""
-    return Change(write_id=str(uuid4()), reservation=reservation_write(before, after))
+    return Change(write_id=str(uuid4()), reservations=(reservation_write(before, after),))
 
 
 def record_change(record: IdempotencyRecord) -> Change:
@@ -224,7 +238,7 @@ def combined(
         write_id=str(uuid4()),
         items=tuple(write for change in changes for write in change.items),
         movements=tuple(movement for change in changes for movement in change.movements),
-        reservation=reservation,
+        reservations=() if reservation is None else (reservation,),
         idempotency_record=idempotency_record,
     )
 
@@ -270,7 +284,9 @@ def stale_parts(
         "deletion with a used seq": (deletion(recreated), None),
         "reservation": (
             free,
-            reservation_write(closed(stored), closed(stored, ReservationState.EXPIRED)),
+            reservation_write(
+                closed(stored), evolve(closed(stored), state=ReservationState.EXPIRED, revision=3)
+            ),
         ),
         "used id": (free, reservation_write(None, a_reservation("stored", reference="another"))),
     }

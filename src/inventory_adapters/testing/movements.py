@@ -9,7 +9,7 @@ from attrs import evolve
 from inventory.errors import InvalidCursorError, StaleReadError
 from inventory.items import ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.ports import InventoryRepository
+from inventory.ports import InventoryRepository, MovementFilter
 from inventory.stock import Movement, MovementKind
 from inventory_adapters.testing.examples import (
     ANY,
@@ -126,7 +126,9 @@ class MovementsContract:
 
         for item_id in ("unmoved", "unknown"):
             key = an_item(item_id).key
-            assert repository.list_movements(key, PageRequest(size=1)) == Page(items=())
+            assert repository.list_movements(MovementFilter(key=key), PageRequest(size=1)) == Page(
+                items=()
+            )
             assert repository.first_movement(key) is None
 
     def test_the_newest_movement_comes_first(self, repository: InventoryRepository) -> None:
@@ -177,7 +179,7 @@ class MovementsContract:
         """New movements are newer than the cursor, so older ones are listed once."""
         repository.commit(creation(an_item()))
         movements = history(repository, an_item(), 6)
-        page = repository.list_movements(an_item().key, PageRequest(size=2))
+        page = repository.list_movements(MovementFilter(key=an_item().key), PageRequest(size=2))
 
         history(repository, an_item(on_hand=16, seq=6), 3)
 
@@ -269,7 +271,9 @@ class MovementsContract:
         cursors = {}
         for item in items:
             history(repository, item, 2)
-            cursors[item.key] = repository.list_movements(item.key, PageRequest(size=1)).next_cursor
+            cursors[item.key] = repository.list_movements(
+                MovementFilter(key=item.key), PageRequest(size=1)
+            ).next_cursor
         _, list_cursor = first_items(repository, ANY, 1)
 
         for (origin, cursor), item in itertools.product(cursors.items(), items):
@@ -285,7 +289,9 @@ class MovementsContract:
                 "1",
             ):
                 with pytest.raises(InvalidCursorError):
-                    repository.list_movements(item.key, PageRequest(size=1, cursor=token))
+                    repository.list_movements(
+                        MovementFilter(key=item.key), PageRequest(size=1, cursor=token)
+                    )
             with pytest.raises(InvalidCursorError):
                 repository.list_items(ANY, PageRequest(size=1, cursor=cursor))
 

@@ -1,13 +1,19 @@
 """Pagination of lists of items, ledgers and held reservations."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import pytest
 
-from inventory.items import Item, ItemKey, Timestamp
+from inventory.items import Item, ItemKey
 from inventory.paging import Page, PageRequest
-from inventory.ports import InventoryRepository, ItemFilter
+from inventory.ports import (
+    InventoryRepository,
+    ItemFilter,
+    MovementFilter,
+    ReservationFilter,
+)
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 
@@ -58,7 +64,7 @@ def ledger_pages(
     repository: InventoryRepository, key: ItemKey, size: int, cursor: str | None = None
 ) -> Iterator[Page[Movement]]:
     """Yield the pages of a ledger, from the newest movement or *cursor*."""
-    return _pages(lambda page: repository.list_movements(key, page), size, cursor)
+    return _pages(partial(repository.list_movements, MovementFilter(key=key)), size, cursor)
 
 
 def ledger(
@@ -70,17 +76,17 @@ def ledger(
 
 
 def held_pages(
-    repository: InventoryRepository, *, size: int = 100, **bounds: Timestamp | None
+    repository: InventoryRepository, *, size: int = 100, **parts: Any
 ) -> Iterator[Page[Reservation]]:
-    """Yield pages of held reservations; *bounds* are `due_by`, `ends_after`."""
-    return _pages(lambda page: repository.held_reservations(page, **bounds), size)
+    """Yield pages of held reservations: all in any order, or those of a filter with these *parts*."""
+    if not parts:
+        return _pages(repository.held_reservations, size)
+    return _pages(partial(repository.list_reservations, ReservationFilter(**parts)), size)
 
 
-def held(
-    repository: InventoryRepository, *, size: int = 100, **bounds: Timestamp | None
-) -> list[Reservation]:
-    """Return the held reservations; *bounds* are `due_by`, `ends_after`."""
-    all_pages = held_pages(repository, size=size, **bounds)
+def held(repository: InventoryRepository, *, size: int = 100, **parts: Any) -> list[Reservation]:
+    """Return the reservations of all pages of `held_pages`."""
+    all_pages = held_pages(repository, size=size, **parts)
     return [reservation for page in all_pages for reservation in page.items]
 
 

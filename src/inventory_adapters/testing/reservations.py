@@ -16,6 +16,7 @@ from inventory_adapters.testing.examples import (
     a_time,
     an_item,
     closed,
+    extended,
     reservation_change,
 )
 from inventory_adapters.testing.pagination import held, held_pages
@@ -100,11 +101,11 @@ class ReservationsContract:
         """Each state replaces the previous one, and no other reservation."""
         other = a_reservation("other")
         opened = a_reservation()
-        extended = a_reservation(expires_at=5000)
-        ended = closed(extended, state)
+        longer = extended(opened, 5000)
+        ended = closed(longer, state)
         repository.commit(reservation_change(None, other))
 
-        for before, after in itertools.pairwise([None, opened, extended, ended]):
+        for before, after in itertools.pairwise([None, opened, longer, ended]):
             assert after is not None
             repository.commit(reservation_change(before, after))
             assert repository.get_reservation("reservation-1") == after
@@ -116,12 +117,8 @@ class ReservationsContract:
         ("stored", "assumed"),
         [
             *((closed(a_reservation(), state), a_reservation()) for state in CLOSED_STATES),
-            (
-                closed(a_reservation(), ReservationState.COMMITTED),
-                closed(a_reservation(), ReservationState.RELEASED),
-            ),
-            (a_reservation(expires_at=900), a_reservation(expires_at=899.999999)),
-            (a_reservation(expires_at=900), a_reservation(expires_at=901)),
+            (extended(a_reservation(), 900), a_reservation()),
+            (a_reservation(), extended(a_reservation(), 900)),
             (None, a_reservation()),
         ],
     )
@@ -131,13 +128,13 @@ class ReservationsContract:
         stored: Reservation | None,
         assumed: Reservation,
     ) -> None:
-        """State and `expires_at` are each compared, and both must be equal."""
+        """The revision decides, even if state and `expires_at` are equal."""
         if stored is not None:
             repository.commit(reservation_change(None, stored))
 
         for after in (
-            a_reservation(expires_at=5000),
-            closed(assumed, ReservationState.EXPIRED, at=99),
+            extended(assumed, 5000),
+            evolve(closed(assumed, ReservationState.EXPIRED, at=99), revision=9),
         ):
             with pytest.raises(StaleReadError):
                 repository.commit(reservation_change(assumed, after))
@@ -239,12 +236,12 @@ class ReservationsContract:
         first, second = a_reservation("first", expires_at=100), a_reservation("second")
         for reservation in (first, second):
             repository.commit(reservation_change(None, reservation))
-        extended = evolve(first, expires_at=a_time(1000))
+        longer = extended(first, 1000)
 
-        repository.commit(reservation_change(first, extended))
+        repository.commit(reservation_change(first, longer))
 
         assert held(repository, due_by=a_time(999)) == [second]
-        assert held(repository, due_by=a_time(1000)) == [second, extended]
+        assert held(repository, due_by=a_time(1000)) == [second, longer]
 
 
 def _by_expiry(reservations: Iterable[Reservation]) -> list[Reservation]:
