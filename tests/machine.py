@@ -33,6 +33,7 @@ from inventory import (
     ExtendReservation,
     GetItem,
     GetReservation,
+    GetStock,
     IdempotencyKey,
     IfMatch,
     Inventory,
@@ -42,6 +43,7 @@ from inventory import (
     LineRequest,
     ListItems,
     ListMovements,
+    ListReservations,
     ReleaseReservation,
     Timestamp,
     TransferStock,
@@ -165,8 +167,19 @@ idempotency_keys = st.none() | st.builds(
 ttls = st.sampled_from([60, 60, 900, DAY, 31 * DAY])
 pauses = st.sampled_from([1, 60, 900, DAY, 40 * DAY])
 stock = {"quantity": on_hand, "reorder_point": st.none() | few}
-creations = st.builds(CreateItem, sku=strategies.skus, **strategies.details, **stock)
-edits = st.fixed_dictionaries({}, optional=strategies.details | stock)
+changed_attributes = st.dictionaries(
+    st.sampled_from(["barcode", "size"]), st.sampled_from([None, "M", "XL"]), max_size=2
+)
+creations = st.builds(
+    CreateItem,
+    sku=strategies.skus,
+    attributes=strategies.attributes,
+    **strategies.details,
+    **stock,
+)
+edits = st.fixed_dictionaries(
+    {}, optional=strategies.details | stock | {"attributes": changed_attributes}
+)
 a_ref = one_of("refs")
 a_name = one_of("names").map(lambda name: {"reservation_id": name})
 if_there_are_reservations = precondition(lambda self: self.reservations)
@@ -384,10 +397,19 @@ class InventoryMachine(RuleBasedStateMachine):
             ),
         )
 
-    @rule(ref=a_ref, page_size=st.integers(1, 4))
-    def read_a_ledger(self, ref, page_size):
-        """Read all pages of the ledger of an item, deleted or not."""
-        query = ListMovements(**ref, page_size=page_size)
+    @rule(ref=a_ref)
+    def get_stock(self, ref):
+        """Read the stock of a SKU at all locations."""
+        self.do("get_stock", GetStock(sku=ref["sku"]))
+
+    @rule(ref=a_ref, page_size=st.integers(1, 4), period=st.lists(st.integers(0, 40), max_size=2))
+    def read_a_ledger(self, ref, page_size, period):
+        """Read all pages of the ledger of an item, deleted or not, or of a period."""
+        times = [self.clock.now - timedelta(microseconds=back) for back in sorted(period)]
+        names = {
+            name: Timestamp.of(at) for name, at in zip(("until", "since"), times, strict=False)
+        }
+        query = ListMovements(**ref, page_size=page_size, **names)
         ledger = self.expected("list_movements", query)
         for inventory in self.inventories:
             assert all_rows(inventory, "list_movements", query) == ledger
@@ -422,6 +444,27 @@ class InventoryMachine(RuleBasedStateMachine):
     def close(self, name, verb, key):
         """Commit or release a reservation."""
         self.do(verb, CLOSING[verb](**name, idempotency_key=key))
+
+    @if_there_are_reservations
+    @rule(name=a_name, number=units, other=a_ref, key=idempotency_keys)
+    def commit_a_part(self, name, number, other, key):
+        """Commit some units of the first line, or of an item that the reservation may not hold."""
+        lines = self.model.reservations.get(name["reservation_id"], {"lines": []})["lines"]
+        row = lines[0] if lines else {**other, "quantity": 1}
+        left = {ALL_AVAILABLE: row["quantity"], ALL_ON_HAND: row["quantity"] + 1}
+        line = LineRequest(
+            item_id=row["item_id"], sku=row["sku"], quantity=left.get(number, number)
+        )
+        command = CommitReservation(**name, lines=[line], idempotency_key=key)
+        self.do("commit_reservation", command)
+
+    @rule(ref=st.none() | a_ref, reference=orders, page_size=st.integers(1, 3))
+    def read_reservations(self, ref, reference, page_size):
+        """Read all pages of the open reservations, in the order in which they expire."""
+        query = ListReservations(**(ref or {}), reference=reference, page_size=page_size)
+        for inventory in self.inventories:
+            rows = all_rows(inventory, "list_reservations", query)
+            assert rows == self.model.list_reservations(query)
 
     @if_there_are_reservations
     @rule(name=a_name, ttl=ttls, key=idempotency_keys)
@@ -543,7 +586,7 @@ def run(machine, *, examples, steps, shrink=True):
 
 
 def open_reservations(inventory):
-    pages = iter_pages(lambda page: inventory.repository.held_reservations(page, due_by=None))
+    pages = iter_pages(inventory.repository.held_reservations)
     return [row for page in pages for row in plain(page.items)]
 
 

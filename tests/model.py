@@ -9,6 +9,7 @@ and the level of an item flattened. Rows are replaced, never changed, so a shall
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
+from unicodedata import combining, normalize
 
 from inventory import (
     UNSET,
@@ -19,7 +20,10 @@ from inventory import (
     InsufficientStockError,
     ItemInUseError,
     ItemNotFoundError,
+    ItemNotHeldError,
+    KeyRequiredError,
     KeyReusedError,
+    MoreThanHeldError,
     PreconditionFailedError,
     ReservationClosedError,
     ReservationExpiredError,
@@ -39,6 +43,7 @@ DETAILS = (
     *("name", "description", "category", "price", "status", "location"),
     "reorder_point",
 )
+NO_CAUSE = dict.fromkeys(("actor", "reason", "reference", "reservation_id"))
 
 
 class ExpectedError(Exception):
@@ -47,12 +52,12 @@ class ExpectedError(Exception):
 
     Attributes:
         answer: The class of the error and its facts.
-        reserved_units: Number of reserved units that caused it.
+        items: The items whose reserved units caused it.
     """
 
-    def __init__(self, error, *, reserved_units=0, **facts):
+    def __init__(self, error, *, items=(), **facts):
         self.answer = {"error": error, **facts}
-        self.reserved_units = reserved_units
+        self.items = set(items)
 
 
 class Model:
@@ -118,7 +123,14 @@ class Model:
             and query.sku in (None, row["sku"])
             and query.location in (None, row["location"])
             and (not query.low_stock or needs_reorder(row))
+            and (query.search is None or is_found(row, query.search))
         ]
+
+    def get_stock(self, query):
+        rows = [row for row in self.items.values() if row["sku"] == query.sku]
+        if not rows:
+            raise ExpectedError(ItemNotFoundError, sku=query.sku)
+        return {"sku": query.sku, "items": sorted(rows, key=of_row)}
 
     def batch_items(self, command):
         updates = [of(row) for row in command.items if isinstance(row, UpdateItem)]
@@ -138,17 +150,17 @@ class Model:
         return self.execute(command, lambda: self.together(command))
 
     def together(self, command):
-        results, rejected, reserved_units = [], {}, 0
+        results, rejected, items = [], {}, set()
         for index, row in enumerate(command.items):
             try:
                 results.append(applied(index, row, self.row(row)))
             except ExpectedError as error:
                 rejected[index] = error.answer
-                reserved_units += error.reserved_units
+                items |= error.items
         if rejected:
             raise ExpectedError(
                 BatchRefusedError,
-                reserved_units=reserved_units,
+                items=items,
                 refused=rejected,
                 rows=len(command.items),
             )
@@ -182,6 +194,7 @@ class Model:
             **{name: getattr(command, name) for name in DETAILS},
             "status": initial_status(command),
             "price": str(command.price),
+            "attributes": dict(command.attributes),
             "version": 1,
             "created_at": self.now(),
             "updated_at": self.now(),
@@ -197,6 +210,11 @@ class Model:
         details = {name: value for name, value in details.items() if value is not UNSET}
         if "price" in details:
             details["price"] = str(command.price)
+        if command.attributes is not UNSET and command.attributes:
+            merged = {**row["attributes"], **command.attributes}
+            details["attributes"] = {
+                name: text for name, text in merged.items() if text is not None
+            }
         counted = command.quantity is not UNSET
         self.check(command.if_match, row, with_stock=counted or "reorder_point" in details)
         if counted:
@@ -250,7 +268,7 @@ class Model:
         return self.execute(command, transfer)
 
     def list_movements(self, query):
-        """Return the rows of all pages, newest first, and the opening balance."""
+        """Return the rows of all pages, newest first, and the opening balance; those of the period."""
         ledger, row = self.ledgers.get(of(query), []), self.items.get(of(query), {})
         if not ledger and not row:
             raise ExpectedError(ItemNotFoundError, **named(of(query)))
@@ -260,9 +278,7 @@ class Model:
             **named(of(query)),
             "seq": 0,
             "kind": "opening",
-            "reason": None,
-            "reference": None,
-            "reservation_id": None,
+            **NO_CAUSE,
             "delta_on_hand": on_hand,
             "delta_reserved": 0,
             "on_hand": on_hand,
@@ -270,7 +286,11 @@ class Model:
             "recorded_at": self.births[of(query)],
             "item_created_at": None,
         }
-        return [*reversed(ledger), opening]
+        return [
+            movement
+            for movement in (*reversed(ledger), opening)
+            if (query.since or "") <= movement["recorded_at"] <= (query.until or "~")
+        ]
 
     def count(self, command, kind, quantity, *, reason=None):
         row = self.item(command)
@@ -297,9 +317,7 @@ class Model:
             **named(key),
             **after,
             "kind": kind,
-            "reason": None,
-            "reference": None,
-            "reservation_id": None,
+            **NO_CAUSE,
             **cause,
             "delta_on_hand": on_hand,
             "delta_reserved": reserved,
@@ -313,10 +331,7 @@ class Model:
 
     def create_reservation(self, command):
         def reserve():
-            units: Counter[tuple[str, str]] = Counter()
-            for line in command.lines:
-                units[of(line)] += line.quantity
-            lines = [{**named(key), "quantity": units[key]} for key in sorted(units)]
+            lines = lines_of(sums(command.lines))
             for line in lines:
                 self.require_available(self.found(of_row(line)), line["quantity"])
             name = self.new_id()
@@ -326,6 +341,7 @@ class Model:
             self.reservations[name] = {
                 "reservation_id": name,
                 "lines": lines,
+                "committed": [],
                 "state": "held",
                 "reference": command.reference,
                 "created_at": self.now(),
@@ -340,11 +356,50 @@ class Model:
         row = self.reservation(query)
         return {**row, "state": "expired" if self.is_due(row) else row["state"]}
 
+    def list_reservations(self, query):
+        """Return the rows of all pages."""
+        rows = [
+            row
+            for row in self.reservations.values()
+            if row["state"] == "held"
+            and not self.is_due(row)
+            and query.reference in (None, row["reference"])
+            and (query.item_id is None or of(query) in map(of_row, row["lines"]))
+        ]
+        return sorted(rows, key=lambda row: (row["expires_at"], row["reservation_id"]))
+
     def commit_reservation(self, command):
-        return self.execute(command, lambda: self.close(command, "committed"))
+        if command.lines is not UNSET and command.idempotency_key is None:
+            raise ExpectedError(KeyRequiredError)
+
+        def commit():
+            row = self.reservation(command)
+            if command.lines is UNSET and row["state"] == "committed":
+                return row
+            row = self.held(command)
+            held = units_of(row["lines"])
+            units = held if command.lines is UNSET else sums(command.lines)
+            for key, number in units.items():
+                if key not in held:
+                    raise ExpectedError(ItemNotHeldError, **named(key))
+                if number > held[key]:
+                    facts = {"held": held[key], "requested": number}
+                    raise ExpectedError(MoreThanHeldError, **named(key), **facts)
+            left = lines_of(held - units)
+            committed = lines_of(units + units_of(row["committed"]))
+            for key, number in units.items():
+                self.moved(key, "commit", -number, -number, **cause_of(row))
+            end = {} if left else {"state": "committed", "closed_at": self.now()}
+            return self.changed(row, lines=left, committed=committed, **end)
+
+        return self.execute(command, commit)
 
     def release_reservation(self, command):
-        return self.execute(command, lambda: self.close(command, "released"))
+        def release():
+            row = self.reservation(command)
+            return row if row["state"] == "released" else self.freed(self.held(command), "released")
+
+        return self.execute(command, release)
 
     def extend_reservation(self, command):
         def extend():
@@ -352,8 +407,7 @@ class Model:
             month = timedelta(days=31)
             latest = Timestamp.of(Timestamp(row["created_at"]).as_datetime() + month)
             until = max(row["expires_at"], min(self.now(later=command.ttl_seconds), latest))
-            self.reservations[row["reservation_id"]] = {**row, "expires_at": until}
-            return self.reservations[row["reservation_id"]]
+            return self.changed(row, expires_at=until)
 
         return self.execute(command, extend)
 
@@ -364,26 +418,27 @@ class Model:
         due = [row for row in self.reservations.values() if self.is_due(row)]
         due.sort(key=lambda row: (row["expires_at"], row["reservation_id"]))
         for row in due[:limit]:
-            self.closed(row, "expired")
+            self.freed(row, "expired")
         return len(due[:limit])
 
-    def close(self, command, state):
-        row = self.reservation(command)
-        return row if row["state"] == state else self.closed(self.held(command), state)
+    def sweep_of(self, key):
+        """Expire the due reservations of an item."""
+        for row in list(self.reservations.values()):
+            if self.is_due(row) and key in map(of_row, row["lines"]):
+                self.freed(row, "expired")
 
-    def closed(self, row, state):
-        kind = {"committed": "commit", "released": "release", "expired": "expire"}[state]
-        cause = {name: row[name] for name in ("reservation_id", "reference")}
+    def freed(self, row, state):
+        kind, actor = {"released": ("release", None), "expired": ("expire", "system:sweeper")}[
+            state
+        ]
         for line in row["lines"]:
-            units = line["quantity"]
-            removed = -units if state == "committed" else 0
-            self.moved(of_row(line), kind, removed, -units, **cause)
-        self.reservations[row["reservation_id"]] = {
-            **row,
-            "state": state,
-            "closed_at": self.now(),
-        }
-        return self.reservations[row["reservation_id"]]
+            self.moved(of_row(line), kind, 0, -line["quantity"], **cause_of(row), actor=actor)
+        return self.changed(row, state=state, closed_at=self.now())
+
+    def changed(self, row, **fields):
+        name = row["reservation_id"]
+        self.reservations[name] = {**row, **fields}
+        return self.reservations[name]
 
     def is_due(self, row):
         return row["state"] == "held" and self.now() >= row["expires_at"]
@@ -443,9 +498,8 @@ class Model:
 
     def reserved_error(self, error, row, **facts):
         units = row["reserved"]
-        return ExpectedError(
-            error, reserved_units=units, **named(of_row(row)), reserved=units, **facts
-        )
+        items = {of_row(row)} if units else ()
+        return ExpectedError(error, items=items, **named(of_row(row)), reserved=units, **facts)
 
     # Execution of a command
 
@@ -474,13 +528,17 @@ class Model:
         return answer
 
     def attempt(self, do):
-        """Return the answer of *do*; if reserved units prevent it, expire due reservations and try again."""
-        try:
-            return self.all_or_nothing(do)
-        except ExpectedError as error:
-            if not error.reserved_units or not self.sweep(25):
-                raise
-        return self.all_or_nothing(do)
+        """Return the answer of *do*; if reserved units prevent it, expire due reservations of the items and try again."""
+        swept = set()
+        while True:
+            try:
+                return self.all_or_nothing(do)
+            except ExpectedError as error:
+                if error.items <= swept:
+                    raise
+                for key in error.items - swept:
+                    self.sweep_of(key)
+                swept |= error.items
 
     def all_or_nothing(self, do):
         before = self.items.copy(), self.ledgers.copy(), self.reservations.copy(), self.ids
@@ -501,6 +559,35 @@ def of_row(row):
 
 def named(key):
     return {"item_id": key[0], "sku": key[1]}
+
+
+def cause_of(row):
+    return {name: row[name] for name in ("reservation_id", "reference")}
+
+
+def sums(lines):
+    units: Counter[tuple[str, str]] = Counter()
+    for line in lines:
+        units[of(line)] += line.quantity
+    return units
+
+
+def units_of(lines):
+    return Counter({of_row(line): line["quantity"] for line in lines})
+
+
+def lines_of(units):
+    return [{**named(key), "quantity": units[key]} for key in sorted(units) if units[key]]
+
+
+def is_found(row, search):
+    texts = [plain_letters(text) for text in (row["sku"], row["name"], *row["attributes"].values())]
+    return all(any(word in text for text in texts) for word in plain_letters(search).split())
+
+
+def plain_letters(text):
+    letters = normalize("NFKD", normalize("NFKD", text).casefold())
+    return normalize("NFKC", "".join(letter for letter in letters if not combining(letter)))
 
 
 def available(row):

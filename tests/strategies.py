@@ -37,6 +37,13 @@ prices = st.decimals(0, MAX_PRICE, places=4).map(canonical) | st.sampled_from(
     [Decimal(0), Decimal(100), Decimal("0.0001"), MAX_PRICE]
 )
 
+attributes = st.dictionaries(
+    st.sampled_from(["barcode", "size", "supplier"]),
+    texts(40, "4006381333931", "Größe M"),
+    max_size=3,
+)
+searches = st.sampled_from(["hammer", "HÄMMER", "grosse m", "400", "sku-1 claw", "nothing", "ﬁ"])
+
 details = {
     "name": texts(256, "Claw hammer"),
     "description": st.text(CHARACTERS, max_size=50),
@@ -51,11 +58,20 @@ creations = st.builds(
     sku=skus,
     quantity=quantities,
     reorder_point=reorder_points,
+    attributes=attributes,
     **(details | {"status": statuses | st.just(UNSET)}),
 )
 
 updates = st.fixed_dictionaries(
-    {}, optional=details | {"quantity": quantities, "reorder_point": reorder_points}
+    {},
+    optional=details
+    | {
+        "quantity": quantities,
+        "reorder_point": reorder_points,
+        "attributes": st.dictionaries(
+            st.sampled_from(["barcode", "size"]), st.none() | texts(40, "M", "XL"), max_size=2
+        ),
+    },
 )
 """Any fields of an `UpdateItem`, or none."""
 
@@ -69,6 +85,7 @@ filters = st.builds(
     sku=st.none() | skus,
     location=st.none() | locations,
     low_stock=st.booleans(),
+    search=st.none() | searches,
 )
 
 likely_filters = st.builds(
@@ -78,6 +95,7 @@ likely_filters = st.builds(
     sku=st.sampled_from([None, None, "SKU-1"]),
     location=st.sampled_from([None, None, None, "default"]),
     low_stock=st.sampled_from([False, False, True]),
+    search=st.none() | st.none() | searches,
 )
 """Filters that several items are likely to match."""
 
@@ -95,6 +113,7 @@ items = st.builds(
     Item,
     key=st.builds(ItemKey, item_id=texts(36, "item-1", "item-2"), sku=skus),
     reorder_point=reorder_points,
+    attributes=attributes,
     version=st.integers(1, 10**9),
     created_at=times,
     updated_at=times,

@@ -29,6 +29,7 @@ LIBRARY = """
     Finding
     GetItem
     GetReservation
+    GetStock
     IdempotencyKey
     IfMatch
     InsufficientStockError
@@ -38,14 +39,19 @@ LIBRARY = """
     InventoryError
     InventoryRepository
     Item
+    ItemAt
     ItemInUseError
     ItemKey
     ItemNotFoundError
+    ItemNotHeldError
     ItemRef
+    KeyRequiredError
     KeyReusedError
     LineRequest
     ListItems
     ListMovements
+    ListReservations
+    MoreThanHeldError
     Movement
     MovementKind
     NotFoundError
@@ -64,6 +70,7 @@ LIBRARY = """
     RowResult
     SameItemError
     SkuMismatchError
+    SkuStock
     StaleQuantityError
     StockChange
     StockLevel
@@ -73,6 +80,7 @@ LIBRARY = """
     StorageUnavailableError
     SweepResult
     Timestamp
+    TooManyLocationsError
     Transfer
     TransferStock
     UNSET
@@ -96,7 +104,10 @@ PORTS = """
     ItemFilter
     ItemWrite
     LimitsSource
+    MAX_CHANGE_SIZE
+    MovementFilter
     NewId
+    ReservationFilter
     ReservationWrite
 """
 

@@ -20,7 +20,6 @@ from inventory.commands import (
     GetItem,
     GetReservation,
     GetStock,
-    GetStockAt,
     ItemRef,
     LineRequest,
     ListItems,
@@ -69,7 +68,7 @@ from inventory.errors import (
     ValidationError,
 )
 from inventory.idempotency import IdempotencyKey
-from inventory.items import Item, ItemKey, StockLevel, Timestamp
+from inventory.items import Item, ItemAt, ItemKey, StockLevel, Timestamp
 from inventory.paging import Page, PageLimits, PageRequest
 from inventory.ports import InventoryRepository
 from inventory.preconditions import IfMatch
@@ -108,7 +107,6 @@ __all__ = [
     "GetItem",
     "GetReservation",
     "GetStock",
-    "GetStockAt",
     "IdempotencyKey",
     "IfMatch",
     "InsufficientStockError",
@@ -118,6 +116,7 @@ __all__ = [
     "InventoryError",
     "InventoryRepository",
     "Item",
+    "ItemAt",
     "ItemInUseError",
     "ItemKey",
     "ItemNotFoundError",

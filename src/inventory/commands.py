@@ -65,7 +65,6 @@ __all__ = [
     "GetItem",
     "GetReservation",
     "GetStock",
-    "GetStockAt",
     "ItemRef",
     "LineRequest",
     "ListItems",
@@ -169,7 +168,6 @@ _Price = Converted[Decimal | int | str, Decimal]
 _IfMatch = Converted[IfMatch | str, IfMatch]
 _Key = Converted[IdempotencyKey | str | None, IdempotencyKey | None]
 _Fields = Mapping[str, Any]
-_At = Converted[datetime | str, Timestamp]
 _AtOrNone = Converted[datetime | str | None, Timestamp | None]
 
 ALL_OR_NOTHING: Final = "all_or_nothing"
@@ -202,11 +200,12 @@ class GetItem:
     """
     Return an item.
 
-    Without *sku*, it is the first by SKU of the items that share the ID.
+    Without *sku*, it is the first by SKU of the items that share the ID. With *at*, its stock at that time is added.
     """
 
     item_id: str = field(ITEM_ID)
     sku: str | None = field(Nullable(EXISTING_SKU), default=None)
+    at: _AtOrNone = field(Nullable(AT), default=None)
 
 
 @command
@@ -214,20 +213,6 @@ class GetStock:
     """Return the stock of a SKU: the items at all locations, and their totals."""
 
     sku: str = field(EXISTING_SKU)
-
-
-@command
-class GetStockAt:
-    """Return the stock of an item at a time in the past."""
-
-    item_id: str = field(ITEM_ID)
-    sku: str = field(EXISTING_SKU)
-    at: _At = field(AT)
-
-    @property
-    def key(self) -> ItemKey:
-        """The key of the item."""
-        return ItemKey(item_id=self.item_id, sku=self.sku)
 
 
 @command
@@ -468,16 +453,14 @@ class CommitReservation:
     """
 
     reservation_id: str = field(RESERVATION_ID)
-    lines: Converted[Sequence[LineRequest | _Fields] | None, tuple[LineRequest, ...] | None] = (
+    lines: Converted[Sequence[LineRequest | _Fields] | Unset, tuple[LineRequest, ...] | Unset] = (
         field(
-            Nullable(
-                List(
-                    Object(LineRequest),
-                    MAX_LINES,
-                    doc="Units to commit; the whole reservation by default. Lines of the same item are added up.",
-                )
+            List(
+                Object(LineRequest),
+                MAX_LINES,
+                doc="Units to commit; by default all. Lines of the same item are added up.",
             ),
-            default=None,
+            default=UNSET,
         )
     )
     idempotency_key: _Key = field(IDEMPOTENCY_KEY, default=None)

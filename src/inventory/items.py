@@ -20,6 +20,7 @@ __all__ = [
     "OUT_OF_STOCK",
     "STATUSES",
     "Item",
+    "ItemAt",
     "ItemKey",
     "StockLevel",
     "Timestamp",
@@ -129,8 +130,8 @@ class Item:
         created_at: When the item was created.
         updated_at: When the details or, by an update, the quantity last changed. Other movements do not count.
         level: Its stock level.
-        moved_at: When its last movement was recorded; None if it has none. Not part of the wire format.
-        changed_by: The actor who created it or last edited its details. Not part of the wire format.
+        moved_at: When its last movement was recorded; None if it has none. Neither compared nor part of the wire format.
+        changed_by: The actor who created it or last edited its details. Neither compared nor part of the wire format.
     """
 
     key: ItemKey
@@ -146,8 +147,8 @@ class Item:
     created_at: Timestamp
     updated_at: Timestamp
     level: StockLevel
-    moved_at: Timestamp | None = None
-    changed_by: str | None = None
+    moved_at: Timestamp | None = field(default=None, eq=False)
+    changed_by: str | None = field(default=None, eq=False)
 
     @property
     def item_id(self) -> str:
@@ -202,3 +203,15 @@ class Item:
         elif status == OUT_OF_STOCK and level.available > 0 == self.level.available:
             status = AVAILABLE
         return attrs.evolve(self, level=level, status=status, moved_at=at)
+
+
+@frozen(kw_only=True)
+class ItemAt(Item):
+    """
+    An item as it is now, with its stock at a time in the past.
+
+    Attributes:
+        at: The stock after the last movement at that time or before; None if the item did not exist yet.
+    """
+
+    at: StockLevel | None

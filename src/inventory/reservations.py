@@ -87,8 +87,9 @@ class Reservation:
         created_at: When it was created.
         expires_at: When it expires.
         closed_at: When it was committed, released or expired; None while it is held.
-        revision: Number of the version of the reservation, from 1; counts extensions, commits, and closing.
-        changed_by: The actor who created it or last changed it. Not part of the wire format.
+        revision: Number of the version of the reservation, from 1: counts extensions, commits, and closing. Neither compared
+            nor part of the wire format.
+        changed_by: The actor who created it or last changed it. Neither compared nor part of the wire format.
     """
 
     reservation_id: str
@@ -99,8 +100,8 @@ class Reservation:
     created_at: Timestamp = attrs.field(validator=_is_time)
     expires_at: Timestamp = attrs.field(validator=_is_time)
     closed_at: Timestamp | None = None
-    revision: int = 1
-    changed_by: str | None = None
+    revision: int = attrs.field(default=1, eq=False)
+    changed_by: str | None = attrs.field(default=None, eq=False)
 
     @classmethod
     def open(
@@ -267,20 +268,21 @@ class Reservation:
         actor: str | None,
         at: Timestamp,
     ) -> tuple[StockChange, ...]:
-        for key in units:
+        changes = []
+        for key, quantity in units.items():
             if key not in items:
                 raise ItemNotFoundError(item_id=key.item_id, sku=key.sku)
-        return tuple(
-            verb(
-                items[key],
-                quantity,
-                reservation_id=self.reservation_id,
-                reference=self.reference,
-                actor=actor,
-                at=at,
+            changes.append(
+                verb(
+                    items[key],
+                    quantity,
+                    reservation_id=self.reservation_id,
+                    reference=self.reference,
+                    actor=actor,
+                    at=at,
+                )
             )
-            for key, quantity in units.items()
-        )
+        return tuple(changes)
 
 
 def far_after(at: Timestamp) -> Timestamp:

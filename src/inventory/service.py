@@ -28,7 +28,6 @@ from inventory.commands import (
     GetItem,
     GetReservation,
     GetStock,
-    GetStockAt,
     ListItems,
     ListMovements,
     ListReservations,
@@ -50,7 +49,7 @@ from inventory.errors import (
     ValidationError,
 )
 from inventory.ids import new_id
-from inventory.items import Item, ItemKey, StockLevel, Timestamp
+from inventory.items import Item, ItemAt, ItemKey, StockLevel, Timestamp
 from inventory.paging import Page, PageLimits, PageRequest, iter_pages
 from inventory.ports import (
     Change,
@@ -141,17 +140,19 @@ class Inventory:
 
     def get_item(self, query: GetItem) -> Item:
         """
-        Return an item.
+        Return an item. With *at*, it is an `ItemAt`.
 
         Raises:
             ItemNotFoundError: No item has this ID (and SKU).
         """
         if query.sku is not None:
-            return self._require(ItemKey(item_id=query.item_id, sku=query.sku))
-        item = self.repository.find_item(query.item_id)
-        if item is None:
-            raise ItemNotFoundError(item_id=query.item_id)
-        return item
+            item = self._require(ItemKey(item_id=query.item_id, sku=query.sku))
+        else:
+            first = self.repository.find_item(query.item_id)
+            if first is None:
+                raise ItemNotFoundError(item_id=query.item_id)
+            item = first
+        return item if query.at is None else self._at(item, query.at)
 
     def update_item(self, command: UpdateItem) -> Item:
         """
@@ -335,23 +336,6 @@ class Inventory:
             raise ItemNotFoundError(sku=query.sku)
         return SkuStock(sku=items[0].sku, items=tuple(items))
 
-    def get_stock_at(self, query: GetStockAt) -> StockLevel | None:
-        """
-        Return the stock of an item after its last movement at a time or before; None if it did not exist yet.
-
-        Raises:
-            ItemNotFoundError: The item does not exist and has no movements.
-        """
-        key = lookup.history_key(self.repository, query.key)
-        movement = history.last_by(self.repository, key, query.at)
-        if movement is None:
-            movement = self._opening(key, self.repository.first_movement(key))
-        if movement is None:
-            raise ItemNotFoundError(item_id=query.item_id, sku=query.sku)
-        if movement.recorded_at > query.at:
-            return None
-        return StockLevel(on_hand=movement.on_hand, reserved=movement.reserved, seq=movement.seq)
-
     def list_movements(self, query: ListMovements) -> Page[Movement]:
         """
         Return a page of an item's movements, newest first. The last entry is the opening balance.
@@ -444,16 +428,16 @@ class Inventory:
             ItemNotFoundError: The item was deleted by another process.
             InsufficientStockError: The reserved count was wrong (see `reconcile`), and fewer units are available.
         """
-        if command.lines is not None and command.idempotency_key is None:
+        if command.lines is not UNSET and command.idempotency_key is None:
             raise KeyRequiredError
 
         def decide() -> Decision[Reservation]:
             before = self._require_reservation(command.reservation_id)
-            if command.lines is None and before.state is ReservationState.COMMITTED:
+            if command.lines is UNSET and before.state is ReservationState.COMMITTED:
                 return self._change(), before
             now = self._now()
             before.require_held(now)
-            lines = before.lines if command.lines is None else command.lines
+            lines = before.lines if command.lines is UNSET else command.lines
             units = before.units((line.key, line.quantity) for line in lines)
             after = before.committed_by(units, actor=self.actor, at=now)
             items = self._items(tuple(units))
@@ -656,6 +640,14 @@ class Inventory:
             versions=versions,
         )
         return self.repository.edit_item(edit)
+
+    def _at(self, item: Item, at: Timestamp) -> ItemAt:
+        """Return an item with its stock at a time: the balances of the last entry of its ledger until then."""
+        query = ListMovements(item_id=item.item_id, sku=item.sku, until=at, page_size=1)
+        level = None
+        for last in self.list_movements(query).items[:1]:
+            level = StockLevel(on_hand=last.on_hand, reserved=last.reserved, seq=last.seq)
+        return ItemAt(**attrs.asdict(item, recurse=False), at=level)
 
     def _opening(self, key: ItemKey, first: Movement | None) -> Movement | None:
         """

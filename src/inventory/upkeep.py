@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 from inventory.commands import ExpireReservations
 from inventory.errors import InventoryError, UnreadableRowError
@@ -44,7 +44,7 @@ class SweepResult:
 
     expired: int = 0
     failed: int = 0
-    oldest_due_seconds: float = 0
+    oldest_due_seconds: float = field(default=0, eq=False)
 
     def __add__(self, other: Self) -> "SweepResult":
         return SweepResult(

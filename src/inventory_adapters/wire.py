@@ -16,7 +16,7 @@ from inventory.errors import FieldError, ValidationError
 from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import Page
 from inventory.reservations import Reservation, ReservationLine, ReservationState
-from inventory.stock import Movement, MovementKind
+from inventory.stock import Movement, MovementKind, SkuStock
 
 __all__ = [
     "UNKNOWN_SEQ",
@@ -25,12 +25,15 @@ __all__ = [
     "from_json",
     "item_from_wire",
     "item_to_wire",
+    "level_from_wire",
+    "level_to_wire",
     "movement_from_wire",
     "movement_to_wire",
     "page_from_wire",
     "page_to_wire",
     "reservation_from_wire",
     "reservation_to_wire",
+    "sku_stock_to_wire",
     "to_json",
 ]
 
@@ -167,9 +170,47 @@ def item_to_wire(item: Item) -> dict[str, Any]:
         "status": item.status,
         "location": item.location,
         "reorder_point": item.reorder_point,
+        "attributes": item.attributes,
         "version": item.version,
         "created_at": item.created_at,
         "updated_at": item.updated_at,
+    }
+
+
+def level_to_wire(level: StockLevel | None) -> dict[str, Any] | None:
+    """Return the stock of an item at a time as JSON: ``{"quantity": 3, "reserved": 1, "available": 2, "seq": 7}``."""
+    if level is None:
+        return None
+    return {
+        "quantity": level.on_hand,
+        "reserved": level.reserved,
+        "available": level.available,
+        "seq": level.seq,
+    }
+
+
+def level_from_wire(wire: Any) -> StockLevel | None:
+    """Return the level that `level_to_wire` wrote."""
+    if wire is None:
+        return None
+    read = FieldReader(wire)
+    read.integer("available")  # Computed by StockLevel, so only its type is checked.
+    return StockLevel(
+        on_hand=read.integer("quantity"),
+        reserved=read.integer("reserved"),
+        seq=read.integer("seq"),
+    )
+
+
+def sku_stock_to_wire(stock: SkuStock) -> dict[str, Any]:
+    """Return the stock of a SKU as JSON: ``{"sku": ..., "quantity": ..., "items": [...], "count": 2}``."""
+    return {
+        "sku": stock.sku,
+        "quantity": stock.on_hand,
+        "reserved": stock.reserved,
+        "available": stock.available,
+        "items": [item_to_wire(item) for item in stock.items],
+        "count": len(stock.items),
     }
 
 
@@ -191,6 +232,7 @@ def item_from_wire(wire: Any, *, seq: int = UNKNOWN_SEQ) -> Item:
         status=read.text("status"),
         location=read.text("location"),
         reorder_point=read.nullable("reorder_point", FieldReader.integer),
+        attributes=read.texts("attributes"),
         version=read.integer("version"),
         created_at=read.time("created_at"),
         updated_at=read.time("updated_at"),
@@ -209,6 +251,7 @@ def movement_to_wire(movement: Movement) -> dict[str, Any]:
         "delta_reserved": movement.delta_reserved,
         "on_hand": movement.on_hand,
         "reserved": movement.reserved,
+        "actor": movement.actor,
         "reason": movement.reason,
         "reference": movement.reference,
         "reservation_id": movement.reservation_id,
@@ -227,6 +270,7 @@ def movement_from_wire(wire: Any) -> Movement:
         delta_reserved=read.integer("delta_reserved"),
         on_hand=read.integer("on_hand"),
         reserved=read.integer("reserved"),
+        actor=read.nullable("actor", FieldReader.text),
         reason=read.nullable("reason", FieldReader.text),
         reference=read.nullable("reference", FieldReader.text),
         reservation_id=read.nullable("reservation_id", FieldReader.text),
@@ -244,10 +288,8 @@ def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
     return {
         "reservation_id": reservation.reservation_id,
         "state": reservation.state,
-        "lines": [
-            {"item_id": line.key.item_id, "sku": line.key.sku, "quantity": line.quantity}
-            for line in reservation.lines
-        ],
+        "lines": [_line_to_wire(line) for line in reservation.lines],
+        "committed": [_line_to_wire(line) for line in reservation.committed],
         "reference": reservation.reference,
         "created_at": reservation.created_at,
         "expires_at": reservation.expires_at,
@@ -261,7 +303,8 @@ def reservation_from_wire(wire: Any) -> Reservation:
     return Reservation(
         reservation_id=read.text("reservation_id"),
         state=ReservationState(read.text("state")),
-        lines=tuple(map(_line, read.rows("lines"))),
+        lines=tuple(map(_line_from_wire, read.rows("lines"))),
+        committed=tuple(map(_line_from_wire, read.rows("committed"))),
         reference=read.nullable("reference", FieldReader.text),
         created_at=read.time("created_at"),
         expires_at=read.time("expires_at"),
@@ -269,7 +312,11 @@ def reservation_from_wire(wire: Any) -> Reservation:
     )
 
 
-def _line(wire: Any) -> ReservationLine:
+def _line_to_wire(line: ReservationLine) -> dict[str, Any]:
+    return {"item_id": line.key.item_id, "sku": line.key.sku, "quantity": line.quantity}
+
+
+def _line_from_wire(wire: Any) -> ReservationLine:
     read = FieldReader(wire)
     return ReservationLine(key=read.key(), quantity=read.integer("quantity"))
 
@@ -327,6 +374,11 @@ class FieldReader:
     def time(self, name: str) -> Timestamp:
         """Return a time, in any format, because rows of the seed's API have times of their own."""
         return Timestamp(self.text(name))
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Return an object of texts."""
+        texts = FieldReader(self.fields[name])
+        return {key: texts.text(key) for key in texts.fields}
 
     def rows(self, name: str) -> list[Any]:
         """Return a list."""

@@ -140,6 +140,7 @@ class TestTheSameMethods:
     def test_only_upkeep_is_missing(self):
         """Tasks of the server's operator are not part of the API."""
         assert public(Inventory) - public(InventoryClient) == {
+            "acting_as",
             "expire_reservations",
             "far_reservations",
             "reconcile",
@@ -479,6 +480,11 @@ EXAMPLES = [
     errors.SkuMismatchError(source="a", destination="b"),
     errors.DuplicateRowError(**ITEM, first_row=0, second_row=1),
     errors.BatchTooLargeError(rows=26, limit=25),
+    errors.ItemNotHeldError(**ITEM),
+    errors.KeyRequiredError(),
+    errors.MoreThanHeldError(**ITEM, held=1, requested=2),
+    errors.TooManyLocationsError(sku="s", limit=100),
+    errors.ItemNotFoundError(sku="s"),
     errors.ItemNotFoundError(item_id="i"),
     errors.ItemNotFoundError(**ITEM),
     errors.ReservationNotFoundError(reservation_id="r"),

@@ -58,7 +58,7 @@ def test_an_invalid_stock_level_is_rejected(on_hand, reserved, seq):
 )
 def test_status_follows_the_last_available_unit(status, before, after, then):
     """It changes only when availability does, and never for a discontinued item."""
-    moved = item(status=status, on_hand=before).moved(StockLevel(on_hand=after, seq=1))
+    moved = item(status=status, on_hand=before).moved(StockLevel(on_hand=after, seq=1), at=NOW)
 
     assert moved.status == then
 
@@ -66,7 +66,7 @@ def test_status_follows_the_last_available_unit(status, before, after, then):
 def test_status_follows_available_units_not_units_on_hand():
     """When all units are reserved, the item is out of stock."""
     assert (
-        item(on_hand=5, reserved=4).moved(StockLevel(on_hand=5, reserved=5, seq=1)).status
+        item(on_hand=5, reserved=4).moved(StockLevel(on_hand=5, reserved=5, seq=1), at=NOW).status
         == "out_of_stock"
     )
 
@@ -83,7 +83,7 @@ def test_an_edit_increments_the_version_and_keeps_the_stock():
     """Details and stock are versioned separately."""
     before = item()
 
-    after = before.edited({"price": Decimal(3)}, at=NOW)
+    after = before.edited({"price": Decimal(3)}, actor="anna", at=NOW)
 
     assert (after.version, after.price, after.level) == (before.version + 1, 3, before.level)
 

@@ -68,7 +68,7 @@ def change(item, **fields):
 def reserve(repository, item, units):
     """Reserve *units*, as a reservation would."""
     level = StockLevel(on_hand=item.level.on_hand, reserved=units, seq=item.level.seq + 1)
-    write = ItemWrite(before=item, after=item.moved(level))
+    write = ItemWrite(before=item, after=item.moved(level, at=item.updated_at))
     repository.commit(Change(write_id="reserve", items=(write,)))
 
 

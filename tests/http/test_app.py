@@ -63,6 +63,7 @@ def test_five_operations_respond_as_published(ask):
             "available",
             "reorder_point",
             "location",
+            "attributes",
             "version",
         ),
     }

@@ -34,8 +34,10 @@ from inventory.commands import (
     ExtendReservation,
     GetItem,
     GetReservation,
+    GetStock,
     ListItems,
     ListMovements,
+    ListReservations,
     ReleaseReservation,
     TransferStock,
     UpdateItem,
@@ -51,7 +53,7 @@ from inventory.items import Item, ItemKey
 from inventory.paging import Page
 from inventory.reservations import Reservation
 from inventory.service import Inventory
-from inventory.stock import Movement, StockChange, Transfer
+from inventory.stock import Movement, SkuStock, StockChange, Transfer
 from inventory.timeouts import time_left
 from inventory.validation import set_fields
 from inventory_adapters.client.wire import PreparedRequest, UnexpectedAnswerError, WireResponse
@@ -227,6 +229,10 @@ class InventoryClient:
         """See `Inventory.transfer_stock`."""
         return self._call(Inventory.transfer_stock, command)
 
+    def get_stock(self, query: GetStock) -> SkuStock:
+        """See `Inventory.get_stock`."""
+        return self._call(Inventory.get_stock, query)
+
     def list_movements(self, query: ListMovements) -> Page[Movement]:
         """See `Inventory.list_movements`."""
         return self._call(Inventory.list_movements, query)
@@ -240,6 +246,10 @@ class InventoryClient:
     def get_reservation(self, query: GetReservation) -> Reservation:
         """See `Inventory.get_reservation`."""
         return self._call(Inventory.get_reservation, query)
+
+    def list_reservations(self, query: ListReservations) -> Page[Reservation]:
+        """See `Inventory.list_reservations`."""
+        return self._call(Inventory.list_reservations, query)
 
     def commit_reservation(self, command: CommitReservation) -> Reservation:
         """See `Inventory.commit_reservation`."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, get_type_hints
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
+import attrs
 from attrs import frozen
 
 from inventory import errors
@@ -28,11 +29,11 @@ from inventory.errors import (
     ValidationError,
 )
 from inventory.idempotency import IDEMPOTENCY_KEY, IdempotencyKey
-from inventory.items import Item
+from inventory.items import Item, ItemAt
 from inventory.paging import Page
 from inventory.preconditions import ANY_STATE, IfMatch
 from inventory.reservations import Reservation
-from inventory.stock import Movement, StockChange, Transfer
+from inventory.stock import Movement, SkuStock, StockChange, Transfer
 from inventory.validation import UNSET, Spec, specs
 from inventory_adapters.http.routes import ROUTES, Route
 from inventory_adapters.wire import (
@@ -40,6 +41,7 @@ from inventory_adapters.wire import (
     FieldReader,
     from_json,
     item_from_wire,
+    level_from_wire,
     movement_from_wire,
     page_from_wire,
     reservation_from_wire,
@@ -177,6 +179,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ValidationError):
         # An invalid row of a batch is sent as null, so that the idempotency keys of the other rows stay the same.
         return None
+    if isinstance(value, Mapping):
+        return dict(value)
     if hasattr(type(value), "__specs__"):
         fields = [spec for spec in specs(type(value)) if spec.bound is not IDEMPOTENCY_KEY]
         return _plain_fields(value, fields)
@@ -273,7 +277,10 @@ def _item(read: FieldReader, etag: str | None) -> Item:
     tag = _ETAG.fullmatch(etag or "")
     seq = int(tag["seq"]) if tag else UNKNOWN_SEQ
     name = "deleted_item" if "deleted_item" in read.fields else "item"
-    return item_from_wire(read.fields[name], seq=seq)
+    item = item_from_wire(read.fields[name], seq=seq)
+    if "at" not in read.fields:
+        return item
+    return ItemAt(**attrs.asdict(item, recurse=False), at=level_from_wire(read.fields["at"]))
 
 
 def _stock_change(read: FieldReader, _etag: str | None) -> StockChange:
@@ -281,6 +288,12 @@ def _stock_change(read: FieldReader, _etag: str | None) -> StockChange:
     return StockChange(
         item=item_from_wire(read.fields["item"], seq=movement.seq), movement=movement
     )
+
+
+def _sku_stock(read: FieldReader, _etag: str | None) -> SkuStock:
+    for name in ("quantity", "reserved", "available", "count"):
+        read.integer(name)  # Computed by SkuStock, so only their types are checked.
+    return SkuStock(sku=read.text("sku"), items=tuple(map(item_from_wire, read.rows("items"))))
 
 
 def _transfer(read: FieldReader, _etag: str | None) -> Transfer:
@@ -300,6 +313,10 @@ def _items(read: FieldReader, _etag: str | None) -> Page[Item]:
 
 def _movements(read: FieldReader, _etag: str | None) -> Page[Movement]:
     return page_from_wire("movements", read.fields, movement_from_wire)
+
+
+def _reservations(read: FieldReader, _etag: str | None) -> Page[Reservation]:
+    return page_from_wire("reservations", read.fields, reservation_from_wire)
 
 
 def _rows(read: FieldReader, _etag: str | None) -> tuple[RowResult, ...]:
@@ -333,6 +350,8 @@ _READERS: Final[dict[Any, Callable[[FieldReader, str | None], Any]]] = {
     Reservation: _reservation,
     Page[Item]: _items,
     Page[Movement]: _movements,
+    Page[Reservation]: _reservations,
+    SkuStock: _sku_stock,
     tuple[RowResult, ...]: _rows,
 }
 

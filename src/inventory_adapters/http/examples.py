@@ -117,6 +117,7 @@ class _Shop:
 def _create_items(shop: _Shop) -> tuple[str, str]:
     """Return the IDs of two items: a tent in the store, and the same tent in the warehouse."""
     store = {**_TENT, "quantity": 5, "price": 199.90, "reorder_point": 3, "location": "store"}
+    store["attributes"] = {"barcode": "4006381333931"}
     warehouse = {**_TENT, "quantity": 20, "price": 199.90, "location": "warehouse"}
     key = {"idempotency-key": "delivery-4711-1"}
     tent = shop.send("create_item", "A tent in the store", store)
@@ -130,12 +131,21 @@ def _create_items(shop: _Shop) -> tuple[str, str]:
 
 def _read_items(shop: _Shop, tent: str) -> None:
     shop.send("get_item", "By its ID alone", item_id=tent)
+    shop.send(
+        "get_item",
+        "With its stock at a time",
+        query={"sku": "TENT-2", "at": "2026-05-01T09:31:30Z"},
+        item_id=tent,
+    )
+    shop.send("get_stock", "All locations", query={"sku": "TENT-2"})
+    shop.send("get_stock", "No such SKU", query={"sku": "NO-SUCH-SKU"})
     shop.send("get_item", "No such item", item_id="no-such-item")
     shop.send("get_item", "If-Match on a read", headers={"if-match": "*"}, item_id=tent)
     query = {"category": "tents", "page_size": "1"}
     page = shop.send("list_items", "The first page of a category", query=query)
     more = {"page_token": page["next_page_token"]}
     shop.send("list_items", "The last page", query={**query, **more})
+    shop.send("list_items", "A search", query={"search": "tent 4006381"})
     shop.send("list_items", "A token of another query", query={"category": "mugs", **more})
 
 
@@ -170,6 +180,8 @@ def _move_stock(shop: _Shop, tent: str, spare: str) -> None:
     page = shop.send("list_movements", "The latest movement", query=query, item_id=tent)
     query = {"sku": "TENT-2", "page_token": page["next_page_token"]}
     shop.send("list_movements", "The earlier movements", query=query, item_id=tent)
+    query = {"sku": "TENT-2", "since": "2026-05-01T09:31:30Z", "until": "2026-05-01T10:00:00Z"}
+    shop.send("list_movements", "The movements of half an hour", query=query, item_id=tent)
     store, warehouse = ({"item_id": item_id, "sku": "TENT-2"} for item_id in (tent, spare))
     order = {"from": warehouse, "to": store, "quantity": 4, "reference": "weekend"}
     shop.send("transfer_stock", "From the warehouse to the store", order)
@@ -185,11 +197,23 @@ def _reserve(shop: _Shop, tent: str) -> None:
     cart = {"lines": [line], "ttl_seconds": 1800, "reference": "cart 17"}
     longer = {"ttl_seconds": 3600}
     sold, returned, held = (_held(shop, cart) for _ in range(3))
+    shop.send("list_reservations", "Of one item", query={"item_id": tent, "sku": "TENT-2"})
+    shop.send("list_reservations", "Of one order", query={"reference": "cart 17", "page_size": "1"})
+    shop.send("list_reservations", "Only half of a key", query={"sku": "TENT-2"})
     shop.send("create_reservation", "More than is available", {"lines": [{**line, "quantity": 6}]})
     shop.send("create_reservation", "No such item", {"lines": [{**_UNKNOWN, "quantity": 1}]})
     shop.send("get_reservation", "Still held", reservation_id=held)
     shop.send("get_reservation", "No such reservation", reservation_id="no-such-reservation")
     shop.send("extend_reservation", "One hour from now", longer, reservation_id=held)
+    part = {"lines": [{**line, "quantity": 1}]}
+    key = {"idempotency-key": "parcel-1"}
+    shop.send("commit_reservation", "One tent is sent", part, headers=key, reservation_id=sold)
+    shop.send("commit_reservation", "A part without a key", part, reservation_id=sold)
+    too_many = {"lines": [line]}
+    key = {"idempotency-key": "parcel-2"}
+    shop.send("commit_reservation", "More than is held", too_many, headers=key, reservation_id=sold)
+    other = {"lines": [{**_UNKNOWN, "quantity": 1}]}
+    shop.send("commit_reservation", "Another item", other, headers=key, reservation_id=sold)
     shop.send("commit_reservation", "The cart is paid for", reservation_id=sold)
     shop.send("commit_reservation", "Committed again", reservation_id=sold)
     shop.send("release_reservation", "The cart is abandoned", reservation_id=returned)

@@ -67,7 +67,7 @@ _TAGS: Final = {
     "Stock": "Changes of stock, and the ledger that records them.",
     "Reservations": "Units held for a limited time, then committed or released.",
 }
-_STOCK_PATHS: Final = ("adjustments", "counts", "movements", "transfers")
+_STOCK_PATHS: Final = ("adjustments", "counts", "movements", "stock", "transfers")
 
 _HEADERS: Final[dict[str, Json]] = {
     "ETag": {

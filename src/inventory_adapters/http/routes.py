@@ -24,26 +24,30 @@ from inventory.commands import (
     ExtendReservation,
     GetItem,
     GetReservation,
+    GetStock,
     ListItems,
     ListMovements,
+    ListReservations,
     ReleaseReservation,
     TransferStock,
     UpdateItem,
 )
 from inventory.errors import StorageError
-from inventory.items import Item
+from inventory.items import Item, ItemAt
 from inventory.paging import Page
 from inventory.reservations import Reservation
 from inventory.service import Inventory
-from inventory.stock import Movement, StockChange, Transfer
+from inventory.stock import Movement, SkuStock, StockChange, Transfer
 from inventory.validation import Spec, specs
 from inventory_adapters.http.errors import row_to_wire
 from inventory_adapters.http.messages import Response
 from inventory_adapters.wire import (
     item_to_wire,
+    level_to_wire,
     movement_to_wire,
     page_to_wire,
     reservation_to_wire,
+    sku_stock_to_wire,
 )
 
 if TYPE_CHECKING:
@@ -132,7 +136,9 @@ def _message(subject: str, done: str | None) -> dict[str, str]:
 
 def _item(done: str | None = None) -> Callable[[Item], Response]:
     def answer(item: Item) -> Response:
-        body = {**_message("Item", done), "item": item_to_wire(item)}
+        body: dict[str, Any] = {**_message("Item", done), "item": item_to_wire(item)}
+        if isinstance(item, ItemAt):
+            body["at"] = level_to_wire(item.at)
         return Response(body=body, headers={"ETag": item.etag})
 
     return answer
@@ -158,6 +164,10 @@ def _stock_change(done: str) -> Callable[[StockChange], Response]:
     return answer
 
 
+def _sku_stock(stock: SkuStock) -> Response:
+    return Response(body=sku_stock_to_wire(stock))
+
+
 def _transfer(transfer: Transfer) -> Response:
     body = {
         **_message("Stock", "transferred"),
@@ -169,6 +179,10 @@ def _transfer(transfer: Transfer) -> Response:
 
 def _movements(page: Page[Movement]) -> Response:
     return Response(body=page_to_wire("movements", page, movement_to_wire))
+
+
+def _reservations(page: Page[Reservation]) -> Response:
+    return Response(body=page_to_wire("reservations", page, reservation_to_wire))
 
 
 def _reservation(done: str | None = None) -> Callable[[Reservation], Response]:
@@ -228,6 +242,7 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
         200,
         _movements,
     ),
+    Route("GET", "/stock", GetStock, Inventory.get_stock, 200, _sku_stock),
     Route("POST", "/transfers", TransferStock, Inventory.transfer_stock, 201, _transfer),
     Route(
         "POST",
@@ -236,6 +251,14 @@ ROUTES: Final[tuple[Route[Any, Any], ...]] = (
         Inventory.create_reservation,
         201,
         _reservation("created"),
+    ),
+    Route(
+        "GET",
+        "/reservations",
+        ListReservations,
+        Inventory.list_reservations,
+        200,
+        _reservations,
     ),
     Route(
         "GET",

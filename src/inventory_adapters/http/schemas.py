@@ -38,6 +38,8 @@ SUCCESSES: Final[dict[str, Success]] = {
     "list_items": Success("ItemList"),
     "batch_items": Success("BatchResult"),
     "get_item": Success("ItemResponse", etag=True),
+    "get_stock": Success("SkuStock"),
+    "list_reservations": Success("ReservationList"),
     "update_item": Success("ItemResponse", etag=True),
     "delete_item": Success("DeletedItemResponse"),
     "adjust_stock": Success("StockChange", etag=True),
@@ -113,6 +115,7 @@ _FACTS: Final[dict[str, JsonSchema]] = {
     "reserved": _integer("Reserved units."),
     "available": _integer("Available units."),
     "requested": _integer("Requested units."),
+    "held": _integer("Units that the reservation holds."),
     "expected_quantity": _integer("Expected units on hand."),
     "rows": _integer("Rows in the batch."),
     "first_row": _integer("Index of the first of the two rows, from 0."),
@@ -158,13 +161,42 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
                     "Reorder threshold: the item is low when available units fall to this number. Null for no threshold."
                 )
             ),
+            "attributes": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "Texts kept beside, by name, such as `barcode`.",
+            },
             "version": _VERSION,
             "created_at": _time("When the item was created."),
             "updated_at": _time("When its details were last edited."),
         },
     ),
     "ItemResponse": _object(
-        "One item.", {"message": _MESSAGE, "item": ref("Item")}, optional=("message",)
+        "One item. With the parameter `at`, its stock at that time too.",
+        {"message": _MESSAGE, "item": ref("Item"), "at": ref("StockAt")},
+        optional=("message", "at"),
+    ),
+    "StockAt": _or_null(
+        _object(
+            "Stock of an item at a time. Null if the item did not exist yet.",
+            {
+                "quantity": _integer("Units on hand."),
+                "reserved": _integer("Reserved units."),
+                "available": _integer("Available units."),
+                "seq": _integer("Position in the ledger of the last movement until then."),
+            },
+        )
+    ),
+    "SkuStock": _object(
+        "The stock of a SKU at all locations.",
+        {
+            "sku": _SKU,
+            "quantity": _integer("Units on hand at all locations."),
+            "reserved": _integer("Reserved units at all locations."),
+            "available": _integer("Available units at all locations."),
+            "items": _list("Item", "The items with this SKU."),
+            "count": _integer("Number of items."),
+        },
     ),
     "DeletedItemResponse": _object(
         "The item as it was before it was deleted.",
@@ -188,6 +220,7 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
             "delta_reserved": _integer("Change in reserved units."),
             "on_hand": _integer("Units on hand after the movement."),
             "reserved": _integer("Reserved units after the movement."),
+            "actor": _or_null(_text("Who caused it.")),
             "reason": _or_null(_text("Reason, as the caller gave it.")),
             "reference": _or_null(_text("Reference, such as an order number.")),
             "reservation_id": _or_null(
@@ -218,7 +251,11 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
         {
             "reservation_id": _text("The ID of the reservation."),
             "state": _enumeration("State of the reservation.", *ReservationState),
-            "lines": _list("ReservationLine", "The reserved units of each item."),
+            "lines": _list(
+                "ReservationLine",
+                "The held units of each item. Once released or expired, the units that were given back.",
+            ),
+            "committed": _list("ReservationLine", "The units that have left stock."),
             "reference": _or_null(_text("Reference, such as a cart or an order.")),
             "created_at": _time("When it was created."),
             "expires_at": _time("When the reservation expires."),
@@ -226,6 +263,15 @@ COMPONENTS: Final[dict[str, JsonSchema]] = {
                 _time("When it was committed, released or expired. Null while it is held.")
             ),
         },
+    ),
+    "ReservationList": _object(
+        "A page of open reservations, the next to expire first.",
+        {
+            "reservations": _list("Reservation", "The reservations."),
+            "count": _COUNT,
+            "next_page_token": _NEXT_PAGE,
+        },
+        optional=("next_page_token",),
     ),
     "ReservationLine": _object(
         "Units of one item.", {"item_id": _ITEM_ID, "sku": _SKU, "quantity": _integer("Units.")}
