@@ -34,8 +34,10 @@ __all__ = [
     "extend_reservation",
     "get_item",
     "get_reservation",
+    "get_stock",
     "list_items",
     "list_movements",
+    "list_reservations",
     "release_reservation",
     "transfer_stock",
     "update_item",
@@ -77,6 +79,8 @@ batch_items = _entry("batch_items")
 adjust_stock = _entry("adjust_stock")
 count_stock = _entry("count_stock")
 list_movements = _entry("list_movements")
+get_stock = _entry("get_stock")
+list_reservations = _entry("list_reservations")
 transfer_stock = _entry("transfer_stock")
 create_reservation = _entry("create_reservation")
 get_reservation = _entry("get_reservation")

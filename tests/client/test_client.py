@@ -75,6 +75,7 @@ from inventory_adapters.wire import (
     to_json,
 )
 from tests import strategies as values
+from tests.domain.daily_use_cases import DailyUseCases
 from tests.domain.use_cases import ItemUseCases, StockUseCases
 from tests.handlers import URL, HandlerTransport, client_of, connected, routed
 from tests.local_server import needs_signals, serving
@@ -84,6 +85,13 @@ ODD = ["a/b", "100%", "%2F", "..", ".", "a?b#c", "a+b c", ";x=1", "ä", "🍵", 
 
 
 class TestItemsOverHttp(ItemUseCases):
+    @pytest.fixture
+    def connect(self):
+        """The caller is a client; the handlers run in this process."""
+        return connected
+
+
+class TestDailyUseOverHttp(DailyUseCases):
     @pytest.fixture
     def connect(self):
         """The caller is a client; the handlers run in this process."""

@@ -2,10 +2,24 @@
 
 import pytest
 
-from inventory import ContentionError, Inventory, deadline
+from inventory import CommitReservation, ContentionError, Inventory, KeyRequiredError, deadline
 from inventory.ports import Change, ItemWrite
 from inventory.timeouts import time_left
-from tests.domain.use_cases import TENT, BusyRepository, ItemUseCases, change
+from tests.domain.daily_use_cases import DailyUseCases
+from tests.domain.use_cases import TENT, BusyRepository, ItemUseCases, change, hold, line
+
+
+class TestDaily(DailyUseCases):
+    """Called directly."""
+
+    def test_a_partial_commit_needs_an_idempotency_key(self, inventory, tent):
+        """A repeated request would take the units twice; a client of the API makes a key by itself."""
+        reservation = hold(inventory, line(tent, 3))
+
+        with pytest.raises(KeyRequiredError):
+            inventory.commit_reservation(
+                CommitReservation(reservation_id=reservation.reservation_id, lines=[line(tent, 1)])
+            )
 
 
 class TestItems(ItemUseCases):
