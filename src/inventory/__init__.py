@@ -81,7 +81,7 @@ from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
-    from inventory.reconcile import Drift, FarReservation, Finding, UnreadableRow
+    from inventory.reconcile import Drift, FarReservation, Finding, FutureMovement, UnreadableRow
 
 __all__ = [
     "UNSET",
@@ -104,6 +104,7 @@ __all__ = [
     "FarReservation",
     "FieldError",
     "Finding",
+    "FutureMovement",
     "GetItem",
     "GetReservation",
     "GetStock",
@@ -172,7 +173,10 @@ __all__ = [
 
 # Loaded on first use: most requests need none of them, and they are 3 % of a cold start.
 _LATER: Final = {
-    **dict.fromkeys(("Drift", "FarReservation", "Finding", "UnreadableRow"), "inventory.reconcile"),
+    **dict.fromkeys(
+        ("Drift", "FarReservation", "Finding", "FutureMovement", "UnreadableRow"),
+        "inventory.reconcile",
+    ),
     "RowResult": "inventory.batch",
 }
 

@@ -6,7 +6,6 @@ A record is written in the same transaction as the effect of its request, so bot
 
 import json
 import re
-from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
@@ -112,7 +111,7 @@ class IdempotencyRecord:
             fingerprint=request,
             answer=answer,
             stored_at=at,
-            expires_at=Timestamp.of(at.as_datetime() + timedelta(seconds=RETENTION_SECONDS)),
+            expires_at=at.plus(RETENTION_SECONDS),
         )
 
 

@@ -5,7 +5,7 @@ The details of an item are guarded by `version`, its stock level by `seq`.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Self
 
@@ -49,6 +49,10 @@ class Timestamp(str):
             msg = "a datetime needs a time zone"
             raise ValueError(msg)
         return cls(at.astimezone(UTC).isoformat(timespec="microseconds"))
+
+    def plus(self, seconds: int) -> Self:
+        """Return the time *seconds* later, or earlier if they are negative."""
+        return self.of(self.as_datetime() + timedelta(seconds=seconds))
 
     def as_datetime(self) -> datetime:
         """

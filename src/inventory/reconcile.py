@@ -19,6 +19,7 @@ __all__ = [
     "Examined",
     "FarReservation",
     "Finding",
+    "FutureMovement",
     "OpenReservations",
     "UnreadableRow",
     "check_all",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 SYSTEM_ACTOR: Final = "system:reconcile"
+
+# The clocks of two machines may differ by less.
+_CLOCK_TOLERANCE_SECONDS: Final = 60 * 60
 
 
 @frozen(kw_only=True)
@@ -91,7 +95,21 @@ class FarReservation:
     reservation: Reservation
 
 
-Finding = Drift | FarReservation | UnreadableRow
+@frozen
+class FutureMovement:
+    """
+    An item whose last movement was recorded while a clock was ahead.
+
+    Later movements have the same time until it is reached, so that times do not run backwards.
+
+    Attributes:
+        item: The item; `moved_at` is in the future.
+    """
+
+    item: Item
+
+
+Finding = Drift | FarReservation | FutureMovement | UnreadableRow
 """A problem that `Inventory.reconcile` reports."""
 
 
@@ -151,7 +169,10 @@ def check_all(
     checked = 0
     for page in iter_pages(lambda page: repository.list_items(ItemFilter(), page)):
         yield from map(UnreadableRow, page.unreadable)
+        latest = now().plus(_CLOCK_TOLERANCE_SECONDS)
         for item in page.items:
+            if item.moved_at is not None and item.moved_at > latest:
+                yield FutureMovement(item)
             try:
                 # The reservations may be out of date by now. Because reading them all for each item costs too much, only an
                 # item that seems wrong is examined with current ones.

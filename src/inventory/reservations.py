@@ -5,7 +5,6 @@ A reservation is released or expired as a whole, and committed as a whole or in 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -120,7 +119,7 @@ class Reservation:
             lines=_lines(_sums(lines)),
             reference=reference,
             created_at=at,
-            expires_at=_later(at, ttl_seconds),
+            expires_at=at.plus(ttl_seconds),
             changed_by=actor,
         )
 
@@ -169,8 +168,8 @@ class Reservation:
         It is never shortened, and lasts up to `MAX_SECONDS`.
         """
         self.require_held(at)
-        latest = _later(self.created_at, MAX_SECONDS)
-        expires_at = max(self.expires_at, min(_later(at, ttl_seconds), latest))
+        latest = self.created_at.plus(MAX_SECONDS)
+        expires_at = max(self.expires_at, min(at.plus(ttl_seconds), latest))
         return self._next(actor, expires_at=expires_at)
 
     def closed(self, state: ReservationState, *, actor: str | None, at: Timestamp) -> Self:
@@ -287,12 +286,12 @@ class Reservation:
 
 def far_after(at: Timestamp) -> Timestamp:
     """Return the time after which reservations end only if a clock was ahead."""
-    return _later(at, FAR_SECONDS)
+    return at.plus(FAR_SECONDS)
 
 
 def retention_cutoff(at: Timestamp) -> Timestamp:
     """Return the time up to which closed reservations are deleted."""
-    return _later(at, -RETENTION_SECONDS)
+    return at.plus(-RETENTION_SECONDS)
 
 
 def _sums(lines: Iterable[tuple[ItemKey, int]]) -> dict[ItemKey, int]:
@@ -306,7 +305,3 @@ def _lines(units: Mapping[ItemKey, int]) -> tuple[ReservationLine, ...]:
     return tuple(
         ReservationLine(key=key, quantity=units[key]) for key in sorted(units) if units[key]
     )
-
-
-def _later(at: Timestamp, seconds: int) -> Timestamp:
-    return Timestamp.of(at.as_datetime() + timedelta(seconds=seconds))

@@ -5,8 +5,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inventory import Item, ItemKey, MovementKind, StockLevel, stock
+from inventory import (
+    AdjustStock,
+    CreateItem,
+    FutureMovement,
+    Inventory,
+    Item,
+    ItemKey,
+    MovementKind,
+    StockLevel,
+    stock,
+)
 from inventory.reconcile import correct, examine
+from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.testing import a_time
 
 KEY = ItemKey(item_id="i", sku="s")
@@ -176,3 +187,17 @@ def test_a_correction_leaves_only_gaps(records):
     left = examine(corrected, [movement, *movements], held)
     assert left is None or (left.gaps and not left.can_be_corrected)
     assert drift.gaps == tuple(gap for gap in (left.gaps if left else ()) if gap != movement.seq)
+
+
+@pytest.mark.parametrize(("minutes", "is_reported"), [(59, False), (61, True)])
+def test_a_movement_in_the_future_is_reported(minutes, is_reported):
+    """It was recorded while a clock was ahead; the clocks of two machines may differ a little."""
+    repository = MemoryRepository()
+    clock = [NOW.plus(60 * minutes).as_datetime(), NOW.as_datetime()]
+    ahead, right = (Inventory(repository, clock=lambda at=at: at) for at in clock)
+    item = ahead.create_item(CreateItem(sku="s", name="n", category="c", quantity=1))
+    ahead.adjust_stock(AdjustStock(item_id=item.item_id, sku="s", delta=1, reason="r"))
+
+    findings = list(right.reconcile())
+
+    assert [type(finding) for finding in findings] == [FutureMovement] * is_reported

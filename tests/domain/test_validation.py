@@ -1,6 +1,7 @@
 """Bounds: the same for Python callers and for JSON, with all errors at once."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from unicodedata import normalize
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory import CreateItem, ValidationError
+from inventory import CreateItem, ListItems, ListMovements, ValidationError
 from inventory.commands import (
     CATEGORY,
     LOCATION,
@@ -19,7 +20,7 @@ from inventory.commands import (
     REASON,
     SKU,
 )
-from inventory.validation import BoundError, Identifier, PageSize, Text, build
+from inventory.validation import BoundError, Identifier, PageSize, Text, build, folded
 
 VALID = {"sku": "TENT-2", "name": "Tent", "quantity": 3, "category": "tents"}
 
@@ -255,3 +256,100 @@ def test_any_input_returns_a_command_or_raises_a_validation_error(sent):
     """Validation raises no other error."""
     with pytest.raises(ValidationError):
         build(CreateItem, {**sent, "quantity": "no"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ([], "attributes"),
+        ("x", "attributes"),
+        ({"Barcode": "x"}, "attributes.Barcode"),
+        ({"9lives": "x"}, "attributes.9lives"),
+        ({"a" * 41: "x"}, f"attributes.{'a' * 41}"),
+        ({"bar code": "x"}, "attributes.bar code"),
+        ({"barcode": ""}, "attributes.barcode"),
+        ({"barcode": " "}, "attributes.barcode"),
+        ({"barcode": "x" * 513}, "attributes.barcode"),
+        ({"barcode": 4006381333931}, "attributes.barcode"),
+        ({"barcode": None}, "attributes.barcode"),
+        ({"barcode": "\x00"}, "attributes.barcode"),
+        ({f"a{n}": "x" for n in range(51)}, "attributes"),
+        ({f"a{n}": "ä" * 500 for n in range(9)}, "attributes"),
+    ],
+)
+def test_invalid_attributes_are_rejected_by_name(sent, field):
+    """The name of the attribute is part of the field."""
+    assert list(errors_of(attributes=sent)) == [field]
+
+
+def test_attributes_are_stored_in_the_order_of_their_names():
+    """So that equal attributes are equal as text too."""
+    command = build(CreateItem, {**VALID, "attributes": {"size": "M", "a" * 40: "x" * 512}})
+
+    assert list(command.attributes.items()) == [("a" * 40, "x" * 512), ("size", "M")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("2026-05-01T09:30:00Z", "2026-05-01T09:30:00.000000+00:00"),
+        ("2026-05-01t09:30:00z", "2026-05-01T09:30:00.000000+00:00"),
+        ("2026-05-01T09:30:00.5+02:00", "2026-05-01T07:30:00.500000+00:00"),
+        ("2026-05-01T09:30:00 02:00", "2026-05-01T07:30:00.000000+00:00"),
+        ("2026-05-01T09:30:00.123456789-01:30", "2026-05-01T11:00:00.123456+00:00"),
+        (datetime(2026, 5, 1, 9, 30, tzinfo=UTC), "2026-05-01T09:30:00.000000+00:00"),
+    ],
+)
+def test_a_time_is_stored_in_utc(sent, stored):
+    """A space stands for a plus sign that a query string decoded."""
+    assert ListMovements(item_id="i", sku="s", since=sent).since == stored
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "2026-05-01",
+        "2026-05-01T09:30:00",
+        "2026-05-01 09:30:00Z",
+        "2026-02-30T09:30:00Z",
+        "2026-05-01T25:00:00Z",
+        "2026-W18-5T09:30:00Z",
+        "٢٠٢٦-05-01T09:30:00Z",
+        "0001-01-01T00:00:00+23:59",
+        1777627800,
+        datetime(2026, 5, 1, 9, 30),  # noqa: DTZ001 - it has no zone
+    ],
+)
+def test_a_time_without_an_offset_is_rejected(sent):
+    """As is any other text, number, or day that does not exist."""
+    with pytest.raises(ValidationError, match="must be a time with an offset"):
+        ListMovements(item_id="i", sku="s", until=sent)
+
+
+@pytest.mark.parametrize("sent", ["", " ", "\u0301", "\u00a0", "x" * 129, "\ud800", 7])
+def test_a_search_needs_a_word(sent):
+    """Of at most 128 characters in all; marks alone are no word."""
+    with pytest.raises(ValidationError):
+        ListItems(search=sent)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("STRASSE", "straße"),
+        ("café", "CAFE\u0301"),
+        ("ﬁg", "FIG"),
+        ("İstanbul", "istanbul"),
+        ("\uff2d", "m"),
+        ("ǅ", "dž"),
+    ],
+)
+def test_folded_texts_are_equal_without_case_accents_and_compatible_forms(text, same):
+    """What a person would type to find the other."""
+    assert folded(text) == folded(same)
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing(text):
+    """A stored folded text can be compared with a folded search."""
+    assert folded(folded(text)) == folded(text)

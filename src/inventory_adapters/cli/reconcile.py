@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import click
 
-from inventory.reconcile import Drift, FarReservation, UnreadableRow
+from inventory.reconcile import Drift, FarReservation, FutureMovement, UnreadableRow
 from inventory_adapters.cli.errors import REJECTED
 from inventory_adapters.cli.options import JSON
 from inventory_adapters.cli.output import counted, printable, show_list, show_progress
@@ -26,7 +26,7 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
     Check every item's stock against its ledger and open reservations.
 
     With --fix, units on hand stay as they are, and reserved units become the sum of the open reservations. Unreadable rows and
-    reservations that end more than 32 days from now are reported, too; unreadable rows are not used for corrections. Exits with
+    times that only a wrong clock explains are reported, too; unreadable rows are not used for corrections. Exits with
     1 if anything is left.
     """
     checked = 0
@@ -44,6 +44,7 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
     drifts = [finding for finding in findings if isinstance(finding, Drift)]
     unreadable = [finding.error for finding in findings if isinstance(finding, UnreadableRow)]
     far = [finding.reservation for finding in findings if isinstance(finding, FarReservation)]
+    ahead = [finding.item for finding in findings if isinstance(finding, FutureMovement)]
     rows = [_drift_to_json(drift) for drift in drifts]
     corrected = sum(drift.corrected for drift in drifts)
     if as_json:
@@ -54,6 +55,10 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
             "unreadable": [
                 {"code": error.code, **error.row, "error": error.why} for error in unreadable
             ],
+            "future_movements": [
+                {"item_id": item.item_id, "sku": item.sku, "moved_at": item.moved_at}
+                for item in ahead
+            ],
             "far_reservations": [reservation_to_wire(reservation) for reservation in far],
         }
         click.echo(to_json(document))
@@ -63,6 +68,12 @@ def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
         for error in unreadable:
             row = ", ".join(f"{name} {value}" for name, value in error.row.items())
             click.echo(printable(f"{error.message}: {row}: {error.why}"))
+        for item in ahead:
+            click.echo(
+                printable(
+                    f"Item {item.item_id} {item.sku} was last moved in the future, at {item.moved_at}. Check the clock."
+                )
+            )
         for reservation in far:
             click.echo(
                 f"Reservation {reservation.reservation_id} ends too late, at {reservation.expires_at}. "
