@@ -189,7 +189,7 @@ class TestFile:
         item = an_item()
         repository.commit(creation(item))
         repository.commit(rewrite(item, on_hand=7))
-        aside.execute("UPDATE items SET quantity = 10, seq = 0")
+        aside.execute("UPDATE items SET quantity = 10, seq = 0, moved_at = NULL")
 
         with pytest.raises(StaleReadError):
             repository.commit(rewrite(item, on_hand=1))
@@ -385,6 +385,12 @@ class TestStatements:
         ("statement", "plan"),
         [
             (schema.MOVEMENTS, ["movements USING PRIMARY KEY (item_id=? AND sku=? AND seq<?)"]),
+            (
+                schema.DELETE_HOLD,
+                [
+                    "holds USING PRIMARY KEY (item_id=? AND sku=? AND expires_at=? AND reservation_id=?)"
+                ],
+            ),
             (schema.FIRST_MOVEMENT, ["movements USING PRIMARY KEY (item_id=? AND sku=?)"]),
             (
                 schema.RESERVATION,
@@ -393,12 +399,6 @@ class TestStatements:
             (
                 schema.UPDATE_RESERVATION,
                 ["reservations USING INDEX reservations_by_id (reservation_id=?)"],
-            ),
-            (
-                schema.HELD,
-                [
-                    "reservations USING INDEX reservations_held ((expires_at,reservation_id)>(?,?) AND expires_at<?)"
-                ],
             ),
             (
                 schema.IDEMPOTENCY_RECORD,
@@ -583,8 +583,11 @@ class TestTrouble:
         """Overwritten pages raise an error instead of being read as data."""
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item()))
-        whole = path.read_bytes()
-        path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+            root = "SELECT rootpage FROM sqlite_master WHERE name = 'items'"
+            [page] = repository._writer.execute(root).fetchone()
+        with path.open("r+b") as file:
+            file.seek((page - 1) * 4096)
+            file.write(b"\xa5" * 4096)
 
         with (
             SqliteRepository(path) as repository,

@@ -1,4 +1,4 @@
-"""Lists of items as SQL: keyset pagination along one index."""
+"""Lists of items and reservations as SQL: keyset pagination along one index."""
 
 import sqlite3
 from typing import Any, Final, Self
@@ -6,11 +6,17 @@ from typing import Any, Final, Self
 import attrs
 from attrs import frozen
 
-from inventory.ports import Index, ItemFilter
+from inventory.ports import Index, ItemFilter, ReservationFilter
 from inventory_adapters.storage.sqlite.rows import Row
-from inventory_adapters.storage.sqlite.schema import IS_LOW, ITEM_COLUMNS
+from inventory_adapters.storage.sqlite.schema import (
+    BEYOND_EVERY_TEXT,
+    IS_HELD,
+    IS_LOW,
+    ITEM_COLUMNS,
+    RESERVATION_COLUMNS,
+)
 
-__all__ = ["ListQuery"]
+__all__ = ["ListQuery", "list_reservations"]
 
 # A list with filters beyond its index reads the index in windows of this many rows, and a limited number of windows per page.
 # Pages are then full except under very selective filters, and no page reads the whole of a large table.
@@ -47,12 +53,15 @@ class ListQuery:
         conditions = {
             name: condition for name, condition in _CONDITIONS.items() if getattr(item_filter, name)
         }
+        words = {f"word_{number}": word for number, word in enumerate(item_filter.words)}
+        # Not LIKE, which would need escapes and ignores case once more.
+        conditions |= {name: f"instr(search_text, :{name})" for name in words}
         return cls(
             index=index,
             position=position,
             indexed_condition=conditions.pop(item_filter.index, "TRUE"),
             other_conditions=" AND ".join(conditions.values()),
-            values=attrs.asdict(item_filter),
+            values=attrs.asdict(item_filter) | words,
         )
 
     @property
@@ -129,6 +138,45 @@ _CONDITIONS: Final = {
     "status": "status = :status",
     "location": "location = :location",
 }
+
+
+def list_reservations(
+    db: sqlite3.Connection,
+    reservation_filter: ReservationFilter,
+    after: Position,
+    limit: int,
+) -> list[Row]:
+    """Return the rows of up to *limit* held reservations after a position."""
+    key = reservation_filter.key
+    if reservation_filter.reference is not None:
+        # Before the item, because fewer reservations share a reference.
+        rows = f"reservations INDEXED BY reservations_by_reference WHERE {IS_HELD} AND reference = :reference"
+        if key is not None:
+            rows += " AND (:item_id, :sku, expires_at, reservation_id) IN holds"
+    elif key is not None:
+        # CROSS, because SQLite then reads the tables in this order.
+        rows = (
+            "holds CROSS JOIN reservations INDEXED BY reservations_by_id USING (expires_at, reservation_id)"
+            " WHERE item_id = :item_id AND sku = :sku"
+        )
+    else:
+        rows = f"reservations INDEXED BY reservations_held WHERE {IS_HELD}"
+    if reservation_filter.ends_after is not None:
+        after = max(after, (reservation_filter.ends_after, BEYOND_EVERY_TEXT))
+    sql = (
+        f"SELECT {RESERVATION_COLUMNS} FROM {rows} AND (expires_at, reservation_id) > (:after_0, :after_1)"
+        " AND expires_at <= :due_by ORDER BY expires_at, reservation_id LIMIT :limit"
+    )
+    values = {
+        "item_id": key and key.item_id,
+        "sku": key and key.sku,
+        "reference": reservation_filter.reference,
+        "after_0": after[0],
+        "after_1": after[1],
+        "due_by": reservation_filter.due_by or BEYOND_EVERY_TEXT,
+        "limit": limit,
+    }
+    return db.execute(sql, values).fetchall()
 
 
 def _parameter_names(prefix: str, position: tuple[str, ...]) -> str:

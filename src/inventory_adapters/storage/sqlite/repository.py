@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
 from threading import Event, RLock, local
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from inventory.errors import (
     DuplicateRequestError,
@@ -23,18 +23,27 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
-from inventory.paging import Page, PageRequest
-from inventory.ports import Change, ItemEdit, ItemFilter, ItemWrite, ReservationWrite
+from inventory.paging import Cursor, Page, PageRequest
+from inventory.ports import (
+    Change,
+    ItemEdit,
+    ItemFilter,
+    ItemWrite,
+    MovementFilter,
+    ReservationFilter,
+    ReservationWrite,
+)
 from inventory.reservations import Reservation, retention_cutoff
 from inventory.stock import Movement
 from inventory.timeouts import time_left
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.sqlite.connections import Durability, open_reader, open_writer
 from inventory_adapters.storage.sqlite.errors import translated, translation
-from inventory_adapters.storage.sqlite.lists import ListQuery
+from inventory_adapters.storage.sqlite.lists import ListQuery, list_reservations
 from inventory_adapters.storage.sqlite.open_files import OpenFiles
 from inventory_adapters.storage.sqlite.rows import (
     Row,
+    hold_rows,
     idempotency_record_to_row,
     item_to_columns,
     movement_to_row,
@@ -48,12 +57,12 @@ from inventory_adapters.storage.sqlite.rows import (
 )
 from inventory_adapters.storage.sqlite.schema import (
     BEYOND_EVERY_SEQ,
-    BEYOND_EVERY_TIME,
+    DELETE_HOLD,
     DELETE_ITEM,
     FIND_ITEM,
     FIRST_MOVEMENT,
-    HELD,
     IDEMPOTENCY_RECORD,
+    INSERT_HOLD,
     INSERT_ITEM,
     INSERT_MOVEMENT,
     INSERT_RESERVATION,
@@ -70,6 +79,8 @@ from inventory_adapters.storage.sqlite.transactions import BUSY_SECONDS, savepoi
 from inventory_adapters.storage.unreadable import read_rows, skipped
 
 __all__ = ["SqliteRepository"]
+
+T = TypeVar("T")
 
 # Rows that one transaction of a purge deletes. Other writers can write between two transactions.
 _PURGE_BATCH: Final = 500
@@ -143,26 +154,20 @@ class SqliteRepository:
         )
         with self._reading() as db:
             rows, last = query.page(db, after, page.size)
-        unreadable: list[UnreadableRowError] = []
-        return Page(
-            items=tuple(read_rows(rows, row_to_item, unreadable)),
-            next_cursor=cursors.encode(cursors.fingerprint(item_filter), last) if last else None,
-            unreadable=skipped(unreadable),
-        )
+        cursor = cursors.encode(cursors.fingerprint(item_filter), last) if last else None
+        return _page(rows, row_to_item, cursor)
 
-    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
-        before = (
-            BEYOND_EVERY_SEQ if page.cursor is None else cursors.decode_movement(key, page.cursor)
-        )
+    def list_movements(self, movement_filter: MovementFilter, page: PageRequest) -> Page[Movement]:
+        key, last_seq = movement_filter.key, movement_filter.last_seq
+        if page.cursor is not None:
+            last_seq = cursors.decode_movement(movement_filter, page.cursor) - 1
+        elif last_seq is None:
+            last_seq = BEYOND_EVERY_SEQ
         with self._reading() as db:
-            rows = db.execute(MOVEMENTS, (key.item_id, key.sku, before, page.size)).fetchall()
-        unreadable: list[UnreadableRowError] = []
+            rows = db.execute(MOVEMENTS, (key.item_id, key.sku, last_seq, page.size)).fetchall()
         full = len(rows) == page.size
-        return Page(
-            items=tuple(read_rows(rows, row_to_movement, unreadable)),
-            next_cursor=cursors.encode_movement(key, seq_of(rows[-1])) if full else None,
-            unreadable=skipped(unreadable),
-        )
+        cursor = cursors.encode_movement(movement_filter, seq_of(rows[-1])) if full else None
+        return _page(rows, row_to_movement, cursor)
 
     def first_movement(self, key: ItemKey) -> Movement | None:
         with self._reading() as db:
@@ -174,26 +179,31 @@ class SqliteRepository:
             row = db.execute(RESERVATION, (reservation_id,)).fetchone()
         return row_to_reservation(row) if row else None
 
-    def held_reservations(
-        self,
-        page: PageRequest,
-        *,
-        due_by: Timestamp | None = None,
-        ends_after: Timestamp | None = None,
+    def get_reservations(self, reservation_ids: Iterable[str]) -> tuple[Reservation, ...]:
+        with self._reading() as db:
+            rows = [
+                db.execute(RESERVATION, (reservation_id,)).fetchone()
+                for reservation_id in dict.fromkeys(reservation_ids)
+            ]
+        return _page(filter(None, rows), row_to_reservation).items
+
+    def held_reservations(self, page: PageRequest) -> Page[Reservation]:
+        return self.list_reservations(ReservationFilter(), page)
+
+    def list_reservations(
+        self, reservation_filter: ReservationFilter, page: PageRequest
     ) -> Page[Reservation]:
-        after = ("", "") if page.cursor is None else cursors.decode_reservation(page.cursor)
-        until = BEYOND_EVERY_TIME if due_by is None else due_by
+        after: tuple[str, ...] = ("", "")
+        if page.cursor is not None:
+            after = cursors.decode_reservation(reservation_filter, page.cursor)
         with self._reading() as db:
             # One row more than requested shows whether there is a next page.
-            rows = db.execute(HELD, (*after, ends_after or "", until, page.size + 1)).fetchall()
-        more = len(rows) > page.size
-        del rows[page.size :]
-        unreadable: list[UnreadableRowError] = []
-        return Page(
-            items=tuple(read_rows(rows, row_to_reservation, unreadable)),
-            next_cursor=cursors.encode_reservation(position_of(rows[-1])) if more else None,
-            unreadable=skipped(unreadable),
-        )
+            rows = list_reservations(db, reservation_filter, after, page.size + 1)
+        cursor = None
+        if len(rows) > page.size:
+            del rows[page.size :]
+            cursor = cursors.encode_reservation(reservation_filter, position_of(rows[-1]))
+        return _page(rows, row_to_reservation, cursor)
 
     def get_idempotency_record(self, record_id: str) -> IdempotencyRecord | None:
         with self._reading() as db:
@@ -217,25 +227,23 @@ class SqliteRepository:
                 return deleted
 
     def commit(self, change: Change) -> None:
-        optional = (change.idempotency_record, change.reservation)
-        writes = len(change.items) + len(change.movements)
-        writes += sum(part is not None for part in optional)
-        with self._writing(writes=writes) as db:
+        # A reservation is stored with its holds.
+        with self._writing(writes=change.size + len(change.reservations)) as db:
             # First, because a duplicate request takes precedence over all other errors.
             if change.idempotency_record is not None:
                 _store_idempotency_record(db, change.idempotency_record)
             for write in change.items:
                 _store(db, write)
             _append(db, change)
-            if change.reservation is not None:
-                _store_reservation(db, change.reservation)
+            for reservation in change.reservations:
+                _store_reservation(db, reservation)
 
     def edit_item(self, edit: ItemEdit) -> Item:
         with self._writing() as db:
             item = _current(db, edit.key)
             if item is None or not (edit.versions is None or item.version in edit.versions):
                 raise StaleReadError(item)
-            edited = item.edited(edit.fields, at=edit.at)
+            edited = item.edited(edit.fields, actor=edit.actor, at=edit.at)
             _store(db, ItemWrite(before=item, after=edited))
         return edited
 
@@ -360,6 +368,12 @@ class _Thread(local):
     is_exclusive = False
 
 
+def _page(rows: Iterable[Row], read: Callable[[Row], T], cursor: Cursor | None = None) -> Page[T]:
+    unreadable: list[UnreadableRowError] = []
+    items = tuple(read_rows(rows, read, unreadable))
+    return Page(items=items, next_cursor=cursor, unreadable=skipped(unreadable))
+
+
 def _row(db: sqlite3.Connection, key: ItemKey) -> Row | None:
     row: Row | None = db.execute(SELECT_ITEM, (key.item_id, key.sku)).fetchone()
     return row
@@ -373,7 +387,8 @@ def _current(db: sqlite3.Connection, key: ItemKey) -> Item | None:
 def _store(db: sqlite3.Connection, write: ItemWrite) -> None:
     match write.before, write.after:
         case None, Item() as after:
-            cursor = db.execute(INSERT_ITEM, tuple(item_to_columns(after).values()))
+            row = (*item_to_columns(after).values(), after.search_text)
+            cursor = db.execute(INSERT_ITEM, row)
         case Item() as before, None:
             cursor = db.execute(DELETE_ITEM, _condition(before))
         case Item() as before, Item() as after:
@@ -390,6 +405,8 @@ def _update(db: sqlite3.Connection, before: Item, after: Item) -> sqlite3.Cursor
         for name, value in item_to_columns(after).items()
         if value != old[name] or name in ("version", "seq")
     }
+    if not new.keys().isdisjoint(("name", "attributes")):
+        new["search_text"] = after.search_text
     return db.execute(update_item(new), (*new.values(), *_condition(before)))
 
 
@@ -414,10 +431,14 @@ def _store_reservation(db: sqlite3.Connection, write: ReservationWrite) -> None:
         cursor = db.execute(INSERT_RESERVATION, row)
     else:
         before = write.before
-        condition = (before.reservation_id, before.state, before.expires_at)
-        cursor = db.execute(UPDATE_RESERVATION, (*row, *condition))
+        # The first three columns never change.
+        values = (*row[3:], before.reservation_id, before.revision)
+        cursor = db.execute(UPDATE_RESERVATION, values)
     if cursor.rowcount != 1:
         raise StaleReadError
+    old, new = hold_rows(write.before), hold_rows(write.after)
+    db.executemany(DELETE_HOLD, old - new)
+    db.executemany(INSERT_HOLD, new - old)
 
 
 def _store_idempotency_record(db: sqlite3.Connection, record: IdempotencyRecord) -> None:

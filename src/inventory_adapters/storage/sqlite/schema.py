@@ -6,15 +6,17 @@ from typing import Final
 __all__ = [
     "APPLICATION_ID",
     "BEYOND_EVERY_SEQ",
-    "BEYOND_EVERY_TIME",
+    "BEYOND_EVERY_TEXT",
+    "DELETE_HOLD",
     "DELETE_ITEM",
     "FIND_ITEM",
     "FIRST_MOVEMENT",
-    "HELD",
     "IDEMPOTENCY_RECORD",
+    "INSERT_HOLD",
     "INSERT_ITEM",
     "INSERT_MOVEMENT",
     "INSERT_RESERVATION",
+    "IS_HELD",
     "IS_LOW",
     "ITEM_COLUMNS",
     "MIGRATIONS",
@@ -22,6 +24,7 @@ __all__ = [
     "PURGE_IDEMPOTENCY_RECORDS",
     "PURGE_RESERVATIONS",
     "RESERVATION",
+    "RESERVATION_COLUMNS",
     "SELECT_ITEM",
     "STORE_IDEMPOTENCY_RECORD",
     "UPDATE_RESERVATION",
@@ -34,8 +37,8 @@ APPLICATION_ID: Final = 0x74617069
 # Greater than every seq: the start of a ledger's first page.
 BEYOND_EVERY_SEQ: Final = 2**63 - 1
 
-# Sorts after every time: the end of the list of all held reservations.
-BEYOND_EVERY_TIME: Final = "~"
+# Sorts after every time and every ID.
+BEYOND_EVERY_TEXT: Final = "\U0010ffff"
 
 # Written with `>=`, because SQLite does not match `quantity - reserved <= reorder_point` with the condition of the index.
 IS_LOW: Final = "reorder_point >= quantity - reserved AND status <> 'discontinued'"
@@ -49,6 +52,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         CREATE TABLE items (
             item_id TEXT NOT NULL,
             sku TEXT NOT NULL,
+            search_text TEXT NOT NULL, -- before long columns, so that a search does not read past them
             name TEXT NOT NULL,
             description TEXT NOT NULL,
             category TEXT NOT NULL,
@@ -56,12 +60,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             status TEXT NOT NULL,
             location TEXT NOT NULL,
             reorder_point INTEGER,
+            attributes TEXT NOT NULL, -- JSON: {name: text, ...}
             version INTEGER NOT NULL,
             created_at TEXT NOT NULL,
             updated_at TEXT NOT NULL,
             quantity INTEGER NOT NULL,
             reserved INTEGER NOT NULL,
             seq INTEGER NOT NULL,
+            moved_at TEXT,
+            changed_by TEXT,
             CHECK (0 <= reserved AND reserved <= quantity)
         )
         """,
@@ -80,6 +87,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             delta_reserved INTEGER NOT NULL,
             on_hand INTEGER NOT NULL,
             reserved INTEGER NOT NULL,
+            actor TEXT,
             reason TEXT,
             reference TEXT,
             reservation_id TEXT,
@@ -92,17 +100,34 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """
         CREATE TABLE reservations (
             reservation_id TEXT NOT NULL,
-            lines TEXT NOT NULL, -- JSON: [[item_id, sku, quantity], ...]
-            state TEXT NOT NULL,
             reference TEXT,
             created_at TEXT NOT NULL,
+            lines TEXT NOT NULL, -- JSON: [[item_id, sku, quantity], ...]
+            committed TEXT NOT NULL, -- the same
+            state TEXT NOT NULL,
             expires_at TEXT NOT NULL,
-            closed_at TEXT
+            closed_at TEXT,
+            revision INTEGER NOT NULL,
+            changed_by TEXT
         )
         """,
         "CREATE UNIQUE INDEX reservations_by_id ON reservations (reservation_id)",
         f"CREATE INDEX reservations_held ON reservations (expires_at, reservation_id) WHERE {IS_HELD}",
+        f"""
+        CREATE INDEX reservations_by_reference ON reservations (reference, expires_at, reservation_id)
+        WHERE {IS_HELD} AND reference IS NOT NULL
+        """,
         "CREATE INDEX reservations_closed ON reservations (closed_at) WHERE closed_at IS NOT NULL",
+        # The lines of held reservations, by item.
+        """
+        CREATE TABLE holds (
+            item_id TEXT NOT NULL,
+            sku TEXT NOT NULL,
+            expires_at TEXT NOT NULL,
+            reservation_id TEXT NOT NULL,
+            PRIMARY KEY (item_id, sku, expires_at, reservation_id)
+        ) WITHOUT ROWID
+        """,
         """
         CREATE TABLE idempotency_records (
             record_id TEXT NOT NULL,
@@ -117,15 +142,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
 )
 
+
+def _insert(table: str, columns: str) -> str:
+    parameters = ", ".join("?" * len(columns.split(", ")))
+    return f"INSERT INTO {table} ({columns}) VALUES ({parameters})"
+
+
 ITEM_COLUMNS: Final = (
-    "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
-    "quantity, reserved, seq"
+    "item_id, sku, name, description, category, price, status, location, reorder_point, attributes, version, "
+    "created_at, updated_at, quantity, reserved, seq, moved_at, changed_by"
 )
 SELECT_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ? AND sku = ?"
 FIND_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ? ORDER BY sku LIMIT 1"
 INSERT_ITEM: Final = (
-    f"INSERT INTO items ({ITEM_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (item_id, sku) DO NOTHING"
+    _insert("items", f"{ITEM_COLUMNS}, search_text") + " ON CONFLICT (item_id, sku) DO NOTHING"
 )
 
 # The condition of an update or a deletion: level and version are as they were read.
@@ -135,43 +165,37 @@ UNCHANGED: Final = (
 DELETE_ITEM: Final = f"DELETE FROM items WHERE {UNCHANGED}"
 
 MOVEMENT_COLUMNS: Final = (
-    "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, reason, reference, "
+    "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, actor, reason, reference, "
     "reservation_id, recorded_at, item_created_at"
 )
-INSERT_MOVEMENT: Final = (
-    f"INSERT INTO movements ({MOVEMENT_COLUMNS}, write_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+INSERT_MOVEMENT: Final = _insert("movements", f"{MOVEMENT_COLUMNS}, write_id")
 MOVEMENTS: Final = (
-    f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? AND seq < ?"
+    f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? AND seq <= ?"
     " ORDER BY seq DESC LIMIT ?"
 )
 FIRST_MOVEMENT: Final = (
     f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? ORDER BY seq LIMIT 1"
 )
 
-RESERVATION_COLUMNS: Final = (
-    "reservation_id, lines, state, reference, created_at, expires_at, closed_at"
-)
+_STATE_COLUMNS: Final = "lines, committed, state, expires_at, closed_at, revision, changed_by"
+RESERVATION_COLUMNS: Final = f"reservation_id, reference, created_at, {_STATE_COLUMNS}"
 INSERT_RESERVATION: Final = (
-    f"INSERT INTO reservations ({RESERVATION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT (reservation_id) DO NOTHING"
+    _insert("reservations", RESERVATION_COLUMNS) + " ON CONFLICT (reservation_id) DO NOTHING"
 )
 UPDATE_RESERVATION: Final = (
-    f"UPDATE reservations SET ({RESERVATION_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?)"
-    " WHERE reservation_id = ? AND state = ? AND expires_at = ?"
+    f"UPDATE reservations SET ({_STATE_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?)"
+    " WHERE reservation_id = ? AND revision = ?"
 )
 RESERVATION: Final = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
-HELD: Final = (
-    f"SELECT {RESERVATION_COLUMNS} FROM reservations INDEXED BY reservations_held"
-    f" WHERE {IS_HELD} AND (expires_at, reservation_id) > (?, ?) AND expires_at > ? AND expires_at <= ?"
-    " ORDER BY expires_at, reservation_id LIMIT ?"
+INSERT_HOLD: Final = _insert("holds", "item_id, sku, expires_at, reservation_id")
+DELETE_HOLD: Final = (
+    "DELETE FROM holds WHERE item_id = ? AND sku = ? AND expires_at = ? AND reservation_id = ?"
 )
 
 IDEMPOTENCY_COLUMNS: Final = "record_id, fingerprint, answer, stored_at, expires_at"
 # Condition and write in one statement: an unexpired record is not replaced, and the row count is 0.
 STORE_IDEMPOTENCY_RECORD: Final = (
-    f"INSERT INTO idempotency_records ({IDEMPOTENCY_COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (record_id) DO UPDATE"
+    _insert("idempotency_records", IDEMPOTENCY_COLUMNS) + " ON CONFLICT (record_id) DO UPDATE"
     " SET fingerprint = excluded.fingerprint, answer = excluded.answer, stored_at = excluded.stored_at,"
     " expires_at = excluded.expires_at WHERE expires_at <= excluded.stored_at"
 )
