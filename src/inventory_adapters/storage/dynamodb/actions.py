@@ -1,7 +1,9 @@
 """
-The actions of a transaction that writes a change: one for each row, with its condition.
+The writes of a change: a transaction with one action for each row, and rows that may be written beside it.
 
-Each row that is written names the write: in `write_id` if the row is written once, else in `last_write` and `prior_write`.
+Each row of the change names the write: in `write_id` if the row is written once, else in `last_write` and `prior_write`.
+Low-stock markers and pointers are derived: one too many is skipped by its readers, so it can be put before the transaction that
+it belongs to, or deleted after it.
 """
 
 from collections.abc import Iterator
@@ -10,41 +12,49 @@ from typing import Any
 from attrs import frozen
 
 from inventory.idempotency import IdempotencyRecord
-from inventory.items import Item, ItemKey
-from inventory.ports import Change, ItemWrite, ReservationWrite
+from inventory.items import Item
+from inventory.ports import MAX_CHANGE_SIZE, Change, ItemWrite, ReservationWrite
 from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import (
     Row,
-    Value,
     idempotency_record_key,
     idempotency_record_to_row,
     item_changes,
     item_to_row,
     key_to_row,
+    marker_key,
+    marker_to_row,
     movement_key,
     movement_to_row,
+    number,
+    pointers,
     reservation_changes,
     reservation_key,
     reservation_to_row,
     text,
 )
-from inventory_adapters.storage.dynamodb.schema import (
-    ITEMS,
-    LEDGER,
-    LOW_STOCK_PK,
-    TableSchema,
-    low_stock_sk,
-)
+from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, TableSchema
 
-__all__ = ["Action", "Actions", "marker_key"]
+__all__ = ["Action", "Actions", "Writes"]
 
 Action = dict[str, dict[str, Any]]
 """One of `TransactItems`: ``{"Put": {"TableName": ..., "Item": ..., "ConditionExpression": ...}}``."""
 
 
-def marker_key(key: ItemKey) -> dict[str, Value]:
-    """Return the key of an item's low-stock marker in the ledger table."""
-    return {"pk": text(LOW_STOCK_PK), "sk": text(low_stock_sk(key))}
+@frozen(kw_only=True)
+class Writes:
+    """
+    The writes of a change.
+
+    Attributes:
+        before: Markers and pointers to put first, because they do not fit into the transaction.
+        actions: The transaction.
+        after: The keys of pointers to delete afterwards, outside of the transaction, where that costs half.
+    """
+
+    before: list[Row]
+    actions: list[Action]
+    after: list[Row]
 
 
 @frozen(kw_only=True)
@@ -60,26 +70,57 @@ class Actions:
     table: str
     ledger_table: str
 
-    def of(self, change: Change) -> Iterator[Action]:
-        """Yield the actions of *change*: first the idempotency record, if it has one."""
+    def of(self, change: Change) -> Writes:
+        """
+        Return the writes of *change*.
+
+        The first action is that of the idempotency record, if the change has one.
+
+        Raises:
+            ValueError: The change is too large for a transaction.
+        """
+        actions = list(self._rows(change))
+        if len(actions) > MAX_CHANGE_SIZE:
+            msg = f"a transaction has at most {MAX_CHANGE_SIZE} actions, not {len(actions)}"
+            raise ValueError(msg)
+        puts: list[Row] = []
+        unmarked: list[Row] = []
+        for write in change.items:
+            was_low, is_low = (
+                item is not None and item.is_low for item in (write.before, write.after)
+            )
+            if write.after is not None and is_low and not was_low:
+                puts.append(marker_to_row(write.after))
+            elif was_low and not is_low:
+                unmarked.append(marker_key(write.key))
+        moved: list[Row] = []
+        after: list[Row] = []
+        for each in change.reservations:
+            old, new = pointers(each.before), pointers(each.after)
+            puts += [row for key, row in new.items() if key not in old]
+            left = [_key_of(row) for key, row in old.items() if key not in new]
+            # An extension replaces its pointers at once: a reader of the old ones alone would miss a later end.
+            (moved if new.keys() - old.keys() else after).extend(left)
+        room = MAX_CHANGE_SIZE - len(actions)
+        actions += [self._put(row) for row in puts[:room]]
+        # A marker that stays because there is no room is skipped by lists, and deleted by `purge`.
+        deletes = [*moved, *unmarked][: MAX_CHANGE_SIZE - len(actions)]
+        actions += [self._delete(key) for key in deletes]
+        return Writes(before=puts[room:], actions=actions, after=[*after, *moved[len(deletes) :]])
+
+    def _rows(self, change: Change) -> Iterator[Action]:
+        """Yield the actions for the rows of *change* itself."""
         if change.idempotency_record is not None:
             yield self._store_idempotency_record(change.idempotency_record, change.write_id)
         moved = {movement.key for movement in change.movements}
         for write in change.items:
             # Without a movement that names the write, the item's row has to name it.
             yield self._item(write, None if write.key in moved else change.write_id)
-            was_low, is_low = (
-                item is not None and item.is_low for item in (write.before, write.after)
-            )
-            if is_low and not was_low:
-                yield self._mark(write.key)
-            elif was_low and not is_low:
-                yield self._unmark(write.key)
         for movement in change.movements:
             row = movement_to_row(movement) | {"write_id": text(change.write_id)}
             yield self._put_new(self.ledger_table, LEDGER, row)
-        if change.reservation is not None:
-            yield self._reservation(change.reservation, change.write_id)
+        for reservation in change.reservations:
+            yield self._reservation(reservation, change.write_id)
 
     def marked_row(self, change: Change) -> tuple[str, Row]:
         """Return table and key of a row that names *change*: one that is written once, if possible."""
@@ -87,8 +128,9 @@ class Actions:
             return self.ledger_table, movement_key(change.movements[0])
         if change.idempotency_record is not None:
             return self.ledger_table, idempotency_record_key(change.idempotency_record.record_id)
-        if change.reservation is not None:
-            return self.ledger_table, reservation_key(change.reservation.after.reservation_id)
+        if change.reservations:
+            [first, *_] = change.reservations
+            return self.ledger_table, reservation_key(first.after.reservation_id)
         # An item that is only checked is not marked.
         written = (write for write in change.items if write.before != write.after)
         return self.table, key_to_row(next(written, change.items[0]).key)
@@ -120,10 +162,6 @@ class Actions:
             row = reservation_to_row(after) | {"last_write": text(write_id)}
             return self._put_new(self.ledger_table, LEDGER, row)
         expression = Expression()
-        unchanged = [
-            expression.equals("state", text(before.state)),
-            expression.equals("expires_at", text(before.expires_at)),
-        ]
         return {
             "Update": {
                 "TableName": self.ledger_table,
@@ -132,7 +170,7 @@ class Actions:
                     UpdateExpression=expression.update(
                         reservation_changes(before, after), write_id
                     ),
-                    ConditionExpression=" AND ".join(unchanged),
+                    ConditionExpression=expression.equals("revision", number(before.revision)),
                 ),
             }
         }
@@ -149,16 +187,19 @@ class Actions:
             }
         }
 
-    def _mark(self, key: ItemKey) -> Action:
-        row = marker_key(key) | key_to_row(key)
+    def _put(self, row: Row) -> Action:
         return {"Put": {"TableName": self.ledger_table, "Item": row}}
 
-    def _unmark(self, key: ItemKey) -> Action:
-        return {"Delete": {"TableName": self.ledger_table, "Key": marker_key(key)}}
+    def _delete(self, key: Row) -> Action:
+        return {"Delete": {"TableName": self.ledger_table, "Key": key}}
 
     @staticmethod
     def _put_new(table: str, schema: TableSchema, row: Row) -> Action:
         return {"Put": {"TableName": table, "Item": row, **_is_free(schema)}}
+
+
+def _key_of(row: Row) -> Row:
+    return {name: row[name] for name in (LEDGER.partition_key, LEDGER.sort_key)}
 
 
 def _is_free(schema: TableSchema) -> dict[str, Any]:

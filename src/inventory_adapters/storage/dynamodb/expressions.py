@@ -93,13 +93,14 @@ class Expression:
         write = self.value(text(write_id))
         return f"{self.name('last_write')} <> {write} AND {self.name('prior_write')} <> {write}"
 
-    def update(self, changes: Changes, write_id: str | None) -> str:
-        """Return the update of the attributes in *changes*, marked with *write_id* if it is given."""
+    def update(self, changes: Changes, write_id: str | None, *more: str) -> str:
+        """Return the update of the attributes in *changes*, marked with *write_id* if given, with *more* assignments."""
         assignments = [
             f"{self.name(name)} = {self.value(value)}"
             for name, value in changes.items()
             if value is not None
         ]
+        assignments += more
         if write_id is not None:
             assignments += self.write_marker(write_id)
         removed = [self.name(name) for name, value in changes.items() if value is None]
@@ -128,6 +129,7 @@ def _any(conditions: Iterable[str]) -> str:
 
 
 _COUNTERS: Final = ("reserved", "seq", "version")
+_OPTIONAL_TEXTS: Final = ("moved_at", "changed_by")
 _REQUIRED_TEXTS: Final = ("name", "category", "created_at", "updated_at")
 _READABLE_NAMES: Final = {
     f"#{attribute}": attribute
@@ -136,9 +138,12 @@ _READABLE_NAMES: Final = {
         *_REQUIRED_TEXTS,
         *_COUNTERS,
         *DEFAULTS,
+        *_OPTIONAL_TEXTS,
+        "attributes",
     )
 }
 _READABLE_VALUES: Final = {
+    ":M": text("M"),
     ":S": text("S"),
     ":N": text("N"),
     ":NULL": text("NULL"),
@@ -160,7 +165,8 @@ _READABLE: Final = _all(
     [
         _typed("quantity", "N"),
         *(_typed(attribute, "S") for attribute in _REQUIRED_TEXTS),
-        *(_typed(attribute, "", "S", "NULL") for attribute in DEFAULTS),
+        *(_typed(attribute, "", "S", "NULL") for attribute in (*DEFAULTS, *_OPTIONAL_TEXTS)),
+        _typed("attributes", "", "M", "NULL"),
         *(_typed(attribute, "", "N") for attribute in _COUNTERS),
         _typed("price", "", "N", "S", "NULL"),
         _typed("reorder_point", "", "N", "NULL"),

@@ -9,18 +9,11 @@ from attrs import define, field, frozen
 from inventory.items import ItemKey
 from inventory.ports import ItemFilter
 from inventory.timeouts import time_left
-from inventory_adapters.storage.dynamodb.actions import marker_key
 from inventory_adapters.storage.dynamodb.expressions import Expression
-from inventory_adapters.storage.dynamodb.rows import Row, Value, text
-from inventory_adapters.storage.dynamodb.schema import (
-    CATEGORY_INDEX,
-    LOW_STOCK_PK,
-    SKU_INDEX,
-    STATUS_INDEX,
-)
+from inventory_adapters.storage.dynamodb.rows import Row, Value, marker_key, text
+from inventory_adapters.storage.dynamodb.schema import LOW_STOCK_PK, IndexSchema
 
 __all__ = [
-    "KEYS_ONLY",
     "MAX_BATCH",
     "MAX_READS",
     "Budget",
@@ -28,6 +21,7 @@ __all__ = [
     "Place",
     "key_at",
     "list_request",
+    "place_in",
     "place_of",
 ]
 
@@ -46,9 +40,6 @@ _MAX_ROWS: Final = 2000
 # Source: "DynamoDB read consistency": one unit reads 8 KB with eventual consistency, which lists use.
 _BYTES_PER_UNIT: Final = 8192
 
-_INDEXES: Final = {"sku": SKU_INDEX, "category": CATEGORY_INDEX, "status": STATUS_INDEX}
-KEYS_ONLY: Final = {"sku", "low_stock"}
-"""Lists whose index has only the keys of the items."""
 _BY_ID: Final = ("item_id", "sku")
 _BY_EDIT: Final = ("updated_at", "item_id", "sku")
 
@@ -62,13 +53,13 @@ class Chunk:
     The result of one read of a list.
 
     Attributes:
-        rows: The rows.
+        rows: The rows of the items, each after the row that the list was walked by: the same one, or one with keys only.
         end: The place of the last row that was read; None if there are no more.
         size_bytes: How much was read, including rows that a filter dropped.
         reads: How many requests it took.
     """
 
-    rows: list[Row]
+    rows: list[tuple[Row, Row]]
     end: Place | None
     size_bytes: float
     reads: int = 1
@@ -83,23 +74,29 @@ class Chunk:
             end = rows[-1]
         units = answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0)
         return cls(
-            rows=rows,
-            end=None if end is None else place_of(end, _order(item_filter)),
+            rows=list(zip(rows, rows, strict=True)),
+            end=None if end is None else place_in(item_filter, end),
             size_bytes=units * _BYTES_PER_UNIT,
         )
 
 
 @define
 class Budget:
-    """What a page may cost: a filter that few items pass must not keep a request busy for long."""
+    """
+    What a page may cost: a filter that few items pass must not keep a request busy for long.
 
+    Args:
+        keys_only: Whether the items are read by a batch read.
+    """
+
+    keys_only: bool
     reads: int = 0
     size_bytes: float = 0
     started: float = field(factory=time.monotonic)
 
     def limit(self, item_filter: ItemFilter, missing: int) -> int:
         """Return how many rows to read next if *missing* are needed."""
-        maximum = MAX_BATCH if item_filter.index in KEYS_ONLY else _MAX_ROWS
+        maximum = MAX_BATCH if self.keys_only else _MAX_ROWS
         if not _drops_rows(item_filter):
             return min(missing, maximum)
         # Twice as many each time, because nobody knows how many a filter drops.
@@ -122,24 +119,34 @@ class Budget:
 
 
 def list_request(
-    item_filter: ItemFilter, after: Place | None, *, table: str, ledger_table: str
+    item_filter: ItemFilter,
+    after: Place | None,
+    *,
+    table: str,
+    ledger_table: str,
+    index: IndexSchema | None,
 ) -> tuple[str, dict[str, Any]]:
-    """Return operation and request that read the list from after a place on."""
+    """Return operation and request that read the list, by its *index* of the items table, from after a place on."""
     expression = Expression()
     request: dict[str, Any] = {"TableName": table, "ReturnConsumedCapacity": "TOTAL"}
     if after is not None:
         request["ExclusiveStartKey"] = _start_key(item_filter, after)
     if item_filter.index == "item_id":
         return "Scan", request | expression.arguments(**_filters(expression, item_filter))
-    if item_filter.index == "low_stock":
+    if index is None:
         request |= {"TableName": ledger_table, "ConsistentRead": True}
         condition = expression.equals("pk", text(LOW_STOCK_PK))
         return "Query", request | expression.arguments(KeyConditionExpression=condition)
-    request["IndexName"] = _INDEXES[item_filter.index].name
+    request["IndexName"] = index.name
     condition = expression.equals(item_filter.index, text(getattr(item_filter, item_filter.index)))
     # An index of keys has no attributes to filter by.
-    filters = {} if item_filter.index in KEYS_ONLY else _filters(expression, item_filter)
+    filters = {} if index.projection == "KEYS_ONLY" else _filters(expression, item_filter)
     return "Query", request | expression.arguments(KeyConditionExpression=condition, **filters)
+
+
+def place_in(item_filter: ItemFilter, row: Row) -> Place:
+    """Return the place in a list of a row that the list is walked by."""
+    return place_of(row, _order(item_filter))
 
 
 def place_of(row: Row, attributes: Iterable[str]) -> Place:
@@ -156,7 +163,7 @@ def _drops_rows(item_filter: ItemFilter) -> bool:
     """Return whether the list reads rows that do not pass the filter."""
     conditions = (
         *(item_filter.category, item_filter.status, item_filter.sku),
-        *(item_filter.location, item_filter.low_stock),
+        *(item_filter.location, item_filter.low_stock, item_filter.search),
     )
     return sum(map(bool, conditions)) > (item_filter.index != "item_id")
 

@@ -5,13 +5,18 @@ An item is ``{"item_id": {"S": "..."}, "quantity": {"N": "5"}, "price": {"N": "1
 `reserved`, `seq` and `version` (read as 0), and may lack `location`, `description`, `price` and `status`. Other writers may
 have stored the price as text. Further attributes of a row are ignored and kept.
 
-Beside the low-stock markers, the ledger table holds::
+The ledger table holds::
 
     {"pk": "item#<item_id>#<sku>", "sk": "movement#<seq, 12 digits>", "kind": "adjust", "delta_on_hand": -3, ...}
     {"pk": "reservation#<id>", "sk": "reservation", "state": "held", "lines": [{"item_id", "sku", "quantity"}], ...}
     {"pk": "idempotency#<record_id>", "sk": "idempotency", "fingerprint": "...", "answer": "...", ...}
 
-Each row names the write that stored it. TTL deletes rows with `delete_after`: idempotency records and closed reservations.
+Each of these rows names the write that stored it. Two kinds of rows are derived from them, and may be stale but not missing::
+
+    {"pk": "low-stock", "sk": "<item_id>#<sku>", "item_id", "sku", "put_at"}
+    {"pk": "holds#<item_id>#<sku>", "sk": "<expires_at>#<reservation_id>", "reservation_id", "item_id", "sku", "put_at", ...}
+
+TTL deletes rows with `delete_after`: idempotency records, closed reservations and pointers.
 """
 
 import re
@@ -30,7 +35,13 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import AVAILABLE, Item, ItemKey, StockLevel, Timestamp
-from inventory.reservations import RETENTION_SECONDS, Reservation, ReservationLine, ReservationState
+from inventory.reservations import (
+    FAR_SECONDS,
+    RETENTION_SECONDS,
+    Reservation,
+    ReservationLine,
+    ReservationState,
+)
 from inventory.stock import Movement, MovementKind
 from inventory_adapters.storage.dynamodb import schema
 
@@ -39,14 +50,18 @@ __all__ = [
     "Changes",
     "Row",
     "Value",
+    "edited",
     "idempotency_record_key",
     "idempotency_record_to_row",
     "item_changes",
     "item_to_row",
     "key_to_row",
+    "marker_key",
+    "marker_to_row",
     "movement_key",
     "movement_to_row",
     "number",
+    "pointers",
     "reservation_changes",
     "reservation_key",
     "reservation_to_row",
@@ -57,7 +72,6 @@ __all__ = [
     "row_to_reservation",
     "seq_of",
     "text",
-    "value_of",
     "was_written_by",
 ]
 
@@ -69,7 +83,7 @@ Row = Mapping[str, Value]
 Changes = Mapping[str, Value | None]
 """The attributes of a row that an update changes; it removes those that are None."""
 
-Plain = str | int | Decimal | tuple[ReservationLine, ...]
+Plain = str | int | Decimal | Mapping[str, str] | tuple[ReservationLine, ...]
 Attributes = Mapping[str, Plain | None]
 
 _MISSING: Final[Value] = {"NULL": True}
@@ -101,6 +115,8 @@ def value_of(value: Plain) -> Value:
         return text(value)
     if isinstance(value, tuple):
         return {"L": [{"M": _line_to_row(line)} for line in value]}
+    if isinstance(value, Mapping):
+        return {"M": {name: text(part) for name, part in value.items()}}
     return number(value)
 
 
@@ -148,12 +164,23 @@ def _item_attributes(item: Item) -> Attributes:
         "status": item.status,
         "location": item.location,
         "reorder_point": item.reorder_point,
+        "attributes": item.attributes or None,
         "version": item.version,
         "created_at": item.created_at,
         "updated_at": item.updated_at,
         "quantity": item.level.on_hand,
         "reserved": item.level.reserved,
         "seq": item.level.seq,
+        "moved_at": item.moved_at,
+        "changed_by": item.changed_by,
+    }
+
+
+def edited(fields: Mapping[str, Any]) -> Changes:
+    """Return new details of an item, by their names on `Item`, as attributes."""
+    return {
+        name: None if value is None or value == {} else value_of(value)
+        for name, value in fields.items()
     }
 
 
@@ -185,10 +212,13 @@ def _from_current_row(row: Row) -> Item:
         status=row["status"]["S"],
         location=row["location"]["S"],
         reorder_point=int(row["reorder_point"]["N"]) if "reorder_point" in row else None,
+        attributes=_texts(row["attributes"]) if "attributes" in row else {},
         version=version,
         created_at=Timestamp(row["created_at"]["S"]),
         updated_at=Timestamp(row["updated_at"]["S"]),
         level=StockLevel(on_hand=quantity, reserved=reserved, seq=seq),
+        moved_at=_time(row, "moved_at") if "moved_at" in row else None,
+        changed_by=_text_or_none(row, "changed_by"),
     )
 
 
@@ -205,6 +235,7 @@ def _from_legacy_row(row: Row) -> Item:
             status=_text(row, "status"),
             location=_text(row, "location"),
             reorder_point=None if _lacks(row, "reorder_point") else _whole(row, "reorder_point"),
+            attributes={} if _lacks(row, "attributes") else _texts(row["attributes"]),
             version=_counter(row, "version"),
             created_at=Timestamp(_text(row, "created_at")),
             updated_at=Timestamp(_text(row, "updated_at")),
@@ -213,9 +244,11 @@ def _from_legacy_row(row: Row) -> Item:
                 reserved=_counter(row, "reserved"),
                 seq=_counter(row, "seq"),
             ),
+            moved_at=None if _lacks(row, "moved_at") else Timestamp(_text(row, "moved_at")),
+            changed_by=None if _lacks(row, "changed_by") else _text(row, "changed_by"),
         )
-    except ValueError as error:
-        raise UnreadableItemError(item_id=key.item_id, sku=key.sku, why=str(error)) from error
+    except (KeyError, ValueError) as error:
+        raise UnreadableItemError(item_id=key.item_id, sku=key.sku, why=_why(error)) from error
 
 
 def _lacks(row: Row, attribute: str) -> bool:
@@ -230,6 +263,10 @@ def _text(row: Row, attribute: str) -> str:
         msg = f"{attribute} is not text"
         raise ValueError(msg)
     return value
+
+
+def _texts(value: Value) -> dict[str, str]:
+    return {name: part["S"] for name, part in value["M"].items()}
 
 
 def _price(row: Row) -> Decimal:
@@ -294,6 +331,7 @@ def row_to_movement(row: Row) -> Movement:
         return Movement(
             key=row_to_key(row),
             kind=MovementKind(row["kind"]["S"]),
+            actor=_text_or_none(row, "actor"),
             reason=_text_or_none(row, "reason"),
             reference=_text_or_none(row, "reference"),
             reservation_id=_text_or_none(row, "reservation_id"),
@@ -339,12 +377,15 @@ def _reservation_attributes(reservation: Reservation) -> Attributes:
     return {
         "state": reservation.state,
         "lines": reservation.lines,
+        "committed": reservation.committed or None,
         "reference": reservation.reference,
         "created_at": reservation.created_at,
         "expires_at": reservation.expires_at,
-        "due_shard": schema.DUE_SHARD if is_held else None,
+        "due_shard": schema.due_shard(reservation.reservation_id) if is_held else None,
         "closed_at": closed_at,
         "delete_after": None if closed_at is None else _second(closed_at) + RETENTION_SECONDS,
+        "revision": reservation.revision,
+        "changed_by": reservation.changed_by,
     }
 
 
@@ -358,17 +399,54 @@ def row_to_reservation(row: Row) -> Reservation:
     try:
         return Reservation(
             reservation_id=row["reservation_id"]["S"],
-            lines=tuple(_row_to_line(line["M"]) for line in row["lines"]["L"]),
+            lines=_lines(row["lines"]),
+            committed=_lines(row["committed"]) if "committed" in row else (),
             state=ReservationState(row["state"]["S"]),
             reference=_text_or_none(row, "reference"),
             created_at=_time(row, "created_at"),
             expires_at=_time(row, "expires_at"),
             closed_at=_time(row, "closed_at") if "closed_at" in row else None,
+            revision=int(row["revision"]["N"]),
+            changed_by=_text_or_none(row, "changed_by"),
         )
     except (KeyError, ValueError) as error:
         # The partition key contains the id, too, unless the id is too long for it.
         reservation_id: str = row.get("reservation_id", _MISSING).get("S") or row["pk"]["S"]
         raise UnreadableReservationError(reservation_id=reservation_id, why=_why(error)) from error
+
+
+def marker_key(key: ItemKey) -> dict[str, Value]:
+    """Return the key of an item's low-stock marker."""
+    return _place(schema.LOW_STOCK_PK, schema.low_stock_sk(key))
+
+
+def marker_to_row(item: Item) -> dict[str, Value]:
+    """Return the low-stock marker of an item that a change makes low."""
+    # The change either moves the item or updates its details.
+    put_at = max(item.updated_at, item.moved_at or item.updated_at)
+    return {**marker_key(item.key), **key_to_row(item.key), "put_at": text(put_at)}
+
+
+def pointers(reservation: Reservation | None) -> dict[tuple[str, str], dict[str, Value]]:
+    """
+    Return the rows that lead from items to a reservation, by `pk` and `sk`.
+
+    They have the time of its creation, because later ones are put together with the reservation.
+    """
+    if reservation is None or reservation.state is not ReservationState.HELD:
+        return {}
+    sk = schema.holds_sk(reservation.expires_at, reservation.reservation_id)
+    rows = {}
+    for key in reservation.keys:
+        pk = schema.holds_pk(key)
+        rows[pk, sk] = {
+            **_place(pk, sk),
+            **key_to_row(key),
+            "reservation_id": text(reservation.reservation_id),
+            "put_at": text(reservation.created_at),
+            "delete_after": number(_second(reservation.created_at) + FAR_SECONDS),
+        }
+    return rows
 
 
 def _why(error: KeyError | ValueError) -> str:
@@ -415,8 +493,11 @@ def _line_to_row(line: ReservationLine) -> dict[str, Value]:
     return {**key_to_row(line.key), "quantity": number(line.quantity)}
 
 
-def _row_to_line(row: Row) -> ReservationLine:
-    return ReservationLine(key=row_to_key(row), quantity=int(row["quantity"]["N"]))
+def _lines(value: Value) -> tuple[ReservationLine, ...]:
+    return tuple(
+        ReservationLine(key=row_to_key(line["M"]), quantity=int(line["M"]["quantity"]["N"]))
+        for line in value["L"]
+    )
 
 
 def _place(pk: str, sk: str) -> dict[str, Value]:

@@ -8,14 +8,14 @@ names its tables: `inventory-{env}` has the schema `ITEMS`, `inventory-{env}-led
 from hashlib import sha256
 from typing import Any, Final, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inventory.items import ItemKey
 
 __all__ = [
     "CATEGORY_INDEX",
     "DUE_INDEX",
-    "DUE_SHARD",
+    "DUE_SHARDS",
     "IDEMPOTENCY_SK",
     "ITEMS",
     "LEDGER",
@@ -23,10 +23,15 @@ __all__ = [
     "RESERVATION_SK",
     "SKU_INDEX",
     "STATUS_INDEX",
+    "IndexProjection",
     "IndexSchema",
     "TableSchema",
     "create_table_arguments",
+    "due_shard",
+    "holds_pk",
+    "holds_sk",
     "idempotency_pk",
+    "items_schema",
     "low_stock_sk",
     "movement_sk",
     "movements_pk",
@@ -38,6 +43,14 @@ __all__ = [
 # Source: "Quotas in Amazon DynamoDB", partition keys and sort keys.
 _MAX_PK_BYTES: Final = 2048
 _MAX_SK_BYTES: Final = 1024
+
+IndexProjection = Literal["all", "keys"]
+"""
+The attributes in the indexes by category and by status.
+
+With ``keys``, a movement writes no index entry unless the status changes, and a page of these lists takes one more batch read.
+The projection of an existing index cannot be changed.
+"""
 
 
 @frozen(kw_only=True)
@@ -99,7 +112,7 @@ ITEMS: Final = TableSchema(
 LEDGER: Final = TableSchema(
     partition_key="pk",
     sort_key="sk",
-    # Only held reservations have a due_shard, so closed ones leave the index.
+    # Only held reservations have a `due_shard`, so closed ones leave the index.
     indexes=(DUE_INDEX,),
     time_to_live="delete_after",
 )
@@ -107,18 +120,24 @@ LEDGER: Final = TableSchema(
 LOW_STOCK_PK: Final = "low-stock"
 """The partition of all low-stock markers. A marker is written or deleted only when an item becomes low or stops being low."""
 
-DUE_SHARD: Final = "held"
+DUE_SHARDS: Final = tuple(f"held#{number}" for number in range(8))
 """
-The partition of all held reservations in the due index: a sweep is one query, oldest first.
+The partitions of the due index. A held reservation is in one of them.
 
-A partition takes 1000 writes per second: about 500 reservations opened and closed per second. Beyond that, DynamoDB throttles
-writes and loses nothing. If that is too little, give new reservations one of several shards, and query each shard in the
-sweeper. Rows with an earlier shard need no change.
+A partition takes 1000 writes per second: about 500 reservations opened and closed per second.
 Source: "Best practices for designing and using partition keys effectively".
 """
 
 RESERVATION_SK: Final = "reservation"
 IDEMPOTENCY_SK: Final = "idempotency"
+
+
+def items_schema(index_projection: IndexProjection) -> TableSchema:
+    """Return the schema of an items table, of which `ITEMS` is the one with the projection ``all``."""
+    if index_projection == "all":
+        return ITEMS
+    indexes = (evolve(index, projection="KEYS_ONLY") for index in ITEMS.indexes)
+    return evolve(ITEMS, indexes=tuple(indexes))
 
 
 def movements_pk(key: ItemKey) -> str:
@@ -145,6 +164,25 @@ def reservation_pk(reservation_id: str) -> str:
 def idempotency_pk(record_id: str) -> str:
     """Return the partition of one idempotency record: ``idempotency#<record_id>``."""
     return _named("idempotency", record_id)
+
+
+def due_shard(reservation_id: str) -> str:
+    """Return the partition of a reservation in the due index."""
+    return DUE_SHARDS[sha256(reservation_id.encode()).digest()[0] % len(DUE_SHARDS)]
+
+
+def holds_pk(key: ItemKey) -> str:
+    """Return the partition of the pointers to the reservations that hold an item: ``holds#<item_id>#<sku>``."""
+    prefix = "holds#"
+    return prefix + _joined(key, _MAX_PK_BYTES - len(prefix))
+
+
+def holds_sk(expires_at: str, reservation_id: str) -> str:
+    """Return the sort key of the pointers to a reservation: ``<expires_at>#<reservation_id>``."""
+    sk = f"{expires_at}#{reservation_id}"
+    if len(sk.encode()) <= _MAX_SK_BYTES:
+        return sk
+    return f"{expires_at}#~{sha256(reservation_id.encode()).hexdigest()}"
 
 
 def low_stock_sk(key: ItemKey) -> str:
