@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -39,8 +40,10 @@ from inventory_adapters.http.api_gateway import (
 )
 from inventory_adapters.http.app import MAX_BODY_BYTES, answer, error_response
 from inventory_adapters.http.errors import HttpError
+from inventory_adapters.http.identity import Identity, named_user
 from inventory_adapters.http.messages import Request, Response, combine_headers
 from inventory_adapters.http.routes import Route, find_route
+from inventory_adapters.server.auth import ApiKey, ApiKeys
 from inventory_adapters.server.group_commit import GroupCommit
 from inventory_adapters.server.http_protocol import (
     ArrivalLimits,
@@ -62,6 +65,7 @@ __all__ = [
     "Site",
     "check_health",
     "check_writable",
+    "is_on_loopback",
     "listen",
     "serve",
 ]
@@ -137,6 +141,11 @@ HEALTH: Final = Route(
 )
 """A route of the local server only: a deployment is monitored by its metrics."""
 
+# These need no key: they show nothing of the stock.
+_FREE_PATHS: Final = frozenset({HEALTH.path, *PAGES})
+# Tells the console that its key can only read.
+_ACCESS_HEADER: Final = "X-Api-Key-Access"
+
 
 def _lowered(hosts: Iterable[str]) -> frozenset[str]:
     return frozenset(host.lower() for host in hosts)
@@ -204,6 +213,7 @@ class LocalGateway:
         threads: Runs requests, because they block on storage.
         inline_operations: Operations that run in the event loop, because they are faster than a switch to a thread.
         writer: Runs requests that write; None to run them in *threads*.
+        keys: The API keys, one of which a request needs; None to let everyone in.
     """
 
     inventory: Inventory
@@ -212,6 +222,7 @@ class LocalGateway:
     threads: ThreadPoolExecutor
     inline_operations: frozenset[str] = frozenset()
     writer: GroupCommit | None = None
+    keys: ApiKeys | None = None
     imports: Imports = field(
         default=Factory(lambda self: Imports(self.inventory), takes_self=True), init=False
     )
@@ -237,6 +248,9 @@ class LocalGateway:
         response_headers = response.all_headers(
             request_id, self.cors.headers(headers.get("origin"))
         )
+        key: ApiKey | None = scope.get("key")
+        if key is not None and key.is_read_only:
+            response_headers[_ACCESS_HEADER] = "read-only"
         if isinstance(response, ImportReport):
             await send(_start(response, response_headers))
             await response.send_body(receive, send)
@@ -251,6 +265,9 @@ class LocalGateway:
         if scope["method"] in _WRITING_METHODS:
             self._check_origin(headers)
         path = scope["raw_path"].decode("ascii")
+        identity = Identity()
+        if path not in _FREE_PATHS and scope["method"] != "OPTIONS":
+            identity = await self._authenticate(scope, headers)
         if path == IMPORTS_PATH and scope["method"] == "POST":
             return await self.imports.start(scope["query_string"], headers, receive)
         body = await _body(headers, receive)
@@ -269,6 +286,8 @@ class LocalGateway:
             headers=headers,
             body=_text(body),
             request_id=request_id,
+            caller=identity.caller,
+            actor=identity.actor,
         )
         work = partial(_answer_in_time, self.inventory, route, request, ends_at)
         if route.name in self.inline_operations:
@@ -279,6 +298,19 @@ class LocalGateway:
 
     async def _in_a_thread(self, work: Callable[[], Response]) -> Response:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def _authenticate(self, scope: Scope, headers: Mapping[str, str]) -> Identity:
+        if self.keys is None:
+            identity = Identity(actor=named_user(headers))
+        else:
+            address, _ = scope.get("client") or ("", 0)
+            key = await self.keys.require(headers.get("x-api-key"), address)
+            scope.update(key=key, actor=key.name)
+            if key.is_read_only and scope["method"] in _WRITING_METHODS:
+                raise HttpError("read_only_key", "This API key can only read")
+            identity = Identity(f"local-key:{key.name}", named_user(headers, key=key.name))
+        scope["actor"] = identity.actor
+        return identity
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
         # The combined value of a repeated Host header is not a valid host.
@@ -427,11 +459,10 @@ def _text(body: bytes) -> str | bytes | None:
 
 def _log(scope: Scope, response: Response, request_id: str, started: float) -> None:
     # A request to a route is logged by the name of the route, as in a deployment; others by method and path.
-    if "route" in scope:
-        log_request(response, request_id, started, route=scope["route"])
-    else:
-        target = {"method": scope["method"], "path": scope["path"]}
-        log_request(response, request_id, started, route=None, **target)
+    about = {"route": scope.get("route"), "actor": scope.get("actor")}
+    if about["route"] is None:
+        about |= {"method": scope["method"], "path": scope["path"]}
+    log_request(response, request_id, started, **about)
 
 
 async def _send(
@@ -494,6 +525,11 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListenError(f"Cannot listen on {host}, port {port}: {reason}") from error
 
 
+def is_on_loopback(listener: socket.socket) -> bool:
+    """Return whether only this machine can reach *listener*."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
 def serve(
     inventory: Inventory,
     listener: socket.socket,
@@ -503,6 +539,7 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     sweep_seconds: float = 60,
     remote_storage: bool = False,
+    keys: ApiKeys | None = None,
     limits: ArrivalLimits | None = None,
     on_ready: Callable[[Site], None],
 ) -> None:
@@ -517,6 +554,7 @@ def serve(
         allowed_hosts: Further allowed values of the Host header: a name or address, with or without a port.
         sweep_seconds: Seconds between two sweeps of expired reservations; 0 for no sweeps.
         remote_storage: Whether storage is on another machine, so that requests mostly wait for it.
+        keys: The API keys, one of which a request needs; None to let everyone in. SIGHUP reads their file again.
         limits: Limits on requests and connections; by default as many connections as the process may open.
         on_ready: Called once the server accepts connections.
     """
@@ -536,8 +574,8 @@ def serve(
             if isinstance(repository, ExclusiveRepository)
             else None
         )
-        gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer)
-        server = _Server(_settings(gateway, limits), on_ready=lambda: on_ready(site))
+        gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer, keys)
+        server = _Server(_settings(gateway, limits), keys, on_ready=lambda: on_ready(site))
         # uvicorn raises the signal again when it has stopped. With this handler, the process then ends with status 0.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
@@ -563,12 +601,17 @@ def _settings(gateway: LocalGateway, limits: ArrivalLimits) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """A server that calls *on_ready* once it accepts connections."""
+    """A server that calls *on_ready* once it accepts connections, and reads *keys* again at SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, keys: ApiKeys | None, *, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._keys = keys
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._keys is not None and sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._keys.reload)
         await super().startup(sockets)
         self._on_ready()
