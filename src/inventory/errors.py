@@ -210,13 +210,13 @@ class ItemNotFoundError(NotFoundError):
     No item has this ID (and SKU).
 
     Attributes:
-        item_id: As requested.
+        item_id: As requested; None if the request has only the SKU.
         sku: As requested; None if the request has only the ID.
     """
 
     code = "item_not_found"
     sentence = "Item not found"
-    item_id: str
+    item_id: str | None = None
     sku: str | None = None
 
 
