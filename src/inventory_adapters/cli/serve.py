@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters import logs
 from inventory_adapters.cli.errors import CommandError
 from inventory_adapters.cli.operations import ANSWER_SECONDS
-from inventory_adapters.cli.storage import Storage, storage_options
+from inventory_adapters.cli.storage import Api, Storage, storage_options, was_typed
 from inventory_adapters.wire import to_json
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _hosts(
 )
 @click.option("--no-auth", is_flag=True, help="Serve other machines without API keys.")
 def serve(
-    storage: Storage,
+    storage: Storage | Api,
     *,
     host: str,
     port: int,
@@ -97,6 +98,8 @@ def serve(
     Serve the HTTP API and the console page until Ctrl-C.
 
     Without --api-keys, every client that reaches the port can read and change everything.
+
+    With --url, it serves the page of that API, and keeps the API key of --api-key.
     """
     from inventory_adapters.server import gateway as local_server  # 40 % of a start
     from inventory_adapters.server.auth import ApiKeys, KeysError
@@ -107,10 +110,15 @@ def serve(
     def ready(site: "Site") -> None:
         example = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
         key = "-H 'X-Api-Key: SECRET' " if keys_path else ""
-        click.echo(f"Inventory on {site.url}, kept in {storage}. Ctrl-C stops it.")
+        where = "of the API" if isinstance(storage, Api) else "kept in"
+        click.echo(f"Inventory on {site.url}, {where} {storage}. Ctrl-C stops it.")
         click.echo(f"Try: curl {site.url}/items {key}-d '{to_json(example)}'")
         sys.stdout.flush()
 
+    if isinstance(storage, Api) and was_typed("sweep_seconds"):
+        raise click.UsageError("--sweep-seconds cannot be used with --url: the API sweeps itself.")
+    if isinstance(storage, Storage) and was_typed("actor"):
+        raise click.UsageError("--actor needs --url.")
     try:
         keys = ApiKeys(keys_path) if keys_path else None
         listener = local_server.listen(host, port)
@@ -130,14 +138,21 @@ def serve(
         with storage.opened(missing="create") as inventory:
             with deadline(ANSWER_SECONDS):
                 local_server.check_health(inventory)
-                local_server.check_writable(inventory)
+                handle = None
+                if isinstance(inventory, Inventory):
+                    local_server.check_writable(inventory)
+                else:
+                    from inventory_adapters.server.remote import RemoteApi  # httpx is optional
+
+                    handle = RemoteApi(inventory).handle
             logs.to_stderr()
             local_server.serve(
                 inventory,
                 listener,
                 host,
-                remote_storage=storage.kind == "dynamodb",
+                remote_storage=storage.is_remote,
                 keys=keys,
+                handle=handle,
                 on_ready=ready,
                 **options,
             )

@@ -302,31 +302,39 @@ class InventoryClient:
 
     def _attempt(self, request: PreparedRequest) -> "WireResponse | _Failure":
         try:
-            response = self._send_once(request)
-        except httpx.RequestError as failure:
-            unanswered = StorageUnavailableError(
-                f"The server did not answer: {str(failure) or type(failure).__name__}"
-            )
-            unanswered.__cause__ = failure
-            return _Failure(unanswered, not_sent=isinstance(failure, _NOT_SENT))
+            response = self.send(request)
+        except StorageUnavailableError as unanswered:
+            cause = unanswered.__cause__
+            return _Failure(unanswered, not_sent=cause is None or isinstance(cause, _NOT_SENT))
         if response.is_success:
             return response
         error = response.error()
         throttled = isinstance(error, StorageThrottledError)
         return _Failure(error, not_sent=throttled, retry_after=response.retry_after)
 
-    def _send_once(self, request: PreparedRequest) -> WireResponse:
+    def send(self, request: PreparedRequest) -> WireResponse:
+        """
+        Send a request once, and return the response, whatever its status.
+
+        Raises:
+            StorageUnavailableError: There is no response.
+        """
         seconds = min(self._timeout, time_left())
         if seconds <= 0:
-            raise httpx.ConnectTimeout("no time is left for this request")
-        response = self._http.request(
-            request.route.method,
-            self._base_url + request.path,
-            headers=httpx.Headers({**self._headers, **request.headers}, encoding="utf-8"),
-            content=request.body,
-            timeout=seconds,
-            follow_redirects=False,  # Another server must not receive the API key.
-        )
+            raise StorageUnavailableError("No time is left for this request")
+        try:
+            response = self._http.request(
+                request.route.method,
+                self._base_url + request.path,
+                headers=httpx.Headers({**self._headers, **request.headers}, encoding="utf-8"),
+                content=request.body,
+                timeout=seconds,
+                follow_redirects=False,  # Another server must not receive the API key.
+            )
+        except httpx.RequestError as failure:
+            raise StorageUnavailableError(
+                f"The server did not answer: {str(failure) or type(failure).__name__}"
+            ) from failure
         return WireResponse(
             status=response.status_code, headers=response.headers, content=response.content
         )

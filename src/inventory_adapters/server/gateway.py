@@ -19,15 +19,16 @@ from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
 from attrs import Factory, evolve, field, frozen
 
-from inventory.errors import StorageThrottledError, StorageUnavailableError
-from inventory.items import ItemKey, Timestamp
+from inventory.commands import GetItem
+from inventory.errors import ItemNotFoundError, StorageThrottledError, StorageUnavailableError
+from inventory.items import Timestamp
 from inventory.ports import ExclusiveRepository
 from inventory.service import Inventory
 from inventory.timeouts import deadline
@@ -59,6 +60,9 @@ from inventory_adapters.server.imports import (
 from inventory_adapters.server.pages import PAGES
 from inventory_adapters.server.sweeper import Sweeper
 
+if TYPE_CHECKING:
+    from inventory_adapters.client import InventoryClient
+
 __all__ = [
     "CannotListenError",
     "LocalGateway",
@@ -73,10 +77,13 @@ __all__ = [
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handle = Callable[[Route[Any, Any], Request], Response]
 
 # Handlers block on storage. Local storage is fast, so more threads would only compete with each other.
 _THREADS: Final = 4
 _THREADS_FOR_REMOTE_STORAGE: Final = 16
+# A function of a deployed API may start first.
+_SECONDS_FOR_REMOTE_API: Final = 12.0
 # With local storage these take microseconds and wait for no writer, so they run in the event loop.
 _SINGLE_ROW_READS: Final = frozenset({"get_item", "get_reservation"})
 _BACKLOG: Final = 1024
@@ -109,19 +116,22 @@ class CheckHealth:
     """Check whether the server can read its storage."""
 
 
-def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> None:
+def check_health(
+    inventory: "Inventory | InventoryClient", _query: CheckHealth | None = None
+) -> None:
     """
     Read an item that does not exist, the cheapest read.
 
     Raises:
-        StorageUnavailableError: Storage does not answer, or fails.
+        StorageUnavailableError: Storage or the API does not answer, or fails.
     """
     try:
-        inventory.repository.get_item(ItemKey(item_id="health", sku="health"))
+        with suppress(ItemNotFoundError):
+            inventory.get_item(GetItem(item_id="health", sku="health"))
     except StorageUnavailableError:
         raise
     except Exception as error:
-        raise StorageUnavailableError from error
+        raise StorageUnavailableError(str(error) or None) from error
 
 
 def check_writable(inventory: Inventory) -> None:
@@ -207,22 +217,24 @@ class LocalGateway:
     The ASGI application: every route of the API, `/health`, the console at `/`, and the API reference at `/docs`.
 
     Args:
-        inventory: The inventory to serve.
+        inventory: The inventory to serve, or the client of the API.
         site: The address of the server; requests for other hosts are rejected.
         cors: The origins whose pages may read responses.
         threads: Runs requests, because they block on storage.
         inline_operations: Operations that run in the event loop, because they are faster than a switch to a thread.
         writer: Runs requests that write; None to run them in *threads*.
         keys: The API keys, one of which a request needs; None to let everyone in.
+        handle: Answers requests to routes; None for the use cases of *inventory*.
     """
 
-    inventory: Inventory
+    inventory: "Inventory | InventoryClient"
     site: Site
     cors: Cors
     threads: ThreadPoolExecutor
     inline_operations: frozenset[str] = frozenset()
     writer: GroupCommit | None = None
     keys: ApiKeys | None = None
+    handle: Handle | None = None
     imports: Imports = field(
         default=Factory(lambda self: Imports(self.inventory), takes_self=True), init=False
     )
@@ -272,7 +284,7 @@ class LocalGateway:
             return await self.imports.start(scope["query_string"], headers, receive)
         body = await _body(headers, receive)
         # The deadline starts after the body: `ArrivalLimits` limits the time that the client takes to send it.
-        ends_at = monotonic() + seconds_left(None)
+        ends_at = monotonic() + (_SECONDS_FOR_REMOTE_API if self.handle else seconds_left(None))
         route, path_fields, methods = _find(scope["method"], path)
         if path in PAGES and scope["method"] in ("GET", "HEAD"):
             page = await self._in_a_thread(PAGES[path])
@@ -289,7 +301,8 @@ class LocalGateway:
             caller=identity.caller,
             actor=identity.actor,
         )
-        work = partial(_answer_in_time, self.inventory, route, request, ends_at)
+        handle = self.handle or partial(answer, cast("Inventory", self.inventory))
+        work = partial(_answer_in_time, handle, route, request, ends_at)
         if route.name in self.inline_operations:
             return work()
         if self.writer is None or route.method == "GET":
@@ -354,7 +367,7 @@ def _host_and_port(host: str, default_port: str | None) -> tuple[str, str | None
 
 
 def _answer_in_time(
-    inventory: Inventory, route: Route[Any, Any], request: Request, ends_at: float
+    handle: Handle, route: Route[Any, Any], request: Request, ends_at: float
 ) -> Response:
     seconds = ends_at - monotonic()
     if seconds <= 0:
@@ -363,7 +376,7 @@ def _answer_in_time(
         )
         return error_response(late, request_id=request.request_id)
     with deadline(seconds):
-        return answer(inventory, route, request)
+        return handle(route, request)
 
 
 async def _body(headers: dict[str, str], receive: Receive) -> bytes:
@@ -531,7 +544,7 @@ def is_on_loopback(listener: socket.socket) -> bool:
 
 
 def serve(
-    inventory: Inventory,
+    inventory: "Inventory | InventoryClient",
     listener: socket.socket,
     host: str,
     *,
@@ -540,6 +553,7 @@ def serve(
     sweep_seconds: float = 60,
     remote_storage: bool = False,
     keys: ApiKeys | None = None,
+    handle: Handle | None = None,
     limits: ArrivalLimits | None = None,
     on_ready: Callable[[Site], None],
 ) -> None:
@@ -547,7 +561,7 @@ def serve(
     Serve until SIGINT or SIGTERM, then finish the running requests within ten seconds.
 
     Args:
-        inventory: The inventory to serve. It is not closed.
+        inventory: The inventory to serve, or the client of the API. It is not closed.
         listener: A socket from `listen`. It is closed.
         host: The host that was passed to `listen`.
         allowed_origins: Further origins whose pages may read responses; ``*`` allows all.
@@ -555,6 +569,7 @@ def serve(
         sweep_seconds: Seconds between two sweeps of expired reservations; 0 for no sweeps.
         remote_storage: Whether storage is on another machine, so that requests mostly wait for it.
         keys: The API keys, one of which a request needs; None to let everyone in. SIGHUP reads their file again.
+        handle: Answers requests to routes, for an API; None for the use cases of *inventory*.
         limits: Limits on requests and connections; by default as many connections as the process may open.
         on_ready: Called once the server accepts connections.
     """
@@ -565,16 +580,16 @@ def serve(
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
-        if sweep_seconds:
-            running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
-        # Requests that write share transactions if the repository supports exclusive access. Otherwise each has its own.
-        repository = inventory.repository
-        writer = (
-            running.enter_context(GroupCommit(repository))
-            if isinstance(repository, ExclusiveRepository)
-            else None
+        writer = None
+        if isinstance(inventory, Inventory):
+            if sweep_seconds:
+                running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
+            # Requests that write share transactions if the repository supports exclusive access.
+            if isinstance(inventory.repository, ExclusiveRepository):
+                writer = running.enter_context(GroupCommit(inventory.repository))
+        gateway = LocalGateway(
+            inventory, site, cors, threads, inline_operations, writer, keys, handle
         )
-        gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer, keys)
         server = _Server(_settings(gateway, limits), keys, on_ready=lambda: on_ready(site))
         # uvicorn raises the signal again when it has stopped. With this handler, the process then ends with status 0.
         for number in (signal.SIGINT, signal.SIGTERM):
