@@ -12,12 +12,19 @@ from tests import hostile_server
 from tests.hostile_server import HostileServer, answer
 from tests.local_server import needs_signals, serving
 
+KEY = "till-secret-0123456789"
 TENT = ("--sku", "TENT-2", "--name", "Tent", "--category", "tents")
 
 
-@pytest.fixture(params=["file", pytest.param("api", marks=needs_signals)])
+@pytest.fixture(
+    params=[
+        "file",
+        pytest.param("api", marks=needs_signals),
+        pytest.param("api with keys", marks=needs_signals),
+    ]
+)
 def run(request, tmp_path, monkeypatch):
-    """Run commands on a file, and on an API: the same session has the same output."""
+    """Run commands on a file, and on an API: the same session has the same results."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INVENTORY_URL", raising=False)
 
@@ -28,7 +35,14 @@ def run(request, tmp_path, monkeypatch):
         monkeypatch.setenv("INVENTORY_DB", str(tmp_path / "test.sqlite3"))
         yield command
         return
-    with serving(tmp_path / "log", "--memory") as server:
+    options = []
+    if request.param == "api with keys":
+        keys = tmp_path / "keys"
+        keys.touch(mode=0o600)
+        keys.write_text(f"till: {KEY}\n")
+        monkeypatch.setenv("INVENTORY_API_KEY", KEY)
+        options = ["--api-keys", keys]
+    with serving(tmp_path / "log", "--memory", *options) as server:
         monkeypatch.setenv("INVENTORY_URL", server.url)
         yield command
     assert [file.name for file in tmp_path.glob("*.sqlite3")] == []

@@ -1,13 +1,14 @@
 """`inventory serve --url`: the page of an API elsewhere, over sockets."""
 
 import json
+import subprocess
 
 import httpx
 import pytest
 
 from tests import hostile_server
 from tests.hostile_server import HostileServer, answer, hang_up
-from tests.local_server import MUG, created, needs_signals, serving
+from tests.local_server import INVENTORY, MUG, created, needs_signals, serving
 
 pytestmark = needs_signals
 
@@ -174,6 +175,78 @@ def test_lost_answer_is_a_503_that_can_be_retried(browser, upstream):
     assert (response.status_code, response.json()["code"]) == (503, "storage_unavailable")
     assert response.headers["Retry-After"]
     assert len(upstream.requests) == 1
+
+
+class TestWithKeys:
+    ANNA, BEN, VIEWER = (f"{name}-secret-0123456789" for name in ("anna", "ben", "viewer"))
+
+    @pytest.fixture
+    def page(self, upstream, tmp_path):
+        keys = tmp_path / "keys"
+        keys.touch(mode=0o600)
+        keys.write_text(f"anna: {self.ANNA}\nben: {self.BEN}\nviewer: {self.VIEWER} read-only\n")
+        upstream.answers[:] = [NOT_FOUND]
+        with serving(
+            tmp_path / "log", "--url", upstream.url, "--api-keys", keys, INVENTORY_API_KEY=KEY
+        ) as server:
+            yield server
+
+    @pytest.mark.parametrize(
+        ("line", "key", "status"),
+        [
+            ("GET /items", None, 401),
+            ("GET /items", KEY, 401),
+            ("POST /items", VIEWER, 403),
+            ("POST /imports", VIEWER, 403),
+            ("POST /imports", None, 401),
+        ],
+    )
+    def test_rejected_request_does_not_reach_the_api(self, browser, upstream, line, key, status):
+        """A key of this server is needed; that of the API is not one."""
+        response = browser.request(*line.split(), headers={"X-Api-Key": key} if key else {})
+
+        assert response.status_code == status
+        assert upstream.requests == []
+
+    def test_api_gets_its_own_key_and_the_actor(self, browser, upstream):
+        """The actor is the name of the key here, and the user that its client names."""
+        upstream.answers += [answer({}), answer({})]
+
+        browser.get("/items", headers={"X-Api-Key": self.VIEWER})
+        browser.get("/items", headers={"X-Api-Key": self.ANNA, "X-Actor": "x" * 128})
+
+        sent = [(headers["x-api-key"], headers["x-actor"]) for headers, _ in upstream.requests]
+        assert sent == [(KEY, "viewer"), (KEY, f"anna/{'x' * 128}"[:128])]
+
+    def test_idempotency_keys_of_two_callers_differ(self, browser, upstream):
+        """To the API, both are this server; the same caller has the same key again."""
+        upstream.answers += [answer({}, 201) for _ in range(3)]
+
+        for secret in (self.ANNA, self.BEN, self.ANNA):
+            headers = {"X-Api-Key": secret, "Idempotency-Key": "order-17"}
+            browser.post("/items", json=MUG, headers=headers)
+
+        first, other, again = (headers["idempotency-key"] for headers, _ in upstream.requests)
+        assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--host", "0.0.0.0"), "API keys are required"),  # noqa: S104 - is refused
+        (("--sweep-seconds", "5"), "the API sweeps itself"),
+        (("--memory",), "Use only one of"),
+    ],
+)
+def test_contradictions_are_refused(upstream, tmp_path, options, message):
+    """Before the API is called."""
+    upstream.requests.clear()
+    command = [INVENTORY, "serve", "--port", "0", "--url", upstream.url, *options]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.returncode, upstream.requests) == (2, [])
+    assert message in done.stderr
 
 
 def test_server_does_not_start_without_its_api(tmp_path):
