@@ -10,7 +10,7 @@ from bench.events import Context, event
 from bench.measure import Row, Scale, Spread, at_most, cpu_per_call, interleaved, ratios
 from inventory import Inventory
 from inventory_adapters.aws.transport import Answer, Service
-from inventory_adapters.http.api_gateway import Cors, Handler, make_handler
+from inventory_adapters.http.api_gateway import App, Cors, Handler, make_handler
 from inventory_adapters.http.routes import route_named
 from inventory_adapters.logs import JsonFormatter
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
@@ -45,7 +45,7 @@ def own_handlers() -> Callable[[str], Handler]:
     """Return a function that makes the handler of an operation, on a transport that answers at once."""
     repository = DynamoDBRepository(_NoNetwork(), table="items")
     inventory, cors = Inventory(repository), Cors(("*",))
-    return lambda operation: make_handler(route_named(operation), lambda: (inventory, cors))
+    return lambda operation: make_handler(route_named(operation), lambda: App(inventory, cors))
 
 
 def rows(scale: Scale) -> Iterator[Row]:

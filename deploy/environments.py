@@ -51,6 +51,7 @@ _TOPIC: Final = re.compile(r"arn:[\w-]+:sns:[\w-]+:[0-9]{12}:[\w-]{1,256}")
 _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KEY: Final = re.compile(rf"arn:[\w-]+:kms:[\w-]+:[0-9]{{12}}:key/(mrk-[0-9a-f]{{32}}|{_UUID})")
 _CERTIFICATE: Final = re.compile(r"arn:[\w-]+:acm:[\w-]+:[0-9]{12}:certificate/" + _UUID)
+_CLAIM: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
 _CAPACITY: Final = re.compile(r"[0-9]{1,5}-[0-9]{1,5}")
 # A rollout counts log lines of requests, which have the level INFO. A higher log level would suppress them.
@@ -79,6 +80,7 @@ class Settings:
         auth: Who may call: anyone, holders of an API key, AWS principals, or users of a Cognito pool. An API key provides
             metering and basic access control; it does not authenticate the caller.
         user_pool_arn: The pool, if `auth` is `cognito`.
+        actor_claim: The claim of a Cognito user that is recorded in the ledger; `email` is personal data, which stays there.
         monthly_requests: Requests that an API key may send in a calendar month; None for no limit.
         firewall: Whether a web ACL protects the API.
         requests_per_ip: The requests that one IP address may send in five minutes, with a web ACL.
@@ -111,6 +113,7 @@ class Settings:
     protected: bool
     auth: Auth
     user_pool_arn: str | None = None
+    actor_claim: str = "sub"
     monthly_requests: int | None = 1_000_000
     firewall: bool
     requests_per_ip: int = 10_000
@@ -355,6 +358,11 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
     ),
     "auth": ("auth", _one_of("none", "key", "iam", "cognito"), "none, key, iam or cognito"),
     "userPoolArn": ("user_pool_arn", _text(_USER_POOL), "the ARN of a Cognito user pool"),
+    "actorClaim": (
+        "actor_claim",
+        _text(_CLAIM),
+        "the name of a claim, such as sub, email or cognito:username",
+    ),
     "monthlyRequests": (
         "monthly_requests",
         _monthly_requests,

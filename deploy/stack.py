@@ -270,5 +270,6 @@ def _variables(
         "CONFIG_PARAMETER": limits_parameter.parameter_name,
         "LOG_LEVEL": settings.log_level,
         "ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
+        "ACTOR_CLAIM": settings.actor_claim,
         "TRANSPORT": settings.transport,
     }

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 import httpx
 
 from inventory_adapters.client import InventoryClient
-from inventory_adapters.http.api_gateway import Cors, make_handler, to_result
+from inventory_adapters.http.api_gateway import App, make_handler, to_result
 from inventory_adapters.http.app import error_response
 from inventory_adapters.http.errors import HttpError
 from inventory_adapters.http.routes import ROUTES, find_route
@@ -26,7 +26,7 @@ class HandlerTransport(httpx.BaseTransport):
 
     def __init__(self, inventory, *, before=(), after=()):
         self.handlers = {
-            route.name: make_handler(route, lambda: (inventory, Cors())) for route in ROUTES
+            route.name: make_handler(route, lambda: App(inventory)) for route in ROUTES
         }
         self.before = list(before)
         self.after = list(after)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -227,7 +226,7 @@ def test_log_lines_outside_lambda_are_json(client):
 def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkeypatch):
     """It logs them once a day and expires none."""
     lambda_entry._far_reservations_watch.cache_clear()
-    inventory, _ = lambda_entry._container(tuple(map(os.environ.get, lambda_entry._SETTINGS)))
+    inventory = lambda_entry._current_app().inventory
     ahead = attrs.evolve(inventory, clock=lambda: datetime(2056, 1, 1, tzinfo=UTC))
     item = inventory.create_item(CreateItem(**TENT))
     line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=1)

@@ -5,14 +5,26 @@ New SKUs, categories and locations are normalized; those in rows of an earlier v
 finds those rows. If it finds nothing, the normalized text finds what the caller most likely means.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+import attrs
+
+from inventory.commands import ListItems
 from inventory.errors import InvalidCursorError
 from inventory.items import Item, ItemKey
-from inventory.paging import Page, PageRequest
+from inventory.paging import Page, PageRequest, iter_pages
 from inventory.ports import InventoryRepository, ItemFilter
 
-__all__ = ["candidates", "get_item", "get_items", "history_key", "list_items", "stored_key"]
+__all__ = [
+    "all_items",
+    "candidates",
+    "find_by_sku",
+    "get_item",
+    "get_items",
+    "history_key",
+    "list_items",
+    "stored_key",
+]
 
 
 def candidates(key: ItemKey) -> tuple[ItemKey, ...]:
@@ -83,3 +95,23 @@ def list_items(
         return repository.list_items(other, page)
     is_empty = page.cursor is None and not exact.items and exact.next_cursor is None
     return repository.list_items(other, page) if is_empty else exact
+
+
+def all_items(list_items: Callable[[ListItems], Page[Item]], query: ListItems) -> Iterator[Item]:
+    """Yield the items of every page of *query*, from its page on."""
+
+    def read(page: PageRequest) -> Page[Item]:
+        places = {
+            "page_size": query.page_size or page.size,
+            "page_token": page.cursor or query.page_token,
+        }
+        return list_items(attrs.evolve(query, **places))  # type: ignore[misc] # made by `command`
+
+    return (item for page in iter_pages(read) for item in page.items)
+
+
+def find_by_sku(
+    list_items: Callable[[ListItems], Page[Item]], sku: str, location: str | None
+) -> tuple[Item, ...]:
+    """Return the items with this SKU, at one location or at all of them."""
+    return tuple(all_items(list_items, ListItems(sku=sku, location=location)))

@@ -208,6 +208,10 @@ class Inventory:
         )
         return lookup.list_items(self.repository, item_filter, self._page(query))
 
+    def find_by_sku(self, sku: str, *, location: str | None = None) -> tuple[Item, ...]:
+        """Return the items with this SKU, at one location or at all of them."""
+        return lookup.find_by_sku(self.list_items, sku, location)
+
     def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
         """
         Create and update several items, and return the result of each row.

@@ -27,6 +27,7 @@ class Config:
         ledger_table: The table of movements, reservations and idempotency records.
         limits_parameter: The name of the SSM parameter with the page limits; None for the defaults.
         allowed_origins: Origins whose pages may read responses; defaults to all, an empty value allows none.
+        actor_claim: The claim of a Cognito user that becomes the actor.
         transport: How AWS is called: ``http`` without an SDK, or ``boto3`` with the SDK of the Lambda runtime.
         log_level: The level of this package's loggers.
     """
@@ -35,6 +36,7 @@ class Config:
     ledger_table: str
     limits_parameter: str | None = None
     allowed_origins: tuple[str, ...] = ("*",)
+    actor_claim: str = "sub"
     transport: TransportName = "http"
     log_level: int = logging.INFO
 
@@ -46,6 +48,7 @@ class Config:
             "LEDGER_TABLE_NAME",
             "CONFIG_PARAMETER",
             "ALLOWED_ORIGINS",
+            "ACTOR_CLAIM",
             "TRANSPORT",
             "LOG_LEVEL",
         )
@@ -70,6 +73,7 @@ class Config:
             ledger_table=environ.get("LEDGER_TABLE_NAME", "").strip() or f"{table}-ledger",
             limits_parameter=environ.get("CONFIG_PARAMETER", "").strip() or None,
             allowed_origins=tuple(origin.strip() for origin in origins if origin.strip()),
+            actor_claim=environ.get("ACTOR_CLAIM", "").strip() or "sub",
             transport=cast("TransportName", transport),
             log_level=_LEVELS.get(environ.get("LOG_LEVEL", "").strip().upper(), logging.INFO),
         )

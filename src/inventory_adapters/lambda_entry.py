@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inventory.commands import ExpireReservations
 from inventory.errors import StorageUnavailableError
-from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters import bootstrap
 from inventory_adapters.aws.usage import Usage
 from inventory_adapters.config import Config, ConfigError
-from inventory_adapters.http.api_gateway import Cors, Handler, make_handler, seconds_left
+from inventory_adapters.http.api_gateway import App, Cors, Handler, make_handler, seconds_left
 from inventory_adapters.http.routes import route_named
 
 if TYPE_CHECKING:
@@ -49,20 +48,20 @@ logger = logging.getLogger("inventory_adapters.server.sweeper")
 
 
 @lru_cache(maxsize=8)
-def _container(settings: tuple[str | None, ...]) -> tuple[Inventory, Cors]:
+def _container(settings: tuple[str | None, ...]) -> App:
     pairs = zip(_SETTINGS, settings, strict=True)
     environ = {name: value for name, value in pairs if value is not None}
     try:
         config = Config.from_environ(environ)
         # Only our own loggers: at DEBUG, the root logger makes boto3 log every header.
         logging.getLogger("inventory_adapters").setLevel(config.log_level)
-        return bootstrap.deployed(config), Cors(config.allowed_origins)
+        return App(bootstrap.deployed(config), Cors(config.allowed_origins), config.actor_claim)
     except ConfigError as error:
         # The answer is a 503; the sentence, which names the setting, is logged and not sent.
         raise StorageUnavailableError(str(error)) from error
 
 
-def _current_app() -> tuple[Inventory, Cors]:
+def _current_app() -> App:
     return _container(tuple(map(os.environ.get, _SETTINGS)))
 
 
@@ -113,7 +112,7 @@ def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, in
         SweepError: Some could not be expired. Lambda counts the error, and an alarm watches that count.
         StorageUnavailableError: A setting is missing or wrong, or DynamoDB did not answer.
     """
-    inventory, _ = _current_app()
+    inventory = _current_app().inventory
     with deadline(seconds_left(context)), Usage() as usage:
         swept = inventory.expire_reservations(ExpireReservations())
         counts = {"expired": swept.expired, "failed": swept.failed}

@@ -153,7 +153,7 @@ class TestTheSameMethods:
             "far_reservations",
             "reconcile",
         }
-        assert public(InventoryClient) - public(Inventory) == {"close", "iter_items"}
+        assert public(InventoryClient) - public(Inventory) == {"close", "iter_items", "send"}
 
 
 class TestRequests:

@@ -21,7 +21,7 @@ from deploy.sweeper import SCHEDULED
 from inventory.service import Inventory
 from inventory_adapters.aws.boto_transport import BotoTransport
 from inventory_adapters.aws.ssm import SsmLimits
-from inventory_adapters.http.api_gateway import Cors, make_handler
+from inventory_adapters.http.api_gateway import App, make_handler
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
@@ -277,7 +277,7 @@ class Runner:
         )
         headers = {"Idempotency-Key": call.key, "If-Match": call.if_match}
         event["headers"] = {name: value for name, value in headers.items() if value}
-        return make_handler(route, lambda: (self.inventory, Cors()))(event, None)
+        return make_handler(route, lambda: App(self.inventory))(event, None)
 
     def _filled(self, value):
         if isinstance(value, dict):

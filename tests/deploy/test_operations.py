@@ -355,7 +355,7 @@ class TestLogMetrics:
 
     def test_log_line_of_a_request_matches_the_filters(self, caplog):
         """It has the message, the status as a number, the operation and the function version."""
-        from inventory_adapters.http.api_gateway import Cors, make_handler
+        from inventory_adapters.http.api_gateway import App, make_handler
         from inventory_adapters.http.routes import route_named
 
         class Context:
@@ -366,7 +366,7 @@ class TestLogMetrics:
 
         with caplog.at_level("INFO", logger="inventory_adapters.http"):
             result = make_handler(route_named("get_item"), broken)({}, Context())
-            make_handler(route_named("get_item"), lambda: (None, Cors()))({})
+            make_handler(route_named("get_item"), lambda: App(None))({})
 
         [line, local] = [record for record in caplog.records if record.message == "request"]
         assert (result["statusCode"], line.status, line.route) == (500, 500, "get_item")

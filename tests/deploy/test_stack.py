@@ -256,6 +256,7 @@ class TestFunctions:
             "CONFIG_PARAMETER": {"Ref": parameter},
             "LOG_LEVEL": "INFO" if env == "prod" else "DEBUG",
             "ALLOWED_ORIGINS": "https://shop.example.com" if env == "prod" else "*",
+            "ACTOR_CLAIM": "sub",
             "TRANSPORT": "http",
         }
         assert set(variables) == {*Config.names(), "ENVIRONMENT"}

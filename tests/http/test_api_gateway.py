@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory import Inventory
-from inventory_adapters.http.api_gateway import Cors, caller_of, make_handler, to_request
+from inventory.errors import ValidationError
+from inventory_adapters.http.api_gateway import App, Cors, identity_of, make_handler
+from inventory_adapters.http.identity import Identity
 from inventory_adapters.http.routes import ROUTES, route_named
 from inventory_adapters.storage.memory import MemoryRepository
 
@@ -44,7 +46,7 @@ def inventory():
 @pytest.fixture
 def handlers(inventory):
     cors = Cors(("https://shop.example.com",))
-    return {route.name: make_handler(route, lambda: (inventory, cors)) for route in ROUTES}
+    return {route.name: make_handler(route, lambda: App(inventory, cors)) for route in ROUTES}
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def test_path_fields_are_read_from_the_path_if_missing(handlers, item_id):
 @pytest.mark.parametrize("body", [json.dumps(TENT), "{"])
 def test_only_allowed_origins_may_read_responses(inventory, origins, origin, allowed, body):
     """Successes and errors alike."""
-    handler = make_handler(route_named("create_item"), lambda: (inventory, Cors(origins)))
+    handler = make_handler(route_named("create_item"), lambda: App(inventory, Cors(origins)))
 
     headers = handler(event(body=body, headers={"origin": origin}), None)["headers"]
 
@@ -221,9 +223,7 @@ def test_deadline_is_that_of_lambda_less_a_reserve():
             seen.append(time_left())
             return super().find_item(item_id)
 
-    handler = make_handler(
-        route_named("get_item"), lambda: (Inventory(WatchingRepository()), Cors())
-    )
+    handler = make_handler(route_named("get_item"), lambda: App(Inventory(WatchingRepository())))
     path = event(pathParameters={"item_id": "i"})
     handler(path, SimpleNamespace(get_remaining_time_in_millis=lambda: 5000, aws_request_id="a"))
     handler(path, None)
@@ -257,49 +257,141 @@ ALL_KINDS = {**KEY, "userArn": f"{ROLE}/one"}
 
 
 @pytest.mark.parametrize(
-    ("authorizer", "identity", "caller"),
+    ("authorizer", "identity", "caller", "actor"),
     [
-        (COGNITO, {}, "cognito:7d1e"),
-        (LAMBDA_AUTHORIZER, {}, "authorizer:anna"),
-        (None, {"userArn": f"{ROLE}/one"}, f"iam:{ROLE}"),
-        (None, {"userArn": "arn:aws-cn:sts::1:assumed-role/Till/a@b.c"}, "iam:arn:aws-cn:sts::1:assumed-role/Till"),
-        (None, {"userArn": "arn:aws:iam::1:user/staff/anna"}, "iam:arn:aws:iam::1:user/staff/anna"),
+        (COGNITO, {}, "cognito:7d1e", "7d1e"),
+        (LAMBDA_AUTHORIZER, {}, "authorizer:anna", "anna"),
+        (None, {"userArn": f"{ROLE}/one"}, f"iam:{ROLE}", f"{ROLE}/one"),
         (
             None,
-            {"userArn": "arn:aws:iam::1:user/assumed-role/Till/anna"},
-            "iam:arn:aws:iam::1:user/assumed-role/Till/anna",
+            {"userArn": "arn:aws-cn:sts::1:assumed-role/Till/a@b.c"},
+            "iam:arn:aws-cn:sts::1:assumed-role/Till",
+            "arn:aws-cn:sts::1:assumed-role/Till/a@b.c",
         ),
-        (None, {"userArn": "arn:aws:sts::1:federated-user/anna"}, "iam:arn:aws:sts::1:federated-user/anna"),
-        (None, {"userArn": "arn:aws:iam::1:root"}, "iam:arn:aws:iam::1:root"),
-        (None, {"userArn": "A" * 5000}, "iam:" + "A" * 5000),
-        (None, KEY, "api-key:k1"),
-        (None, {"apiKey": "s3cret-value"}, ""),
-        (None, {"sourceIp": "192.0.2.1"}, ""),
+        *(
+            (None, {"userArn": arn}, f"iam:{arn}", arn)
+            for arn in (
+                "arn:aws:iam::1:user/staff/anna",
+                "arn:aws:iam::1:user/assumed-role/Till/anna",
+                "arn:aws:sts::1:federated-user/anna",
+                "arn:aws:iam::1:root",
+            )
+        ),
+        (None, {"userArn": "A" * 5000}, "iam:" + "A" * 5000, "A" * 256),
+        (None, KEY, "api-key:k1", "k1"),
+        (None, {"apiKey": "s3cret-value"}, "", None),
+        (None, {"sourceIp": "192.0.2.1"}, "", None),
         # The first row of the table that applies.
-        ({**COGNITO, **LAMBDA_AUTHORIZER}, ALL_KINDS, "cognito:7d1e"),
-        (LAMBDA_AUTHORIZER, ALL_KINDS, "authorizer:anna"),
-        ({}, ALL_KINDS, f"iam:{ROLE}"),
+        ({**COGNITO, **LAMBDA_AUTHORIZER}, ALL_KINDS, "cognito:7d1e", "7d1e"),
+        (LAMBDA_AUTHORIZER, ALL_KINDS, "authorizer:anna", "anna"),
+        ({}, ALL_KINDS, f"iam:{ROLE}", f"{ROLE}/one"),
         # What is no name is passed over.
-        ({"claims": {"sub": ""}, "principalId": "anna"}, {}, "authorizer:anna"),
-        ({"claims": {"sub": 7}, "principalId": ["anna"]}, KEY, "api-key:k1"),
-        ({"claims": "sub", "principalId": None}, {"userArn": 5, "apiKeyId": ""}, ""),
-        ("anna", "anna", ""),
-        (["principalId"], None, ""),
+        ({"claims": {"sub": ""}, "principalId": "anna"}, {}, "authorizer:anna", "anna"),
+        ({"claims": {"sub": 7}, "principalId": ["anna"]}, KEY, "api-key:k1", "k1"),
+        ({"claims": "sub", "principalId": None}, {"userArn": 5, "apiKeyId": ""}, "", None),
+        ("anna", "anna", "", None),
+        (["principalId"], None, "", None),
     ],
 )  # fmt: skip
-def test_caller_is_the_authenticated_identity(authorizer, identity, caller):
-    """The first of user, principal, IAM identity without its session, and API key."""
+def test_caller_and_actor_are_those_of_the_authenticated_identity(
+    authorizer, identity, caller, actor
+):
+    """The first of user, principal, IAM identity and API key; a session is part of the actor only."""
     about = {"requestId": "r", "authorizer": authorizer, "identity": identity}
 
-    request = to_request(event(requestContext=about), route_named("create_item"), "r")
+    assert identity_of(about, {}) == Identity(caller, actor)
 
-    assert request.caller == caller
+
+@pytest.mark.parametrize(
+    ("claim", "actor"),
+    [("email", "anna@example.com"), ("sub", "7d1e"), ("nickname", "7d1e"), ("cognito:username", "7d1e")],
+)  # fmt: skip
+def test_actor_of_a_user_is_the_claim_of_the_setting(claim, actor):
+    """A user without the claim is named by `sub`; the caller is always `sub`."""
+    found = identity_of({"authorizer": COGNITO}, {}, claim)
+
+    assert found == Identity("cognito:7d1e", actor)
+
+
+@pytest.mark.parametrize(
+    ("about", "actor"),
+    [
+        ({"identity": KEY}, "k1/anna"),
+        ({}, "anna"),
+        ({"authorizer": COGNITO, "identity": KEY}, "7d1e"),
+        ({"authorizer": LAMBDA_AUTHORIZER, "identity": KEY}, "anna"),
+        ({"identity": ALL_KINDS}, f"{ROLE}/one"),
+    ],
+)
+def test_client_names_its_user_where_none_is_authenticated(about, actor):
+    """With an API key, and without authentication; the caller does not change."""
+    headers = {"x-actor": "anna"}
+
+    assert identity_of(about, headers).actor == actor
+    assert identity_of(about, headers).caller == identity_of(about, {}).caller
+
+
+@pytest.mark.parametrize(
+    ("sent", "actor"),
+    [
+        ("Anna Müller", "Anna Müller"),
+        ("Anna Müller".encode().decode("latin-1"), "Anna Müller"),
+        ("Zoë".encode("latin-1").decode("latin-1"), "Zoë"),
+        ("山田", "山田"),
+        ("a" * 128, "a" * 128),
+        ("System:x", "System:x"),
+    ],
+)
+def test_name_of_a_user_is_1_to_128_visible_characters(sent, actor):
+    """In UTF-8, also where a server reads headers as Latin-1."""
+    assert identity_of({}, {"x-actor": sent}).actor == actor
+
+
+@pytest.mark.parametrize("sent", ["", " ", "a" * 129, "a\tb", "a\u200bb", "a\u202eb", "system:", "system:sweeper"])  # fmt: skip
+@pytest.mark.parametrize("about", [{}, {"identity": KEY}])
+def test_other_names_of_users_are_rejected(handlers, about, sent):
+    """Names of the system's own actors too; pages of allowed origins may read the response."""
+    headers = {"X-Actor": sent, "Origin": "https://shop.example.com"}
+    sent = event(body=json.dumps(TENT), headers=headers, requestContext=about)
+
+    result = handlers["create_item"](sent, None)
+
+    body = json.loads(result["body"])
+    assert (result["statusCode"], body["code"]) == (400, "validation_failed")
+    assert [fault["field"] for fault in body["details"]] == ["actor"]
+    assert result["headers"]["Access-Control-Allow-Origin"] == "https://shop.example.com"
+
+
+@pytest.mark.parametrize(
+    "authorizer",
+    [{"claims": {"sub": "7d1e", "nickname": "system:sweeper"}}, {"principalId": "system:sweeper"}],
+)
+def test_authenticated_user_is_no_actor_of_the_system(authorizer):
+    """A user may have chosen the value of a claim."""
+    with pytest.raises(ValidationError, match="system:"):
+        identity_of({"authorizer": authorizer}, {}, "nickname")
+
+
+def test_ignored_name_of_a_user_is_not_checked():
+    """An authenticated user is not rejected for a header without meaning."""
+    assert identity_of({"authorizer": COGNITO}, {"x-actor": "system:x"}).actor == "7d1e"
+
+
+def test_actor_is_logged(inventory, caplog):
+    """The claim that the setting names; null if nobody is known."""
+    caplog.set_level("INFO", "inventory_adapters")
+    handler = make_handler(route_named("create_item"), lambda: App(inventory, actor_claim="email"))
+
+    handler(event(requestContext={"authorizer": COGNITO}), None)
+    handler(event(), None)
+
+    assert [record.actor for record in caplog.records] == ["anna@example.com", None]
 
 
 @pytest.mark.parametrize("about", [None, [], "x", 5])
-def test_malformed_context_has_no_caller(about):
+def test_malformed_context_has_no_identity(about):
     """Whatever its type."""
-    assert caller_of(about) == ""
+    assert identity_of(about, {}) == Identity()
 
 
 SAME_NAME = (
@@ -368,7 +460,7 @@ fields = st.sampled_from(sorted(event()))
 )
 def test_no_event_makes_a_handler_raise(route, broken, context):
     """Every event gets a result, and none a 500."""
-    handler = make_handler(route, lambda: (Inventory(MemoryRepository()), Cors()))
+    handler = make_handler(route, lambda: App(Inventory(MemoryRepository())))
     sent = {**event(), **broken} if isinstance(broken, dict) else broken
 
     result = handler(sent, context)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 import shutil
 import signal
@@ -306,6 +307,18 @@ class TestOpening:
 
         with SqliteRepository(path) as repository:
             repository.commit(creation(an_item()))
+
+    @pytest.mark.skipif(os.name != "posix", reason="other systems have no mode")
+    def test_a_new_file_is_for_its_owner_alone(self, path):
+        """So are the files that SQLite keeps beside it; an existing file keeps its mode."""
+        SqliteRepository(path).close()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+        path.chmod(0o640)
+        with closing(SqliteRepository(path)):
+            modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+
+        assert modes == {f"{path.name}{suffix}": 0o640 for suffix in ("", "-wal", "-shm")}
 
     def test_many_may_open_a_new_file_at_once(self, tmp_path):
         """One connection initializes the file, and the others wait."""

@@ -3,14 +3,20 @@
 import codecs
 import csv
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from os import PathLike, fsdecode
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from inventory.commands import ListItems
+from inventory.commands import GetItem, ListItems
+from inventory.errors import ItemNotFoundError
 from inventory.items import Item
+from inventory.lookup import all_items
 from inventory.paging import Page
+from inventory.service import Inventory
 from inventory_adapters.catalogue.any_table import COLUMNS
 from inventory_adapters.catalogue.cells import guarded
 from inventory_adapters.catalogue.numbers import written
@@ -20,9 +26,15 @@ __all__ = ["ItemReader", "export_items"]
 # With the mark at its start by which Excel recognises the encoding.
 _ENCODING: Final = "utf-8-sig"
 
+_IN_FLIGHT: Final = 8
+_BATCH: Final = 100
+
 
 class ItemReader(Protocol):
     """The part of `Inventory` that an export needs."""
+
+    def get_item(self, query: GetItem) -> Item:
+        """See `Inventory.get_item`."""
 
     def list_items(self, query: ListItems) -> Page[Item]:
         """See `Inventory.list_items`."""
@@ -39,20 +51,28 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
     with _opened(file) as raw:
         write = csv.writer(codecs.getwriter(_ENCODING)(raw), lineterminator="\r\n").writerow
         write(COLUMNS)
-        for item in _all(inventory):
+        for item in _items(inventory):
             write(_cells(item))
             count += 1
     return count
 
 
-def _all(inventory: ItemReader) -> Iterator[Item]:
-    token = None
-    while True:
-        page = inventory.list_items(ListItems(page_size=100, page_token=token))
-        yield from page.items
-        token = page.next_cursor
-        if token is None:
-            return
+def _items(inventory: ItemReader) -> Iterator[Item]:
+    items = all_items(inventory.list_items, ListItems())
+    if isinstance(inventory, Inventory):
+        yield from items
+        return
+    # The items of an API's list have no seq, so each is read by itself.
+    with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+        while batch := list(islice(items, _BATCH)):
+            yield from filter(None, pool.map(partial(_read, inventory), batch))
+
+
+def _read(inventory: ItemReader, item: Item) -> Item | None:
+    try:
+        return inventory.get_item(GetItem(item_id=item.item_id, sku=item.sku))
+    except ItemNotFoundError:
+        return None
 
 
 def _cells(item: Item) -> list[Any]:

@@ -35,12 +35,14 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyKey
 from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
+from inventory.lookup import all_items
 from inventory.paging import Page
 from inventory.preconditions import IfMatch
 from inventory.validation import normalized
 from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.drafts import ONE_LINE, Draft
 from inventory_adapters.catalogue.outcomes import RowOutcome, outcome_of, refused_draft
+from inventory_adapters.wire import UNKNOWN_SEQ
 
 __all__ = ["Importer", "InventoryWriter"]
 
@@ -251,17 +253,9 @@ class _Batch:
         forms = {draft.sku: None, draft.row.sku: None}
         if not draft.sku.isascii():
             forms[unicodedata.normalize("NFD", draft.sku)] = None
-        for sku in forms:
+        for sku in filter(None, forms):
             # Without the location: one query finds what the row has for all of its locations.
-            token = None
-            while sku:
-                page = self._inventory.list_items(
-                    ListItems(sku=sku, page_size=100, page_token=token)
-                )
-                yield from page.items
-                token = page.next_cursor
-                if token is None:
-                    break
+            yield from all_items(self._inventory.list_items, ListItems(sku=sku))
 
     def _by_id(self, draft: Draft, item_id: str) -> Item:
         # The exact SKU first: an earlier version of the API stored it as it was sent.
@@ -300,6 +294,10 @@ class _Batch:
             notes = (*draft.notes, *draft.row.initial_notes)
             # A missing name or category is rejected by its bound, as an empty one is.
             return outcome_of(draft, "created", notes=notes), CreateItem(**draft.new_item)
+        differs = draft.quantity not in (None, item.level.on_hand) or _differences(draft, item)
+        if differs and item.level.seq == UNKNOWN_SEQ:
+            # The item may come from a list of an API, which has no seq.
+            item = self._inventory.get_item(GetItem(item_id=item.item_id, sku=item.sku))
         changes = _differences(draft, item)
         if changes:
             _check_version(draft, item)

@@ -23,14 +23,14 @@ from inventory_adapters.catalogue.outcomes import RESULTS, RowOutcome
 from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
 from inventory_adapters.cli.options import AS_JSON, JSON
 from inventory_adapters.cli.output import counted, printable
-from inventory_adapters.cli.storage import Storage, storage_options
+from inventory_adapters.cli.storage import Api, Storage, storage_options
 from inventory_adapters.wire import to_json
 
 __all__ = ["export_command", "import_command"]
 
 _REFUSED: Final = 1
 
-# A write to DynamoDB mostly waits for the network.
+# A write to DynamoDB or to an API mostly waits for the network.
 _IN_FLIGHT: Final = 1
 _IN_FLIGHT_REMOTELY: Final = 8
 
@@ -120,7 +120,7 @@ class _CannotImportError(click.ClickException):
 @storage_options()
 @JSON
 def import_command(
-    storage: Storage,
+    storage: Storage | Api,
     *,
     file: Any,
     kind: str,
@@ -139,7 +139,7 @@ def import_command(
 
     Exits with 1 if a row was rejected.
     """
-    in_flight = _IN_FLIGHT_REMOTELY if storage.kind == "dynamodb" else _IN_FLIGHT
+    in_flight = _IN_FLIGHT_REMOTELY if storage.is_remote else _IN_FLIGHT
     table_choices = {name: choices.pop(name) for name in TABLE_CHOICES}
     table_choices["columns"] = _columns(table_choices["columns"])
     try:
@@ -334,7 +334,7 @@ def _progress_lines() -> Callable[[int, int], None]:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @storage_options()
 @JSON
-def export_command(storage: Storage, *, file: str, as_json: bool) -> None:
+def export_command(storage: Storage | Api, *, file: str, as_json: bool) -> None:
     """
     Export all items to a CSV FILE (use - for stdout), for spreadsheets and `inventory import`.
 

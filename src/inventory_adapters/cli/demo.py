@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from attrs import frozen
@@ -12,13 +12,15 @@ from inventory.commands import (
     CountStock,
     CreateItem,
     CreateReservation,
+    GetItem,
     ItemRef,
     LineRequest,
-    ListItems,
     TransferStock,
 )
 from inventory.items import Item, ItemKey
-from inventory.service import Inventory
+
+if TYPE_CHECKING:
+    from inventory_adapters.cli.storage import UseCases
 
 __all__ = ["SampleData", "demo_items", "load_sample_data"]
 
@@ -109,7 +111,7 @@ class SampleData:
     reservation_id: str | None = None
 
 
-def load_sample_data(inventory: Inventory) -> SampleData:
+def load_sample_data(inventory: "UseCases") -> SampleData:
     """
     Create the missing `demo_items`, then movements and a reservation.
 
@@ -118,31 +120,23 @@ def load_sample_data(inventory: Inventory) -> SampleData:
     items: dict[tuple[str, str], Item] = {}
     created = 0
     for command in demo_items():
-        item = _find(inventory, command)
+        item = next(iter(inventory.find_by_sku(command.sku, location=command.location)), None)
         if item is None:
             item = inventory.create_item(command)
             created += 1
         items[command.sku, command.location] = item
     result = SampleData(created=created, present=len(items) - created)
-    if any(items[place].level.seq for place in (_GAS, _GAS_SPARE, _TENT)):
-        return result
     gas, spare, tent = (items[place].key for place in (_GAS, _GAS_SPARE, _TENT))
+    # Read again, because the items of an API's list have no seq.
+    if any(
+        inventory.get_item(GetItem(item_id=key.item_id)).level.seq for key in (gas, spare, tent)
+    ):
+        return result
     _move_stock(inventory, gas, spare)
     return attrs.evolve(result, moved=gas, reservation_id=_reserve(inventory, gas, tent))
 
 
-def _find(inventory: Inventory, command: CreateItem) -> Item | None:
-    token = None
-    while True:
-        page = inventory.list_items(
-            ListItems(sku=command.sku, location=command.location, page_token=token)
-        )
-        token = page.next_cursor
-        if page.items or token is None:
-            return next(iter(page.items), None)
-
-
-def _move_stock(inventory: Inventory, gas: ItemKey, spare: ItemKey) -> None:
+def _move_stock(inventory: "UseCases", gas: ItemKey, spare: ItemKey) -> None:
     store = ItemRef(item_id=gas.item_id, sku=gas.sku)
     warehouse = ItemRef(item_id=spare.item_id, sku=spare.sku)
     for delta, reason, reference in (
@@ -173,7 +167,7 @@ def _move_stock(inventory: Inventory, gas: ItemKey, spare: ItemKey) -> None:
     )
 
 
-def _reserve(inventory: Inventory, gas: ItemKey, tent: ItemKey) -> str:
+def _reserve(inventory: "UseCases", gas: ItemKey, tent: ItemKey) -> str:
     """Reserve a tent and gas for an order, and return the id of the reservation."""
     lines = tuple(
         LineRequest(item_id=key.item_id, sku=key.sku, quantity=units)

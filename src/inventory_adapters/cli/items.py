@@ -16,7 +16,7 @@ from inventory_adapters.cli.errors import REJECTED
 from inventory_adapters.cli.operations import ANSWER_SECONDS, operation_command
 from inventory_adapters.cli.options import JSON, parameter
 from inventory_adapters.cli.output import counted, show_list
-from inventory_adapters.cli.storage import Storage, storage_options, was_typed
+from inventory_adapters.cli.storage import Api, Storage, storage_options, was_typed
 from inventory_adapters.http.errors import row_to_wire
 from inventory_adapters.http.routes import Route, route_named
 from inventory_adapters.wire import MalformedJsonError, from_json, to_json
@@ -59,7 +59,7 @@ class _JsonFile(click.File):
 )
 @storage_options()
 @JSON
-def batch(storage: Storage, *, file: Any, as_json: bool, **given: Any) -> None:
+def batch(storage: Storage | Api, *, file: Any, as_json: bool, **given: Any) -> None:
     """
     Create and update items from a JSON FILE (use - for stdin).
 
@@ -79,7 +79,7 @@ def batch(storage: Storage, *, file: Any, as_json: bool, **given: Any) -> None:
     with storage.opened(missing="create") as inventory:
         for chunk in chunks:
             with deadline(ANSWER_SECONDS):
-                rows = route.use_case(inventory, chunk)
+                rows = inventory.batch_items(chunk)
             first = len(results)
             results += [row_to_wire(attrs.evolve(row, index=first + row.index)) for row in rows]
     rejected = sum("error" in row for row in results)

@@ -33,7 +33,7 @@ try:
     from inventory_adapters.cli.reservations import reservations
     from inventory_adapters.cli.serve import serve
     from inventory_adapters.cli.stock import stock
-    from inventory_adapters.cli.storage import Storage, storage_options
+    from inventory_adapters.cli.storage import Api, Storage, storage_options
     from inventory_adapters.cli.sweep import sweep
     from inventory_adapters.cli.tables import tables
     from inventory_adapters.config import ConfigError
@@ -105,7 +105,7 @@ def main() -> None:
 
 @cli.command(short_help="Load sample data.")
 @storage_options()
-def demo(storage: Storage) -> None:
+def demo(storage: Storage | Api) -> None:
     """
     Load sample data: a small outdoor shop with stock, movements and a reservation.
 

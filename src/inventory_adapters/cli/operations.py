@@ -8,7 +8,7 @@ same. Records and lists of records have a short form.
 import re
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 import click
@@ -16,17 +16,20 @@ import click
 from inventory.commands import CreateItem, ItemRef
 from inventory.errors import InventoryError
 from inventory.idempotency import IdempotencyKey
-from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory.validation import Object, Spec, build, specs
+from inventory_adapters.cli.by_sku import ItemNames, location_options
 from inventory_adapters.cli.errors import exit_code
 from inventory_adapters.cli.options import JSON, NONE, parameter
 from inventory_adapters.cli.output import show_answer, show_pages
-from inventory_adapters.cli.storage import Storage, storage_options
+from inventory_adapters.cli.storage import Api, Storage, storage_options
 from inventory_adapters.http.errors import error_body
 from inventory_adapters.http.messages import Response
 from inventory_adapters.http.routes import Route, route_named
 from inventory_adapters.wire import to_json
+
+if TYPE_CHECKING:
+    from inventory_adapters.cli.storage import UseCases
 
 __all__ = ["ANSWER_SECONDS", "operation_command"]
 
@@ -49,9 +52,16 @@ def operation_command(operation: str, name: str, short_help: str) -> click.Comma
     missing: Literal["create", "error"] = "create" if route.command is CreateItem else "error"
     is_list = any(spec.name == "page_token" for spec in fields)
 
-    def run(storage: Storage, *, as_json: bool, everything: bool = False, **given: Any) -> None:
-        command = build(route.command, _request(fields, given))
+    def run(
+        storage: Storage | Api, *, as_json: bool, everything: bool = False, **given: Any
+    ) -> None:
+        request = _request(fields, given)
+        items = ItemNames(fields, request, given)
+        command = build(route.command, request)
         with storage.opened(missing=missing) as inventory:
+            with deadline(ANSWER_SECONDS):
+                if items.look_up(inventory):
+                    command = build(route.command, request)
             if is_list:
                 pages = _pages(inventory, route, command, everything=everything)
                 (_show_json_pages if as_json else show_pages)(pages)
@@ -65,7 +75,7 @@ def operation_command(operation: str, name: str, short_help: str) -> click.Comma
 
     # The library's docstrings write *sku* for --sku.
     run.__doc__ = re.sub(r"\*(\w+)\*", r"--\1", route.command.__doc__ or "")
-    parameters = [*_parameters(fields), *([_ALL] if is_list else [])]
+    parameters = [*_parameters(fields), *location_options(fields), *([_ALL] if is_list else [])]
     return click.command(name, params=parameters, short_help=short_help)(
         storage_options()(JSON(run))
     )
@@ -84,21 +94,21 @@ def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
     request: dict[str, Any] = {}
     for spec in fields:
         value = given[spec.name]
+        if isinstance(spec.bound, Object):
+            value = {"sku": given["sku"], **({} if value is None else {"item_id": value})}
         if value is None:
             continue
-        if isinstance(spec.bound, Object):
-            value = {"item_id": value, "sku": given["sku"]}
         request[spec.wire] = None if value == NONE else value
     return request
 
 
-def _answer(inventory: Inventory, route: Route[Any, Any], command: Any) -> Response:
+def _answer(inventory: "UseCases", route: Route[Any, Any], command: Any) -> Response:
     with deadline(ANSWER_SECONDS):
-        return route.answer(route.use_case(inventory, command))
+        return route.answer(getattr(inventory, route.name)(command))
 
 
 def _pages(
-    inventory: Inventory, route: Route[Any, Any], query: Any, *, everything: bool
+    inventory: "UseCases", route: Route[Any, Any], query: Any, *, everything: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield the page of *query* and, with *everything*, all pages after it."""
     if everything and query.page_size is None:

@@ -56,7 +56,8 @@ def typed_as(wire: str) -> str:
 def parameter(spec: Spec) -> click.Parameter:
     """Return the option of a field, or its argument if the field is an id."""
     if spec.wire in _ARGUMENTS:
-        return click.Argument([spec.name])
+        # An item can also be named by its SKU alone.
+        return click.Argument([spec.name], required=spec.wire != "item_id")
     names = [typed_as(spec.wire), spec.name]
     if isinstance(spec.bound, Boolean):
         return click.Option(names, is_flag=True, help=spec.bound.doc)
@@ -68,7 +69,7 @@ def parameter(spec: Spec) -> click.Parameter:
         names,
         type=kind,
         metavar=metavar,
-        required=spec.required,
+        required=spec.required and not isinstance(spec.bound, Object),
         multiple=isinstance(spec.bound, List),
         help=_help(spec),
         **default,
@@ -93,7 +94,7 @@ def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str
         case Object():
             metavar = "ITEM_ID"
         case List():
-            kind, metavar = _line, "ITEM_ID:SKU:QUANTITY"
+            kind, metavar = _line, "[ITEM_ID:]SKU:QUANTITY"
     return kind, metavar
 
 
@@ -128,12 +129,13 @@ def _integer_or_none(text: str) -> int | str:
 
 
 def _line(text: str) -> dict[str, Any]:
-    # Ids and numbers have no colons, but an SKU may have several.
-    item_id, _, rest = text.partition(":")
-    sku, _, quantity = rest.rpartition(":")
-    if not (item_id and sku and quantity):
-        raise click.BadParameter(f"{text!r} is not ITEM_ID:SKU:QUANTITY")
-    return {"item_id": item_id, "sku": sku, "quantity": _integer(quantity)}
+    # Ids and numbers have no colons, but an SKU may have several; then the id is needed.
+    name, _, quantity = text.rpartition(":")
+    item_id, colon, sku = name.partition(":")
+    if not (item_id and quantity) or (colon and not sku):
+        raise click.BadParameter(f"{text!r} is not ITEM_ID:SKU:QUANTITY or SKU:QUANTITY")
+    item = {"item_id": item_id, "sku": sku} if colon else {"sku": item_id}
+    return {**item, "quantity": _integer(quantity)}
 
 
 def _remember(ctx: click.Context, _option: click.Parameter, value: Any) -> Any:

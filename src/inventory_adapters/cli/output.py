@@ -92,9 +92,11 @@ class Table:
 
     Args:
         name: The name of the list in the JSON document.
+        err: Whether to print on stderr.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, err: bool = False) -> None:
+        self._err = err
         self._columns = _COLUMNS[name]
         self._widths = dict.fromkeys(self._columns, 0)
         self._has_heading = False
@@ -110,7 +112,7 @@ class Table:
             self._has_heading = True
             printed.insert(0, _bold(self._line(self._columns)))
         if printed:
-            click.echo("\n".join(printed))
+            click.echo("\n".join(printed), err=self._err)
 
     def _line(self, texts: dict[str, str]) -> str:
         cells = (
@@ -120,9 +122,9 @@ class Table:
         return _GAP.join(cells).rstrip()
 
 
-def show_list(name: str, rows: Iterable[dict[str, Any]]) -> None:
+def show_list(name: str, rows: Iterable[dict[str, Any]], *, err: bool = False) -> None:
     """Print *rows* as a table of the list called *name*."""
-    Table(name).show(rows)
+    Table(name, err=err).show(rows)
 
 
 def show_pages(pages: Iterable[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ __all__ = ["reconcile"]
 @click.option(
     "--fix", is_flag=True, help="Write a correction to the ledger for each item with drift."
 )
-@storage_options()
+@storage_options(with_api=False)
 @JSON
 def reconcile(storage: Storage, *, fix: bool, as_json: bool) -> None:
     """

@@ -2,15 +2,17 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters import logs
 from inventory_adapters.cli.errors import CommandError
 from inventory_adapters.cli.operations import ANSWER_SECONDS
-from inventory_adapters.cli.storage import Storage, storage_options
+from inventory_adapters.cli.storage import Api, Storage, storage_options, was_typed
 from inventory_adapters.wire import to_json
 
 if TYPE_CHECKING:
@@ -75,34 +77,82 @@ def _hosts(
     callback=_hosts,
     help="Accept requests for this host, such as inventory or inventory:8080. Can be repeated.",
 )
-def serve(storage: Storage, *, host: str, port: int, **options: Any) -> None:
+@click.option(
+    "--api-keys",
+    "keys_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Require an API key from FILE, with lines `name: secret` or `name: secret read-only`. SIGHUP reads it again.",
+)
+@click.option("--no-auth", is_flag=True, help="Serve other machines without API keys.")
+def serve(
+    storage: Storage | Api,
+    *,
+    host: str,
+    port: int,
+    keys_path: Path | None,
+    no_auth: bool,
+    **options: Any,
+) -> None:
     """
     Serve the HTTP API and the console page until Ctrl-C.
 
-    There is no authentication: every client that reaches the port can read and change everything.
+    Without --api-keys, every client that reaches the port can read and change everything.
+
+    With --url, it serves the page of that API, and keeps the API key of --api-key.
     """
     from inventory_adapters.server import gateway as local_server  # 40 % of a start
+    from inventory_adapters.server.auth import ApiKeys, KeysError
+
+    if keys_path and no_auth:
+        raise click.UsageError("--api-keys and --no-auth exclude each other")
 
     def ready(site: "Site") -> None:
         example = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "quantity": 5}
-        click.echo(f"Inventory on {site.url}, kept in {storage}. Ctrl-C stops it.")
-        click.echo(f"Try: curl {site.url}/items -d '{to_json(example)}'")
+        key = "-H 'X-Api-Key: SECRET' " if keys_path else ""
+        where = "of the API" if isinstance(storage, Api) else "kept in"
+        click.echo(f"Inventory on {site.url}, {where} {storage}. Ctrl-C stops it.")
+        click.echo(f"Try: curl {site.url}/items {key}-d '{to_json(example)}'")
         sys.stdout.flush()
 
+    if isinstance(storage, Api) and was_typed("sweep_seconds"):
+        raise click.UsageError("--sweep-seconds cannot be used with --url: the API sweeps itself.")
+    if isinstance(storage, Storage) and was_typed("actor"):
+        raise click.UsageError("--actor needs --url.")
     try:
+        keys = ApiKeys(keys_path) if keys_path else None
         listener = local_server.listen(host, port)
-    except local_server.CannotListenError as error:
+    except (KeysError, local_server.CannotListenError) as error:
         raise CommandError(str(error)) from error
-    with listener, storage.opened(missing="create") as inventory:
-        with deadline(ANSWER_SECONDS):
-            local_server.check_health(inventory)
-            local_server.check_writable(inventory)
-        logs.to_stderr()
-        local_server.serve(
-            inventory,
-            listener,
-            host,
-            remote_storage=storage.kind == "dynamodb",
-            on_ready=ready,
-            **options,
-        )
+    with listener:
+        if not local_server.is_on_loopback(listener):
+            if keys is None and not no_auth:
+                raise CommandError(
+                    f"Other machines can reach {host}, so API keys are required."
+                    " Pass --api-keys FILE, or --no-auth to let everyone in."
+                )
+            click.echo(
+                "Keys and data cross the network unencrypted. Put a proxy with TLS in front.",
+                err=True,
+            )
+        with storage.opened(missing="create") as inventory:
+            with deadline(ANSWER_SECONDS):
+                local_server.check_health(inventory)
+                handle = None
+                if isinstance(inventory, Inventory):
+                    local_server.check_writable(inventory)
+                else:
+                    from inventory_adapters.server.remote import RemoteApi  # httpx is optional
+
+                    handle = RemoteApi(inventory).handle
+            logs.to_stderr()
+            local_server.serve(
+                inventory,
+                listener,
+                host,
+                remote_storage=storage.is_remote,
+                keys=keys,
+                handle=handle,
+                on_ready=ready,
+                **options,
+            )

@@ -1,22 +1,31 @@
-"""The storage of a command: its options, and the inventory that they select."""
+"""The storage or the API of a command: its options, and the inventory that they select."""
 
+import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
-from attrs import frozen
+from attrs import field, frozen
 
 from inventory.errors import StorageUnavailableError
 from inventory.service import Inventory
 from inventory_adapters import bootstrap
 from inventory_adapters.aws.transport import ServiceError
+from inventory_adapters.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from inventory_adapters.client import InventoryClient
+
+    UseCases = Inventory | InventoryClient
 
 __all__ = [
     "DYNAMODB",
+    "NO_API",
     "TABLE",
+    "Api",
     "Storage",
     "ledger_of",
     "sdk_errors_translated",
@@ -35,6 +44,12 @@ class Storage:
     db: str
     table: str
     durability: Literal["full", "normal"]
+    actor: str | None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is on another machine, so that commands mostly wait for it."""
+        return self.kind == "dynamodb"
 
     def __str__(self) -> str:
         match self.kind:
@@ -61,7 +76,7 @@ class Storage:
         """
         if self.kind == "dynamodb":
             with sdk_errors_translated():
-                yield bootstrap.on_dynamodb(table=self.table)
+                yield bootstrap.on_dynamodb(table=self.table).acting_as(self.actor)
             return
         kind = self.kind
         if kind == "sqlite" and missing != "create" and not Path(self.db).exists():
@@ -77,11 +92,36 @@ class Storage:
             else bootstrap.on_sqlite(self.db, durability=self.durability)
         )
         try:
-            yield inventory
+            yield inventory.acting_as(self.actor)
         finally:
             close = getattr(inventory.repository, "close", None)
             if close is not None:
                 close()
+
+
+@frozen(kw_only=True)
+class Api:
+    """The API that the options of a command select."""
+
+    url: str
+    api_key: str | None = field(repr=False)
+    actor: str | None
+    is_remote: bool = field(default=True, init=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+    @contextmanager
+    def opened(self, **_missing: str) -> "Iterator[InventoryClient]":
+        """Connect a client for a block."""
+        try:
+            from inventory_adapters.client import InventoryClient  # httpx is optional
+
+            client = InventoryClient(self.url, api_key=self.api_key, actor=self.actor)
+        except (ImportError, ValueError) as error:
+            raise CommandError(str(error)) from error
+        with client:
+            yield client
 
 
 def ledger_of(table: str) -> str:
@@ -138,9 +178,54 @@ TABLE: Final = click.option(
 )
 
 
-def storage_options(*, with_memory: bool = False) -> Callable[[F], Callable[..., Any]]:
-    """Add the storage options to a command, which gets them as `storage`."""
+def _login_name() -> str | None:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return None
+
+
+def _reject_url(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
+    # Options of the command line come first, so that they take precedence over the variable.
+    if was_typed("url") or (url and not (was_typed("db") or was_typed("dynamodb"))):
+        raise click.UsageError(
+            "This command cannot run through an API: run it where the storage is, with --db or --dynamodb."
+        )
+
+
+_URL: Final = click.option(
+    "--url",
+    metavar="URL",
+    envvar="INVENTORY_URL",
+    show_envvar=True,
+    help="Use the API at this URL, such as https://api.example.com/prod.",
+)
+NO_API: Final = click.option(
+    "--url", envvar="INVENTORY_URL", hidden=True, expose_value=False, callback=_reject_url
+)
+"""Reject `--url`, for a command that no API can serve."""
+_API_KEY: Final = click.option(
+    "--api-key",
+    metavar="KEY",
+    envvar="INVENTORY_API_KEY",
+    show_envvar=True,
+    help="With --url: the API key. In the variable, other users of this machine cannot see it.",
+)
+_ACTOR: Final = click.option(
+    "--actor",
+    metavar="NAME",
+    default=_login_name,
+    show_default="login name",
+    help="Who makes the change, for the ledger.",
+)
+
+
+def storage_options(
+    *, with_memory: bool = False, with_api: bool = True
+) -> Callable[[F], Callable[..., Any]]:
+    """Add the storage options to a command, which gets a `Storage`, or an `Api`, as `storage`."""
     options = [_DB, *([_MEMORY] if with_memory else []), DYNAMODB, TABLE, _DURABILITY]
+    options += [_URL, _API_KEY, _ACTOR] if with_api else [NO_API]
 
     def decorate(function: F) -> Callable[..., Any]:
         @wraps(function)
@@ -155,19 +240,28 @@ def storage_options(*, with_memory: bool = False) -> Callable[[F], Callable[...,
     return decorate
 
 
-def _selected(given: dict[str, Any]) -> Storage:
+def _selected(given: dict[str, Any]) -> Storage | Api:
     """Remove the storage options from *given*, and reject contradictory or unused ones."""
-    kind: Literal["sqlite", "memory", "dynamodb"] = "sqlite"
     memory, dynamodb = given.pop("memory", False), given.pop("dynamodb")
+    url, api_key, actor = (given.pop(name, None) for name in ("url", "api_key", "actor"))
+    others = memory + dynamodb + was_typed("db")
+    if others + was_typed("url") > 1:
+        raise click.UsageError("Use only one of --db, --memory, --dynamodb and --url.")
+    kind: Literal["sqlite", "memory", "dynamodb", "api"] = "sqlite"
     if memory or dynamodb:
         kind = "memory" if memory else "dynamodb"
-    if memory + dynamodb + was_typed("db") > 1:
-        raise click.UsageError("Use only one of --db, --memory and --dynamodb.")
+    elif url and not others:
+        kind = "api"
     if was_typed("table") and not dynamodb:
         raise click.UsageError("--table needs --dynamodb.")
     if was_typed("durability") and kind != "sqlite":
         raise click.UsageError("--durability needs --db.")
-    return Storage(kind=kind, **{name: given.pop(name) for name in ("db", "table", "durability")})
+    if was_typed("api_key") and kind != "api":
+        raise click.UsageError("--api-key needs --url.")
+    values = {name: given.pop(name) for name in ("db", "table", "durability")}
+    if kind == "api":
+        return Api(url=url, api_key=api_key, actor=actor)
+    return Storage(kind=kind, actor=actor, **values)
 
 
 def was_typed(name: str) -> bool:

@@ -21,7 +21,7 @@ __all__ = ["sweep"]
     params=[parameter(spec) for spec in specs(ExpireReservations)],
     short_help="Expire due reservations, purge records.",
 )
-@storage_options()
+@storage_options(with_api=False)
 @JSON
 def sweep(storage: Storage, *, as_json: bool, **given: Any) -> None:
     """

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from inventory.errors import StorageUnavailableError
-from inventory_adapters.cli.storage import DYNAMODB, TABLE, ledger_of, sdk_errors_translated
+from inventory_adapters.cli.storage import DYNAMODB, NO_API, TABLE, ledger_of, sdk_errors_translated
 
 __all__ = ["tables"]
 
@@ -22,6 +22,7 @@ def tables() -> None:
 @tables.command("create", short_help="Create missing tables.")
 @DYNAMODB
 @TABLE
+@NO_API
 def create_tables(*, dynamodb: bool, table: str) -> None:
     """
     Create missing tables, and enable the ledger's time to live.

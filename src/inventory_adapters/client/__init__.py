@@ -19,7 +19,7 @@ except ModuleNotFoundError as error:
         "InventoryClient needs one more package: install the extra tap-inventory[client]"
     ) from error
 
-from inventory import batch
+from inventory import batch, lookup
 from inventory.backoff import full_jitter
 from inventory.batch import RowResult
 from inventory.commands import (
@@ -55,7 +55,6 @@ from inventory.reservations import Reservation
 from inventory.service import Inventory
 from inventory.stock import Movement, SkuStock, StockChange, Transfer
 from inventory.timeouts import time_left
-from inventory.validation import set_fields
 from inventory_adapters.client.wire import PreparedRequest, UnexpectedAnswerError, WireResponse
 
 __all__ = ["InventoryClient", "UnexpectedAnswerError"]
@@ -109,6 +108,7 @@ class InventoryClient:
     Args:
         base_url: The URL of the API: ``http://localhost:8080``, ``https://api.example.com/prod``.
         api_key: Sent as ``X-Api-Key``.
+        actor: The user of this client, sent as ``X-Actor``: 1 to 128 visible characters.
         headers: Sent with each request: ``{"Authorization": ...}``.
         timeout: Seconds for connecting, for sending, and for each wait for a part of the response.
         retries: Maximum number of retries per call.
@@ -116,7 +116,7 @@ class InventoryClient:
         pause: Sleeps for a number of seconds between two attempts.
 
     Raises:
-        ValueError: *base_url* is not an HTTP URL.
+        ValueError: *base_url* is not an HTTP URL, or *api_key* or *actor* cannot be sent.
     """
 
     def __init__(
@@ -124,19 +124,27 @@ class InventoryClient:
         base_url: str,
         *,
         api_key: str | None = None,
+        actor: str | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float = 10.0,
         retries: int = 3,
         http_client: httpx.Client | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        address = httpx.URL(base_url)
+        try:
+            address = httpx.URL(base_url)
+        except httpx.InvalidURL:
+            address = httpx.URL()
         if address.scheme not in ("http", "https") or not address.host or address.query:
             raise ValueError(f"base_url is not an HTTP URL: {base_url}")
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers or {})
-        if api_key is not None:
-            self._headers["X-Api-Key"] = api_key
+        for name, value in (("X-Api-Key", api_key), ("X-Actor", actor)):
+            if value is None:
+                continue
+            if not value.isprintable() or value != value.strip():
+                raise ValueError(f"{name} must consist of visible characters")
+            self._headers[name] = value
         self._timeout = timeout
         self._retries = retries
         self._pause = pause
@@ -189,17 +197,14 @@ class InventoryClient:
         in memory for that.
         """
         seen: set[ItemKey] = set()
-        filters = set_fields(query, exclude=("page_token",))
-        token = query.page_token
-        while True:
-            page = self.list_items(ListItems(**filters, page_token=token))
-            for item in page.items:
-                if item.key not in seen:
-                    seen.add(item.key)
-                    yield item
-            token = page.next_cursor
-            if token is None:
-                return
+        for item in lookup.all_items(self.list_items, query):
+            if item.key not in seen:
+                seen.add(item.key)
+                yield item
+
+    def find_by_sku(self, sku: str, *, location: str | None = None) -> tuple[Item, ...]:
+        """See `Inventory.find_by_sku`."""
+        return lookup.find_by_sku(self.list_items, sku, location)
 
     def batch_items(self, command: BatchItems) -> "tuple[RowResult, ...]":
         """See `Inventory.batch_items`."""
@@ -307,31 +312,39 @@ class InventoryClient:
 
     def _attempt(self, request: PreparedRequest) -> "WireResponse | _Failure":
         try:
-            response = self._send_once(request)
-        except httpx.RequestError as failure:
-            unanswered = StorageUnavailableError(
-                f"The server did not answer: {str(failure) or type(failure).__name__}"
-            )
-            unanswered.__cause__ = failure
-            return _Failure(unanswered, not_sent=isinstance(failure, _NOT_SENT))
+            response = self.send(request)
+        except StorageUnavailableError as unanswered:
+            cause = unanswered.__cause__
+            return _Failure(unanswered, not_sent=cause is None or isinstance(cause, _NOT_SENT))
         if response.is_success:
             return response
         error = response.error()
         throttled = isinstance(error, StorageThrottledError)
         return _Failure(error, not_sent=throttled, retry_after=response.retry_after)
 
-    def _send_once(self, request: PreparedRequest) -> WireResponse:
+    def send(self, request: PreparedRequest) -> WireResponse:
+        """
+        Send a request once, and return the response, whatever its status.
+
+        Raises:
+            StorageUnavailableError: There is no response.
+        """
         seconds = min(self._timeout, time_left())
         if seconds <= 0:
-            raise httpx.ConnectTimeout("no time is left for this request")
-        response = self._http.request(
-            request.route.method,
-            self._base_url + request.path,
-            headers={**self._headers, **request.headers},
-            content=request.body,
-            timeout=seconds,
-            follow_redirects=False,  # Another server must not receive the API key.
-        )
+            raise StorageUnavailableError("No time is left for this request")
+        try:
+            response = self._http.request(
+                request.route.method,
+                self._base_url + request.path,
+                headers=httpx.Headers({**self._headers, **request.headers}, encoding="utf-8"),
+                content=request.body,
+                timeout=seconds,
+                follow_redirects=False,  # Another server must not receive the API key.
+            )
+        except httpx.RequestError as failure:
+            raise StorageUnavailableError(
+                f"The server did not answer: {str(failure) or type(failure).__name__}"
+            ) from failure
         return WireResponse(
             status=response.status_code, headers=response.headers, content=response.content
         )

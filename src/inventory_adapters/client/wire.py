@@ -48,7 +48,7 @@ from inventory_adapters.wire import (
     to_json,
 )
 
-__all__ = ["PreparedRequest", "UnexpectedAnswerError", "WireResponse"]
+__all__ = ["PreparedRequest", "UnexpectedAnswerError", "WireResponse", "path_segment"]
 
 
 class UnexpectedAnswerError(InventoryError):
@@ -79,14 +79,14 @@ class PreparedRequest:
         route: The route.
         path: The path, percent-encoded, with the query if there is one.
         headers: The headers of this request.
-        body: JSON text; None if there is no body.
+        body: JSON text; bytes if it is not UTF-8; None if there is no body.
         is_repeatable: Whether the request can be retried safely, whether or not an earlier attempt was applied.
     """
 
     route: Route[Any, Any]
     path: str
     headers: dict[str, str]
-    body: str | None = None
+    body: str | bytes | None = None
     is_repeatable: bool
 
     @classmethod
@@ -99,7 +99,7 @@ class PreparedRequest:
         """
         route = _ROUTE_OF[use_case]
         path = route.path.format_map(
-            {name: _segment(getattr(command, name)) for name in route.path_fields}
+            {name: path_segment(getattr(command, name)) for name in route.path_fields}
         )
         headers = {"Accept": "application/json"}
         for header, name in route.header_fields.items():
@@ -133,9 +133,10 @@ class PreparedRequest:
         return isinstance(error, StorageThrottledError)
 
 
-def _segment(text: str) -> str:
+def path_segment(text: str | bytes) -> str:
     """Return *text* as one segment of a path; dots are encoded, because ``.`` and ``..`` would change the path."""
-    return text.replace(".", "%2E") if text in (".", "..") else quote(text, safe="")
+    segment = quote(text, safe="")
+    return segment.replace(".", "%2E") if segment in (".", "..") else segment
 
 
 def _header(value: IfMatch | IdempotencyKey) -> str:

@@ -8,7 +8,7 @@ Source: "Input format of a Lambda function for proxy integration" in the API Gat
 import logging
 import re
 from base64 import b64decode
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
@@ -19,15 +19,17 @@ from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory_adapters.aws.usage import Usage
 from inventory_adapters.http.app import answer, error_response
+from inventory_adapters.http.identity import ACTOR_HEADER, Identity, named_user
 from inventory_adapters.http.messages import Request, Response, combine_headers
 from inventory_adapters.http.routes import Route
 
 __all__ = [
     "ALLOWED_HEADERS",
     "EXPOSED_HEADERS",
+    "App",
     "Cors",
     "Handler",
-    "caller_of",
+    "identity_of",
     "log_request",
     "make_handler",
     "seconds_left",
@@ -44,6 +46,7 @@ ALLOWED_HEADERS: Final = (
     "X-Api-Key",
     "If-Match",
     "Idempotency-Key",
+    ACTOR_HEADER,
 )
 EXPOSED_HEADERS: Final = ("ETag", "Idempotent-Replayed", "Retry-After", "X-Request-Id")
 _EXPOSED: Final = ", ".join(EXPOSED_HEADERS)
@@ -89,13 +92,29 @@ class Cors:
         return headers
 
 
-def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Cors]]) -> Handler:
+@frozen
+class App:
+    """
+    What all handlers of a process share.
+
+    Attributes:
+        inventory: The inventory.
+        cors: The origins whose pages may read responses.
+        actor_claim: The claim of a Cognito user that becomes the actor.
+    """
+
+    inventory: Inventory
+    cors: Cors = Cors()
+    actor_claim: str = "sub"
+
+
+def make_handler(route: Route[Any, Any], current_app: Callable[[], App]) -> Handler:
     """
     Return the Lambda handler of one route.
 
     Args:
         route: The route. The handler ignores the path and method of the event.
-        wired: Returns the inventory and the allowed origins. Called for each event; it may raise.
+        current_app: Called for each event; it may raise.
     """
 
     def handler(event: Any, context: Any = None) -> dict[str, Any]:
@@ -105,15 +124,18 @@ def make_handler(route: Route[Any, Any], wired: Callable[[], tuple[Inventory, Co
         event = event if isinstance(event, dict) else {}
         request_id = _request_id(event, context)
         cors_headers: dict[str, str] = {}
+        identity = Identity()
         try:
-            request = to_request(event, route, request_id)
-            inventory, cors = wired()
-            cors_headers = cors.headers(request.headers.get("origin"))
+            app = current_app()
+            headers = _headers(event)
+            cors_headers = app.cors.headers(headers.get("origin"))
+            identity = identity_of(event.get("requestContext"), headers, app.actor_claim)
+            request = to_request(event, route, request_id, headers, identity)
             with deadline(seconds_left(context)), usage:
-                response = answer(inventory, route, request)
+                response = answer(app.inventory, route, request)
         except Exception as error:  # noqa: BLE001 - a handler always returns a result
             response = error_response(error, request_id=request_id)
-        about = {"route": route.name, "cold": cold, **usage.fields}
+        about = {"route": route.name, "actor": identity.actor, "cold": cold, **usage.fields}
         if version := getattr(context, "function_version", None):
             # A rollout compares the errors of the new version with those of the old one.
             about["function_version"] = version
@@ -143,15 +165,22 @@ def log_request(response: Response, request_id: str, started: float, **fields: A
     logger.info("request", extra=extra)
 
 
-def to_request(event: dict[str, Any], route: Route[Any, Any], request_id: str) -> Request:
+def to_request(
+    event: dict[str, Any],
+    route: Route[Any, Any],
+    request_id: str,
+    headers: Mapping[str, str],
+    identity: Identity,
+) -> Request:
     """Return the request in *event*; malformed fields are ignored."""
     return Request(
         path_fields=_texts(event.get("pathParameters")) or _from_path(event, route),
         query=_query(event),
-        headers=_headers(event),
+        headers=headers,
         body=_body(event),
         request_id=request_id,
-        caller=caller_of(event.get("requestContext")),
+        caller=identity.caller,
+        actor=identity.actor,
     )
 
 
@@ -224,28 +253,38 @@ def _body(event: dict[str, Any]) -> str | bytes | None:
     return _NOT_UTF8
 
 
-def caller_of(context: Any) -> str:
+def identity_of(context: Any, headers: Mapping[str, str], actor_claim: str = "sub") -> Identity:
     """
-    Return the caller in a requestContext, the scope of its idempotency keys; empty if there is none.
+    Return the identity in a requestContext.
 
-    The result includes the kind of identity, so a user and an API key with the same name are two callers. An API key is
-    identified by its ID: its value is a secret.
+    The caller includes the kind of identity, so a user and an API key with the same name are two callers. An API key is
+    identified by its ID: its value is a secret. `X-Actor` counts only where no user is authenticated.
+
+    Args:
+        context: The requestContext; malformed parts are ignored.
+        headers: By lower-case name.
+        actor_claim: The claim of a Cognito user that becomes the actor; `sub` stands in for it if it is missing.
+
+    Raises:
+        ValidationError: The actor is invalid.
     """
     context = context if isinstance(context, dict) else {}
     authorizer, identity = context.get("authorizer"), _texts(context.get("identity"))
     claims = _texts(authorizer.get("claims")) if isinstance(authorizer, dict) else {}
-    candidates = (
-        ("cognito", claims.get("sub")),
-        ("authorizer", _texts(authorizer).get("principalId")),
-        ("iam", _without_session(identity.get("userArn"))),
-        ("api-key", identity.get("apiKeyId")),
-    )
-    return next((f"{kind}:{name}" for kind, name in candidates if name), "")
+    if sub := claims.get("sub"):
+        return Identity(f"cognito:{sub}", claims.get(actor_claim) or sub)
+    if principal := _texts(authorizer).get("principalId"):
+        return Identity(f"authorizer:{principal}", principal)
+    if arn := identity.get("userArn"):
+        return Identity(f"iam:{_without_session(arn)}", arn)
+    if key := identity.get("apiKeyId"):
+        return Identity(f"api-key:{key}", named_user(headers, key=key))
+    return Identity(actor=named_user(headers))
 
 
-def _without_session(arn: str | None) -> str | None:
+def _without_session(arn: str) -> str:
     """Return *arn*, without the session name of an assumed role, because it differs in every session."""
-    match = _ASSUMED_ROLE.match(arn or "")
+    match = _ASSUMED_ROLE.match(arn)
     return match[0] if match else arn
 
 

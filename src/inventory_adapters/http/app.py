@@ -37,6 +37,8 @@ def answer(inventory: Inventory, route: Route[Any, Any], request: Request) -> Re
     """
     try:
         command = _command(route, request)
+        if request.actor != inventory.actor:
+            inventory = inventory.acting_as(request.actor)
         response = route.answer(route.use_case(inventory, command))
         headers = {**response.headers}
         key: IdempotencyKey | None = getattr(command, "idempotency_key", None)

@@ -28,6 +28,7 @@ class Request:
         body: The body as text; as bytes if it is not UTF-8; None if there is none.
         request_id: Identifies the request in logs and responses.
         caller: The caller as the gateway authenticated it. Idempotency keys belong to one caller.
+        actor: Who acts, for the ledger and the log; None if unknown.
     """
 
     path_fields: Mapping[str, str] = field(factory=dict)
@@ -36,6 +37,7 @@ class Request:
     body: str | bytes | None = None
     request_id: str = ""
     caller: str = ""
+    actor: str | None = None
 
 
 @frozen(kw_only=True)

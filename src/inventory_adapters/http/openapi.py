@@ -32,6 +32,7 @@ from inventory.validation import (
 )
 from inventory_adapters.http.errors import CODES, error_body
 from inventory_adapters.http.examples import Exchange, exchanges
+from inventory_adapters.http.identity import ACTOR_HEADER, MAX_USER_LENGTH
 from inventory_adapters.http.routes import HEADER_FIELDS, QUERY_ALIASES, ROUTES, Route, route_named
 from inventory_adapters.http.schemas import COMPONENTS, SUCCESSES, ref
 
@@ -90,6 +91,20 @@ _HEADERS: Final[dict[str, Json]] = {
         "schema": {"type": "string", "minLength": 1},
     },
 }
+# At least one character is not a space.
+_VISIBLE: Final = r"[^\x00-\x1f\x7f-\xa0\xad]*"
+_ACTOR: Final[Json] = {
+    "name": ACTOR_HEADER,
+    "in": "header",
+    "description": "The user, for the ledger and the log; not `system:...`. Ignored if the gateway authenticates a user.",
+    "required": False,
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_USER_LENGTH,
+        "pattern": rf"^{_VISIBLE}[^\x00-\x20\x7f-\xa0\xad]{_VISIBLE}$",
+    },
+}
 _RETRY_LATER: Final = (429, 503)
 
 # Any operation may respond with these.
@@ -120,7 +135,7 @@ def document() -> Json:
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-Api-Key",
-                    "description": "Required by deployments with API keys; not by `inventory serve`.",
+                    "description": "Required by deployments with API keys, and by `inventory serve --api-keys`.",
                 }
             },
         },
@@ -179,6 +194,8 @@ def _parameters(route: Route[Any, Any], examples: list[Exchange]) -> Iterator[Js
                 yield {**_parameter("query", alias, spec), "description": described}
     for header, name in route.header_fields.items():
         yield _parameter("header", header.title(), fields[name])
+    if route.method != "GET":
+        yield _ACTOR
 
 
 def _parameter(place: str, name: str, spec: Spec, examples: Iterable[Exchange] = ()) -> Json:
@@ -381,6 +398,10 @@ _OTHER_CODES: Final = {
     "request_timeout": "The file did not arrive: a pause of more than 30 seconds.",
     "import_running": "Another import is running. The local server runs one at a time.",
     "bad_host": "The `Host` header does not name the local server.",
+    "api_key_required": "The request has no `X-Api-Key` (local server with keys).",
+    "wrong_api_key": "The `X-Api-Key` is wrong (local server with keys).",
+    "read_only_key": "The `X-Api-Key` can only read (local server with keys).",
+    "too_many_wrong_keys": "Too many requests with wrong keys wait for their answers (local server with keys).",
     "forbidden_origin": "A page of another site sent the request to the local server.",
     "head_too_large": "The request line and headers are larger than 64 KiB (local server).",
     "too_many_connections": "Too many connections (local server).",

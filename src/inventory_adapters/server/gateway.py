@@ -12,21 +12,23 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic, perf_counter
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
 from attrs import Factory, evolve, field, frozen
 
-from inventory.errors import StorageThrottledError, StorageUnavailableError
-from inventory.items import ItemKey, Timestamp
+from inventory.commands import GetItem
+from inventory.errors import ItemNotFoundError, StorageThrottledError, StorageUnavailableError
+from inventory.items import Timestamp
 from inventory.ports import ExclusiveRepository
 from inventory.service import Inventory
 from inventory.timeouts import deadline
@@ -39,8 +41,10 @@ from inventory_adapters.http.api_gateway import (
 )
 from inventory_adapters.http.app import MAX_BODY_BYTES, answer, error_response
 from inventory_adapters.http.errors import HttpError
+from inventory_adapters.http.identity import Identity, named_user
 from inventory_adapters.http.messages import Request, Response, combine_headers
 from inventory_adapters.http.routes import Route, find_route
+from inventory_adapters.server.auth import ApiKey, ApiKeys
 from inventory_adapters.server.group_commit import GroupCommit
 from inventory_adapters.server.http_protocol import (
     ArrivalLimits,
@@ -56,12 +60,16 @@ from inventory_adapters.server.imports import (
 from inventory_adapters.server.pages import PAGES
 from inventory_adapters.server.sweeper import Sweeper
 
+if TYPE_CHECKING:
+    from inventory_adapters.client import InventoryClient
+
 __all__ = [
     "CannotListenError",
     "LocalGateway",
     "Site",
     "check_health",
     "check_writable",
+    "is_on_loopback",
     "listen",
     "serve",
 ]
@@ -69,10 +77,13 @@ __all__ = [
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Handle = Callable[[Route[Any, Any], Request], Response]
 
 # Handlers block on storage. Local storage is fast, so more threads would only compete with each other.
 _THREADS: Final = 4
 _THREADS_FOR_REMOTE_STORAGE: Final = 16
+# A function of a deployed API may start first.
+_SECONDS_FOR_REMOTE_API: Final = 12.0
 # With local storage these take microseconds and wait for no writer, so they run in the event loop.
 _SINGLE_ROW_READS: Final = frozenset({"get_item", "get_reservation"})
 _BACKLOG: Final = 1024
@@ -105,19 +116,22 @@ class CheckHealth:
     """Check whether the server can read its storage."""
 
 
-def check_health(inventory: Inventory, _query: CheckHealth | None = None) -> None:
+def check_health(
+    inventory: "Inventory | InventoryClient", _query: CheckHealth | None = None
+) -> None:
     """
     Read an item that does not exist, the cheapest read.
 
     Raises:
-        StorageUnavailableError: Storage does not answer, or fails.
+        StorageUnavailableError: Storage or the API does not answer, or fails.
     """
     try:
-        inventory.repository.get_item(ItemKey(item_id="health", sku="health"))
+        with suppress(ItemNotFoundError):
+            inventory.get_item(GetItem(item_id="health", sku="health"))
     except StorageUnavailableError:
         raise
     except Exception as error:
-        raise StorageUnavailableError from error
+        raise StorageUnavailableError(str(error) or None) from error
 
 
 def check_writable(inventory: Inventory) -> None:
@@ -136,6 +150,11 @@ HEALTH: Final = Route(
     "GET", "/health", CheckHealth, check_health, 200, lambda _: Response(body={"status": "ok"})
 )
 """A route of the local server only: a deployment is monitored by its metrics."""
+
+# These need no key: they show nothing of the stock.
+_FREE_PATHS: Final = frozenset({HEALTH.path, *PAGES})
+# Tells the console that its key can only read.
+_ACCESS_HEADER: Final = "X-Api-Key-Access"
 
 
 def _lowered(hosts: Iterable[str]) -> frozenset[str]:
@@ -198,20 +217,24 @@ class LocalGateway:
     The ASGI application: every route of the API, `/health`, the console at `/`, and the API reference at `/docs`.
 
     Args:
-        inventory: The inventory to serve.
+        inventory: The inventory to serve, or the client of the API.
         site: The address of the server; requests for other hosts are rejected.
         cors: The origins whose pages may read responses.
         threads: Runs requests, because they block on storage.
         inline_operations: Operations that run in the event loop, because they are faster than a switch to a thread.
         writer: Runs requests that write; None to run them in *threads*.
+        keys: The API keys, one of which a request needs; None to let everyone in.
+        handle: Answers requests to routes; None for the use cases of *inventory*.
     """
 
-    inventory: Inventory
+    inventory: "Inventory | InventoryClient"
     site: Site
     cors: Cors
     threads: ThreadPoolExecutor
     inline_operations: frozenset[str] = frozenset()
     writer: GroupCommit | None = None
+    keys: ApiKeys | None = None
+    handle: Handle | None = None
     imports: Imports = field(
         default=Factory(lambda self: Imports(self.inventory), takes_self=True), init=False
     )
@@ -237,6 +260,9 @@ class LocalGateway:
         response_headers = response.all_headers(
             request_id, self.cors.headers(headers.get("origin"))
         )
+        key: ApiKey | None = scope.get("key")
+        if key is not None and key.is_read_only:
+            response_headers[_ACCESS_HEADER] = "read-only"
         if isinstance(response, ImportReport):
             await send(_start(response, response_headers))
             await response.send_body(receive, send)
@@ -251,11 +277,14 @@ class LocalGateway:
         if scope["method"] in _WRITING_METHODS:
             self._check_origin(headers)
         path = scope["raw_path"].decode("ascii")
+        identity = Identity()
+        if path not in _FREE_PATHS and scope["method"] != "OPTIONS":
+            identity = await self._authenticate(scope, headers)
         if path == IMPORTS_PATH and scope["method"] == "POST":
             return await self.imports.start(scope["query_string"], headers, receive)
         body = await _body(headers, receive)
         # The deadline starts after the body: `ArrivalLimits` limits the time that the client takes to send it.
-        ends_at = monotonic() + seconds_left(None)
+        ends_at = monotonic() + (_SECONDS_FOR_REMOTE_API if self.handle else seconds_left(None))
         route, path_fields, methods = _find(scope["method"], path)
         if path in PAGES and scope["method"] in ("GET", "HEAD"):
             page = await self._in_a_thread(PAGES[path])
@@ -269,8 +298,11 @@ class LocalGateway:
             headers=headers,
             body=_text(body),
             request_id=request_id,
+            caller=identity.caller,
+            actor=identity.actor,
         )
-        work = partial(_answer_in_time, self.inventory, route, request, ends_at)
+        handle = self.handle or partial(answer, cast("Inventory", self.inventory))
+        work = partial(_answer_in_time, handle, route, request, ends_at)
         if route.name in self.inline_operations:
             return work()
         if self.writer is None or route.method == "GET":
@@ -279,6 +311,19 @@ class LocalGateway:
 
     async def _in_a_thread(self, work: Callable[[], Response]) -> Response:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
+
+    async def _authenticate(self, scope: Scope, headers: Mapping[str, str]) -> Identity:
+        if self.keys is None:
+            identity = Identity(actor=named_user(headers))
+        else:
+            address, _ = scope.get("client") or ("", 0)
+            key = await self.keys.require(headers.get("x-api-key"), address)
+            scope.update(key=key, actor=key.name)
+            if key.is_read_only and scope["method"] in _WRITING_METHODS:
+                raise HttpError("read_only_key", "This API key can only read")
+            identity = Identity(f"local-key:{key.name}", named_user(headers, key=key.name))
+        scope["actor"] = identity.actor
+        return identity
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
         # The combined value of a repeated Host header is not a valid host.
@@ -322,7 +367,7 @@ def _host_and_port(host: str, default_port: str | None) -> tuple[str, str | None
 
 
 def _answer_in_time(
-    inventory: Inventory, route: Route[Any, Any], request: Request, ends_at: float
+    handle: Handle, route: Route[Any, Any], request: Request, ends_at: float
 ) -> Response:
     seconds = ends_at - monotonic()
     if seconds <= 0:
@@ -331,7 +376,7 @@ def _answer_in_time(
         )
         return error_response(late, request_id=request.request_id)
     with deadline(seconds):
-        return answer(inventory, route, request)
+        return handle(route, request)
 
 
 async def _body(headers: dict[str, str], receive: Receive) -> bytes:
@@ -427,11 +472,10 @@ def _text(body: bytes) -> str | bytes | None:
 
 def _log(scope: Scope, response: Response, request_id: str, started: float) -> None:
     # A request to a route is logged by the name of the route, as in a deployment; others by method and path.
-    if "route" in scope:
-        log_request(response, request_id, started, route=scope["route"])
-    else:
-        target = {"method": scope["method"], "path": scope["path"]}
-        log_request(response, request_id, started, route=None, **target)
+    about = {"route": scope.get("route"), "actor": scope.get("actor")}
+    if about["route"] is None:
+        about |= {"method": scope["method"], "path": scope["path"]}
+    log_request(response, request_id, started, **about)
 
 
 async def _send(
@@ -494,8 +538,13 @@ def listen(host: str, port: int) -> socket.socket:
         raise CannotListenError(f"Cannot listen on {host}, port {port}: {reason}") from error
 
 
+def is_on_loopback(listener: socket.socket) -> bool:
+    """Return whether only this machine can reach *listener*."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
 def serve(
-    inventory: Inventory,
+    inventory: "Inventory | InventoryClient",
     listener: socket.socket,
     host: str,
     *,
@@ -503,6 +552,8 @@ def serve(
     allowed_hosts: Iterable[str] = (),
     sweep_seconds: float = 60,
     remote_storage: bool = False,
+    keys: ApiKeys | None = None,
+    handle: Handle | None = None,
     limits: ArrivalLimits | None = None,
     on_ready: Callable[[Site], None],
 ) -> None:
@@ -510,13 +561,15 @@ def serve(
     Serve until SIGINT or SIGTERM, then finish the running requests within ten seconds.
 
     Args:
-        inventory: The inventory to serve. It is not closed.
+        inventory: The inventory to serve, or the client of the API. It is not closed.
         listener: A socket from `listen`. It is closed.
         host: The host that was passed to `listen`.
         allowed_origins: Further origins whose pages may read responses; ``*`` allows all.
         allowed_hosts: Further allowed values of the Host header: a name or address, with or without a port.
         sweep_seconds: Seconds between two sweeps of expired reservations; 0 for no sweeps.
         remote_storage: Whether storage is on another machine, so that requests mostly wait for it.
+        keys: The API keys, one of which a request needs; None to let everyone in. SIGHUP reads their file again.
+        handle: Answers requests to routes, for an API; None for the use cases of *inventory*.
         limits: Limits on requests and connections; by default as many connections as the process may open.
         on_ready: Called once the server accepts connections.
     """
@@ -527,17 +580,17 @@ def serve(
     cors = Cors((*site.origins, *allowed_origins))
     with ExitStack() as running:
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
-        if sweep_seconds:
-            running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
-        # Requests that write share transactions if the repository supports exclusive access. Otherwise each has its own.
-        repository = inventory.repository
-        writer = (
-            running.enter_context(GroupCommit(repository))
-            if isinstance(repository, ExclusiveRepository)
-            else None
+        writer = None
+        if isinstance(inventory, Inventory):
+            if sweep_seconds:
+                running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
+            # Requests that write share transactions if the repository supports exclusive access.
+            if isinstance(inventory.repository, ExclusiveRepository):
+                writer = running.enter_context(GroupCommit(inventory.repository))
+        gateway = LocalGateway(
+            inventory, site, cors, threads, inline_operations, writer, keys, handle
         )
-        gateway = LocalGateway(inventory, site, cors, threads, inline_operations, writer)
-        server = _Server(_settings(gateway, limits), on_ready=lambda: on_ready(site))
+        server = _Server(_settings(gateway, limits), keys, on_ready=lambda: on_ready(site))
         # uvicorn raises the signal again when it has stopped. With this handler, the process then ends with status 0.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
@@ -563,12 +616,17 @@ def _settings(gateway: LocalGateway, limits: ArrivalLimits) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """A server that calls *on_ready* once it accepts connections."""
+    """A server that calls *on_ready* once it accepts connections, and reads *keys* again at SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, keys: ApiKeys | None, *, on_ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._keys = keys
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._keys is not None and sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._keys.reload)
         await super().startup(sockets)
         self._on_ready()

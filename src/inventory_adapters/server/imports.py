@@ -18,11 +18,11 @@ from urllib.parse import parse_qsl
 from attrs import define, field, frozen
 
 from inventory.errors import FieldError, ValidationError
-from inventory.service import Inventory
 from inventory_adapters.catalogue.imports import (
     DECIMALS,
     FORMATS,
     Import,
+    InventoryWriter,
     UnknownTableError,
     UnreadableFileError,
     import_items,
@@ -101,7 +101,7 @@ class Imports:
         inventory: The inventory to import into.
     """
 
-    inventory: Inventory
+    inventory: InventoryWriter
     _is_running: bool = field(default=False, init=False)
 
     async def start(self, query: bytes, headers: Mapping[str, str], receive: Receive) -> Response:

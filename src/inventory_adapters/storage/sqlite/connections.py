@@ -1,6 +1,8 @@
 """Connections to the file, and its initialization."""
 
+import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final, Literal, NoReturn
@@ -31,6 +33,10 @@ def open_writer(path: Path, durability: Durability) -> sqlite3.Connection:
     Raises:
         StorageUnavailableError: The file belongs to another program, has a newer version, is damaged or cannot be opened.
     """
+    # A new file is for its owner alone; SQLite gives the -wal and -shm files its mode. Only a new one is opened here, because
+    # closing a file that SQLite has open would release its locks. `_connect` reports errors.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     try:
         db = _connect(path.as_uri())
     except sqlite3.Error as error:
