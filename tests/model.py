@@ -529,7 +529,7 @@ class Model:
 
     def attempt(self, do):
         """Return the answer of *do*; if reserved units prevent it, expire due reservations of the items and try again."""
-        swept = set()
+        swept: set[tuple[str, str]] = set()
         while True:
             try:
                 return self.all_or_nothing(do)

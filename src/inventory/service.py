@@ -528,8 +528,8 @@ class Inventory:
         """
         Check every item's stock against its ledger and open reservations, and yield the findings.
 
-        A finding is a `Drift` where they disagree, an `UnreadableRow` for a row that could not be read, a `FarReservation` for a
-        reservation that ends too late, or a `FutureMovement` for an item whose last movement has a time in the future. Other
+        A finding is a `Drift` where they disagree, an `UnreadableRow` for a row that could not be read, a `FarReservation` for
+        a reservation that ends too late, or a `FutureMovement` for an item whose last movement has a time in the future. Other
         requests may run meanwhile: an item that changes during the check is checked again.
 
         Args:
