@@ -385,9 +385,11 @@ class TestStatements:
             plan = repository._writer.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             plans += [row[3] for row in plan]
 
-        index = {"item_id": "items_by_id", "low_stock": "items_low"}.get(
-            item_filter.index, f"items_by_{item_filter.index}"
-        )
+        index = {
+            "item_id": "items_by_text" if item_filter.search else "items_by_id",
+            "status": "items_by_text" if item_filter.search else "items_by_status",
+            "low_stock": "items_low",
+        }.get(item_filter.index, f"items_by_{item_filter.index}")
         assert plans
         for plan in plans:
             assert plan.startswith(
