@@ -67,12 +67,15 @@ from inventory_adapters.testing import (
 )
 
 EVERY_LIST = [
-    ItemFilter(category=category, status=status, sku=sku, location=location, low_stock=low)
+    ItemFilter(
+        category=category, status=status, sku=sku, location=location, low_stock=low, search=search
+    )
     for category in (None, "tools")
     for status in (None, "available")
     for sku in (None, "SKU-1")
     for location in (None, "north")
     for low in (False, True)
+    for search in (None, "claw hammer")
 ]
 
 
@@ -240,11 +243,23 @@ class TestFile:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             db.execute("SELECT 1")
 
-    def test_an_unreadable_row_is_skipped_in_lists(self, repository, aside, caplog):
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [
+            ("price", "free"),
+            ("attributes", "{"),
+            ("attributes", '["a"]'),
+            ("attributes", '{"a": 1}'),
+            ("moved_at", 1),
+        ],
+    )
+    def test_an_unreadable_row_is_skipped_in_lists(self, repository, aside, caplog, column, value):
         """A read of the row raises an error; a list logs a warning."""
         items = [an_item(f"item-{number}") for number in range(4)]
         repository.commit(creation(*items))
-        aside.execute("UPDATE items SET price = 'free' WHERE item_id = 'item-1'")
+        # CAST, because SQLite would store a number in a TEXT column as text.
+        expression = f"CAST({value} AS BLOB)" if isinstance(value, int) else f"'{value}'"
+        aside.execute(f"UPDATE items SET {column} = {expression} WHERE item_id = 'item-1'")  # noqa: S608 - constants
 
         with pytest.raises(UnreadableItemError) as unreadable:
             repository.get_item(items[1].key)
@@ -383,9 +398,11 @@ class TestStatements:
             plan = repository._writer.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
             plans += [row[3] for row in plan]
 
-        index = {"item_id": "items_by_id", "low_stock": "items_low"}.get(
-            item_filter.index, f"items_by_{item_filter.index}"
-        )
+        index = {
+            "item_id": "items_by_text" if item_filter.search else "items_by_id",
+            "status": "items_by_text" if item_filter.search else "items_by_status",
+            "low_stock": "items_low",
+        }.get(item_filter.index, f"items_by_{item_filter.index}")
         assert plans
         for plan in plans:
             assert plan.startswith(
@@ -393,6 +410,37 @@ class TestStatements:
             )
             assert f"INDEX {index} (" in plan
             assert ">" in plan
+
+    @pytest.mark.parametrize(
+        ("parts", "index"),
+        [
+            ({}, "reservations USING INDEX reservations_held ("),
+            ({"ends_after": a_time()}, "reservations USING INDEX reservations_held ("),
+            ({"key": an_item().key}, "holds USING PRIMARY KEY (item_id=? AND sku=? AND "),
+            (
+                {"reference": "order-1"},
+                "reservations USING INDEX reservations_by_reference (reference=? AND ",
+            ),
+            (
+                {"reference": "order-1", "key": an_item().key},
+                "reservations USING INDEX reservations_by_reference (reference=? AND ",
+            ),
+        ],
+        ids=str,
+    )
+    def test_every_list_of_reservations_uses_its_index(self, repository, parts, index):
+        """It searches a range of the index, and sorts nothing."""
+        statements = []
+        repository._writer.set_trace_callback(statements.append)
+
+        with repository.exclusive():
+            held(repository, **parts)
+
+        [select] = (sql for sql in statements if sql.startswith("SELECT"))
+        explained = repository._writer.execute(f"EXPLAIN QUERY PLAN {select}").fetchall()
+        plan = [row[3] for row in explained]
+        assert plan[0] == f"SEARCH {index}(expires_at,reservation_id)>(?,?) AND expires_at<?)"
+        assert not [step for step in plan if step.startswith(("SCAN", "USE TEMP"))]
 
     @pytest.mark.parametrize(
         ("statement", "plan"),

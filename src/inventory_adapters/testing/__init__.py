@@ -44,6 +44,7 @@ from inventory_adapters.testing.pagination import held, item_pages, ledger, list
 from inventory_adapters.testing.purges import PurgeContract
 from inventory_adapters.testing.reads import ReadsContract
 from inventory_adapters.testing.reservations import ReservationsContract
+from inventory_adapters.testing.search import SearchContract
 from inventory_adapters.testing.unreadable import UnreadableRowsContract
 
 __all__ = [
@@ -74,6 +75,7 @@ class RepositoryContract(
     EditsContract,
     DeletesContract,
     ListsContract,
+    SearchContract,
     MovementsContract,
     ReservationsContract,
     IdempotencyContract,

@@ -8,16 +8,21 @@ import pytest
 
 from inventory.errors import DuplicateRequestError, StaleReadError
 from inventory.ports import Change, InventoryRepository, ItemFilter
+from inventory.reservations import Reservation, ReservationState
 from inventory_adapters.testing.examples import (
     ANY,
+    CLOSED_STATES,
     a_record,
     a_reservation,
     after,
     an_item,
     by_key,
+    closed,
     combined,
+    committed,
     creation,
     deletion,
+    extended,
     record_change,
     reservation_write,
     rewrite,
@@ -104,28 +109,48 @@ class AtomicityContract:
             )
         )
 
-    def test_the_largest_change_is_stored_completely(self, repository: InventoryRepository) -> None:
-        """It has 25 items, 25 movements, 25 reserved lines and a long answer."""
-        items = [an_item(f"item-{number:02}", reorder_point=9) for number in range(25)]
+    @pytest.mark.parametrize("state", CLOSED_STATES)
+    def test_the_largest_changes_are_stored_completely(
+        self, repository: InventoryRepository, state: ReservationState
+    ) -> None:
+        """They have 25 lines that all cross the reorder point, a key and a long answer."""
+        items = [an_item(f"item-{number:02}", reorder_point=8) for number in range(25)]
         repository.commit(creation(*items))
-        moves = [rewrite(item, reserved=1) for item in items]
-        reservation = a_reservation(lines=[(item.key, 1) for item in items])
-        record = a_record(answer=an_item(description="a" * 200_000))
-
-        repository.commit(
-            combined(
-                *moves, reservation=reservation_write(None, reservation), idempotency_record=record
-            )
-        )
-
-        states = [after(move) for move in moves]
-        assert by_key(repository.get_items(item.key for item in items)) == states
-        assert list_all(repository, ItemFilter(low_stock=True)) == states
-        assert [ledger(repository, item.key) for item in items] == [
-            [*move.movements] for move in moves
+        opened = a_reservation(lines=[(item.key, 2) for item in items])
+        longer = extended(opened, 5000)
+        part = committed(longer, *((item.key, 1) for item in items))
+        steps: list[tuple[Reservation, dict[str, int]]] = [
+            (opened, {"reserved": 2}),
+            (longer, {}),
+            (part, {"on_hand": 9, "reserved": 1}),
+            (closed(part, state), {"on_hand": 8 if state == "committed" else 9, "reserved": 0}),
         ]
-        assert held(repository) == [reservation]
-        assert repository.get_idempotency_record("record-1") == record
+
+        before = None
+        for number, (reservation, level) in enumerate(steps):
+            moved = [rewrite(item, **level) for item in items] if level else []
+            record = a_record(f"{number}", answer=an_item(description="a" * 200_000))
+            change = combined(
+                *moved,
+                reservation=reservation_write(before, reservation),
+                idempotency_record=record,
+            )
+            repository.commit(change)
+
+            items = [after(move) for move in moved] or items
+            before = reservation
+            is_held = [reservation] if reservation.state is ReservationState.HELD else []
+            assert by_key(repository.get_items(item.key for item in items)) == items
+            assert list_all(repository, ItemFilter(low_stock=True)) == [
+                item for item in items if item.is_low
+            ]
+            assert [ledger(repository, item.key)[:1] for item in items if moved] == [
+                [*move.movements] for move in moved
+            ]
+            assert repository.get_reservation("reservation-1") == reservation
+            assert held(repository) == is_held
+            assert all(held(repository, key=item.key) == is_held for item in items)
+            assert repository.get_idempotency_record(f"{number}") == record
 
     def test_a_change_that_is_sent_twice_is_stored_once(
         self, repository: InventoryRepository

@@ -41,7 +41,7 @@ class CommitsContract:
 
     def test_a_commit_stores_the_next_state(self, repository: InventoryRepository) -> None:
         """Details, level and both counters equal those of `ItemWrite.after`."""
-        before = an_item(price=Decimal("1.5"))
+        before = an_item(price=Decimal("1.5"), attributes={"size": "L", "barcode": "1"})
         after = an_item(
             on_hand=7,
             reserved=2,
@@ -53,8 +53,10 @@ class CommitsContract:
             status=OUT_OF_STOCK,
             location="north",
             reorder_point=3,
+            attributes={"size": "XL", "supplier": "Müller"},
             version=2,
             updated_at=a_time(60),
+            changed_by="ben",
         )
         repository.commit(creation(before, an_item("other")))
 
@@ -70,8 +72,10 @@ class CommitsContract:
                 status=after.status,
                 location=after.location,
                 reorder_point=after.reorder_point,
+                attributes=after.attributes,
                 version=after.version,
                 updated_at=after.updated_at,
+                changed_by=after.changed_by,
             )
         )
 

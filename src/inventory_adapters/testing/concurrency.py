@@ -21,6 +21,7 @@ from inventory_adapters.testing.examples import (
     closed,
     combined,
     commit_with_retry,
+    committed,
     creation,
     deletion,
     extended,
@@ -170,17 +171,19 @@ class ConcurrencyContract:
         assert shared.get_item(item.key) == an_item(on_hand=1, reserved=1, seq=1)
 
     def test_a_reservation_is_closed_once(self, shared: InventoryRepository) -> None:
-        """Of a concurrent commit, release, expiry and extension, one succeeds."""
-        opened = a_reservation()
+        """Of concurrent commits, a release, an expiry and an extension, one succeeds."""
+        key = an_item().key
+        opened = a_reservation(lines=[(key, 3)])
         shared.commit(reservation_change(None, opened))
         nexts = [closed(opened, state) for state in CLOSED_STATES]
         nexts.append(extended(opened, 5000))
+        nexts += [committed(opened, (key, quantity)) for quantity in (1, 2)]
 
         outcomes = run_concurrently(
             *(_committing(shared, reservation_change(opened, after)) for after in nexts)
         )
 
-        assert conflict_count(outcomes) == 3
+        assert conflict_count(outcomes) == 5
         assert shared.get_reservation("reservation-1") == nexts[outcomes.index(None)]
 
     def test_one_of_many_concurrent_deletions_succeeds(self, shared: InventoryRepository) -> None:

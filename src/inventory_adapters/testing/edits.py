@@ -40,13 +40,15 @@ class EditsContract:
             {"location": "north \N{SNOWMAN}"},
             {"name": "n", "description": "d", "category": "c", "location": "l"},
             {"price": Decimal("0.0001"), "status": OUT_OF_STOCK},
+            {"attributes": {"size": "XL", "supplier": "Müller"}},
+            {"attributes": {}},
         ],
         ids="-".join,
     )
     def test_an_edit_changes_only_the_given_fields(
         self, repository: InventoryRepository, fields: dict[str, Any]
     ) -> None:
-        """Only these details, `updated_at` and the version change."""
+        """Only these details, `updated_at`, `changed_by` and the version change."""
         before = an_item(
             on_hand=10,
             reserved=4,
@@ -56,9 +58,11 @@ class EditsContract:
             price=Decimal("9.99"),
             location="south",
             reorder_point=5,
+            attributes={"barcode": "4006381333931", "size": "L"},
+            changed_by="ben",
         )
         repository.commit(creation(before, an_item("other")))
-        expected = evolve(before, **fields, version=4, updated_at=a_time(60))
+        expected = evolve(before, **fields, version=4, updated_at=a_time(60), changed_by="anna")
 
         edited = repository.edit_item(an_edit(before, **fields))
 

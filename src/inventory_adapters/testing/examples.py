@@ -36,11 +36,13 @@ __all__ = [
     "closed",
     "combined",
     "commit_with_retry",
+    "committed",
     "creation",
     "delete_item",
     "deletion",
     "extended",
     "history",
+    "moves",
     "record_change",
     "reservation_change",
     "reservation_write",
@@ -174,12 +176,18 @@ def a_reservation(
         reference=reference,
         created_at=a_time(),
         expires_at=a_time(expires_at),
+        changed_by="anna",
     )
 
 
 def extended(reservation: Reservation, expires_at: float) -> Reservation:
     """Return *reservation* with another end."""
     return evolve(reservation, expires_at=a_time(expires_at), revision=reservation.revision + 1)
+
+
+def committed(reservation: Reservation, *units: tuple[ItemKey, int]) -> Reservation:
+    """Return *reservation* with *units* of its lines committed."""
+    return reservation.committed_by(dict(units), actor="anna", at=a_time(60))
 
 
 def closed(
@@ -191,8 +199,8 @@ def closed(
     """Return *reservation* in a closed state."""
     if state is ReservationState.COMMITTED:
         units = {line.key: line.quantity for line in reservation.lines}
-        return reservation.committed_by(units, actor="anna", at=a_time(at))
-    return reservation.closed(state, actor="anna", at=a_time(at))
+        return reservation.committed_by(units, actor="ben", at=a_time(at))
+    return reservation.closed(state, actor="ben", at=a_time(at))
 
 
 def a_record(
@@ -233,14 +241,25 @@ def combined(
     reservation: ReservationWrite | None = None,
     idempotency_record: IdempotencyRecord | None = None,
 ) -> Change:
-    """Combine the items and movements of *changes* with other parts."""
+    """Combine the items, movements and reservations of *changes* with other parts."""
+    reservations = [write for change in changes for write in change.reservations]
     return Change(
         write_id=str(uuid4()),
         items=tuple(write for change in changes for write in change.items),
         movements=tuple(movement for change in changes for movement in change.movements),
-        reservations=() if reservation is None else (reservation,),
+        reservations=(*reservations, *([] if reservation is None else [reservation])),
         idempotency_record=idempotency_record,
     )
+
+
+def moves(item: Item, *levels: dict[str, int]) -> Change:
+    """Return one change that moves *item* to each of *levels*, as `rewrite` does."""
+    steps: list[Change] = []
+    for level in levels:
+        steps.append(rewrite(after(steps[-1]) if steps else item, **level))
+    write = ItemWrite(before=item, after=after(steps[-1]))
+    movements = tuple(movement for step in steps for movement in step.movements)
+    return Change(write_id=str(uuid4()), items=(write,), movements=movements)
 
 
 def by_key(items: Iterable[Item]) -> list[Item]:

@@ -33,6 +33,8 @@ _LISTS: Final = [
     pytest.param(
         ItemFilter(category="tools", status=AVAILABLE, location="default"), {}, id="filtered"
     ),
+    pytest.param(ItemFilter(search="hammer"), {}, id="search"),
+    pytest.param(ItemFilter(status=AVAILABLE, search="CLAW ham"), {}, id="filtered search"),
 ]
 
 _each_list = pytest.mark.parametrize(("item_filter", "details"), _LISTS)
@@ -50,10 +52,10 @@ def _stocked(repository: InventoryRepository, count: int, details: dict[str, Any
 
 def _outsiders(count: int = 3) -> list[Item]:
     """Return items that pass no filter, with ids between those of `_stocked`."""
-    return [
-        an_item(f"item-{number}5", sku="ELSE", category="else", status="else", location="else")
-        for number in range(count)
-    ]
+    details: dict[str, Any] = dict.fromkeys(
+        ("sku", "name", "category", "status", "location"), "else"
+    )
+    return [an_item(f"item-{number}5", **details) for number in range(count)]
 
 
 class ListsContract:
@@ -80,6 +82,7 @@ class ListsContract:
                 location=location,
                 reorder_point=reorder_point,
                 updated_at=a_time(50 - number),
+                name="Plane" if number % 4 == 3 else "Claw hammer",
             )
             for number, (sku, category, status, location, reorder_point) in enumerate(
                 [
@@ -102,6 +105,7 @@ class ListsContract:
             "status": (None, AVAILABLE),
             "location": (None, "north"),
             "low_stock": (False, True),
+            "search": (None, "claw"),
         }
 
         for chosen in itertools.product(*choices.values()):
@@ -123,6 +127,7 @@ class ListsContract:
             ItemFilter(location="else"),
             ItemFilter(low_stock=True),
             ItemFilter(category="tools", location="else"),
+            ItemFilter(search="else"),
         ],
     )
     def test_a_list_that_no_item_passes_is_empty(
@@ -328,6 +333,9 @@ class ListsContract:
             ItemFilter(category="tools", status=AVAILABLE),
             ItemFilter(category="tools", location="default"),
             ItemFilter(status=AVAILABLE, low_stock=True),
+            ItemFilter(search="claw"),
+            ItemFilter(search="hammer"),
+            ItemFilter(category="tools", search="claw"),
         ]
         cursors = {
             item_filter: first_items(repository, item_filter, 1)[1]

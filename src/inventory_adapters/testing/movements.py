@@ -6,23 +6,26 @@ from typing import Final
 import pytest
 from attrs import evolve
 
+from inventory import StockLevel
 from inventory.errors import InvalidCursorError, StaleReadError
 from inventory.items import ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
-from inventory.ports import InventoryRepository, MovementFilter
+from inventory.ports import InventoryRepository, ItemFilter, MovementFilter
 from inventory.stock import Movement, MovementKind
 from inventory_adapters.testing.examples import (
     ANY,
     a_time,
+    after,
     an_edit,
     an_item,
     combined,
     creation,
     delete_item,
     history,
+    moves,
     rewrite,
 )
-from inventory_adapters.testing.pagination import first_items, ledger, ledger_pages
+from inventory_adapters.testing.pagination import first_items, ledger, ledger_pages, list_all
 
 __all__ = ["MovementsContract"]
 
@@ -34,6 +37,7 @@ _A_MOVEMENT: Final = Movement(
     delta_reserved=1,
     on_hand=7,
     reserved=1,
+    actor="anna",
     reason="broken",
     reference="note-1",
     reservation_id="reservation-1",
@@ -61,6 +65,7 @@ class MovementsContract:
         [
             pytest.param(_A_MOVEMENT, id="plain"),
             pytest.param(evolve(_A_MOVEMENT, reason=None, reference=None), id="unexplained"),
+            pytest.param(evolve(_A_MOVEMENT, actor=None), id="of no actor"),
             pytest.param(evolve(_A_MOVEMENT, reservation_id=None), id="of no reservation"),
             pytest.param(evolve(_A_MOVEMENT, item_created_at=None), id="of no date"),
             pytest.param(
@@ -68,6 +73,7 @@ class MovementsContract:
                 id="of an item of an earlier version",
             ),
             pytest.param(evolve(_A_MOVEMENT, reason="r" * 256, reference="r" * 256), id="long"),
+            pytest.param(evolve(_A_MOVEMENT, actor="a" * 256), id="long actor"),
             pytest.param(
                 evolve(
                     _A_MOVEMENT,
@@ -173,6 +179,39 @@ class MovementsContract:
         assert sum(len(page.items) for page in before) == 6
         assert len(last.items) < size
 
+    @pytest.mark.parametrize("size", [1, 2, 4, 5])
+    @pytest.mark.parametrize("last_seq", [0, 1, 3, 4, 6, 7, 999])
+    def test_a_list_starts_at_last_seq(
+        self, repository: InventoryRepository, last_seq: int, size: int
+    ) -> None:
+        """The movement with this seq is the first, and later ones are not listed."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 6)
+
+        listed = ledger(repository, an_item().key, size, last_seq=last_seq)
+
+        assert listed == [movement for movement in movements if movement.seq <= last_seq]
+
+    def test_a_cursor_continues_a_list_of_the_same_period(
+        self, repository: InventoryRepository
+    ) -> None:
+        """`last_seq` need not be repeated; another period is another list."""
+        repository.commit(creation(an_item()))
+        movements = history(repository, an_item(), 6)
+        period = MovementFilter(key=an_item().key, since=a_time(0), until=a_time(60))
+        first = repository.list_movements(evolve(period, last_seq=4), PageRequest(size=2))
+
+        rest = PageRequest(size=3, cursor=first.next_cursor)
+
+        assert first.items == (*movements[2:4],)
+        assert repository.list_movements(period, rest).items == (*movements[4:],)
+        assert repository.list_movements(evolve(period, last_seq=6), rest).items == (
+            *movements[4:],
+        )
+        for part in ({"since": None}, {"until": None}, {"since": a_time(60), "until": a_time(0)}):
+            with pytest.raises(InvalidCursorError):
+                repository.list_movements(evolve(period, **part), rest)
+
     def test_new_movements_do_not_shift_the_pages_of_a_ledger(
         self, repository: InventoryRepository
     ) -> None:
@@ -216,6 +255,36 @@ class MovementsContract:
 
         assert ledger(repository, north.key) == [*out.movements]
         assert ledger(repository, south.key) == [*into.movements]
+
+    def test_a_change_may_move_an_item_several_times(self, repository: InventoryRepository) -> None:
+        """The ledger has each movement, and the item is at the last level."""
+        item = an_item(seq=3, reorder_point=5)
+        repository.commit(creation(item))
+        change = moves(item, {"on_hand": 4}, {"on_hand": 9, "reserved": 3}, {"reserved": 0})
+
+        repository.commit(change)
+
+        assert repository.get_item(item.key) == after(change)
+        assert after(change).level == StockLevel(on_hand=9, seq=6)
+        assert ledger(repository, item.key, size=2) == [*reversed(change.movements)]
+        assert repository.first_movement(item.key) == change.movements[0]
+        assert list_all(repository, ItemFilter(low_stock=True)) == []
+
+    @pytest.mark.parametrize("used", [1, 2, 3])
+    def test_one_used_seq_rejects_every_movement_of_a_change(
+        self, repository: InventoryRepository, used: int
+    ) -> None:
+        """The position of the used seq does not matter."""
+        old = an_item(seq=used - 1)
+        repository.commit(creation(old))
+        deleted = delete_item(repository, old.key)
+        repository.commit(creation(an_item()))
+
+        with pytest.raises(StaleReadError):
+            repository.commit(moves(an_item(), *({"on_hand": number} for number in range(3))))
+
+        assert ledger(repository, old.key) == [*deleted.movements]
+        assert repository.get_item(old.key) == an_item()
 
     def test_a_ledger_is_kept_after_its_item_is_deleted(
         self, repository: InventoryRepository

@@ -61,17 +61,28 @@ def list_all(
 
 
 def ledger_pages(
-    repository: InventoryRepository, key: ItemKey, size: int, cursor: str | None = None
+    repository: InventoryRepository,
+    key: ItemKey,
+    size: int,
+    cursor: str | None = None,
+    *,
+    last_seq: int | None = None,
 ) -> Iterator[Page[Movement]]:
-    """Yield the pages of a ledger, from the newest movement or *cursor*."""
-    return _pages(partial(repository.list_movements, MovementFilter(key=key)), size, cursor)
+    """Yield the pages of a ledger, from the newest movement, *last_seq* or *cursor*."""
+    movement_filter = MovementFilter(key=key, last_seq=last_seq)
+    return _pages(partial(repository.list_movements, movement_filter), size, cursor)
 
 
 def ledger(
-    repository: InventoryRepository, key: ItemKey, size: int = 100, cursor: str | None = None
+    repository: InventoryRepository,
+    key: ItemKey,
+    size: int = 100,
+    cursor: str | None = None,
+    *,
+    last_seq: int | None = None,
 ) -> list[Movement]:
-    """Return the movements of an item, from the newest one or from *cursor*."""
-    all_pages = ledger_pages(repository, key, size, cursor)
+    """Return the movements of all pages of `ledger_pages`."""
+    all_pages = ledger_pages(repository, key, size, cursor, last_seq=last_seq)
     return [movement for page in all_pages for movement in page.items]
 
 

@@ -7,7 +7,7 @@ import pytest
 from inventory.items import DISCONTINUED, Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import InventoryRepository, ItemFilter
-from inventory_adapters.testing.examples import ANY, an_item, by_key, creation
+from inventory_adapters.testing.examples import ANY, a_time, an_item, by_key, creation
 from inventory_adapters.testing.pagination import list_all
 
 __all__ = ["ReadsContract"]
@@ -58,6 +58,22 @@ class ReadsContract:
                 id="after movements",
             ),
             pytest.param(
+                an_item(attributes={f"a{number}": "v" * 160 for number in range(50)}),
+                id="most attributes",
+            ),
+            pytest.param(
+                an_item(
+                    attributes={
+                        "z": "\N{GRINNING FACE} '\"\\ e\N{COMBINING ACUTE ACCENT}",
+                        "a_1": "4006381333931",
+                    }
+                ),
+                id="attributes",
+            ),
+            pytest.param(an_item(changed_by=None), id="of no actor"),
+            pytest.param(an_item(changed_by="arn:aws:iam::1:user/\N{SNOWMAN}"), id="actor"),
+            pytest.param(an_item(seq=1, moved_at=a_time(0.000001)), id="moved"),
+            pytest.param(
                 an_item(
                     status="a status of an earlier version",
                     created_at=Timestamp("2023-01-31T08:00:00"),
@@ -88,6 +104,7 @@ class ReadsContract:
             assert str(reading.price) == str(item.price)
             assert isinstance(reading.created_at, Timestamp)
             assert isinstance(reading.updated_at, Timestamp)
+            assert isinstance(reading.moved_at, Timestamp | None)
             numbers = (reading.version, reading.reorder_point or 0, reading.level.on_hand)
             assert all(type(number) is int for number in numbers)
 

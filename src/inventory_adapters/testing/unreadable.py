@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from inventory.errors import (
     UnreadableMovementError,
     UnreadableReservationError,
 )
-from inventory.items import Item, Timestamp
+from inventory.items import Item
 from inventory.ports import InventoryRepository, ItemFilter
 from inventory.reservations import Reservation
 from inventory.stock import Movement
@@ -90,10 +91,15 @@ class UnreadableRowsContract:
 
     @pytest.mark.parametrize("size", [1, 2, 4])
     @pytest.mark.parametrize(
-        "bounds", [{}, {"due_by": a_time(900)}, {"ends_after": a_time(0)}], ids=repr
+        "parts",
+        [
+            *({}, {"due_by": a_time(900)}, {"ends_after": a_time(0)}),
+            *({"key": an_item().key}, {"reference": "order-1"}),
+        ],
+        ids="-".join,
     )
     def test_an_unreadable_reservation_is_skipped_and_reported(
-        self, repository: InventoryRepository, bounds: dict[str, Timestamp], size: int
+        self, repository: InventoryRepository, parts: dict[str, Any], size: int
     ) -> None:
         """A sweep and a reconciliation skip it; a read by id raises an error."""
         reservations = [a_reservation(f"r{number}", expires_at=number + 1) for number in range(4)]
@@ -102,7 +108,7 @@ class UnreadableRowsContract:
         self.spoil(repository, reservations[0])
         self.spoil(repository, reservations[2])
 
-        listed = list(held_pages(repository, size=size, **bounds))
+        listed = list(held_pages(repository, size=size, **parts))
 
         readable = {reservation.reservation_id for page in listed for reservation in page.items}
         unreadable = [error for page in listed for error in page.unreadable]
@@ -112,6 +118,10 @@ class UnreadableRowsContract:
         with pytest.raises(UnreadableReservationError):
             repository.get_reservation("r0")
         assert repository.get_reservation("r1") == reservations[1]
+        with _warnings() as warnings:
+            read = repository.get_reservations(["r0", "r1", "r2", "r3"])
+        assert {reservation.reservation_id for reservation in read} == {"r1", "r3"}
+        assert len(warnings) == 1
 
     @pytest.mark.parametrize("size", [1, 2, 3, 5])
     @pytest.mark.parametrize("spoiled", [0, 2, 3])

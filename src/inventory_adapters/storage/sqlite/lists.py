@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import attrs
 from attrs import frozen
 
-from inventory.ports import Index, ItemFilter, ReservationFilter
+from inventory.ports import ItemFilter, ReservationFilter
 from inventory_adapters.storage.sqlite.rows import Row
 from inventory_adapters.storage.sqlite.schema import (
     BEYOND_EVERY_TEXT,
@@ -49,17 +49,20 @@ class ListQuery:
 
     @classmethod
     def of(cls, item_filter: ItemFilter) -> Self:
-        index, position = _INDEXES[item_filter.index]
         conditions = {
             name: condition for name, condition in _CONDITIONS.items() if getattr(item_filter, name)
         }
         words = {f"word_{number}": word for number, word in enumerate(item_filter.words)}
-        # Not LIKE, which would need escapes and ignores case once more.
+        # Not LIKE, which would need escapes.
         conditions |= {name: f"instr(search_text, :{name})" for name in words}
+        name: str = item_filter.index
+        if words and name in ("status", "item_id"):
+            name = "search"  # Lists by status have the same order, and most items have the same status.
+        index, position = _INDEXES[name]
         return cls(
             index=index,
             position=position,
-            indexed_condition=conditions.pop(item_filter.index, "TRUE"),
+            indexed_condition=conditions.pop(name, "TRUE"),
             other_conditions=" AND ".join(conditions.values()),
             values=attrs.asdict(item_filter) | words,
         )
@@ -123,7 +126,8 @@ class ListQuery:
         return tuple(by_name[column] for column in self.position)
 
 
-_INDEXES: Final[dict[Index, tuple[str, tuple[str, ...]]]] = {
+_INDEXES: Final = {
+    "search": ("items_by_text", ("item_id", "sku")),
     "sku": ("items_by_sku", ("item_id", "sku")),
     "low_stock": ("items_low", ("item_id", "sku")),
     "category": ("items_by_category", ("updated_at", "item_id", "sku")),

@@ -76,6 +76,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX items_by_sku ON items (sku, item_id)",
         "CREATE INDEX items_by_category ON items (category, updated_at, item_id, sku)",
         "CREATE INDEX items_by_status ON items (status, item_id, sku)",
+        # It contains what a search reads of an item that it does not find.
+        "CREATE INDEX items_by_text ON items (item_id, sku, search_text)",
         f"CREATE INDEX items_low ON items (item_id, sku) WHERE {IS_LOW}",
         """
         CREATE TABLE movements (
@@ -153,7 +155,7 @@ ITEM_COLUMNS: Final = (
     "created_at, updated_at, quantity, reserved, seq, moved_at, changed_by"
 )
 SELECT_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ? AND sku = ?"
-FIND_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items WHERE item_id = ? ORDER BY sku LIMIT 1"
+FIND_ITEM: Final = f"SELECT {ITEM_COLUMNS} FROM items INDEXED BY items_by_id WHERE item_id = ? ORDER BY sku LIMIT 1"
 INSERT_ITEM: Final = (
     _insert("items", f"{ITEM_COLUMNS}, search_text") + " ON CONFLICT (item_id, sku) DO NOTHING"
 )
