@@ -483,7 +483,7 @@ class Pages:
 
     def test_a_page_of_all_held_reservations_is_bounded(self, client, world, monkeypatch):
         """Where there are none for long, it is short and has a cursor."""
-        monkeypatch.setattr("inventory_adapters.storage.dynamodb.repository.MAX_READS", 1)
+        monkeypatch.setattr("inventory_adapters.storage.dynamodb.reservation_lists.MAX_READS", 1)
 
         page = world.repository.held_reservations(PageRequest(size=1))
 
