@@ -4,6 +4,7 @@ import logging
 import time
 from contextlib import nullcontext
 from decimal import Decimal
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -36,7 +37,11 @@ from inventory_adapters.storage.dynamodb.rows import (
     movement_key,
     reservation_key,
 )
-from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb.schema import (
+    LEDGER,
+    create_table_arguments,
+    items_schema,
+)
 from inventory_adapters.testing import (
     RepositoryContract,
     a_time,
@@ -50,6 +55,7 @@ from inventory_adapters.testing import (
     list_all,
     rewrite,
 )
+from inventory_adapters.testing.lists import ListsContract
 from tests.hostile_server import serving, silence
 from tests.wire import (
     an_answer,
@@ -71,8 +77,8 @@ LOW = ItemFilter(low_stock=True)
 REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
-def create_tables(client, table, ledger_table):
-    for schema, name in ((ITEMS, table), (LEDGER, ledger_table)):
+def create_tables(client, table, ledger_table, index_projection="all"):
+    for schema, name in ((items_schema(index_projection), table), (LEDGER, ledger_table)):
         client.create_table(**create_table_arguments(schema, name))
 
 
@@ -675,6 +681,76 @@ class Lists:
 
 
 class TestLists(Lists):
+    pass
+
+
+class KeysOnly(ListsContract):
+    """Lists of a table whose indexes by category and status have only keys."""
+
+    @pytest.fixture
+    def repository(self, client, wire):
+        """A repository on such a table."""
+        table = f"keys-only-{uuid4()}"
+        create_tables(client, table, f"{table}-ledger", index_projection="keys")
+        yield DynamoDBRepository(wire, table=table, index_projection="keys")
+        for name in (table, f"{table}-ledger"):
+            client.delete_table(TableName=name)
+
+    @pytest.mark.parametrize("wanted", [{"category": "tools"}, {"status": "available"}])
+    def test_a_page_is_a_query_and_a_batch_read(self, repository, wire, wanted):
+        """The query has no filter, because the index has no other attributes; the items are current."""
+        items = [an_item(it, location=it, updated_at=a_time(n)) for n, it in enumerate("abc")]
+        repository.commit(creation(*items))
+        change = rewrite(items[1], on_hand=7)
+        repository.commit(change)
+        moved = change.items[0].after
+        requests = []
+
+        with wire.hooked(before=lambda *sent: requests.append(sent)):
+            page = repository.list_items(ItemFilter(**wanted), PageRequest(size=2))
+            found = list_all(repository, ItemFilter(**wanted, location="b"))
+
+        assert page.items == (items[0], moved)
+        assert found == [moved]
+        assert [operation for operation, _ in requests] == ["Query", "BatchGetItem"] * 2
+        assert not any("FilterExpression" in request for _, request in requests)
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_an_item_that_is_edited_while_its_page_is_read_hides_no_other(
+        self, repository, wire, size
+    ):
+        """The cursor comes from the row of the index, not from the item, whose place is a later one now."""
+        items = [an_item(it, updated_at=a_time(n)) for n, it in enumerate("abcd")]
+        repository.commit(creation(*items))
+        edits = [an_edit(item, name="new") for item in items[:size]]
+        left = list(edits)
+
+        def edit(operation, _request, _answer):
+            if operation == "Query":
+                while left:
+                    repository.edit_item(left.pop())
+
+        with wire.hooked(after=edit):
+            listed = list_all(repository, ItemFilter(category="tools"), size=size)
+
+        assert [item.item_id for item in listed][:4] == list("abcd")
+
+    def test_items_that_changed_meanwhile_are_filtered_again(self, repository, wire):
+        """The index may lag behind."""
+        repository.commit(creation(an_item("a"), an_item("b")))
+        done = []
+
+        def edit(operation, _request, _answer):
+            if operation == "Query" and not done:
+                done.append(repository.edit_item(an_edit(an_item("a"), category="garden")))
+
+        with wire.hooked(after=edit):
+            listed = list_all(repository, ItemFilter(category="tools"))
+
+        assert listed == [an_item("b")]
+
+
+class TestKeysOnly(KeysOnly):
     pass
 
 

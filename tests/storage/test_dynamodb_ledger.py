@@ -37,13 +37,17 @@ from inventory.errors import (
     StorageUnavailableError,
 )
 from inventory.idempotency import IdempotencyRecord
+from inventory.items import Timestamp
 from inventory.ports import Change, ItemFilter, MovementFilter, ReservationWrite
 from inventory.reservations import FAR_SECONDS, RETENTION_SECONDS, ReservationState
+from inventory_adapters.aws.transport import NoAnswerError
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
+from inventory_adapters.storage.dynamodb.actions import Actions
 from inventory_adapters.storage.dynamodb.rows import (
     idempotency_record_key,
     movement_to_row,
     reservation_key,
+    row_to_key,
 )
 from inventory_adapters.storage.dynamodb.schema import DUE_INDEX, DUE_SHARDS, due_shard
 from inventory_adapters.testing import (
@@ -71,6 +75,7 @@ calls = test_dynamodb.calls
 
 START = datetime(2026, 5, 1, 9, 30, 0, 250_000, tzinfo=UTC)
 ANY = ItemFilter()
+LOW = ItemFilter(low_stock=True)
 A, B, C = (ItemKey(item_id=it, sku="SKU-1") for it in "abc")
 
 
@@ -264,6 +269,42 @@ def stored_reservation(client, world, reservation_id):
     return client.get_item(TableName=world.repository._ledger_table, Key=key)["Item"]
 
 
+def ledger_rows(client, world, prefix):
+    scanned = client.scan(TableName=world.repository._ledger_table, ConsistentRead=True)
+    return [it for it in scanned["Items"] if it["pk"]["S"].startswith(prefix)]
+
+
+def pointers(client, world):
+    """Item, reservation, and the seconds from `world.now` until its end, of each pointer."""
+    return {
+        (
+            row_to_key(row),
+            row["reservation_id"]["S"],
+            (datetime.fromisoformat(row["sk"]["S"].split("#")[0]) - world.now).total_seconds(),
+        )
+        for row in ledger_rows(client, world, "holds#")
+    }
+
+
+def stale_marker(repository, item_id="a"):
+    """Store an item that is not low, with a marker of the first minute."""
+    before = an_item(item_id, on_hand=3, reorder_point=2)
+    repository.commit(creation(before))
+    low = rewrite(before, on_hand=1)
+    repository.commit(low)
+    enough = rewrite(low.items[0].after, on_hand=5)
+    with_marker = Actions.of
+
+    def without_room(self, change):
+        writes = with_marker(self, change)
+        return evolve(writes, actions=[it for it in writes.actions if "Delete" not in it])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Actions, "of", without_room)
+        repository.commit(enough)
+    return enough.items[0].after
+
+
 def in_due_index(client, world):
     return [
         row["pk"]["S"]
@@ -331,6 +372,110 @@ class Rows:
 
         assert all(pk.startswith("holds#") for pk in marked)
 
+    def test_an_open_reservation_has_a_pointer_for_each_item_that_it_holds(self, client, world):
+        """Extended, committed in part and closed: they follow, and TTL may delete what is left a day after the end."""
+        created_at = world.now
+        assert pointers(client, world) == {(it, world.held, 900) for it in (A, B)} | {
+            (it, world.due, 0) for it in (A, B)
+        }
+        extend(world)
+        assert {it for it in pointers(client, world) if it[1] == world.held} == {
+            (it, world.held, 5000) for it in (A, B)
+        }
+        extend(world)
+        part = [{"item_id": it.item_id, "sku": it.sku, "quantity": 1} for it in (A, B)]
+        world.inventory.commit_reservation(
+            CommitReservation(reservation_id=world.held, lines=part, idempotency_key=a_key("part"))
+        )
+        assert {it for it in pointers(client, world) if it[1] == world.held} == {
+            (A, world.held, 5000)
+        }
+        [row] = [it for it in ledger_rows(client, world, "holds#") if world.held in it["sk"]["S"]]
+        assert row["put_at"] == {"S": Timestamp.of(created_at)}
+        assert row["delete_after"] == {"N": str(ceil(created_at.timestamp()) + FAR_SECONDS)}
+
+        release(world)
+        sweep(world)
+
+        assert pointers(client, world) == set()
+
+    @pytest.mark.parametrize("close", [commit, release, sweep], ids=["commit", "release", "expire"])
+    @pytest.mark.parametrize("failure", [an_error("AccessDeniedException"), NoAnswerError("lost")])
+    def test_a_pointer_that_cannot_be_deleted_fails_no_request(
+        self, client, wire, world, close, failure
+    ):
+        """Readers skip it, and a verb that looks for due reservations of the item deletes it after an hour."""
+        left = world.due if close is sweep else world.held
+
+        def fail(operation, _request):
+            if operation == "BatchWriteItem":
+                raise failure
+
+        with wire.hooked(before=fail):
+            close(world)
+
+        assert {it[1] for it in pointers(client, world)} == {world.due, world.held}
+        assert left not in {it.reservation_id for it in held(world.repository, key=A)}
+        for seconds, is_there in ((3600, True), (3601, False)):
+            at = Timestamp.of(START + timedelta(seconds=(0 if close is sweep else 60) + seconds))
+            held(world.repository, key=A, due_by=at)
+            assert ((A, left) in {it[:2] for it in pointers(client, world)}) is is_there
+
+    def test_a_pointer_put_before_its_reservation_stays(self, client, wire, repository):
+        """Another caller, who looks for due reservations of the item in between, does not delete it."""
+        items = [an_item(f"item-{it:02}", reorder_point=9) for it in range(25)]
+        repository.commit(creation(*items))
+        shop = Inventory(repository, clock=lambda: START)
+        lines = [{"item_id": it.item_id, "sku": it.sku, "quantity": 1} for it in items]
+        at = Timestamp.of(START + timedelta(minutes=59))
+
+        def look():
+            for item in items:
+                assert held(repository, key=item.key, due_by=at) == []
+
+        with once_after(wire, "BatchWriteItem", look):
+            reservation = shop.create_reservation(CreateReservation(lines=lines))
+
+        for item in items:
+            assert held(repository, key=item.key) == [reservation]
+
+    @pytest.mark.parametrize("operation", ["Query", "BatchGetItem"])
+    def test_a_marker_put_while_it_is_checked_stays(self, wire, repository, operation):
+        """A stale marker was read, but the item becomes low before it is deleted."""
+        item = stale_marker(repository)
+        change = rewrite(item, on_hand=1, updated_at=a_time(7200))
+
+        with once_after(wire, operation, lambda: repository.commit(change)):
+            repository.purge(a_time(7200))
+
+        assert [it.item_id for it in list_all(repository, LOW)] == [item.item_id]
+
+    def test_a_marker_put_before_its_item_stays(self, wire, repository):
+        """51 new items that are low do not fit one transaction with their markers; a check in between deletes none."""
+        items = [an_item(f"{it:02}", reorder_point=10) for it in range(51)]
+
+        with once_after(wire, "BatchWriteItem", lambda: repository.purge(a_time(3600))):
+            repository.commit(creation(*items))
+
+        assert list_all(repository, LOW) == items
+
+    def test_stale_markers_are_deleted_after_an_hour(self, client, repository, monkeypatch):
+        """One page in each run, after the page of the run before; markers of low items stay."""
+        monkeypatch.setattr("inventory_adapters.storage.dynamodb.repository.MAX_BATCH", 2)
+        low = [an_item(it, reorder_point=10) for it in "bdf"]
+        repository.commit(creation(*low))
+        for item_id in "ace":
+            stale_marker(repository, item_id)
+        repository.commit(deletion(low[2]))
+        left = []
+
+        for seconds in (3660, 3661, 3661, 3661):
+            assert repository.purge(a_time(seconds)) == 0
+            rows = client.scan(TableName=repository._ledger_table)["Items"]
+            left.append("".join(sorted(it["item_id"]["S"] for it in rows if "put_at" in it)))
+
+        assert left == ["abcde", "abde", "abd", "bd"]
+
     def test_an_id_too_long_for_a_key_finds_its_reservation(self, repository):
         """A hash stands in its place."""
         long = "r" * 3000
@@ -376,16 +521,16 @@ class Rows:
             shop.commit_reservation(
                 CommitReservation(**fields[0], lines=part, idempotency_key=a_key("part"))
             )
-            shop.release_reservation(
-                ReleaseReservation(**fields[0], idempotency_key=next(keys))
-            )
+            shop.release_reservation(ReleaseReservation(**fields[0], idempotency_key=next(keys)))
             late = Inventory(repository, clock=lambda: START + timedelta(hours=1))
             assert late.expire_reservations(ExpireReservations()).expired == 1
 
         record = int(with_key)
         assert sizes == [100, 76 + record, 51 + record, 52, 51 + record, 76]
         assert batches == [1 + record, 25, 25]
-        assert late.repository.list_items(ItemFilter(low_stock=True), PageRequest(size=1)).items == ()
+        assert (
+            late.repository.list_items(ItemFilter(low_stock=True), PageRequest(size=1)).items == ()
+        )
         assert list(late.reconcile()) == []
 
 

@@ -10,7 +10,6 @@ Writes are idempotent, because a write is retried when its response is lost. Eac
 the token's lifetime, and for single writes, the `write_id` in the stored row identifies our own write.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -33,6 +32,7 @@ from inventory.ports import Change, ItemEdit, ItemFilter, MovementFilter, Reserv
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 from inventory_adapters.aws.transport import Transport
+from inventory_adapters.config import IndexProjection
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb.actions import Action, Actions
 from inventory_adapters.storage.dynamodb.calls import MAX_BATCH, Calls, RefusedError
@@ -64,7 +64,6 @@ from inventory_adapters.storage.dynamodb.rows import (
 )
 from inventory_adapters.storage.dynamodb.schema import (
     LOW_STOCK_PK,
-    IndexProjection,
     items_schema,
     movement_sk,
     movements_pk,
@@ -76,8 +75,6 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 __all__ = ["DynamoDBRepository"]
-
-_LOGGER: Final = logging.getLogger(__name__)
 
 # A single action of these kinds needs no transaction, which costs twice as much.
 _SINGLE_WRITES: Final = {"Put": "PutItem", "Update": "UpdateItem"}
