@@ -31,7 +31,10 @@ def deployed(config: Config) -> Inventory:
 
     transport = _transport(config.transport)
     repository: InventoryRepository = DynamoDBRepository(
-        transport, table=config.table, ledger_table=config.ledger_table
+        transport,
+        table=config.table,
+        ledger_table=config.ledger_table,
+        index_projection=config.index_projection,
     )
     parameter = config.limits_parameter
     if parameter is None:

@@ -6,9 +6,11 @@ from typing import Final, Literal, Self, cast, get_args
 
 from attrs import frozen
 
-__all__ = ["Config", "ConfigError", "TransportName"]
+__all__ = ["Config", "ConfigError", "IndexProjection", "TransportName"]
 
 TransportName = Literal["http", "boto3"]
+IndexProjection = Literal["all", "keys"]
+"""What the indexes by category and status contain: whole items, or only keys."""
 
 _LEVELS: Final = logging.getLevelNamesMapping()
 
@@ -29,6 +31,7 @@ class Config:
         allowed_origins: Origins whose pages may read responses; defaults to all, an empty value allows none.
         actor_claim: The claim of a Cognito user that becomes the actor.
         transport: How AWS is called: ``http`` without an SDK, or ``boto3`` with the SDK of the Lambda runtime.
+        index_projection: What the indexes by category and status contain: ``all`` for whole items, or ``keys``.
         log_level: The level of this package's loggers.
     """
 
@@ -38,6 +41,7 @@ class Config:
     allowed_origins: tuple[str, ...] = ("*",)
     actor_claim: str = "sub"
     transport: TransportName = "http"
+    index_projection: IndexProjection = "all"
     log_level: int = logging.INFO
 
     @staticmethod
@@ -50,6 +54,7 @@ class Config:
             "ALLOWED_ORIGINS",
             "ACTOR_CLAIM",
             "TRANSPORT",
+            "INDEX_PROJECTION",
             "LOG_LEVEL",
         )
 
@@ -59,7 +64,7 @@ class Config:
         Return the settings in *environ*, with defaults for missing ones.
 
         Raises:
-            ConfigError: ``TABLE_NAME`` is not set, or ``TRANSPORT`` names none.
+            ConfigError: ``TABLE_NAME`` is not set, or ``TRANSPORT`` or ``INDEX_PROJECTION`` is invalid.
         """
         table = environ.get("TABLE_NAME", "").strip()
         if not table:
@@ -67,6 +72,9 @@ class Config:
         transport = environ.get("TRANSPORT", "").strip() or "http"
         if transport not in get_args(TransportName):
             raise ConfigError(f"TRANSPORT must be http or boto3: {transport}")
+        projection = environ.get("INDEX_PROJECTION", "").strip() or "all"
+        if projection not in get_args(IndexProjection):
+            raise ConfigError(f"INDEX_PROJECTION must be all or keys: {projection}")
         origins = environ.get("ALLOWED_ORIGINS", "*").split(",")
         return cls(
             table=table,
@@ -75,5 +83,6 @@ class Config:
             allowed_origins=tuple(origin.strip() for origin in origins if origin.strip()),
             actor_claim=environ.get("ACTOR_CLAIM", "").strip() or "sub",
             transport=cast("TransportName", transport),
+            index_projection=cast("IndexProjection", projection),
             log_level=_LEVELS.get(environ.get("LOG_LEVEL", "").strip().upper(), logging.INFO),
         )

@@ -4,6 +4,7 @@ import logging
 import time
 from contextlib import nullcontext
 from decimal import Decimal
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -20,7 +21,7 @@ from inventory.errors import (
 )
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import PageRequest
-from inventory.ports import Change, ItemFilter, ItemWrite
+from inventory.ports import Change, ItemFilter, ItemWrite, MovementFilter
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 from inventory.timeouts import deadline
@@ -36,7 +37,11 @@ from inventory_adapters.storage.dynamodb.rows import (
     movement_key,
     reservation_key,
 )
-from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
+from inventory_adapters.storage.dynamodb.schema import (
+    LEDGER,
+    create_table_arguments,
+    items_schema,
+)
 from inventory_adapters.testing import (
     RepositoryContract,
     a_time,
@@ -44,11 +49,13 @@ from inventory_adapters.testing import (
     an_item,
     creation,
     deletion,
+    held,
     item_pages,
     ledger,
     list_all,
     rewrite,
 )
+from inventory_adapters.testing.lists import ListsContract
 from tests.hostile_server import serving, silence
 from tests.wire import (
     an_answer,
@@ -70,8 +77,8 @@ LOW = ItemFilter(low_stock=True)
 REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
-def create_tables(client, table, ledger_table):
-    for schema, name in ((ITEMS, table), (LEDGER, ledger_table)):
+def create_tables(client, table, ledger_table, index_projection="all"):
+    for schema, name in ((items_schema(index_projection), table), (LEDGER, ledger_table)):
         client.create_table(**create_table_arguments(schema, name))
 
 
@@ -160,6 +167,7 @@ LEGACY_ITEM = evolve(
     version=0,
     created_at=Timestamp("2024-01-31T08:00:00.123456"),
     updated_at=Timestamp("2024-02-29T08:00:00"),
+    changed_by=None,
 )
 
 FOREIGN = {
@@ -177,9 +185,12 @@ FOREIGN = {
     "price as a list": {"price": {"L": []}},
     "description as a flag": {"description": {"BOOL": True}},
     "location as a map": {"location": {"M": {}}},
+    "attributes as text": {"attributes": {"S": "blue"}},
+    "an attribute as a number": {"attributes": {"M": {"size": {"N": "7"}}}},
+    "time of a movement as a number": {"moved_at": {"N": "1"}},
 }
-# A condition can tell types and bounds, but not whether a number is whole or a text a price.
-UNSEEN_BY_CONDITIONS = {"half a unit", "price as a word"}
+# A condition can tell types and bounds, but not whether a number is whole or a text a price, nor what is in a map.
+UNSEEN_BY_CONDITIONS = {"half a unit", "price as a word", "an attribute as a number"}
 
 
 class TestContract(RepositoryContract):
@@ -250,6 +261,7 @@ class EarlierRows:
             ({"price": {"NULL": True}}, {"price": Decimal(0)}),
             ({"price": {"S": "19.90"}}, {"price": Decimal("19.90")}),
             ({"description": {"NULL": True}, "reorder_point": {"NULL": True}}, {}),
+            ({"attributes": {"NULL": True}, "moved_at": {"NULL": True}}, {}),
             ({"status": {"S": "gone fishing"}}, {"status": "gone fishing"}),
         ],
     )
@@ -266,10 +278,12 @@ class EarlierRows:
 
         edited = repository.edit_item(edit)
 
-        assert edited == LEGACY_ITEM.edited({"name": "Sledge hammer"}, at=edit.at)
+        assert edited == LEGACY_ITEM.edited({"name": "Sledge hammer"}, actor="anna", at=edit.at)
         row = stored(client, repository, LEGACY_ITEM)
         assert row["supplier"] == {"S": "kept by another program"}
-        assert row.keys() - a_legacy_row().keys() == {"version", "last_write", "prior_write"}
+        assert row.keys() - a_legacy_row().keys() == {
+            *("version", "changed_by", "last_write", "prior_write"),
+        }
 
     def test_a_movement_keeps_what_it_does_not_know(self, client, repository):
         """A commit sets the attributes that differ, on missing counters, and no others."""
@@ -278,7 +292,8 @@ class EarlierRows:
         repository.commit(rewrite(LEGACY_ITEM, on_hand=3))
 
         row = stored(client, repository, LEGACY_ITEM)
-        assert row == a_legacy_row(quantity={"N": "3"}) | {"seq": {"N": "1"}}
+        moved = {"seq": {"N": "1"}, "moved_at": {"S": a_time(60)}}
+        assert row == a_legacy_row(quantity={"N": "3"}) | moved
 
     def test_a_row_of_an_earlier_version_can_be_deleted(self, client, repository):
         """Missing counters count as 0, and its ledger ends with the movement that deleted it."""
@@ -659,14 +674,83 @@ class Lists:
         """An id and a SKU of 1000 bytes each fit no sort key together; a hash does."""
         long = an_item("i" * 1000, sku="s" * 1000, reorder_point=10)
         repository.commit(creation(long))
-        repository.commit(rewrite(long, on_hand=5))
+        change = rewrite(long, on_hand=5)
+        repository.commit(change)
 
-        assert list_all(repository, LOW) == [
-            evolve(long, level=evolve(long.level, on_hand=5, seq=1))
-        ]
+        assert list_all(repository, LOW) == [change.items[0].after]
 
 
 class TestLists(Lists):
+    pass
+
+
+class KeysOnly(ListsContract):
+    """Lists of a table whose indexes by category and status have only keys."""
+
+    @pytest.fixture
+    def repository(self, client, wire):
+        """A repository on such a table."""
+        table = f"keys-only-{uuid4()}"
+        create_tables(client, table, f"{table}-ledger", index_projection="keys")
+        yield DynamoDBRepository(wire, table=table, index_projection="keys")
+        for name in (table, f"{table}-ledger"):
+            client.delete_table(TableName=name)
+
+    @pytest.mark.parametrize("wanted", [{"category": "tools"}, {"status": "available"}])
+    def test_a_page_is_a_query_and_a_batch_read(self, repository, wire, wanted):
+        """The query has no filter, because the index has no other attributes; the items are current."""
+        items = [an_item(it, location=it, updated_at=a_time(n)) for n, it in enumerate("abc")]
+        repository.commit(creation(*items))
+        change = rewrite(items[1], on_hand=7)
+        repository.commit(change)
+        moved = change.items[0].after
+        requests = []
+
+        with wire.hooked(before=lambda *sent: requests.append(sent)):
+            page = repository.list_items(ItemFilter(**wanted), PageRequest(size=2))
+            found = list_all(repository, ItemFilter(**wanted, location="b"))
+
+        assert page.items == (items[0], moved)
+        assert found == [moved]
+        assert [operation for operation, _ in requests] == ["Query", "BatchGetItem"] * 2
+        assert not any("FilterExpression" in request for _, request in requests)
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_an_item_that_is_edited_while_its_page_is_read_hides_no_other(
+        self, repository, wire, size
+    ):
+        """The cursor comes from the row of the index, not from the item, whose place is a later one now."""
+        items = [an_item(it, updated_at=a_time(n)) for n, it in enumerate("abcd")]
+        repository.commit(creation(*items))
+        edits = [an_edit(item, name="new") for item in items[:size]]
+        left = list(edits)
+
+        def edit(operation, _request, _answer):
+            if operation == "Query":
+                while left:
+                    repository.edit_item(left.pop())
+
+        with wire.hooked(after=edit):
+            listed = list_all(repository, ItemFilter(category="tools"), size=size)
+
+        assert [item.item_id for item in listed][:4] == list("abcd")
+
+    def test_items_that_changed_meanwhile_are_filtered_again(self, repository, wire):
+        """The index may lag behind."""
+        repository.commit(creation(an_item("a"), an_item("b")))
+        done = []
+
+        def edit(operation, _request, _answer):
+            if operation == "Query" and not done:
+                done.append(repository.edit_item(an_edit(an_item("a"), category="garden")))
+
+        with wire.hooked(after=edit):
+            listed = list_all(repository, ItemFilter(category="tools"))
+
+        assert listed == [an_item("b")]
+
+
+class TestKeysOnly(KeysOnly):
     pass
 
 
@@ -860,9 +944,9 @@ class TestFailures:
 
     def test_a_change_larger_than_a_transaction_is_refused_by_us(self, repository, calls):
         """Before anything is sent."""
-        items = [an_item(f"{number:03}", reorder_point=10) for number in range(51)]
+        items = [an_item(f"{number:03}") for number in range(101)]
 
-        with pytest.raises(ValueError, match="at most 100 actions, not 102"):
+        with pytest.raises(ValueError, match="at most 100 actions, not 101"):
             repository.commit(creation(*items))
 
         assert not calls
@@ -901,13 +985,13 @@ READS = {
     "get_idempotency_record": ("GetItem", lambda it: it.get_idempotency_record("r")),
     "list_movements": (
         "Query",
-        lambda it: it.list_movements(an_item().key, PageRequest(size=1)),
+        lambda it: it.list_movements(MovementFilter(key=an_item().key), PageRequest(size=1)),
     ),
     "first_movement": ("Query", lambda it: it.first_movement(an_item().key)),
-    "held_reservations": (
-        "Scan",
-        lambda it: it.held_reservations(PageRequest(size=1), due_by=None),
-    ),
+    "held_reservations": ("Scan", lambda it: it.held_reservations(PageRequest(size=1))),
+    "get_reservations": ("BatchGetItem", lambda it: it.get_reservations(["r"])),
+    "reservations of an item": ("Query", lambda it: held(it, key=an_item().key)),
+    "purge": ("Query", lambda it: it.purge(a_time())),
     "low stock": ("BatchGetItem", lambda it: list_all(it, LOW)),
     "of a SKU": ("BatchGetItem", lambda it: list_all(it, ItemFilter(sku="SKU-1"))),
 }

@@ -68,6 +68,10 @@ class TestLists(test_dynamodb.Lists):
     pass
 
 
+class TestKeysOnly(test_dynamodb.KeysOnly):
+    pass
+
+
 class TestRows(test_dynamodb_ledger.Rows):
     pass
 

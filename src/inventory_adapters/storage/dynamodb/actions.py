@@ -22,6 +22,7 @@ from inventory_adapters.storage.dynamodb.rows import (
     item_changes,
     item_to_row,
     key_to_row,
+    ledger_key,
     marker_key,
     marker_to_row,
     movement_key,
@@ -98,7 +99,7 @@ class Actions:
         for each in change.reservations:
             old, new = pointers(each.before), pointers(each.after)
             puts += [row for key, row in new.items() if key not in old]
-            left = [_key_of(row) for key, row in old.items() if key not in new]
+            left = [ledger_key(row) for key, row in old.items() if key not in new]
             # An extension replaces its pointers at once: a reader of the old ones alone would miss a later end.
             (moved if new.keys() - old.keys() else after).extend(left)
         room = MAX_CHANGE_SIZE - len(actions)
@@ -196,10 +197,6 @@ class Actions:
     @staticmethod
     def _put_new(table: str, schema: TableSchema, row: Row) -> Action:
         return {"Put": {"TableName": table, "Item": row, **_is_free(schema)}}
-
-
-def _key_of(row: Row) -> Row:
-    return {name: row[name] for name in (LEDGER.partition_key, LEDGER.sort_key)}
 
 
 def _is_free(schema: TableSchema) -> dict[str, Any]:

@@ -4,7 +4,7 @@ DynamoDB calls with deadlines, retries and error translation.
 This is the only retry loop between `Inventory` and DynamoDB: every transport makes one attempt.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -18,8 +18,16 @@ from inventory_adapters.aws.transport import (
     ServiceError,
     Transport,
 )
+from inventory_adapters.storage.dynamodb.rows import Row
 
-__all__ = ["Calls", "RefusedError"]
+__all__ = ["MAX_BATCH", "Calls", "RefusedError"]
+
+MAX_BATCH: Final = 100
+"""The most rows of one `BatchGetItem`. Source: its API reference."""
+
+# Source: API reference of BatchWriteItem.
+_MAX_BATCH_WRITES: Final = 25
+_MAX_EMPTY_BATCHES: Final = 5
 
 # Throttles and conflicts are brief, so they get more attempts than a service that does not answer.
 # `docs/decisions/0013-no-sdk-in-the-functions.md` has the reasons.
@@ -151,16 +159,54 @@ class Calls:
                     ) from error
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
+    def get_row(self, table: str, key: Row) -> Row | None:
+        """Return the row with this key."""
+        # Consistent, because a commit that is based on a stale level conflicts.
+        answer = self("GetItem", TableName=table, Key=key, ConsistentRead=True)
+        return answer.get("Item")
+
+    def get_rows(self, table: str, keys: Sequence[Row]) -> list[Row]:
+        """Return the rows with these keys, in any order."""
+        rows: list[Row] = []
+        for start in range(0, len(keys), MAX_BATCH):
+            attempt = 1
+            left: Any = {table: {"Keys": keys[start : start + MAX_BATCH], "ConsistentRead": True}}
+            while left:
+                answer = self("BatchGetItem", RequestItems=left)
+                part: list[Row] = answer["Responses"].get(table, [])
+                rows += part
+                left = answer.get("UnprocessedKeys")
+                if left:
+                    # A large answer comes in parts. Only an empty part means that the table is throttled.
+                    attempt = 1 if part else attempt + 1
+                    self._wait_for_capacity(attempt)
+        return rows
+
+    def write_rows(self, table: str, requests: Sequence[Mapping[str, Any]]) -> None:
+        """Put and delete rows without conditions: ``{"DeleteRequest": {"Key": ...}}``."""
+        for start in range(0, len(requests), _MAX_BATCH_WRITES):
+            attempt = 0
+            left: Any = {table: requests[start : start + _MAX_BATCH_WRITES]}
+            while left := self("BatchWriteItem", RequestItems=left).get("UnprocessedItems"):
+                attempt += 1
+                self._wait_for_capacity(attempt)
+
+    def _wait_for_capacity(self, attempt: int) -> None:
+        pause = self._jitter(attempt)
+        if attempt > _MAX_EMPTY_BATCHES or pause >= time_left():
+            raise StorageThrottledError
+        self._pause(pause)
+
     def _paused(self, attempt: int) -> bool:
         """Wait before the next attempt; return False if there is no time for one."""
-        pause = self.jitter(attempt)
+        pause = self._jitter(attempt)
         if time_left() - pause < _LEAST_SECONDS:
             return False
         self._pause(pause)
         return True
 
     @staticmethod
-    def jitter(attempt: int) -> float:
+    def _jitter(attempt: int) -> float:
         """Return the seconds to wait after *attempt*, with full jitter to avoid synchronized retries."""
         return full_jitter(_FIRST_PAUSE_SECONDS * 2**attempt)
 

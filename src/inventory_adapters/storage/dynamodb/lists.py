@@ -9,12 +9,12 @@ from attrs import define, field, frozen
 from inventory.items import ItemKey
 from inventory.ports import ItemFilter
 from inventory.timeouts import time_left
+from inventory_adapters.storage.dynamodb.calls import MAX_BATCH
 from inventory_adapters.storage.dynamodb.expressions import Expression
 from inventory_adapters.storage.dynamodb.rows import Row, Value, marker_key, text
 from inventory_adapters.storage.dynamodb.schema import LOW_STOCK_PK, IndexSchema
 
 __all__ = [
-    "MAX_BATCH",
     "MAX_READS",
     "Budget",
     "Chunk",
@@ -24,9 +24,6 @@ __all__ = [
     "place_in",
     "place_of",
 ]
-
-# Source: API reference of BatchGetItem.
-MAX_BATCH: Final = 100
 
 MAX_READS: Final = 10
 """The most reads that a page takes."""

@@ -56,6 +56,7 @@ __all__ = [
     "item_changes",
     "item_to_row",
     "key_to_row",
+    "ledger_key",
     "marker_key",
     "marker_to_row",
     "movement_key",
@@ -303,6 +304,11 @@ def was_written_by(row: Row, write_id: str) -> bool:
 
 
 # The ledger
+
+
+def ledger_key(row: Row) -> dict[str, Value]:
+    """Return the key of a row of the ledger."""
+    return {name: row[name] for name in (schema.LEDGER.partition_key, schema.LEDGER.sort_key)}
 
 
 def movement_key(movement: Movement) -> dict[str, Value]:

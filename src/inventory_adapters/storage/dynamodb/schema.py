@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from attrs import evolve, frozen
 
 from inventory.items import ItemKey
+from inventory_adapters.config import IndexProjection
 
 __all__ = [
     "CATEGORY_INDEX",
@@ -43,14 +44,6 @@ __all__ = [
 # Source: "Quotas in Amazon DynamoDB", partition keys and sort keys.
 _MAX_PK_BYTES: Final = 2048
 _MAX_SK_BYTES: Final = 1024
-
-IndexProjection = Literal["all", "keys"]
-"""
-The attributes in the indexes by category and by status.
-
-With ``keys``, a movement writes no index entry unless the status changes, and a page of these lists takes one more batch read.
-The projection of an existing index cannot be changed.
-"""
 
 
 @frozen(kw_only=True)
@@ -133,7 +126,12 @@ IDEMPOTENCY_SK: Final = "idempotency"
 
 
 def items_schema(index_projection: IndexProjection) -> TableSchema:
-    """Return the schema of an items table, of which `ITEMS` is the one with the projection ``all``."""
+    """
+    Return the schema of an items table; with ``all``, it is `ITEMS`.
+
+    With ``keys``, a movement writes no index entry unless the status changes, and a page of a list by category or status takes
+    one more batch read. The projection of an existing index cannot be changed.
+    """
     if index_projection == "all":
         return ITEMS
     indexes = (evolve(index, projection="KEYS_ONLY") for index in ITEMS.indexes)
