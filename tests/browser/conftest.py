@@ -117,11 +117,13 @@ def open_page(chromium, server, watch):
     """
     Return a function that opens a view of the console in a new window.
 
-    It calls *prepare* with the page before it opens the console.
+    It calls *prepare* with the page before it opens the console, and waits for an element that matches *shown*.
     """
     contexts = []
 
-    def open_view(view="", *, width=1280, height=860, scheme="light", prepare=lambda _: None):
+    def open_view(
+        view="", *, width=1280, height=860, scheme="light", prepare=lambda _: None, shown="h1"
+    ):
         context = chromium.new_context(
             base_url=server.url,
             viewport={"width": width, "height": height},
@@ -134,7 +136,7 @@ def open_page(chromium, server, watch):
         page = watch.over(context.new_page())
         prepare(page)
         page.goto(f"/#/{view}")
-        expect(page.locator("h1")).to_be_visible()
+        expect(page.locator(shown)).to_be_visible()
         return page
 
     yield open_view

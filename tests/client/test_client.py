@@ -583,8 +583,12 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         ("code", "status"),
-        # Any 503 means the same, as that of a proxy.
-        [(code, CODES[code]) for code in CODES if code not in KNOWN_CODES and CODES[code] != 503]
+        # Any 429 or 503 means the same, as that of a proxy.
+        [
+            (code, CODES[code])
+            for code in CODES
+            if code not in KNOWN_CODES and CODES[code] not in (429, 503)
+        ]
         + [("forbidden", 403), ("of_a_newer_server", 409)],
     )
     def test_unknown_code_is_kept(self, code, status):

@@ -1,5 +1,7 @@
 /** The public HTTP API: one function per request, one error type. */
 
+import { send } from "./key.js";
+
 const ROWS = 50;
 
 /**
@@ -297,7 +299,7 @@ async function call(method, path, { query = {}, body, key, etag, signal } = {}) 
   let response;
   let text;
   try {
-    response = await fetch(url, { method, headers, body: JSON.stringify(body), signal });
+    response = await send(url, { method, headers, body: JSON.stringify(body), signal });
     text = await response.text();
   } catch (error) {
     throw noAnswer(error);

@@ -81,7 +81,7 @@ export function makeForm({
 
   const form = h(
     "form",
-    { "aria-label": label, novalidate: true, autocomplete: "off", onsubmit: submit },
+    { class: "writes", "aria-label": label, novalidate: true, autocomplete: "off", onsubmit: submit },
     rows.map(({ element }) => element),
     extra,
     problems,

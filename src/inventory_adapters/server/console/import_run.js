@@ -1,6 +1,7 @@
 /** Send a file to the server, which imports it, and read the report as it arrives. */
 
 import { ApiError, noAnswer } from "./api.js";
+import { send } from "./key.js";
 
 /**
  * The options for a whole file.
@@ -57,7 +58,7 @@ import { ApiError, noAnswer } from "./api.js";
 export async function* importFile(file, options, signal) {
   let response;
   try {
-    response = await fetch(`/imports?${query(options)}`, { method: "POST", body: file, signal });
+    response = await send(`/imports?${query(options)}`, { method: "POST", body: file, signal });
   } catch (error) {
     throw noAnswer(error);
   }

@@ -74,7 +74,7 @@ export async function importView({ signal }) {
     "section",
     { class: "page" },
     h("h1", { tabindex: "-1" }, "Import"),
-    h("div", { class: "card" }, zone, options.element, help()),
+    h("div", { class: "card writes" }, zone, options.element, help()),
     report,
   );
   taker = take;

@@ -59,7 +59,7 @@ export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
     h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")), fresh.line),
     fresh.problems,
     about,
-    h("div", { class: "columns" }, h("div", { class: "card todo" }, tabs), ledger.element),
+    h("div", { class: "columns" }, h("div", { class: "card todo writes" }, tabs), ledger.element),
   );
   return { title: state.item.name, content };
 }

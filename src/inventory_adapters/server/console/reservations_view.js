@@ -53,7 +53,7 @@ export async function reservationsView({ parts: [opened], signal }) {
     h(
       "div",
       { class: "columns" },
-      h("section", { class: "card todo" }, h("h2", {}, "New reservation"), lookup(showDraft), draft),
+      h("section", { class: "card todo writes" }, h("h2", {}, "New reservation"), lookup(showDraft), draft),
       h("section", {}, h("h2", {}, "In this tab"), fresh.line, fresh.problems, list),
     ),
   );
@@ -250,7 +250,7 @@ function makeCard(id, reservation) {
       isHeld &&
         h(
           "div",
-          { class: "actions" },
+          { class: "actions writes" },
           h("button", { type: "button", class: "primary", onclick: () => act("commit") }, "Commit"),
           h("button", { type: "button", onclick: () => act("release") }, "Release"),
           h("span", { class: "extend" }, hold, h("button", { type: "button", onclick: extend }, "Extend")),

@@ -358,7 +358,7 @@ function emptyNote(rows, filters, showAll) {
     h("p", { class: "empty-title" }, "Nothing in stock yet"),
     h(
       "p",
-      {},
+      { class: "writes" },
       h("a", { href: "#/new" }, "Create the first item"),
       " or ",
       h("a", { href: "#/import" }, "import a CSV file"),
