@@ -112,7 +112,7 @@ class TestBySku:
         ("where", "message"),
         [
             ((), "2 items with the SKU TENT-2."),
-            (("--location", "stoer"), "0 items with the SKU TENT-2 at stoer."),
+            (("--location", "nowhere"), "0 items with the SKU TENT-2 at nowhere."),
         ],
     )
     def test_candidates_are_listed(self, run, places, where, message):

@@ -322,7 +322,9 @@ class TestRequests:
     def test_api_key_and_headers_are_sent(self, behind, tent):
         """With each request."""
         transport = HandlerTransport(behind)
-        client = client_of(transport, api_key="secret", headers={"Authorization": "Bearer x"})
+        client = client_of(
+            transport, api_key="secret", actor="Zoë 🍵", headers={"Authorization": "Bearer x"}
+        )
 
         client.get_item(GetItem(item_id=tent.item_id))
 
@@ -331,8 +333,18 @@ class TestRequests:
             "secret",
             "Bearer x",
         )
+        assert dict(request.headers.raw)[b"X-Actor"].decode() == "Zoë 🍵"
 
-    @pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "http://", "http://h/?a=1"])
+    @pytest.mark.parametrize("name", ["api_key", "actor"])
+    @pytest.mark.parametrize("value", ["a\nb", " a", "a\x7f"])
+    def test_value_that_no_header_can_have_is_rejected_at_once(self, name, value):
+        """The message does not show it, because it may be a key."""
+        with pytest.raises(ValueError, match=r"^X-[\w-]+ must consist of visible characters$"):
+            InventoryClient(URL, **{name: value})
+
+    @pytest.mark.parametrize(
+        "url", ["localhost:8080", "ftp://host", "http://", "http://h/?a=1", "http://h:port"]
+    )
     def test_invalid_base_url_is_rejected_at_once(self, url):
         """Not by the first call."""
         with pytest.raises(ValueError, match="not an HTTP URL"):

@@ -18,12 +18,14 @@ from inventory import (
     LineRequest,
     ListItems,
     ListMovements,
+    PageLimits,
     SameItemError,
     TransferStock,
     UpdateItem,
 )
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.testing import an_item, creation
+from tests.handlers import connected
 
 LOOSE = " Cafe\u0301\n"
 NORMALIZED = "Caf\xe9"
@@ -132,3 +134,23 @@ def test_two_spellings_of_a_key_are_one_item(inventory, item):
         rows = [UpdateItem(**loose, name="x"), UpdateItem(**exact, name="y")]
         with pytest.raises(DuplicateRowError):
             inventory.batch_items(BatchItems(items=rows, mode=mode))
+
+
+@pytest.mark.parametrize("connect", [lambda inventory: inventory, connected])
+def test_find_by_sku_reads_every_page(connect):
+    """At all locations, or at one of them; also through a client."""
+    inventory = Inventory(
+        MemoryRepository(), limits=lambda: PageLimits(default_page_size=1, max_items_per_page=1)
+    )
+    for sku, location in (("CUP", "shop"), ("CUP", "van"), ("POT", "van"), ("CUP", "van")):
+        inventory.create_item(
+            CreateItem(sku=sku, name="n", category="c", location=location, quantity=1)
+        )
+    found = connect(inventory).find_by_sku
+
+    assert sorted(item.location for item in found("CUP")) == ["shop", "van", "van"]
+    assert [(item.sku, item.location) for item in found("CUP", location="van")] == [
+        ("CUP", "van"),
+        ("CUP", "van"),
+    ]
+    assert found("BOWL") == ()

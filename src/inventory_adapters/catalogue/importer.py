@@ -38,6 +38,7 @@ from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
 from inventory.lookup import all_items
 from inventory.paging import Page
 from inventory.preconditions import IfMatch
+from inventory.service import Inventory
 from inventory.validation import normalized
 from inventory_adapters.catalogue.cells import CellError
 from inventory_adapters.catalogue.drafts import ONE_LINE, Draft
@@ -294,9 +295,12 @@ class _Batch:
             notes = (*draft.notes, *draft.row.initial_notes)
             # A missing name or category is rejected by its bound, as an empty one is.
             return outcome_of(draft, "created", notes=notes), CreateItem(**draft.new_item)
-        differs = draft.quantity not in (None, item.level.on_hand) or _differences(draft, item)
-        if differs and item.level.seq == UNKNOWN_SEQ:
-            # The item may come from a list of an API, which has no seq.
+        if (
+            not isinstance(self._inventory, Inventory)
+            and item.level.seq == UNKNOWN_SEQ
+            and (draft.quantity not in (None, item.level.on_hand) or _differences(draft, item))
+        ):
+            # It may come from a list of an API, which has no seq.
             item = self._inventory.get_item(GetItem(item_id=item.item_id, sku=item.sku))
         changes = _differences(draft, item)
         if changes:
