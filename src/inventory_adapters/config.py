@@ -6,6 +6,8 @@ from typing import Final, Literal, Self, cast, get_args
 
 from attrs import frozen
 
+from inventory_adapters.storage.dynamodb.schema import IndexProjection
+
 __all__ = ["Config", "ConfigError", "TransportName"]
 
 TransportName = Literal["http", "boto3"]
@@ -28,6 +30,7 @@ class Config:
         limits_parameter: The name of the SSM parameter with the page limits; None for the defaults.
         allowed_origins: Origins whose pages may read responses; defaults to all, an empty value allows none.
         transport: How AWS is called: ``http`` without an SDK, or ``boto3`` with the SDK of the Lambda runtime.
+        index_projection: What the indexes by category and status contain: ``all`` for whole items, or ``keys``.
         log_level: The level of this package's loggers.
     """
 
@@ -36,6 +39,7 @@ class Config:
     limits_parameter: str | None = None
     allowed_origins: tuple[str, ...] = ("*",)
     transport: TransportName = "http"
+    index_projection: IndexProjection = "all"
     log_level: int = logging.INFO
 
     @staticmethod
@@ -47,6 +51,7 @@ class Config:
             "CONFIG_PARAMETER",
             "ALLOWED_ORIGINS",
             "TRANSPORT",
+            "INDEX_PROJECTION",
             "LOG_LEVEL",
         )
 
@@ -56,7 +61,7 @@ class Config:
         Return the settings in *environ*, with defaults for missing ones.
 
         Raises:
-            ConfigError: ``TABLE_NAME`` is not set, or ``TRANSPORT`` names none.
+            ConfigError: ``TABLE_NAME`` is not set, or ``TRANSPORT`` or ``INDEX_PROJECTION`` is invalid.
         """
         table = environ.get("TABLE_NAME", "").strip()
         if not table:
@@ -64,6 +69,9 @@ class Config:
         transport = environ.get("TRANSPORT", "").strip() or "http"
         if transport not in get_args(TransportName):
             raise ConfigError(f"TRANSPORT must be http or boto3: {transport}")
+        projection = environ.get("INDEX_PROJECTION", "").strip() or "all"
+        if projection not in get_args(IndexProjection):
+            raise ConfigError(f"INDEX_PROJECTION must be all or keys: {projection}")
         origins = environ.get("ALLOWED_ORIGINS", "*").split(",")
         return cls(
             table=table,
@@ -71,5 +79,6 @@ class Config:
             limits_parameter=environ.get("CONFIG_PARAMETER", "").strip() or None,
             allowed_origins=tuple(origin.strip() for origin in origins if origin.strip()),
             transport=cast("TransportName", transport),
+            index_projection=cast("IndexProjection", projection),
             log_level=_LEVELS.get(environ.get("LOG_LEVEL", "").strip().upper(), logging.INFO),
         )

@@ -8,7 +8,7 @@ names its tables: `inventory-{env}` has the schema `ITEMS`, `inventory-{env}-led
 from hashlib import sha256
 from typing import Any, Final, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from inventory.items import ItemKey
 
@@ -23,10 +23,12 @@ __all__ = [
     "RESERVATION_SK",
     "SKU_INDEX",
     "STATUS_INDEX",
+    "IndexProjection",
     "IndexSchema",
     "TableSchema",
     "create_table_arguments",
     "idempotency_pk",
+    "items_schema",
     "low_stock_sk",
     "movement_sk",
     "movements_pk",
@@ -38,6 +40,10 @@ __all__ = [
 # Source: "Quotas in Amazon DynamoDB", partition keys and sort keys.
 _MAX_PK_BYTES: Final = 2048
 _MAX_SK_BYTES: Final = 1024
+
+
+IndexProjection = Literal["all", "keys"]
+"""What the indexes by category and status contain: whole items, or only keys."""
 
 
 @frozen(kw_only=True)
@@ -119,6 +125,18 @@ Source: "Best practices for designing and using partition keys effectively".
 
 RESERVATION_SK: Final = "reservation"
 IDEMPOTENCY_SK: Final = "idempotency"
+
+
+def items_schema(projection: IndexProjection) -> TableSchema:
+    """
+    Return the schema of an items table with this index projection.
+
+    With keys only, a change of stock does not write to the indexes unless the status changes.
+    """
+    if projection == "all":
+        return ITEMS
+    indexes = tuple(evolve(index, projection="KEYS_ONLY") for index in ITEMS.indexes)
+    return evolve(ITEMS, indexes=indexes)
 
 
 def movements_pk(key: ItemKey) -> str:
