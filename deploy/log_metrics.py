@@ -14,12 +14,14 @@ __all__ = ["LogMetrics"]
 
 _FAILED: Final = "FailedRequests"
 _FAILED_BY_VERSION: Final = "FailedRequestsByVersion"
+_CONTENTION: Final = "Contention"
 _THROTTLED: Final = "TooManyRequests"
 _OLDEST_DUE: Final = "OldestDueSeconds"
 
 # Matches the log line that `inventory_adapters.http.api_gateway` writes for each request. Handlers return a response in every
 # case, so the metric `Errors` of Lambda stays at 0 even if all requests fail.
 _FAILED_REQUEST: Final = '{ $.message = "request" && $.status >= 500 }'
+_CONTENDED_REQUEST: Final = '{ $.message = "request" && $.code = "contention" }'
 # The access log of the gateway contains the status as text.
 _THROTTLED_REQUEST: Final = '{ $.status = "429" }'
 # The log line of a sweep contains how long the oldest due reservation has been due.
@@ -57,6 +59,7 @@ class LogMetrics(Construct):
         for operation, log_group in function_logs.items():
             parent = Construct(self, hyphenated(operation))
             self._count("Failed", log_group, _FAILED_REQUEST, _FAILED, parent=parent)
+            self._count("Contention", log_group, _CONTENDED_REQUEST, _CONTENTION, parent=parent)
             if by_version:
                 self._count(
                     "FailedByVersion",
@@ -74,6 +77,10 @@ class LogMetrics(Construct):
     def oldest_due_seconds(self, period: cdk.Duration) -> cloudwatch.Metric:
         """Return how long the oldest due reservation had been due when a sweep ended."""
         return self._metric(_OLDEST_DUE, period, statistic="Maximum")
+
+    def contention(self, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return the number of requests that were given up because others changed the same item."""
+        return self._metric(_CONTENTION, period)
 
     def failed_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
         """Return the number of responses of functions with status 500 or above."""

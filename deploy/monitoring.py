@@ -180,6 +180,11 @@ class Monitoring(Construct):
             "Requests were rejected with 429: clients are throttled, or the monthly quota of an API key is used up",
             log_metrics.too_many_requests(_PERIOD),
         )
+        self._alarm(
+            "contention",
+            "Changes of an item were rejected with 409 contention: too many requests change it at the same time",
+            log_metrics.contention(_PERIOD),
+        )
 
     def _watch_tables(self, tables: Tables) -> None:
         for schema, table in tables.by_schema.items():

@@ -1,6 +1,7 @@
 """Schedules, alarms, the dashboard and rollouts."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,7 @@ ALARMS = {
     "api-5xx": ("AWS/ApiGateway", "5XXError", "Average", 300, 1, ABOVE, 0.01, "notBreaching"),
     "api-latency": ("AWS/ApiGateway", "Latency", "p99", 300, 3, ABOVE, 3000, "notBreaching"),
     "api-429": ("Inventory/{env}", "TooManyRequests", "Sum", *ONE),
+    "contention": ("Inventory/{env}", "Contention", "Sum", *ONE),
     "oldest-due": (
         "Inventory/{env}",
         "OldestDueSeconds",
@@ -254,6 +256,20 @@ class TestAlarms:
         )
         assert {metric for _, metric, _ in metrics} == {"ReadThrottleEvents", "WriteThrottleEvents"}
 
+    def test_each_ceiling_has_its_alarm(self, customized_preview):
+        """The last column of the table in docs/scale.md names it; this preview has a firewall and provisioned capacity."""
+        page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+        table = page.partition("begin: ceilings -->\n")[2].partition("<!-- end")[0]
+        named = [
+            name.replace("<operation>", hyphenated(operation))
+            for row in table.splitlines()[2:]
+            for name in row.split("|")[4].replace("`", "").strip().split(", ")
+            for operation in OPERATIONS
+        ]
+
+        assert named
+        assert set(named) <= set(alarms(customized_preview))
+
     @pytest.mark.parametrize(("name", "indexes"), [("items", 3), ("ledger", 1)])
     def test_provisioned_capacity_has_an_alarm_at_nine_tenths_of_its_maximum(
         self, customized_preview, name, indexes
@@ -384,17 +400,21 @@ class TestLogMetrics:
 
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
     def test_failed_requests_are_counted_in_the_logs_of_functions(self, env, synthesized, route):
-        """All functions contribute to one metric."""
+        """All functions contribute to one metric, and so they do for requests that were given up."""
         filters = self.filters(synthesized, f"/aws/lambda/inventory-{env}-{hyphenated(route.name)}")
 
         assert filters == {
-            "FailedRequests": (
-                '{ $.message = "request" && $.status >= 500 }',
+            name: (
+                f'{{ $.message = "request" && {condition} }}',
                 {
-                    "MetricName": "FailedRequests",
+                    "MetricName": name,
                     "MetricNamespace": f"Inventory/{env}",
                     "MetricValue": "1",
                 },
+            )
+            for name, condition in (
+                ("FailedRequests", "$.status >= 500"),
+                ("Contention", '$.code = "contention"'),
             )
         }
 
@@ -407,7 +427,7 @@ class TestLogMetrics:
                 synthesized, f"/aws/lambda/inventory-prod-{hyphenated(route.name)}"
             )
             pattern, transformation = filters["FailedRequestsByVersion"]
-            assert set(filters) == {"FailedRequests", "FailedRequestsByVersion"}
+            assert set(filters) == {"FailedRequests", "FailedRequestsByVersion", "Contention"}
             assert pattern == '{ $.message = "request" && $.status >= 500 }'
             assert transformation["Dimensions"] == [
                 {"Key": "Operation", "Value": "$.route"},
@@ -431,6 +451,7 @@ class TestLogMetrics:
 
         [line, local] = [record for record in caplog.records if record.message == "request"]
         assert (result["statusCode"], line.status, line.route) == (500, 500, "get_item")
+        assert line.code == json.loads(result["body"])["code"]
         assert line.function_version == "7"
         assert not hasattr(local, "function_version")
 
