@@ -13,13 +13,11 @@ from typing import Any, Final
 
 from bench.measure import Row
 
-__all__ = ["as_json", "circumstances", "table", "update_docs"]
+__all__ = ["ROOT", "as_json", "circumstances", "grid", "replace_between", "table", "update_docs"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs" / "performance.md"
 
-_BEGIN: Final = "<!-- begin: measured -->"
-_END: Final = "<!-- end: measured -->"
 _HEAD: Final = ("metric", "result", "unit", "commitment", "")
 
 
@@ -55,12 +53,13 @@ def table(rows: Sequence[Row]) -> str:
             for row in rows
             if row.group == group
         ]
-        parts.append(f"### {group.capitalize()}\n\n{_grid(cells)}")
+        parts.append(f"### {group.capitalize()}\n\n{grid(_HEAD, cells)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(cells: Iterable[tuple[str, ...]]) -> str:
-    lines = [_HEAD, ("---",) * len(_HEAD), *cells]
+def grid(head: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ("---",) * len(head), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -71,10 +70,16 @@ def as_json(rows: Sequence[Row], about: dict[str, str]) -> str:
 
 
 def update_docs(rows: Sequence[Row], about: dict[str, str], path: Path = DOCS) -> None:
-    """Replace the tables between the marks in docs/performance.md."""
-    before, _, rest = path.read_text().partition(_BEGIN)
-    _, mark, after = rest.partition(_END)
-    if not mark:
-        raise ValueError(f"{path} lacks {_BEGIN} or {_END}")
+    """Replace the tables in docs/performance.md."""
     taken = "; ".join(f"{name} {value}" for name, value in about.items())
-    path.write_text(f"{before}{_BEGIN}\nTaken with: {taken}.\n\n{table(rows)}{_END}{after}")
+    replace_between(path, "measured", f"Taken with: {taken}.\n\n{table(rows)}")
+
+
+def replace_between(path: Path, name: str, text: str) -> None:
+    """Replace what is between the marks called *name* on a page."""
+    begin, end = f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->"
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, mark, after = rest.partition(end)
+    if not mark:
+        raise ValueError(f"{path} lacks {begin.strip()} or {end}")
+    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")

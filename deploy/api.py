@@ -15,6 +15,7 @@ from constructs import Construct
 from deploy.acknowledgements import acknowledge
 from deploy.environments import Auth
 from deploy.functions import LogPolicy, hyphenated
+from deploy.limits import GATEWAY_BURST, GATEWAY_REQUESTS_PER_SECOND
 from deploy.models import model_name, model_of
 from inventory_adapters.http.api_gateway import ALLOWED_HEADERS, EXPOSED_HEADERS
 from inventory_adapters.http.routes import QUERY_ALIASES, Route
@@ -24,10 +25,6 @@ __all__ = ["GATEWAY_RESPONSES", "Access", "Api", "Domain", "GatewayResponse", "a
 _METHODS: Final = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 _PREFLIGHT_SECONDS: Final = 300
 _INTEGRATION_SECONDS: Final = 29
-
-# API Gateway applies throttles on a best-effort basis, so the limits are approximate.
-_REQUESTS_PER_SECOND: Final = 10_000
-_BURST: Final = 5_000
 
 
 @frozen
@@ -219,8 +216,8 @@ class Api(Construct):
             ),
             deploy_options=apigateway.StageOptions(
                 stage_name=stage_name,
-                throttling_rate_limit=_REQUESTS_PER_SECOND,
-                throttling_burst_limit=_BURST,
+                throttling_rate_limit=GATEWAY_REQUESTS_PER_SECOND,
+                throttling_burst_limit=GATEWAY_BURST,
                 logging_level=apigateway.MethodLoggingLevel.INFO,
                 data_trace_enabled=data_trace,
                 metrics_enabled=True,
@@ -359,7 +356,9 @@ class Api(Construct):
 
     def _require_key(self, stage_name: str, monthly_requests: int | None) -> None:
         key = self.rest_api.add_api_key("Key", api_key_name=f"inventory-api-key-{stage_name}")
-        throttle = apigateway.ThrottleSettings(rate_limit=_REQUESTS_PER_SECOND, burst_limit=_BURST)
+        throttle = apigateway.ThrottleSettings(
+            rate_limit=GATEWAY_REQUESTS_PER_SECOND, burst_limit=GATEWAY_BURST
+        )
         plan = self.rest_api.add_usage_plan(
             "UsagePlan",
             name=f"inventory-usage-plan-{stage_name}",

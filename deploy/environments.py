@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 
 from deploy.grants import NEEDS
 from inventory_adapters.config import TransportName
+from inventory_adapters.storage.dynamodb.schema import IndexProjection
 
 __all__ = [
     "LOG_RETENTION_DAYS",
@@ -88,6 +89,8 @@ class Settings:
         concurrency: The reserved concurrency of single operations, which overrides `reserved_concurrency`; None for none.
         billing: The billing mode of the tables: per request, or for capacity that scales with the load.
         capacity: The minimum and maximum units of each table and index, if `billing` is `provisioned`.
+        index_projection: Whether the indexes by category and status contain whole items, or only keys.
+        new_tables: Whether this deployment creates, or has created, the tables, so that their indexes are as in the template.
         table_name: Name of the items table; None for ``inventory-<suffix>``.
         ledger_table_name: Name of the ledger table; None for the name of the items table with ``-ledger``.
         customer_key: Whether a customer managed key encrypts the tables.
@@ -121,6 +124,8 @@ class Settings:
     concurrency: Mapping[str, int | None] = field(factory=dict)
     billing: Billing = "on-demand"
     capacity: tuple[int, int] = (5, 100)
+    index_projection: IndexProjection = "all"
+    new_tables: bool = False
     table_name: str | None = None
     ledger_table_name: str | None = None
     customer_key: bool = False
@@ -248,6 +253,11 @@ def _check(settings: Settings) -> None:
         )
     if (settings.domain_name is None) != (settings.certificate_arn is None):
         raise SettingsError("domainName and certificateArn must be given together")
+    if settings.index_projection == "keys" and not settings.new_tables:
+        raise SettingsError(
+            "indexProjection=keys needs newTables=true, because DynamoDB cannot change an existing index: the deployment of a"
+            " table that was created with all attributes would fail. Add -c newTables=true if the stack creates the tables."
+        )
     if settings.items_table == settings.ledger_table:
         raise SettingsError("ledgerTableName must not be the name of the items table")
     if not _TABLE_NAME.fullmatch(settings.ledger_table):
@@ -383,6 +393,8 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
         _capacity,
         f"the minimum and maximum units, such as 5-100, from 1 to {_MAX_CAPACITY}",
     ),
+    "indexProjection": ("index_projection", _one_of("all", "keys"), "all or keys"),
+    "newTables": ("new_tables", _switch, _SWITCH),
     "tableName": (
         "table_name",
         _text(_TABLE_NAME),

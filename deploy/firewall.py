@@ -2,7 +2,9 @@
 
 from typing import Final
 
+import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
@@ -10,6 +12,8 @@ __all__ = ["Firewall"]
 
 # Rules of managed groups that count instead of block. This one blocks bodies over 8 KB, but a batch may have up to 1 MiB.
 _COUNTED: Final = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
+# The rule and its metric.
+_RATE: Final = "RequestsPerAddress"
 _MANAGED: Final = ("AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet")
 
 
@@ -37,8 +41,9 @@ class Firewall(Construct):
         requests_per_ip: int,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._name = name
         limit = wafv2.CfnWebACL.RuleProperty(
-            name="RequestsPerAddress",
+            name=_RATE,
             priority=0,
             action=wafv2.CfnWebACL.RuleActionProperty(block={}),
             statement=wafv2.CfnWebACL.StatementProperty(
@@ -46,7 +51,7 @@ class Firewall(Construct):
                     aggregate_key_type="IP", limit=requests_per_ip, evaluation_window_sec=300
                 )
             ),
-            visibility_config=_visible("RequestsPerAddress"),
+            visibility_config=_visible(_RATE),
         )
         self.web_acl = wafv2.CfnWebACL(
             self,
@@ -60,6 +65,16 @@ class Firewall(Construct):
         )
         self.association = wafv2.CfnWebACLAssociation(
             self, "Association", resource_arn=stage.stage_arn, web_acl_arn=self.web_acl.attr_arn
+        )
+
+    def blocked(self, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return the number of requests that the limit per IP address blocked."""
+        return cloudwatch.Metric(
+            namespace="AWS/WAFV2",
+            metric_name="BlockedRequests",
+            dimensions_map={"WebACL": self._name, "Rule": _RATE, "Region": cdk.Aws.REGION},
+            statistic="Sum",
+            period=period,
         )
 
 

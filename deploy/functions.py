@@ -15,39 +15,10 @@ from constructs import Construct
 from deploy.acknowledgements import acknowledge
 from deploy.environments import LOG_RETENTION_DAYS
 from deploy.grants import needs_of
+from deploy.limits import limits_of
 from deploy.tables import Tables
 
-__all__ = ["FunctionLimits", "Functions", "LogPolicy", "hyphenated"]
-
-
-@frozen(kw_only=True)
-class FunctionLimits:
-    """
-    The resource limits of a function.
-
-    Attributes:
-        timeout_seconds: The timeout of one call.
-        memory_mb: The memory, which also determines the share of CPU.
-        reserved_concurrency: The concurrent executions that are reserved for the function; None to reserve none.
-    """
-
-    timeout_seconds: int = 10
-    memory_mb: int = 256
-    reserved_concurrency: int | None = None
-
-
-_DEFAULT_LIMITS: Final = FunctionLimits()
-_LIMITS: Final = {
-    "create_item": FunctionLimits(reserved_concurrency=10),
-    "get_item": FunctionLimits(timeout_seconds=5, reserved_concurrency=20),
-    "update_item": FunctionLimits(reserved_concurrency=10),
-    "delete_item": FunctionLimits(timeout_seconds=5, reserved_concurrency=5),
-    "list_items": FunctionLimits(memory_mb=512, reserved_concurrency=15),
-    # A run may start before the previous one ends. More than two at a time would only conflict.
-    "expire_reservations": FunctionLimits(
-        timeout_seconds=55, memory_mb=512, reserved_concurrency=2
-    ),
-}
+__all__ = ["Functions", "LogPolicy", "hyphenated"]
 
 
 @frozen(kw_only=True)
@@ -134,7 +105,7 @@ class Functions(Construct):
         self.logs: dict[str, logs.LogGroup] = {}
         for operation in operations:
             name = f"{prefix}-{hyphenated(operation)}"
-            limits = _LIMITS.get(operation, _DEFAULT_LIMITS)
+            limits = limits_of(operation)
             parent = Construct(self, hyphenated(operation))
             log_group = log_policy.group(parent, "Logs", f"/aws/lambda/{name}")
             self.logs[operation] = log_group

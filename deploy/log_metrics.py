@@ -14,13 +14,19 @@ __all__ = ["LogMetrics"]
 
 _FAILED: Final = "FailedRequests"
 _FAILED_BY_VERSION: Final = "FailedRequestsByVersion"
+_CONTENTION: Final = "Contention"
 _THROTTLED: Final = "TooManyRequests"
+_OLDEST_DUE: Final = "OldestDueSeconds"
 
 # Matches the log line that `inventory_adapters.http.api_gateway` writes for each request. Handlers return a response in every
 # case, so the metric `Errors` of Lambda stays at 0 even if all requests fail.
 _FAILED_REQUEST: Final = '{ $.message = "request" && $.status >= 500 }'
+_CONTENDED_REQUEST: Final = '{ $.message = "request" && $.code = "contention" }'
 # The access log of the gateway contains the status as text.
 _THROTTLED_REQUEST: Final = '{ $.status = "429" }'
+# The log line of a sweep contains how long the oldest due reservation has been due.
+_SWEEP: Final = "{ $.oldest_due_seconds >= 0 }"
+_OLDEST_DUE_SECONDS: Final = "$.oldest_due_seconds"
 
 
 class LogMetrics(Construct):
@@ -30,6 +36,7 @@ class LogMetrics(Construct):
     Args:
         environment: The suffix of the environment; its metrics are in the namespace ``Inventory/<environment>``.
         function_logs: The log groups of the functions that handle requests, by operation.
+        sweeper_log: The log group of the sweeper.
         access_log: The access log of the gateway.
         by_version: Whether to also count failed requests for each version of a function.
     """
@@ -41,15 +48,18 @@ class LogMetrics(Construct):
         *,
         environment: str,
         function_logs: Mapping[str, logs.LogGroup],
+        sweeper_log: logs.LogGroup,
         access_log: logs.LogGroup,
         by_version: bool,
     ) -> None:
         super().__init__(scope, construct_id)
         self._namespace = f"Inventory/{environment}"
         self._count("TooManyRequests", access_log, _THROTTLED_REQUEST, _THROTTLED)
+        self._count("OldestDue", sweeper_log, _SWEEP, _OLDEST_DUE, value=_OLDEST_DUE_SECONDS)
         for operation, log_group in function_logs.items():
             parent = Construct(self, hyphenated(operation))
             self._count("Failed", log_group, _FAILED_REQUEST, _FAILED, parent=parent)
+            self._count("Contention", log_group, _CONTENDED_REQUEST, _CONTENTION, parent=parent)
             if by_version:
                 self._count(
                     "FailedByVersion",
@@ -63,6 +73,14 @@ class LogMetrics(Construct):
     def too_many_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
         """Return the number of responses with status 429, of functions and gateway."""
         return self._metric(_THROTTLED, period)
+
+    def oldest_due_seconds(self, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return how long the oldest due reservation had been due when a sweep ended."""
+        return self._metric(_OLDEST_DUE, period, statistic="Maximum")
+
+    def contention(self, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return the number of requests that were given up because others changed the same item."""
+        return self._metric(_CONTENTION, period)
 
     def failed_requests(self, period: cdk.Duration) -> cloudwatch.Metric:
         """Return the number of responses of functions with status 500 or above."""
@@ -84,6 +102,7 @@ class LogMetrics(Construct):
         metric: str,
         *,
         parent: Construct | None = None,
+        value: str = "1",
         dimensions: Mapping[str, str] | None = None,
     ) -> None:
         logs.MetricFilter(
@@ -93,17 +112,22 @@ class LogMetrics(Construct):
             filter_pattern=logs.FilterPattern.literal(pattern),
             metric_namespace=self._namespace,
             metric_name=metric,
-            metric_value="1",
+            metric_value=value,
             dimensions=dimensions,
         )
 
     def _metric(
-        self, name: str, period: cdk.Duration, dimensions: Mapping[str, str] | None = None
+        self,
+        name: str,
+        period: cdk.Duration,
+        *,
+        statistic: str = "Sum",
+        dimensions: Mapping[str, str] | None = None,
     ) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=self._namespace,
             metric_name=name,
             dimensions_map=dimensions,
-            statistic="Sum",
+            statistic=statistic,
             period=period,
         )

@@ -15,6 +15,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from deploy.acknowledgements import acknowledge
+from deploy.firewall import Firewall
 from deploy.functions import hyphenated
 from deploy.log_metrics import LogMetrics
 from deploy.sweeper import SweeperSchedule
@@ -26,6 +27,8 @@ __all__ = ["Monitoring"]
 _PERIOD: Final = cdk.Duration.minutes(5)
 _SLOW_MS: Final = 3_000
 _FAILING_SHARE: Final = 0.01
+_FULL_SHARE: Final = 0.9
+_OLDEST_DUE_SECONDS: Final = 300
 
 _AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _BELOW: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -40,6 +43,7 @@ class Monitoring(Construct):
         stage: The stage of the API.
         tables: The tables.
         sweeper: The schedules and their dead-letter queue.
+        firewall: The firewall, if any.
         log_metrics: The metrics from log lines.
         prefix: The prefix of every name: ``inventory-dev``.
         alarm_email: The e-mail address that receives alarms; None for no e-mail.
@@ -60,6 +64,7 @@ class Monitoring(Construct):
         stage: apigateway.Stage,
         tables: Tables,
         sweeper: SweeperSchedule,
+        firewall: Firewall | None,
         log_metrics: LogMetrics,
         prefix: str,
         alarm_email: str | None,
@@ -76,7 +81,13 @@ class Monitoring(Construct):
         self._watch_functions(functions)
         self._watch_api(stage, log_metrics)
         self._watch_tables(tables)
-        self._watch_sweeper(sweeper, functions)
+        self._watch_sweeper(sweeper, functions, log_metrics)
+        if firewall:
+            self._alarm(
+                "firewall-blocked",
+                "The firewall blocked an IP address that sent too many requests",
+                firewall.blocked(_PERIOD),
+            )
         self.dashboard = self._make_dashboard(functions, stage, tables, log_metrics)
 
     def _make_topic(self, alarm_email: str) -> sns.Topic:
@@ -169,6 +180,11 @@ class Monitoring(Construct):
             "Requests were rejected with 429: clients are throttled, or the monthly quota of an API key is used up",
             log_metrics.too_many_requests(_PERIOD),
         )
+        self._alarm(
+            "contention",
+            "Changes of an item were rejected with 409 contention: too many requests change it at the same time",
+            log_metrics.contention(_PERIOD),
+        )
 
     def _watch_tables(self, tables: Tables) -> None:
         for schema, table in tables.by_schema.items():
@@ -178,10 +194,26 @@ class Monitoring(Construct):
                 f"DynamoDB throttled requests to the {name} table or one of its indexes",
                 _throttles(schema, table),
             )
+            if tables.capacity:
+                self._alarm(
+                    f"{name}-capacity",
+                    f"The {name} table or one of its indexes consumes {_FULL_SHARE:.0%} of the maximum of its capacity",
+                    _consumed_per_second(schema, table),
+                    threshold=_FULL_SHARE * tables.capacity[1],
+                )
 
     def _watch_sweeper(
-        self, sweeper: SweeperSchedule, functions: Mapping[str, lambda_.Function]
+        self,
+        sweeper: SweeperSchedule,
+        functions: Mapping[str, lambda_.Function],
+        log_metrics: LogMetrics,
     ) -> None:
+        self._alarm(
+            "oldest-due",
+            f"A reservation has been due for {_OLDEST_DUE_SECONDS} s: the sweeper is too slow",
+            log_metrics.oldest_due_seconds(_PERIOD),
+            threshold=_OLDEST_DUE_SECONDS,
+        )
         self._alarm(
             "dead-letters",
             "A scheduled run failed: see the message in the queue",
@@ -279,22 +311,7 @@ def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
 
 def _throttles(schema: TableSchema, table: dynamodb.Table) -> cloudwatch.MathExpression:
     """Return the number of throttled requests of a table and its indexes."""
-    table_dimensions = {"TableName": table.table_name}
-    dimensions = [
-        table_dimensions,
-        *({**table_dimensions, "GlobalSecondaryIndexName": index.name} for index in schema.indexes),
-    ]
-    metrics = {
-        f"{table.node.id}_{name}_{i}".lower(): cloudwatch.Metric(
-            namespace="AWS/DynamoDB",
-            metric_name=f"{name}ThrottleEvents",
-            dimensions_map=dimensions_map,
-            statistic="Sum",
-            period=_PERIOD,
-        )
-        for i, dimensions_map in enumerate(dimensions)
-        for name in ("Read", "Write")
-    }
+    metrics = _metrics(schema, table, "ReadThrottleEvents", "WriteThrottleEvents")
     # A table that was never throttled has no data points. FILL replaces them by 0.
     expression = " + ".join(f"FILL({name}, 0)" for name in metrics)
     return cloudwatch.MathExpression(
@@ -303,3 +320,34 @@ def _throttles(schema: TableSchema, table: dynamodb.Table) -> cloudwatch.MathExp
         label=f"{table.node.id}: throttled",
         period=_PERIOD,
     )
+
+
+def _consumed_per_second(schema: TableSchema, table: dynamodb.Table) -> cloudwatch.MathExpression:
+    """Return the units that the busiest of a table and its indexes reads or writes in a second."""
+    metrics = _metrics(schema, table, "ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits")
+    filled = ", ".join(f"FILL({name}, 0)" for name in metrics)
+    return cloudwatch.MathExpression(
+        expression=f"MAX([{filled}]) / {_PERIOD.to_seconds()}",
+        using_metrics=metrics,
+        label=f"{table.node.id}: units per second",
+        period=_PERIOD,
+    )
+
+
+def _metrics(
+    schema: TableSchema, table: dynamodb.Table, *names: str
+) -> dict[str, cloudwatch.IMetric]:
+    """Return the sums of these metrics of a table and each of its indexes, by their ids in an expression."""
+    dimensions = {"TableName": table.table_name}
+    indexes = ({"GlobalSecondaryIndexName": index.name} for index in schema.indexes)
+    return {
+        f"{table.node.id}_{name}_{i}".lower(): cloudwatch.Metric(
+            namespace="AWS/DynamoDB",
+            metric_name=name,
+            dimensions_map={**dimensions, **index},
+            statistic="Sum",
+            period=_PERIOD,
+        )
+        for i, index in enumerate(({}, *indexes))
+        for name in names
+    }

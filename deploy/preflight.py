@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deploy.app import make_app
 from deploy.environments import Settings, SettingsError
 from deploy.stack import TapStack
+from inventory_adapters.storage.dynamodb.schema import items_schema
 
 __all__ = ["Account", "Finding", "Planned", "check", "main", "plan"]
 
@@ -323,6 +324,32 @@ def _check_names(account: Account, planned: Planned) -> Iterator[Finding]:
     yield _name_finding("tables, functions and other resources", taken)
 
 
+def _check_index_projection(account: Account, planned: Planned) -> Iterator[Finding]:
+    name = planned.settings.items_table
+    lookup = _LOOKUPS["AWS::DynamoDB::Table"]
+    table = account.find(lookup.service, lookup.method, lookup.absent, TableName=name)
+    if table is None:
+        return
+    existing = {
+        index["IndexName"]: index["Projection"]["ProjectionType"]
+        for index in table["Table"].get("GlobalSecondaryIndexes", ())
+    }
+    projection = planned.settings.index_projection
+    different = [
+        f"{index.name} is {existing[index.name]}, not {index.projection}"
+        for index in items_schema(projection).indexes
+        if existing.get(index.name, index.projection) != index.projection
+    ]
+    if different:
+        yield Finding(
+            "problem",
+            f"table {name} exists with other indexes than indexProjection={projection} needs, and DynamoDB cannot change them:"
+            f" {', '.join(different)}",
+        )
+    else:
+        yield Finding("ok", f"the indexes of table {name} suit indexProjection={projection}")
+
+
 def _check_log_groups(account: Account, planned: Planned) -> Iterator[Finding]:
     owned = _owned(account, planned.stack)
     taken = []
@@ -450,6 +477,7 @@ _CHECKS: Final[dict[str, Check]] = {
     "log role of API Gateway": _check_log_role,
     "concurrency": _check_concurrency,
     "names of resources": _check_names,
+    "index projection": _check_index_projection,
     "names of log groups": _check_log_groups,
     "names of alarms": _check_alarms,
     "names of topics": _check_topics,

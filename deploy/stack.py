@@ -113,6 +113,7 @@ class TapStack(cdk.Stack):
             prefix=prefix,
             items_name=settings.items_table,
             ledger_name=settings.ledger_table,
+            index_projection=settings.index_projection,
             capacity=settings.capacity if settings.billing == "provisioned" else None,
             protected=settings.protected,
             customer_key=settings.customer_key,
@@ -161,6 +162,7 @@ class TapStack(cdk.Stack):
             "LogMetrics",
             environment=settings.suffix,
             function_logs=route_logs,
+            sweeper_log=functions.logs["expire_reservations"],
             access_log=api.access_log,
             by_version=settings.canary,
         )
@@ -171,8 +173,9 @@ class TapStack(cdk.Stack):
                 api=api_name(settings.suffix),
                 stage=settings.suffix,
             )
+        firewall = None
         if settings.firewall:
-            Firewall(
+            firewall = Firewall(
                 self,
                 "Firewall",
                 name=prefix,
@@ -195,6 +198,7 @@ class TapStack(cdk.Stack):
             stage=api.stage,
             tables=tables,
             sweeper=sweeper,
+            firewall=firewall,
             log_metrics=log_metrics,
             prefix=prefix,
             alarm_email=settings.alarm_email,
@@ -272,4 +276,5 @@ def _variables(
         "ALLOWED_ORIGINS": ",".join(settings.allowed_origins),
         "ACTOR_CLAIM": settings.actor_claim,
         "TRANSPORT": settings.transport,
+        "INDEX_PROJECTION": settings.index_projection,
     }

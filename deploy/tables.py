@@ -8,7 +8,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, IndexSchema, TableSchema
+from inventory_adapters.storage.dynamodb.schema import (
+    LEDGER,
+    IndexProjection,
+    IndexSchema,
+    TableSchema,
+    items_schema,
+)
 
 __all__ = ["Tables"]
 
@@ -24,6 +30,7 @@ class Tables(Construct):
         prefix: The name of their key: ``inventory-dev``.
         items_name: Name of the items table.
         ledger_name: Name of the ledger table.
+        index_projection: Whether the indexes by category and status contain whole items, or only keys.
         capacity: The minimum and maximum units of provisioned capacity; None for billing per request.
         protected: Whether the tables are retained and protected from deletion.
         customer_key: Whether a customer managed key encrypts the tables.
@@ -31,6 +38,8 @@ class Tables(Construct):
     Attributes:
         items: The items table.
         ledger: The table of movements, reservations, idempotency records and low-stock markers.
+        by_schema: The tables, by schema.
+        capacity: As the argument.
     """
 
     def __init__(
@@ -41,28 +50,30 @@ class Tables(Construct):
         prefix: str,
         items_name: str,
         ledger_name: str,
+        index_projection: IndexProjection,
         capacity: tuple[int, int] | None,
         protected: bool,
         customer_key: bool,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._capacity = capacity
+        self.capacity = capacity
         self._removal = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self._protected = protected
         self._key = self._make_key(prefix) if customer_key else None
+        schema = items_schema(index_projection)
         self.items = self._make(
-            "Items", ITEMS, items_name, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
+            "Items", schema, items_name, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
         )
         self.ledger = self._make("Ledger", LEDGER, ledger_name)
-
-    @property
-    def by_schema(self) -> dict[TableSchema, dynamodb.Table]:
-        """The tables, by schema."""
-        return {ITEMS: self.items, LEDGER: self.ledger}
+        self.by_schema = {schema: self.items, LEDGER: self.ledger}
 
     def index_arn(self, index: IndexSchema) -> str:
         """Return the ARN of an index of either table."""
-        [table] = [table for schema, table in self.by_schema.items() if index in schema.indexes]
+        [table] = [
+            table
+            for schema, table in self.by_schema.items()
+            if index.name in {own.name for own in schema.indexes}
+        ]
         return f"{table.table_arn}/index/{index.name}"
 
     def _make(
@@ -73,7 +84,7 @@ class Tables(Construct):
         *,
         stream: dynamodb.StreamViewType | None = None,
     ) -> dynamodb.Table:
-        capacity = self._capacity[0] if self._capacity else None
+        capacity = self.capacity[0] if self.capacity else None
         table = dynamodb.Table(
             self,
             construct_id,
@@ -83,7 +94,7 @@ class Tables(Construct):
             time_to_live_attribute=schema.time_to_live,
             stream=stream,
             billing_mode=dynamodb.BillingMode.PROVISIONED
-            if self._capacity
+            if self.capacity
             else dynamodb.BillingMode.PAY_PER_REQUEST,
             read_capacity=capacity,
             write_capacity=capacity,
@@ -106,8 +117,8 @@ class Tables(Construct):
                 read_capacity=capacity,
                 write_capacity=capacity,
             )
-        if self._capacity:
-            _scale(table, schema, *self._capacity)
+        if self.capacity:
+            _scale(table, schema, *self.capacity)
         return table
 
     def _make_key(self, prefix: str) -> kms.Key:

@@ -162,6 +162,7 @@ def test_a_batch_answers_row_by_row(client):
     [
         ({"TABLE_NAME": ""}, "TABLE_NAME is not set"),
         ({"TRANSPORT": "carrier pigeon"}, "TRANSPORT must be http or boto3"),
+        ({"INDEX_PROJECTION": "some"}, "INDEX_PROJECTION must be all or keys"),
         ({"TRANSPORT": "boto3", "AWS_PROFILE": "nobody"}, "(nobody)"),
     ],
 )

@@ -6,11 +6,11 @@ from typing import Final, Literal, Self, cast, get_args
 
 from attrs import frozen
 
-__all__ = ["Config", "ConfigError", "IndexProjection", "TransportName"]
+from inventory_adapters.storage.dynamodb.schema import IndexProjection
+
+__all__ = ["Config", "ConfigError", "TransportName"]
 
 TransportName = Literal["http", "boto3"]
-IndexProjection = Literal["all", "keys"]
-"""What the indexes by category and status contain: whole items, or only keys."""
 
 _LEVELS: Final = logging.getLevelNamesMapping()
 

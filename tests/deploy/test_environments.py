@@ -106,6 +106,17 @@ def test_cognito_without_a_pool_is_rejected():
         settings(auth="cognito")
 
 
+def test_indexes_with_keys_only_are_for_new_tables():
+    """DynamoDB cannot change an index, so the deployment says that it creates the tables."""
+    with pytest.raises(
+        SettingsError, match=r"^indexProjection=keys needs newTables=true, because DynamoDB cannot"
+    ):
+        settings(indexProjection="keys")
+
+    assert settings(indexProjection="keys", newTables="true").index_projection == "keys"
+    assert settings(newTables="true").index_projection == settings().index_projection == "all"
+
+
 @pytest.mark.parametrize("level", ["WARNING", "ERROR"])
 def test_canary_needs_the_log_level_of_request_lines(level):
     """Requests are logged at INFO. At a higher level, failures of a new version would not be counted."""
@@ -288,6 +299,8 @@ def test_reserved_concurrency_can_be_disabled():
         ("capacity", "0-5"),
         ("capacity", "5-40001"),
         ("capacity", "5"),
+        ("indexProjection", "KEYS_ONLY"),
+        ("newTables", "yes"),
         ("capacity", 5),
         ("concurrency", "create-item"),
         ("concurrency", "create-item=0"),

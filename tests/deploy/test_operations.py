@@ -1,6 +1,7 @@
 """Schedules, alarms, the dashboard and rollouts."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -39,11 +40,23 @@ ALARMS = {
     "api-5xx": ("AWS/ApiGateway", "5XXError", "Average", 300, 1, ABOVE, 0.01, "notBreaching"),
     "api-latency": ("AWS/ApiGateway", "Latency", "p99", 300, 3, ABOVE, 3000, "notBreaching"),
     "api-429": ("Inventory/{env}", "TooManyRequests", "Sum", *ONE),
+    "contention": ("Inventory/{env}", "Contention", "Sum", *ONE),
+    "oldest-due": (
+        "Inventory/{env}",
+        "OldestDueSeconds",
+        "Maximum",
+        300,
+        1,
+        AT_LEAST,
+        300,
+        "notBreaching",
+    ),
     "dead-letters": ("AWS/SQS", "NumberOfMessagesSent", "Sum", *ONE),
     # Sums of several metrics, which another test checks.
     "items-throttles": (None, None, None, None, *ONE[1:]),
     "ledger-throttles": (None, None, None, None, *ONE[1:]),
 }
+FIREWALL_ALARMS = {"firewall-blocked": ("AWS/WAFV2", "BlockedRequests", "Sum", *ONE)}
 ROLLOUT_ALARMS = {
     **{
         f"{hyphenated(name)}-rollout": ("AWS/Lambda", "Errors", "Sum", *ONE_IN_A_MINUTE)
@@ -138,7 +151,9 @@ class TestSweeper:
 class TestAlarms:
     def test_alarms_have_these_conditions(self, env, synthesized):
         """The table `ALARMS` has the metric, statistic, period, condition and treatment of missing data of each."""
-        assert conditions(synthesized) == in_environment(ALARMS, env)
+        expected = ALARMS | (FIREWALL_ALARMS if env == "prod" else {})
+
+        assert conditions(synthesized) == in_environment(expected, env)
 
     def test_alarms_fire_if_all_periods_breach(self, synthesized):
         """No alarm is disabled or requires other numbers of data points."""
@@ -181,6 +196,15 @@ class TestAlarms:
         }
         if name == "ApiName":
             synthesized.named("AWS::ApiGateway::RestApi", "Name", value)
+        elif name == "WebACL":
+            synthesized.named("AWS::WAFv2::WebACL", "Name", value)
+        elif name == "Rule":
+            [acl] = synthesized.of_type("AWS::WAFv2::WebACL").values()
+            assert value in {
+                rule["VisibilityConfig"]["MetricName"] for rule in acl["Properties"]["Rules"]
+            }
+        elif name == "Region":
+            assert value == {"Ref": "AWS::Region"}
         elif name == "QueueName":
             assert resources[value["Fn::GetAtt"][0]]["Type"] == "AWS::SQS::Queue"
             assert value["Fn::GetAtt"][1] == "QueueName"
@@ -231,6 +255,42 @@ class TestAlarms:
             f"FILL({summand['Id']}, 0)" for summand in summands
         )
         assert {metric for _, metric, _ in metrics} == {"ReadThrottleEvents", "WriteThrottleEvents"}
+
+    def test_each_ceiling_has_its_alarm(self, customized_preview):
+        """The last column of the table in docs/scale.md names it; this preview has a firewall and provisioned capacity."""
+        page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text(encoding="utf-8")
+        table = page.partition("begin: ceilings -->\n")[2].partition("<!-- end")[0]
+        named = [
+            name.replace("<operation>", hyphenated(operation))
+            for row in table.splitlines()[2:]
+            for name in row.split("|")[4].replace("`", "").strip().split(", ")
+            for operation in OPERATIONS
+        ]
+
+        assert named
+        assert set(named) <= set(alarms(customized_preview))
+
+    @pytest.mark.parametrize(("name", "indexes"), [("items", 3), ("ledger", 1)])
+    def test_provisioned_capacity_has_an_alarm_at_nine_tenths_of_its_maximum(
+        self, customized_preview, name, indexes
+    ):
+        """The busiest of a table and its indexes counts, in units per second."""
+        alarm = alarms(customized_preview)[f"{name}-capacity"]
+
+        [expression] = [metric for metric in alarm["Metrics"] if "Expression" in metric]
+        consumed = [metric for metric in alarm["Metrics"] if "MetricStat" in metric]
+
+        assert alarm["Threshold"] == 0.9 * 400
+        assert len(consumed) == 2 * (1 + indexes)
+        assert {(it["MetricStat"]["Stat"], it["MetricStat"]["Period"]) for it in consumed} == {
+            ("Sum", 300)
+        }
+        filled = ", ".join(f"FILL({it['Id']}, 0)" for it in consumed)
+        assert expression["Expression"] == f"MAX([{filled}]) / 300"
+        assert {metric for _, metric, _ in self.metrics(alarm)} == {
+            "ConsumedReadCapacityUnits",
+            "ConsumedWriteCapacityUnits",
+        }
 
     def test_alarms_are_sent_to_an_e_mail_address(self, customized_prod):
         """The address receives the start and the end of an alarm."""
@@ -321,19 +381,40 @@ class TestLogMetrics:
             )
         }
 
+    def test_the_oldest_due_reservation_is_taken_from_the_log_of_the_sweeper(
+        self, env, synthesized
+    ):
+        """The value is that of the log line."""
+        filters = self.filters(synthesized, f"/aws/lambda/inventory-{env}-expire-reservations")
+
+        assert filters == {
+            "OldestDueSeconds": (
+                "{ $.oldest_due_seconds >= 0 }",
+                {
+                    "MetricName": "OldestDueSeconds",
+                    "MetricNamespace": f"Inventory/{env}",
+                    "MetricValue": "$.oldest_due_seconds",
+                },
+            )
+        }
+
     @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
     def test_failed_requests_are_counted_in_the_logs_of_functions(self, env, synthesized, route):
-        """All functions contribute to one metric."""
+        """All functions contribute to one metric, and so they do for requests that were given up."""
         filters = self.filters(synthesized, f"/aws/lambda/inventory-{env}-{hyphenated(route.name)}")
 
         assert filters == {
-            "FailedRequests": (
-                '{ $.message = "request" && $.status >= 500 }',
+            name: (
+                f'{{ $.message = "request" && {condition} }}',
                 {
-                    "MetricName": "FailedRequests",
+                    "MetricName": name,
                     "MetricNamespace": f"Inventory/{env}",
                     "MetricValue": "1",
                 },
+            )
+            for name, condition in (
+                ("FailedRequests", "$.status >= 500"),
+                ("Contention", '$.code = "contention"'),
             )
         }
 
@@ -346,7 +427,7 @@ class TestLogMetrics:
                 synthesized, f"/aws/lambda/inventory-prod-{hyphenated(route.name)}"
             )
             pattern, transformation = filters["FailedRequestsByVersion"]
-            assert set(filters) == {"FailedRequests", "FailedRequestsByVersion"}
+            assert set(filters) == {"FailedRequests", "FailedRequestsByVersion", "Contention"}
             assert pattern == '{ $.message = "request" && $.status >= 500 }'
             assert transformation["Dimensions"] == [
                 {"Key": "Operation", "Value": "$.route"},
@@ -370,6 +451,7 @@ class TestLogMetrics:
 
         [line, local] = [record for record in caplog.records if record.message == "request"]
         assert (result["statusCode"], line.status, line.route) == (500, 500, "get_item")
+        assert line.code == json.loads(result["body"])["code"]
         assert line.function_version == "7"
         assert not hasattr(local, "function_version")
 
@@ -405,7 +487,7 @@ class TestRollout:
 
     def test_rollout_alarms_have_these_conditions(self, canary):
         """The threshold is one failure of the new version, or five in a minute of all versions."""
-        expected = in_environment(ALARMS | ROLLOUT_ALARMS, "prod")
+        expected = in_environment(ALARMS | FIREWALL_ALARMS | ROLLOUT_ALARMS, "prod")
 
         assert conditions(canary) == expected
 

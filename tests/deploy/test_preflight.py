@@ -16,6 +16,7 @@ from moto import mock_aws
 from deploy import preflight
 from deploy.environments import SettingsError, settings_for
 from deploy.preflight import Account, check, main
+from inventory_adapters.storage.dynamodb.schema import create_table_arguments, items_schema
 
 REGION = "us-east-1"
 ORIGINS = {"allowedOrigins": "https://shop.example.com"}
@@ -231,6 +232,28 @@ def test_taken_names_are_problems(planned):
     assert problems(planned) == [
         f"names of {kind} are taken: {', '.join(sorted(names))}" for kind, names in TAKEN.items()
     ]
+
+
+@pytest.mark.parametrize(
+    ("projection", "existing"), [("keys", "all"), ("all", "keys"), ("keys", "keys")]
+)
+def test_existing_indexes_must_suit_the_index_projection(planned, projection, existing):
+    """DynamoDB cannot change them, whichever they are."""
+    planned = with_settings(planned, indexProjection=projection, newTables="true")
+    boto3.client("dynamodb").create_table(
+        **create_table_arguments(items_schema(existing), "inventory-prod")
+    )
+
+    different = [text for text in problems(planned) if "indexProjection" in text]
+
+    assert len(different) == (projection != existing)
+    for text in different:
+        assert (
+            f"table inventory-prod exists with other indexes than indexProjection={projection}"
+            in text
+        )
+        assert "category-index is" in text
+        assert "status-index is" in text
 
 
 def test_name_with_the_same_prefix_is_no_problem(planned):

@@ -162,6 +162,24 @@ class TestTables:
         }
         assert "TimeToLiveSpecification" not in items
 
+    def test_indexes_may_contain_keys_only(self, synthesize):
+        """The functions are told, and each may still query the indexes that it queries otherwise."""
+        keys = synthesize("feature-42", indexProjection="keys", newTables="true")
+        table = keys.properties(TABLE, TableName="inventory-feature-42")
+        variables = function_of(keys, "list_items")["Environment"]["Variables"]
+        projections = {
+            index["IndexName"]: index["Projection"]["ProjectionType"]
+            for index in table["GlobalSecondaryIndexes"]
+        }
+
+        assert projections == dict.fromkeys(
+            ("category-index", "status-index", "sku-index"), "KEYS_ONLY"
+        )
+        assert variables["INDEX_PROJECTION"] == "keys"
+        assert keys.of_type("AWS::IAM::Policy") == synthesize("feature-42").of_type(
+            "AWS::IAM::Policy"
+        )
+
     def test_provisioned_capacity_scales_for_tables_and_indexes(self, synthesize):
         """Reads and writes of each scale from 5 to 100 units at a utilization of 70 %."""
         synthesized = synthesize("feature-42", billing="provisioned")
@@ -258,6 +276,7 @@ class TestFunctions:
             "ALLOWED_ORIGINS": "https://shop.example.com" if env == "prod" else "*",
             "ACTOR_CLAIM": "sub",
             "TRANSPORT": "http",
+            "INDEX_PROJECTION": "all",
         }
         assert set(variables) == {*Config.names(), "ENVIRONMENT"}
 

@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 from attrs import evolve, frozen
 
 from inventory.items import ItemKey
-from inventory_adapters.config import IndexProjection
 
 __all__ = [
     "CATEGORY_INDEX",
@@ -44,6 +43,10 @@ __all__ = [
 # Source: "Quotas in Amazon DynamoDB", partition keys and sort keys.
 _MAX_PK_BYTES: Final = 2048
 _MAX_SK_BYTES: Final = 1024
+
+
+IndexProjection = Literal["all", "keys"]
+"""What the indexes by category and status contain: whole items, or only keys."""
 
 
 @frozen(kw_only=True)
