@@ -1587,6 +1587,16 @@ class PurgesReservationsOfOneState(Correct):
     )
 
 
+@caught_by("test_a_purge_deletes_any_number_of_rows")
+class PurgesOneBatch(Correct):
+    def purge(self, at):
+        records = [*self._idempotency_records.items()]
+        self._idempotency_records = dict(records[:500])
+        deleted = super().purge(at)
+        self._idempotency_records |= records[500:]
+        return deleted
+
+
 @caught_by("test_a_purge_deletes_nothing_else")
 class PurgesHeldReservations(Correct):
     purge = purging(

@@ -19,6 +19,8 @@ exec(compile("\n".join(PARTS), str(PAGE), "exec"), page)  # noqa: S102 - the cod
 
 
 class TestJsonFileRepository(RepositoryContract):
+    many_rows = 60  # Each commit writes the whole file.
+
     @pytest.fixture
     def repository(self, tmp_path):
         """Return a repository in a new folder."""

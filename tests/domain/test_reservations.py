@@ -2,8 +2,16 @@
 
 import attrs
 
-from inventory import ExpireReservations, MovementKind, StockLevel, StorageUnavailableError
-from tests.domain.use_cases import StockUseCases, adjusting, hold, kinds, line, now
+from inventory import (
+    ExpireReservations,
+    ExtendReservation,
+    Inventory,
+    MovementKind,
+    Page,
+    StockLevel,
+    StorageUnavailableError,
+)
+from tests.domain.use_cases import StockUseCases, adjusting, hold, kinds, line, named, now
 
 
 class TestStock(StockUseCases):
@@ -44,7 +52,71 @@ class TestStock(StockUseCases):
         assert inventory.expire_reservations(ExpireReservations()).expired == 1
         assert now(inventory, tent).reserved == 0
 
+    def test_a_sweep_reads_each_reservation_of_its_list_again(
+        self, inventory, repository, time, tent
+    ):
+        """A list may lag behind: a reservation that was extended before the sweep stays held."""
+        listed = hold(inventory, line(tent, 2), ttl_seconds=60)
+        inventory.extend_reservation(ExtendReservation(**named(listed), ttl_seconds=900))
+        time.pass_by(seconds=60)
+        repository.held_reservations = lambda *_args, **_bounds: Page(items=(listed,))
+
+        swept = inventory.expire_reservations(ExpireReservations())
+
+        assert (swept.expired, swept.failed) == (0, 0)
+        assert now(inventory, tent).reserved == 2
+
+    def test_a_reservation_that_is_extended_during_a_sweep_stays_held(
+        self, inventory, repository, time, tent
+    ):
+        """By a machine whose clock is behind, after the sweep has read it."""
+        held = hold(inventory, line(tent, 2), ttl_seconds=60)
+        behind = Inventory(repository, clock=lambda moment=time.now: moment)
+        time.pass_by(seconds=60)
+        read, reads = repository.get_reservation, []
+
+        def extended_after_the_first_read(reservation_id):
+            reservation = read(reservation_id)
+            reads.append(reservation)
+            if len(reads) == 1:
+                behind.extend_reservation(ExtendReservation(**named(held), ttl_seconds=900))
+            return reservation
+
+        repository.get_reservation = extended_after_the_first_read
+        swept = inventory.expire_reservations(ExpireReservations())
+
+        assert (swept.expired, swept.failed) == (0, 0)
+        assert now(inventory, tent).reserved == 2
+
     # Reconcile
+
+    def test_a_correction_does_not_undo_a_reservation_made_meanwhile(
+        self, inventory, repository, tent
+    ):
+        """The correction conflicts with it, because the item was read before the reservations."""
+        hold(inventory, line(tent, 1))
+        stored = repository._items[tent.key]
+        repository._items[tent.key] = attrs.evolve(
+            stored, level=StockLevel(on_hand=5, reserved=3, seq=1)
+        )
+        read, reads = repository.held_reservations, []
+
+        def reserved_after_the_second_read(page, **bounds):
+            found = read(page, **bounds)
+            reads.append(found)
+            # The first read is for all items, the second for the correction of this one.
+            if len(reads) == 2:
+                hold(inventory, line(tent, 1))
+            return found
+
+        repository.held_reservations = reserved_after_the_second_read
+        [drift] = inventory.reconcile(fix=True)
+
+        assert drift.corrected
+        assert len(reads) > 2
+        assert now(inventory, tent).reserved == 2
+        # Only the gap before the new reservation is left.
+        assert [left.can_be_corrected for left in inventory.reconcile()] == [False]
 
     def test_a_consistent_store_has_no_drift(self, inventory, tent, stove):
         """After ordinary requests."""

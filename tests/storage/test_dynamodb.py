@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 from moto import mock_aws
 
-from inventory import DeleteItem, Inventory, ListMovements
+from inventory import DeleteItem, Inventory, ListMovements, timeouts
 from inventory.errors import (
     InvalidCursorError,
     StaleReadError,
@@ -589,6 +589,26 @@ class Costs:
         assert calls == {"Query": 10}
         assert page.items == ()
         assert [it.item_id for it in list_all(repository, wanted, cursor=page.next_cursor)] == ["x"]
+
+    @pytest.mark.parametrize(("left", "reads"), [(60, 3), (3.4, 2), (1, 1)])
+    def test_a_page_ends_before_its_time_is_over(self, repository, wire, monkeypatch, left, reads):
+        """After 3 s, or when the deadline leaves no time for another read."""
+        monkeypatch.setattr(lists, "_FIRST_ROWS", 1)
+        monkeypatch.setattr(lists, "_MAX_ROWS", 1)
+        repository.commit(creation(*(an_item(f"{number}") for number in range(9))))
+        sent = []
+
+        def clock(real=time.monotonic):
+            return real() + len(sent)
+
+        monkeypatch.setattr(time, "monotonic", clock)
+        monkeypatch.setattr(timeouts, "monotonic", clock)
+        with deadline(left), wire.hooked(after=lambda operation, *_: sent.append(operation)):
+            page = repository.list_items(ItemFilter(location="north"), PageRequest(size=5))
+
+        assert len(sent) == reads
+        assert page.items == ()
+        assert page.next_cursor is not None
 
 
 class TestCosts(Costs):

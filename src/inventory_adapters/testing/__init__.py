@@ -40,7 +40,13 @@ from inventory_adapters.testing.exclusive import ExclusiveContract
 from inventory_adapters.testing.idempotency import IdempotencyContract
 from inventory_adapters.testing.lists import ListsContract
 from inventory_adapters.testing.movements import MovementsContract
-from inventory_adapters.testing.pagination import held, item_pages, ledger, list_all
+from inventory_adapters.testing.pagination import (
+    held,
+    item_pages,
+    ledger,
+    list_all,
+    with_short_pages,
+)
 from inventory_adapters.testing.purges import PurgeContract
 from inventory_adapters.testing.reads import ReadsContract
 from inventory_adapters.testing.reservations import ReservationsContract
@@ -66,6 +72,7 @@ __all__ = [
     "record_change",
     "reservation_change",
     "rewrite",
+    "with_short_pages",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import pytest
 
@@ -17,7 +17,16 @@ from inventory.ports import (
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 
-__all__ = ["first_items", "held", "held_pages", "item_pages", "ledger", "ledger_pages", "list_all"]
+__all__ = [
+    "first_items",
+    "held",
+    "held_pages",
+    "item_pages",
+    "ledger",
+    "ledger_pages",
+    "list_all",
+    "with_short_pages",
+]
 
 T = TypeVar("T")
 
@@ -111,3 +120,37 @@ def first_items(
         if len(seen) >= at_least and page.next_cursor:
             return seen, page.next_cursor
     pytest.fail(f"the list ended after {len(seen)} items")
+
+
+def with_short_pages(repository: InventoryRepository) -> InventoryRepository:
+    """
+    Return *repository* with the pages that a port allows and small stores never return.
+
+    Before each row there is an empty page with a cursor. Code that reads pages must work with it, too.
+    """
+    return cast("InventoryRepository", _ShortPages(repository))
+
+
+class _ShortPages:
+    _EMPTY: Final = "after an empty page: "
+
+    def __init__(self, repository: InventoryRepository) -> None:
+        self._repository = repository
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._repository, name)
+
+    def list_items(self, item_filter: ItemFilter, page: PageRequest) -> Page[Item]:
+        return self._short(partial(self._repository.list_items, item_filter), page)
+
+    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
+        return self._short(partial(self._repository.list_movements, key), page)
+
+    def held_reservations(self, page: PageRequest, **bounds: Any) -> Page[Reservation]:
+        return self._short(partial(self._repository.held_reservations, **bounds), page)
+
+    def _short(self, read: Callable[[PageRequest], Page[T]], page: PageRequest) -> Page[T]:
+        cursor = page.cursor or ""
+        if not cursor.startswith(self._EMPTY):
+            return Page(items=(), next_cursor=self._EMPTY + cursor)
+        return read(PageRequest(size=1, cursor=cursor.removeprefix(self._EMPTY) or None))

@@ -3,6 +3,8 @@
 import itertools
 from typing import ClassVar
 
+import pytest
+
 from inventory.ports import InventoryRepository
 from inventory.reservations import RETENTION_SECONDS
 from inventory_adapters.testing.examples import (
@@ -32,9 +34,11 @@ class PurgeContract:
     Attributes:
         purges: Whether `purge` deletes rows. False for storage that deletes them itself some time later, as DynamoDB's TTL
             does: there `purge` deletes nothing and returns 0.
+        many_rows: A number of rows that a purge in batches needs several batches for. Reduce it if each commit is slow.
     """
 
     purges: ClassVar[bool] = True
+    many_rows: ClassVar[int] = 600
 
     def test_a_purge_deletes_expired_records_and_old_reservations(
         self, repository: InventoryRepository
@@ -63,6 +67,21 @@ class PurgeContract:
                 if repository.get_reservation(f"reservation {closing} {state}")
             ] == closings[kept]
         assert repository.purge(a_time(at)) == 0
+
+    def test_a_purge_deletes_any_number_of_rows(self, repository: InventoryRepository) -> None:
+        """It does not end after the first hundreds."""
+        if not self.purges:
+            pytest.skip("the storage deletes old rows by itself")
+        for number in range(self.many_rows):
+            reservation = closed(a_reservation(f"reservation-{number}"))
+            record = a_record(f"record-{number}")
+            repository.commit(
+                combined(
+                    reservation=reservation_write(None, reservation), idempotency_record=record
+                )
+            )
+
+        assert repository.purge(a_time(10 * RETENTION_SECONDS)) == 2 * self.many_rows
 
     def test_a_purge_deletes_nothing_else(self, repository: InventoryRepository) -> None:
         """Items, movements and held reservations are kept."""
