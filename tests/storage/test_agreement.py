@@ -60,7 +60,7 @@ def moto_over_http(server):
             # A table name of its own, because the moto inside boto3 shares this process and its accounts.
             yield WithTtl(shared_client(server), wire, "inventory-http")
         finally:
-            forget_all(server)
+            forget_all()
 
 
 @contextmanager

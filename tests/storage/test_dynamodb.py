@@ -90,7 +90,7 @@ def endpoint(transport_name, request, monkeypatch):
     server = request.getfixturevalue("moto_server")
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     yield server
-    forget_all(server)
+    forget_all()
 
 
 @pytest.fixture
