@@ -1056,7 +1056,15 @@ class TestDeadline:
 
         assert calls == {"GetItem": attempts}
 
-    @pytest.mark.parametrize("transport", [HttpTransport, lambda: BotoTransport(boto3.Session())])
+    @pytest.mark.parametrize(
+        "transport",
+        [
+            HttpTransport,
+            pytest.param(
+                lambda: BotoTransport(boto3.Session()), marks=pytest.mark.boto3, id="boto3"
+            ),
+        ],
+    )
     def test_a_request_in_a_function_is_given_up_in_time(self, monkeypatch, transport):
         """The real case: 5 seconds for the function, half a second of reserve, and no answer from DynamoDB."""
         with serving(silence, silence, silence) as server:
