@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 
 import attrs
@@ -17,7 +18,7 @@ from inventory_adapters.aws import http_transport
 from inventory_adapters.http import api_gateway
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
-from tests.wire import Patient, forget_all, shared_client
+from tests.wire import forget_all, shared_client, shared_transport
 
 TENT = {"sku": "TENT-2", "name": "Tent", "quantity": 5, "category": "tents"}
 
@@ -33,11 +34,11 @@ def client(request, monkeypatch, moto_server):
     if request.param is not None:
         monkeypatch.setenv("TRANSPORT", request.param)
     # A busy machine may need longer than the time-outs, and a retry is one more call.
-    monkeypatch.setattr(http_transport, "HttpTransport", Patient)
+    monkeypatch.setattr(http_transport, "HttpTransport", partial(shared_transport, moto_server))
     lambda_entry._container.cache_clear()
     yield made
     lambda_entry._container.cache_clear()
-    forget_all(moto_server)
+    forget_all()
 
 
 def ask(operation, body=None, *, path=None, query=None, headers=None):

@@ -1,16 +1,18 @@
 """The transports of tests, and ways to observe and break them."""
 
-import logging
 from collections import Counter
 from contextlib import contextmanager
 from functools import cache
-from urllib.request import Request, urlopen
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import boto3
 import pytest
 from attrs import evolve
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
+from moto.moto_api._internal.models import moto_api_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import Client
 
 from inventory_adapters.aws.boto_transport import BotoTransport
 from inventory_adapters.aws.http_transport import HttpTransport
@@ -155,14 +157,15 @@ class Patient(HttpTransport):
 
 
 @cache
-def _shared_transport(_endpoint):
+def shared_transport(_endpoint):
+    """Return a shared transport, which keeps its connections to the endpoint of the environment."""
     return Patient()
 
 
 def shared_wire(name, endpoint=None):
     """Return a new wire over a shared transport; `http` reads the *endpoint* from the environment."""
     transport = (
-        BotoTransport(shared_client(endpoint)) if name == "boto3" else _shared_transport(endpoint)
+        BotoTransport(shared_client(endpoint)) if name == "boto3" else shared_transport(endpoint)
     )
     wire = Wire(transport)
     # Every test checks the consistency of its reads.
@@ -170,18 +173,42 @@ def shared_wire(name, endpoint=None):
     return wire
 
 
+class _MotoHandler(BaseHTTPRequestHandler):
+    """Passes requests to moto and keeps connections open, which moto's own server does not."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # One packet for each answer.
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = _moto().post(self.path, headers=list(self.headers.items()), data=body)
+        self.send_response(answer.status_code)
+        for field in answer.headers.items():
+            self.send_header(*field)
+        self.end_headers()
+        self.wfile.write(answer.data)
+
+    def log_message(self, *_):
+        pass
+
+
+@cache
+def _moto():
+    return Client(DomainDispatcherApplication(create_backend_app))
+
+
 @pytest.fixture(scope="session")
 def moto_server():
     """The URL of a moto server in a thread of this process, for requests over sockets."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # Otherwise it logs every request.
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _MotoHandler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
-def forget_all(moto_server):
-    """Empty the accounts of a moto server."""
-    assert moto_server.startswith("http://127.0.0.1:")
-    urlopen(Request(f"{moto_server}/moto-api/reset", method="POST")).close()  # noqa: S310 - the scheme is asserted above
+def forget_all():
+    """Empty the accounts of moto in this process."""
+    moto_api_backend.reset()

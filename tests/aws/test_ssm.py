@@ -10,7 +10,6 @@ import pytest
 from inventory.paging import PageLimits
 from inventory_adapters.aws import ssm
 from inventory_adapters.aws.boto_transport import BotoTransport
-from inventory_adapters.aws.http_transport import HttpTransport
 from inventory_adapters.aws.ssm import SsmLimits
 from inventory_adapters.aws.transport import (
     SSM,
@@ -19,7 +18,7 @@ from inventory_adapters.aws.transport import (
     NotSentError,
     ServiceError,
 )
-from tests.wire import forget_all
+from tests.wire import forget_all, shared_transport
 
 NAME = "/inventory/dev/config"
 GOOD = {"max_items_per_page": 80, "default_page_size": 10}
@@ -68,16 +67,16 @@ def warnings(caplog):
     return [it for it in caplog.records if (it.name, it.levelno) == (ssm.__name__, logging.WARNING)]
 
 
-@pytest.mark.parametrize("transport", [HttpTransport, lambda: BotoTransport(boto3.Session())])
+@pytest.mark.parametrize("transport", [shared_transport, lambda _: BotoTransport(boto3.Session())])
 def test_limits_come_from_the_parameter(moto_server, monkeypatch, transport):
     """As stored in Parameter Store, over both transports."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_server)
     client = boto3.client("ssm")
     client.put_parameter(Name=NAME, Type="String", Value=json.dumps(GOOD))
 
-    limits = SsmLimits(NAME, transport=transport())()
+    limits = SsmLimits(NAME, transport=transport(moto_server))()
 
-    forget_all(moto_server)
+    forget_all()
     assert limits == PageLimits(max_items_per_page=80, default_page_size=10)
 
 

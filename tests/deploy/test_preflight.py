@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from functools import cache
 from unittest.mock import patch
 
-import boto3
 import pytest
 from attrs import evolve
 from botocore.exceptions import ClientError
@@ -52,6 +51,17 @@ def small():
     return plan(reservedConcurrency="none", gatewayLogRole="true", cmk="false")
 
 
+@cache
+def account():
+    """The account, once, because creating its clients takes longer than their calls."""
+    return Account(SESSION)
+
+
+def client(service):
+    """The client of the account for *service*."""
+    return account()._client(service)
+
+
 def with_settings(planned, **context):
     """Return *planned* with the settings of *context*, which do not change its resources' names."""
     return evolve(planned, settings=settings_for("prod", (ORIGINS | context).get))
@@ -67,7 +77,7 @@ def aws(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        boto3.client("ssm").put_parameter(
+        client("ssm").put_parameter(
             Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String"
         )
         set_log_role(ROLE)
@@ -75,26 +85,24 @@ def aws(monkeypatch):
 
 
 def set_log_role(role):
-    boto3.client("apigateway").update_account(
+    client("apigateway").update_account(
         patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
     )
 
 
 @cache
-def account():
-    """The account, once, because creating its clients takes longer than their calls."""
-    return Account(SESSION)
+def stubbed_client():
+    """A second client of Lambda, because a stubbed client answers no other call."""
+    return SESSION.create_client("lambda")
 
 
 @contextmanager
 def unreserved_concurrency(executions):
     """Give the account a concurrency limit, which moto does not support."""
-    client = SESSION.create_client("lambda")
+    stubbed = stubbed_client()
     with (
-        Stubber(client) as stubber,
-        patch.object(
-            account()._client("lambda"), "get_account_settings", client.get_account_settings
-        ),
+        Stubber(stubbed) as stubber,
+        patch.object(client("lambda"), "get_account_settings", stubbed.get_account_settings),
     ):
         stubber.add_response(
             "get_account_settings", {"AccountLimit": {"UnreservedConcurrentExecutions": executions}}
@@ -149,13 +157,13 @@ def test_deployment_without_reserved_concurrency_needs_none(small):
 
 def test_missing_bootstrap_is_a_problem(planned):
     """The message contains the command to run."""
-    boto3.client("ssm").delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    client("ssm").delete_parameter(Name="/cdk-bootstrap/hnb659fds/version")
 
     assert problems(planned) == ["the CDK is not bootstrapped: run npx aws-cdk@2 bootstrap"]
 
 
 def make_table(name="inventory-prod-ledger", **more):
-    return boto3.client("dynamodb").create_table(
+    return client("dynamodb").create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
@@ -167,32 +175,32 @@ def make_table(name="inventory-prod-ledger", **more):
 TAKEN = {
     "tables, functions and other resources": {
         "DynamoDB inventory-prod-ledger": make_table,
-        "SSM /inventory/prod/config": lambda: boto3.client("ssm").put_parameter(
+        "SSM /inventory/prod/config": lambda: client("ssm").put_parameter(
             Name="/inventory/prod/config", Value="{}", Type="String"
         ),
-        "SQS inventory-prod-dead-letters": lambda: boto3.client("sqs").create_queue(
+        "SQS inventory-prod-dead-letters": lambda: client("sqs").create_queue(
             QueueName="inventory-prod-dead-letters"
         ),
-        "Events inventory-prod-expire-reservations": lambda: boto3.client("events").put_rule(
+        "Events inventory-prod-expire-reservations": lambda: client("events").put_rule(
             Name="inventory-prod-expire-reservations", ScheduleExpression="rate(1 minute)"
         ),
-        "CodeDeploy inventory-prod": lambda: boto3.client("codedeploy").create_application(
+        "CodeDeploy inventory-prod": lambda: client("codedeploy").create_application(
             applicationName="inventory-prod", computePlatform="Lambda"
         ),
-        "CloudWatch inventory-prod": lambda: boto3.client("cloudwatch").put_dashboard(
+        "CloudWatch inventory-prod": lambda: client("cloudwatch").put_dashboard(
             DashboardName="inventory-prod", DashboardBody=json.dumps({"widgets": []})
         ),
     },
     "log groups": {
-        "/aws/apigateway/inventory-prod": lambda: boto3.client("logs").create_log_group(
+        "/aws/apigateway/inventory-prod": lambda: client("logs").create_log_group(
             logGroupName="/aws/apigateway/inventory-prod"
         ),
-        "/aws/lambda/inventory-prod-get-item": lambda: boto3.client("logs").create_log_group(
+        "/aws/lambda/inventory-prod-get-item": lambda: client("logs").create_log_group(
             logGroupName="/aws/lambda/inventory-prod-get-item"
         ),
     },
     "alarms": {
-        "inventory-prod-api-5xx": lambda: boto3.client("cloudwatch").put_metric_alarm(
+        "inventory-prod-api-5xx": lambda: client("cloudwatch").put_metric_alarm(
             AlarmName="inventory-prod-api-5xx",
             MetricName="5XXError",
             Namespace="AWS/ApiGateway",
@@ -204,12 +212,10 @@ TAKEN = {
         ),
     },
     "topics": {
-        "inventory-prod-alarms": lambda: boto3.client("sns").create_topic(
-            Name="inventory-prod-alarms"
-        ),
+        "inventory-prod-alarms": lambda: client("sns").create_topic(Name="inventory-prod-alarms"),
     },
     "web ACLs": {
-        "inventory-prod": lambda: boto3.client("wafv2").create_web_acl(
+        "inventory-prod": lambda: client("wafv2").create_web_acl(
             Name="inventory-prod",
             Scope="REGIONAL",
             DefaultAction={"Allow": {}},
@@ -259,14 +265,14 @@ def test_existing_indexes_must_suit_the_index_projection(planned, projection, ex
 def test_name_with_the_same_prefix_is_no_problem(planned):
     """Names of another environment do not conflict."""
     make_table("inventory-prod-eu")
-    boto3.client("logs").create_log_group(logGroupName="/aws/apigateway/inventory-prod-eu")
+    client("logs").create_log_group(logGroupName="/aws/apigateway/inventory-prod-eu")
 
     assert problems(planned) == []
 
 
 def make_stack(resources, name="TapStackprod"):
     template = {"Resources": resources}
-    boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
 
 
 def test_resource_of_the_stack_is_no_problem(small):
@@ -291,9 +297,7 @@ def test_export_of_another_stack_is_a_problem(planned):
         "Resources": {"Q": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {"O": {"Value": "x", "Export": {"Name": "InventoryApi-prod-Endpoint"}}},
     }
-    boto3.client("cloudformation").create_stack(
-        StackName="Earlier", TemplateBody=json.dumps(template)
-    )
+    client("cloudformation").create_stack(StackName="Earlier", TemplateBody=json.dumps(template))
 
     assert problems(planned) == ["names of exports are taken: InventoryApi-prod-Endpoint"]
 
@@ -342,13 +346,18 @@ class TestCommand:
         )
         return contexts
 
+    @pytest.fixture
+    def shared(self, monkeypatch):
+        """Let the command check the shared account, whose clients exist."""
+        monkeypatch.setattr("deploy.preflight.Account", lambda _session: account())
+
     @contextmanager
     def exits_with(self, code):
         with pytest.raises(SystemExit) as exit_info:
             yield
         assert exit_info.value.code == code
 
-    def test_exit_code_is_2_if_a_check_failed(self, contexts, capsys):
+    def test_exit_code_is_2_if_a_check_failed(self, shared, contexts, capsys):
         """The output has a line for each check, and for each condition that cannot be checked."""
         with self.exits_with(2):
             main(ARGUMENTS)
@@ -360,7 +369,7 @@ class TestCommand:
         assert sum(line.startswith("unknown  concurrency") for line in lines) == 1
         assert "skipped  whether your credentials may create everything" in lines
 
-    def test_exit_code_is_1_for_a_problem(self, contexts, capsys):
+    def test_exit_code_is_1_for_a_problem(self, shared, contexts, capsys):
         """A problem takes precedence over a failed check."""
         make_table()
 
@@ -369,7 +378,7 @@ class TestCommand:
 
         assert "DynamoDB inventory-prod-ledger" in capsys.readouterr().out
 
-    def test_exit_code_is_0_if_all_checks_pass(self, monkeypatch, small, capsys):
+    def test_exit_code_is_0_if_all_checks_pass(self, shared, monkeypatch, small, capsys):
         """Without reserved concurrency the limit is not checked, so no check fails on moto."""
         set_log_role("")
         monkeypatch.setattr("deploy.preflight.plan", lambda _context: small)
@@ -400,7 +409,7 @@ class TestCommand:
 
 def test_tables_of_a_failed_deployment_can_be_deleted_after_their_protection():
     """These are the calls of the first command of the recovery in docs/deploy.md."""
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = client("dynamodb")
     make_table(DeletionProtectionEnabled=True)
     with pytest.raises(ClientError, match="can't be deleted"):
         dynamodb.delete_table(TableName="inventory-prod-ledger")

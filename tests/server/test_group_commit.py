@@ -1,12 +1,10 @@
 """Group commit: which results are returned, to which requests, and when."""
 
 import asyncio
-import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
-from http.client import HTTPConnection
 from math import inf
 from threading import Event
 from time import monotonic
@@ -24,7 +22,7 @@ from inventory_adapters.server.group_commit import GroupCommit
 from inventory_adapters.storage.memory import MemoryRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
 from inventory_adapters.testing import list_all
-from tests.local_server import MUG, needs_signals, serving
+from tests.local_server import MUG
 
 
 class Storage:
@@ -322,33 +320,21 @@ def test_deadline_starts_when_the_request_arrives(monkeypatch):
     assert left <= 0.2
 
 
-@needs_signals
-def test_writers_behind_a_foreign_lock_get_a_response_in_time(tmp_path):
-    """Each gets a retryable error within its deadline, and nothing is written."""
+def test_writers_behind_a_foreign_lock_get_a_response_in_time(tmp_path, monkeypatch):
+    """Each gets a retryable error while the lock is still held, and nothing is written."""
+    monkeypatch.setattr(local_gateway, "seconds_left", lambda _context: 0.3)
     path = tmp_path / "stock.db"
     with (
-        serving(tmp_path / "log", "--db", str(path), "--sweep-seconds", "0") as server,
+        SqliteRepository(path) as repository,
+        GroupCommit(repository) as writer,
         closing(sqlite3.connect(path, isolation_level=None)) as foreign,
-        ThreadPoolExecutor(100) as pool,
     ):
         foreign.execute("BEGIN IMMEDIATE")
-
-        def create(number):
-            body = json.dumps({**MUG, "sku": f"M-{number}"})
-            with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
-                started = monotonic()
-                connection.request("POST", "/items", body)
-                answer = connection.getresponse()
-                answer.read()
-                return answer, monotonic() - started
-
-        outcomes = list(pool.map(create, range(200)))
+        requests = [("POST", "/items", {**MUG, "sku": f"M-{number}"}) for number in range(200)]
+        answers = asyncio.run(asked(Inventory(repository), writer, *requests))
         foreign.execute("ROLLBACK")
 
-        listed = httpx.get(f"{server.url}/items", trust_env=False).json()
+        assert list_all(repository, ItemFilter()) == []
 
-    assert {answer.status for answer, _ in outcomes} <= {429, 503}
-    assert all(answer.headers["Retry-After"] for answer, _ in outcomes)
-    # A deadline of 4 s, and what a busy machine adds.
-    assert max(seconds for _, seconds in outcomes) < 7
-    assert listed["count"] == 0
+    assert {answer.status_code for answer in answers} <= {429, 503}
+    assert all(answer.headers["Retry-After"] for answer in answers)

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from itertools import count
+from math import inf
 from pathlib import Path
 
 import httpx
@@ -65,8 +66,8 @@ def head(target=b"/items", *lines, method=b"POST", length=LENGTH, host=b"localho
     return b"%s %s HTTP/1.1\r\n" % (method, target) + b"\r\n".join([*lines, b"", b""])
 
 
-def exchange(server, *parts, pause=0.0):
-    """Send *parts*, and return the data up to the end of the connection or a pause."""
+def exchange(server, *parts, pause=0.0, responses=1):
+    """Send *parts*, and return the responses."""
     with server.connect() as connection:
         for part in parts:
             try:
@@ -74,16 +75,31 @@ def exchange(server, *parts, pause=0.0):
             except ConnectionError:
                 break
             time.sleep(pause)
-        return received(connection)
+        return received(connection, responses)
 
 
-def received(connection, seconds=1.0):
-    connection.settimeout(seconds)
+def received(connection, responses=1, pause=0.05):
+    """Return the data up to the end of the connection, or to a pause after a number of complete responses."""
+    connection.settimeout(10)
     data = b""
     with contextlib.suppress(TimeoutError, ConnectionError):
         while part := connection.recv(65536):
             data += part
+            if complete_responses(data) >= responses:
+                connection.settimeout(pause)
     return data
+
+
+def complete_responses(data):
+    """Return how many complete responses *data* has."""
+    number = 0
+    while head := re.match(rb"(?s).*?\r\n\r\n", data):
+        length = re.search(rb"(?i)\r\ncontent-length: ([0-9]+)", head[0])
+        end = head.end() + (int(length[1]) if length else 0)
+        if end > len(data):
+            break
+        number, data = number + 1, data[end:]
+    return number
 
 
 def statuses(answers):
@@ -122,7 +138,7 @@ class TestUpgrade:
         hidden = b"DELETE /items/x?sku=MUG-1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
         first = head(b"/items", *self.H2C, length=len(hidden)) + hidden
 
-        answers = exchange(server, first + head(b"/items", *self.H2C) + BODY)
+        answers = exchange(server, first + head(b"/items", *self.H2C) + BODY, responses=2)
 
         assert statuses(answers) == [400, 201]
         assert b"malformed_body" in answers
@@ -259,7 +275,7 @@ class TestMalformedRequests:
 
         with server.connect() as connection:
             connection.sendall(valid)
-            first = received(connection, seconds=0.5)
+            first = received(connection)
             connection.sendall(b"nonsense\r\n\r\n")
             second = received(connection)
 
@@ -335,7 +351,7 @@ class TestSize:
         """A body of a megabyte is read, and so is the next request."""
         body = json.dumps({**MUG, "description": "x" * 4000}).encode().ljust(1 << 20)
 
-        answers = exchange(server, (head(length=len(body)) + body) * 2)
+        answers = exchange(server, (head(length=len(body)) + body) * 2, responses=2)
 
         assert statuses(answers) == [201, 201]
 
@@ -365,7 +381,7 @@ class TestTime:
         """A silent connection, or a request that stops at any point, is closed."""
         with hasty.connect() as connection:
             connection.sendall(sent)
-            answers = received(connection, seconds=10)
+            answers = received(connection, responses=inf)
             # At its end, not at that of our patience.
             assert connection.recv(1) == b""
 
@@ -388,7 +404,7 @@ class TestTime:
         with hasty.connect() as connection:
             for _ in range(2):
                 connection.sendall(head() + BODY)
-                assert statuses(received(connection, seconds=0.8)) == [201]
+                assert statuses(received(connection, pause=0.8)) == [201]
 
     def test_default_limit_is_30_seconds(self):
         """Enough for a megabyte on a slow connection."""
@@ -406,7 +422,7 @@ class TestTime:
             for start in range(0, len(file), 4):
                 time.sleep(0.1)
                 connection.sendall(file[start : start + 4])
-            assert statuses(received(connection, seconds=1)) == expected
+            assert statuses(received(connection)) == expected
             return
         assert expected == []
 
@@ -414,9 +430,9 @@ class TestTime:
         """The server asks for the body, then reads it."""
         with server.connect() as connection:
             connection.sendall(head(b"/items", b"Expect: 100-continue"))
-            assert statuses(received(connection, seconds=0.5)) == [100]
+            assert statuses(received(connection)) == [100]
             connection.sendall(BODY)
-            assert statuses(received(connection, seconds=0.5)) == [201]
+            assert statuses(received(connection)) == [201]
 
 
 class TestNumber:
@@ -426,7 +442,7 @@ class TestNumber:
         with contextlib.ExitStack() as connections:
             there = [connections.enter_context(hasty.connect()) for _ in range(4)]
             there[0].sendall(head(b"/health", method=b"GET", length=0))
-            assert statuses(received(there[0], seconds=0.2)) == [200]
+            assert statuses(received(there[0])) == [200]
 
             answer = exchange(hasty)
 
@@ -457,7 +473,7 @@ class TestNumber:
             with contextlib.ExitStack() as connections:
                 for _ in range(2 * files):
                     last = connections.enter_context(server.connect())
-                assert statuses(received(last, seconds=10)) == [503]
+                assert statuses(received(last)) == [503]
             answer = httpx.post(f"{server.url}/items", json=MUG, trust_env=False)
 
         assert answer.status_code == 201

@@ -12,8 +12,11 @@ from moto import mock_aws
 from inventory_adapters.storage.dynamodb import DynamoDBRepository
 from inventory_adapters.storage.sqlite import SqliteRepository
 from tests.machine import InventoryMachine, memory, run
+from tests.storage import test_dynamodb
 from tests.storage.test_dynamodb import create_tables
 from tests.wire import TRANSPORTS, forget_all, shared_client, shared_wire
+
+transport_name = test_dynamodb.transport_name
 
 
 @contextmanager
@@ -57,10 +60,9 @@ def moto_over_http(server):
         environ.setenv("AWS_ENDPOINT_URL", server)
         try:
             wire = shared_wire("http", server)
-            # A table name of its own, because the moto inside boto3 shares this process and its accounts.
-            yield WithTtl(shared_client(server), wire, "inventory-http")
+            yield WithTtl(shared_client(server), wire, "inventory-test")
         finally:
-            forget_all(server)
+            forget_all()
 
 
 @contextmanager
@@ -77,11 +79,12 @@ def dynamodb_local(transport_name, endpoint):
 
 
 @pytest.fixture
-def side_by_side(moto_server):
-    """Return a state machine for all repositories and both transports."""
+def side_by_side(transport_name, moto_server):
+    """Return a state machine for all repositories."""
+    on_moto = moto if transport_name == "boto3" else partial(moto_over_http, moto_server)
 
     class SideBySide(InventoryMachine):
-        repositories = (memory, sqlite, moto, partial(moto_over_http, moto_server))
+        repositories = (memory, sqlite, on_moto)
 
     return SideBySide
 

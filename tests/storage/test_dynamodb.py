@@ -97,7 +97,7 @@ def endpoint(transport_name, request, monkeypatch):
     server = request.getfixturevalue("moto_server")
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     yield server
-    forget_all(server)
+    forget_all()
 
 
 @pytest.fixture
@@ -1160,7 +1160,15 @@ class TestDeadline:
 
         assert calls == {"GetItem": attempts}
 
-    @pytest.mark.parametrize("transport", [HttpTransport, lambda: BotoTransport(boto3.Session())])
+    @pytest.mark.parametrize(
+        "transport",
+        [
+            HttpTransport,
+            pytest.param(
+                lambda: BotoTransport(boto3.Session()), marks=pytest.mark.boto3, id="boto3"
+            ),
+        ],
+    )
     def test_a_request_in_a_function_is_given_up_in_time(self, monkeypatch, transport):
         """The real case: 5 seconds for the function, half a second of reserve, and no answer from DynamoDB."""
         with serving(silence, silence, silence) as server:
