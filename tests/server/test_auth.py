@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from attrs import evolve
 
 from inventory import Inventory
 from inventory_adapters.http.api_gateway import Cors
@@ -391,10 +392,10 @@ class TestRequests:
         assert "secret-0123456789" not in str([vars(record) for record in caplog.records])
 
     @pytest.mark.parametrize("secret", [ANNA, None])
-    def test_invalid_user_is_rejected(self, server, keys, secret):
+    def test_invalid_user_is_rejected(self, server, secret):
         """With a key, and on a server without keys."""
         if secret is None:
-            object.__setattr__(server.gateway, "keys", None)
+            server.gateway = evolve(server.gateway, keys=None)
 
         answer = server.send("GET", "/items", secret, **{"X-Actor": "system:sweeper"})
 

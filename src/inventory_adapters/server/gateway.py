@@ -1,8 +1,8 @@
 """
 The local server: the HTTP API on this machine, with the same responses as API Gateway and Lambda.
 
-It does what API Gateway does for a deployment: routing, preflight requests, the limit on the size of bodies. In addition it
-checks the Host header, because otherwise a web page could reach the server under a name of its own (DNS rebinding).
+It does what API Gateway does for a deployment: API keys, routing, preflight requests, the limit on the size of bodies. In
+addition it checks the Host header, because otherwise a web page could reach the server under a name of its own (DNS rebinding).
 """
 
 import asyncio
