@@ -246,7 +246,7 @@ def test_taken_names_are_problems(planned):
 def test_existing_indexes_must_suit_the_index_projection(planned, projection, existing):
     """DynamoDB cannot change them, whichever they are."""
     planned = with_settings(planned, indexProjection=projection, newTables="true")
-    boto3.client("dynamodb").create_table(
+    client("dynamodb").create_table(
         **create_table_arguments(items_schema(existing), "inventory-prod")
     )
 

@@ -143,11 +143,16 @@ class _ShortPages:
     def list_items(self, item_filter: ItemFilter, page: PageRequest) -> Page[Item]:
         return self._short(partial(self._repository.list_items, item_filter), page)
 
-    def list_movements(self, key: ItemKey, page: PageRequest) -> Page[Movement]:
-        return self._short(partial(self._repository.list_movements, key), page)
+    def list_movements(self, movement_filter: MovementFilter, page: PageRequest) -> Page[Movement]:
+        return self._short(partial(self._repository.list_movements, movement_filter), page)
 
-    def held_reservations(self, page: PageRequest, **bounds: Any) -> Page[Reservation]:
-        return self._short(partial(self._repository.held_reservations, **bounds), page)
+    def held_reservations(self, page: PageRequest) -> Page[Reservation]:
+        return self._short(self._repository.held_reservations, page)
+
+    def list_reservations(
+        self, reservation_filter: ReservationFilter, page: PageRequest
+    ) -> Page[Reservation]:
+        return self._short(partial(self._repository.list_reservations, reservation_filter), page)
 
     def _short(self, read: Callable[[PageRequest], Page[T]], page: PageRequest) -> Page[T]:
         cursor = page.cursor or ""
