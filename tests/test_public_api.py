@@ -27,6 +27,7 @@ LIBRARY = """
     FarReservation
     FieldError
     Finding
+    FutureMovement
     GetItem
     GetReservation
     GetStock

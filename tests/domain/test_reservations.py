@@ -73,16 +73,16 @@ class TestStock(StockUseCases):
         held = hold(inventory, line(tent, 2), ttl_seconds=60)
         behind = Inventory(repository, clock=lambda moment=time.now: moment)
         time.pass_by(seconds=60)
-        read, reads = repository.get_reservation, []
+        read, reads = repository.get_reservations, []
 
-        def extended_after_the_first_read(reservation_id):
-            reservation = read(reservation_id)
-            reads.append(reservation)
+        def extended_after_the_first_read(reservation_ids):
+            reservations = read(reservation_ids)
+            reads.append(reservations)
             if len(reads) == 1:
                 behind.extend_reservation(ExtendReservation(**named(held), ttl_seconds=900))
-            return reservation
+            return reservations
 
-        repository.get_reservation = extended_after_the_first_read
+        repository.get_reservations = extended_after_the_first_read
         swept = inventory.expire_reservations(ExpireReservations())
 
         assert (swept.expired, swept.failed) == (0, 0)
