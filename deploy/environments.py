@@ -13,8 +13,7 @@ from typing import Any, Final, Literal
 from attrs import evolve, field, frozen
 
 from deploy.grants import NEEDS
-from inventory_adapters.config import TransportName
-from inventory_adapters.storage.dynamodb.schema import IndexProjection
+from inventory_adapters.config import IndexProjection, TransportName
 
 __all__ = [
     "LOG_RETENTION_DAYS",

@@ -68,14 +68,17 @@ _RAISING: Final = _MOVING | Needs(ledger={"DeleteItem"})
 _KEYED: Final = Needs(ledger={"PutItem", "GetItem"})
 _READING_ONE: Final = Needs(items={"GetItem"})
 _READING_SEVERAL: Final = Needs(items={"BatchGetItem"})
-# Updates the reservation, one row of the ledger, and the level of each of its items.
-_CLOSING: Final = _READING_SEVERAL | _MOVING | Needs(ledger={"UpdateItem"})
-# Expires due reservations: on schedule, and before an operation fails because of reserved units.
-_EXPIRING: Final = _CLOSING | _RAISING | Needs(ledger={"BatchGetItem"}, queried={DUE_INDEX})
+# Updates the reservation, one row of the ledger, and the level of each of its items; then deletes its pointers.
+_CLOSING: Final = _READING_SEVERAL | _MOVING | Needs(ledger={"UpdateItem", "BatchWriteItem"})
+# Expires due reservations: on schedule, and before an operation fails because of reserved units. The due reservations of an
+# item are found by their pointers.
+_EXPIRING: Final = _CLOSING | _RAISING | Needs(ledger={"Query", "BatchGetItem"})
 
 NEEDS: Final[dict[str, Needs]] = {
     "create_item": _CREATING | _KEYED,
-    "get_item": _READING_ONE | Needs(items={"Query"}),
+    # The stock at a time is found in the ledger, as a page of movements.
+    "get_item": _READING_ONE | Needs(items={"Query"}, ledger={"Query"}, limits=True),
+    "get_stock": _READING_SEVERAL | Needs(queried={SKU_INDEX}),
     # With an idempotency key, an unchanged row is still checked against the state that was read.
     "update_item": _READING_ONE
     | _RAISING
@@ -106,10 +109,12 @@ NEEDS: Final[dict[str, Needs]] = {
     "transfer_stock": _READING_SEVERAL | _RAISING | _EXPIRING | _KEYED,
     "create_reservation": _READING_SEVERAL | _MOVING | _EXPIRING | _KEYED,
     "get_reservation": Needs(ledger={"GetItem"}),
+    "list_reservations": Needs(ledger={"Query", "BatchGetItem"}, queried={DUE_INDEX}, limits=True),
     "commit_reservation": _CLOSING | _KEYED,
     "release_reservation": _CLOSING | _RAISING | _KEYED,
-    "extend_reservation": Needs(ledger={"GetItem", "UpdateItem"}) | _KEYED,
-    "expire_reservations": _EXPIRING,
+    "extend_reservation": Needs(ledger={"GetItem", "UpdateItem", "PutItem", "DeleteItem"}) | _KEYED,
+    # Also checks low-stock markers.
+    "expire_reservations": _EXPIRING | Needs(queried={DUE_INDEX}),
 }
 
 

@@ -8,9 +8,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from inventory_adapters.config import IndexProjection
 from inventory_adapters.storage.dynamodb.schema import (
     LEDGER,
-    IndexProjection,
     IndexSchema,
     TableSchema,
     items_schema,

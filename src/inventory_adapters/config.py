@@ -6,9 +6,10 @@ from typing import Final, Literal, Self, cast, get_args
 
 from attrs import frozen
 
-from inventory_adapters.storage.dynamodb.schema import IndexProjection
+__all__ = ["Config", "ConfigError", "IndexProjection", "TransportName"]
 
-__all__ = ["Config", "ConfigError", "TransportName"]
+IndexProjection = Literal["all", "keys"]
+"""What the indexes by category and status contain: whole items, or only keys."""
 
 TransportName = Literal["http", "boto3"]
 

@@ -18,6 +18,7 @@ from moto import mock_aws
 
 from deploy.grants import NEEDS, Needs, UnknownNeedsError, needs_of
 from deploy.sweeper import SCHEDULED
+from inventory.items import Timestamp
 from inventory.service import Inventory
 from inventory_adapters.aws.boto_transport import BotoTransport
 from inventory_adapters.aws.ssm import SsmLimits
@@ -101,6 +102,8 @@ SCENARIO = [
     # Get: with and without the SKU.
     Call("get_item", HAMMER),
     Call("get_item", {"item_id": "{hammer}"}),
+    Call("get_item", {**HAMMER, "at": "2026-06-01T00:00:00Z"}),
+    Call("get_stock", {"sku": "N"}),
     # Update: nothing, a field, the stock, to low stock and back, with a lost response, below the reserved units.
     Call("update_item", HAMMER),
     Call("update_item", {**HAMMER, "name": "Claw hammer"}),
@@ -154,8 +157,10 @@ SCENARIO = [
     Call("create_reservation", {"lines": LINES}, 201, save_as="r2", key="reserve"),
     Call("create_reservation", {"lines": LINES}, 201, key="reserve"),
     Call("get_reservation", {"reservation_id": "{r1}"}),
+    Call("list_reservations"),
+    Call("list_reservations", HAMMER),
     # Extend, release and commit: each twice, with a lost response and with an idempotency key.
-    Call("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 3000}, loses="UpdateItem"),
+    Call("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 3000}, loses="TransactWriteItems"),
     Call("extend_reservation", {"reservation_id": "{r1}", "ttl_seconds": 4000}, key="extend"),
     Call("release_reservation", {"reservation_id": "{r1}"}, loses="TransactWriteItems"),
     Call("release_reservation", {"reservation_id": "{r1}"}, key="release"),
@@ -211,7 +216,7 @@ class Recorder:
             for row in params["TransactItems"]:
                 [(kind, action)] = row.items()
                 self._record_action(action["TableName"], IN_TRANSACTION[kind])
-        elif operation == "BatchGetItem":
+        elif operation in ("BatchGetItem", "BatchWriteItem"):
             for table in params["RequestItems"]:
                 self._record_action(table, operation)
         elif "IndexName" in params:
@@ -268,6 +273,7 @@ class Runner:
             from inventory.commands import ExpireReservations
 
             self.inventory.expire_reservations(ExpireReservations())
+            self.inventory.repository.purge(Timestamp.of(self.clock()))
             return {"statusCode": 200}
         route = BY_NAME[call.operation]
         fields = self._filled(call.fields)

@@ -41,7 +41,7 @@ from inventory.items import Timestamp
 from inventory.ports import Change, ItemFilter, MovementFilter, ReservationWrite
 from inventory.reservations import FAR_SECONDS, RETENTION_SECONDS, ReservationState
 from inventory_adapters.aws.transport import NoAnswerError
-from inventory_adapters.storage.dynamodb import DynamoDBRepository
+from inventory_adapters.storage.dynamodb import DynamoDBRepository, reservation_lists
 from inventory_adapters.storage.dynamodb.actions import Actions
 from inventory_adapters.storage.dynamodb.rows import (
     idempotency_record_key,
@@ -592,8 +592,11 @@ class Pages:
 
     @pytest.mark.parametrize("size", [1, 7, 100])
     @pytest.mark.parametrize("at_one_time", [13, 40])
-    def test_the_shards_of_the_due_index_are_merged(self, repository, size, at_one_time):
+    def test_the_shards_of_the_due_index_are_merged(
+        self, repository, size, at_one_time, monkeypatch
+    ):
         """Each reservation is listed once and in order, however many of a shard expire at one time."""
+        monkeypatch.setattr(reservation_lists, "_ROWS_PER_UNIT", 2)
         reservations = [a_reservation(f"r{it}", expires_at=it // at_one_time) for it in range(40)]
         assert {due_shard(it.reservation_id) for it in reservations} == set(DUE_SHARDS)
         for reservation in reservations:
@@ -628,7 +631,7 @@ class Pages:
 
     def test_a_page_of_all_held_reservations_is_bounded(self, client, world, monkeypatch):
         """Where there are none for long, it is short and has a cursor."""
-        monkeypatch.setattr("inventory_adapters.storage.dynamodb.reservation_lists.MAX_READS", 1)
+        monkeypatch.setattr(reservation_lists, "MAX_READS", 1)
 
         page = world.repository.held_reservations(PageRequest(size=1))
 

@@ -32,6 +32,7 @@ from inventory.ports import Change, ItemEdit, ItemFilter, MovementFilter, Reserv
 from inventory.reservations import Reservation
 from inventory.stock import Movement
 from inventory_adapters.aws.transport import Transport
+from inventory_adapters.config import IndexProjection
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb.actions import Action, Actions
 from inventory_adapters.storage.dynamodb.calls import MAX_BATCH, Calls, RefusedError
@@ -63,7 +64,6 @@ from inventory_adapters.storage.dynamodb.rows import (
 )
 from inventory_adapters.storage.dynamodb.schema import (
     LOW_STOCK_PK,
-    IndexProjection,
     items_schema,
     movement_sk,
     movements_pk,

@@ -49,6 +49,9 @@ _ALL_HELD: Final = cursors.fingerprint("held", "all")
 _FIRST: Final = "0"
 _LAST: Final = "9"
 
+# As many entries of the due index as the smallest read has, which is half a unit: 4 KB.
+_ROWS_PER_UNIT: Final = 16
+
 # A marker or a pointer of this age belongs to no change that is under way.
 _SETTLED: Final = timedelta(hours=1)
 # Deleting pointers may take this long, because nobody needs to wait for it.
@@ -196,8 +199,8 @@ class ReservationLists:
         if first > last:
             # Only in a forged cursor.
             return [], None
-        # On average a shard has an eighth of the page.
-        limit = 2 * ceil(size / len(DUE_SHARDS))
+        # On average, a shard has an eighth of the page.
+        limit = max(_ROWS_PER_UNIT, 2 * ceil(size / len(DUE_SHARDS)))
         shards = [self._due_in(shard, first, last, after, limit) for shard in DUE_SHARDS]
         # Up to the first end of a shard that has more, the rows of all shards are complete.
         end = min((end for _, end in shards if end is not None), default=None)
@@ -233,7 +236,10 @@ class ReservationLists:
             places += [place for place in read if place > after]
             if "LastEvaluatedKey" not in answer:
                 return places, None
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            request |= {
+                "ExclusiveStartKey": answer["LastEvaluatedKey"],
+                "Limit": 2 * request["Limit"],
+            }
             [end, _] = place_of(answer["LastEvaluatedKey"], _BY_EXPIRY)
             if any(place[0] < end for place in places):
                 return places, end

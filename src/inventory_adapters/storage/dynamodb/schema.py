@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from attrs import evolve, frozen
 
 from inventory.items import ItemKey
+from inventory_adapters.config import IndexProjection
 
 __all__ = [
     "CATEGORY_INDEX",
@@ -23,7 +24,6 @@ __all__ = [
     "RESERVATION_SK",
     "SKU_INDEX",
     "STATUS_INDEX",
-    "IndexProjection",
     "IndexSchema",
     "TableSchema",
     "create_table_arguments",
@@ -43,10 +43,6 @@ __all__ = [
 # Source: "Quotas in Amazon DynamoDB", partition keys and sort keys.
 _MAX_PK_BYTES: Final = 2048
 _MAX_SK_BYTES: Final = 1024
-
-
-IndexProjection = Literal["all", "keys"]
-"""What the indexes by category and status contain: whole items, or only keys."""
 
 
 @frozen(kw_only=True)
