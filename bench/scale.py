@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from bench.report import ROOT, grid, replace_between
 from bench.scenarios import (
@@ -221,7 +221,8 @@ def _levels(run: Run) -> str:
 
 
 def _sweeps(run: Run) -> str:
-    one_by_one = Sweeper(shards=1, group=1, limits=FunctionLimits())
+    one_by_one = Sweeper(shards=1, group=1, threads=1, limits=FunctionLimits())
+    larger = evolve(limits_of("expire_reservations"), memory_mb=1024)
     # It takes the same time for each, so a tenth of them is enough.
     tenth = run(sweep, one_by_one, due=5_000)
     return grid(
@@ -231,7 +232,9 @@ def _sweeps(run: Run) -> str:
             for how, seconds in (
                 ("one after the other, a function of 10 s and 256 MB", 10 * tenth),
                 ("in groups, 8 threads, a function of 55 s and 512 MB", run(sweep, Sweeper())),
+                ("the same, of 1,024 MB", run(sweep, Sweeper(limits=larger))),
                 ("the same, two functions at a time", run(sweep, Sweeper(at_once=2))),
+                ("the same, all reservations of one item", run(sweep, Sweeper(), items=1)),
             )
         ],
     )

@@ -5,7 +5,7 @@ Buyers and sellers start their next change as soon as the last one ends, each in
 """
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from bench.simulation import Clock, DynamoDB, Process, call, execute
 from deploy.limits import FunctionLimits, limits_of
 from inventory import upkeep
-from inventory.errors import ContentionError, StaleReadError, StorageThrottledError
+from inventory.errors import ContentionError, StorageThrottledError
 from inventory_adapters.http import api_gateway
 from inventory_adapters.storage.dynamodb import repository
 from inventory_adapters.storage.dynamodb.schema import (
@@ -230,8 +230,9 @@ class Sweeper:
     How due reservations are expired.
 
     Attributes:
-        shards: The partitions of the due index; each has a thread.
+        shards: The partitions of the due index, which are read one after the other.
         group: The reservations that one transaction expires, at most.
+        threads: The groups that a function expires at the same time, of a batch that it has read before.
         limits: The limits of the function, which starts each minute.
         at_once: The functions that start each minute.
         projection: The projection of the indexes by status and category.
@@ -239,6 +240,7 @@ class Sweeper:
 
     shards: int = DUE_SHARDS
     group: int = 32
+    threads: int = 8
     limits: FunctionLimits = _SWEEPER
     at_once: int = 1
     projection: IndexProjection = "all"
@@ -260,41 +262,45 @@ class _Sweep:
         self._sweeper = sweeper
         self._clock = Clock()
         self._dynamodb = DynamoDB(self._clock)
-        self._shards: list[dict[str, _Due]] = [{} for _ in range(sweeper.shards)]
+        self.held: dict[str, _Due] = {}
         self.ended_at = 0.0
         for number in range(due):
-            shard = random.randrange(sweeper.shards)
-            row = f"reservation {number}"
-            self._shards[shard][row] = _Due(row, f"item {random.randrange(items)}", shard)
+            row, item = f"reservation {number}", f"item {random.randrange(items)}"
+            self.held[row] = _Due(row, item, random.randrange(sweeper.shards))
         self._clock.start(self._schedule())
         self._clock.run()
 
     def _schedule(self) -> Process[None]:
-        while any(self._shards):
+        while self.held:
             for _ in range(self._sweeper.at_once):
-                ends_at = (
-                    self._clock.now
-                    + self._sweeper.limits.timeout_seconds
-                    - api_gateway._RESERVE_SECONDS
-                )
-                cpu = _Cpu(self._clock, self._sweeper.limits.memory_mb)
-                for shard in range(self._sweeper.shards):
-                    self._clock.start(self._sweep(shard, cpu, ends_at), self._clock.now)
+                self._clock.start(self._run(), self._clock.now)
             yield 60
 
-    def _sweep(self, shard: int, cpu: "_Cpu", ends_at: float) -> Process[None]:
-        held = self._shards[shard]
-        while held:
-            query = partial(self._dynamodb.read, {f"due {shard}": 2.0})
-            yield from call(self._clock, query, ends_at)
-            for group in self._groups(list(islice(held.values(), upkeep._MAX_PAGE_SIZE))):
-                if ends_at - self._clock.now < upkeep._RESERVE_SECONDS:
-                    return
-                yield from self._expire(group, cpu, ends_at)
+    def _run(self) -> Process[None]:
+        sweeper, clock = self._sweeper, self._clock
+        ends_at = clock.now + sweeper.limits.timeout_seconds - api_gateway._RESERVE_SECONDS
+        cpu = _Cpu(clock, sweeper.limits.memory_mb)
+        oldest, pages, taken = iter(list(self.held.values())), 0, 0
+        while batch := list(islice(oldest, sweeper.threads * sweeper.group)):
+            taken += len(batch)
+            while pages * upkeep._MAX_PAGE_SIZE < taken:
+                pages += 1
+                yield from self._read_page(ends_at)
+            groups = deque(self._groups(batch))
+            threads = [self._work(groups, cpu, ends_at) for _ in range(sweeper.threads)]
+            yield from clock.gather(threads)
+            if ends_at - clock.now < upkeep._RESERVE_SECONDS:
+                return
 
-    def _groups(self, page: Sequence[_Due]) -> Iterator[list[_Due]]:
+    def _read_page(self, ends_at: float) -> Process[None]:
+        # The shards, then the reservations, of which each has a partition of its own.
+        for units in (*({f"due {shard}": 0.5} for shard in range(self._sweeper.shards)), {}):
+            yield from call(self._clock, partial(self._dynamodb.read, units), ends_at)
+
+    def _groups(self, batch: Sequence[_Due]) -> Iterator[list[_Due]]:
+        """Yield groups that fit a transaction, of the same items where possible."""
         group: list[_Due] = []
-        for due in page:
+        for due in sorted(batch, key=lambda due: due.item):
             # One action updates the reservation, one adds a movement; one updates each item.
             actions = 2 * (len(group) + 1) + len({it.item for it in group} | {due.item})
             if len(group) == self._sweeper.group or actions > repository._MAX_ACTIONS:
@@ -304,14 +310,17 @@ class _Sweep:
         if group:
             yield group
 
+    def _work(self, groups: deque[list[_Due]], cpu: "_Cpu", ends_at: float) -> Process[None]:
+        while groups:
+            yield from self._expire(groups.popleft(), cpu, ends_at)
+
     def _expire(self, group: Sequence[_Due], cpu: "_Cpu", ends_at: float) -> Process[None]:
+        if ends_at - self._clock.now < upkeep._RESERVE_SECONDS:
+            return
         attempt = partial(self._attempt, group, cpu, ends_at)
         try:
-            if len(group) == 1:
-                yield from execute(self._clock, attempt, ends_at)
-            else:
-                yield from attempt()
-        except (StaleReadError, ContentionError, StorageThrottledError):
+            yield from execute(self._clock, attempt, ends_at)
+        except (ContentionError, StorageThrottledError):
             if len(group) > 1:
                 half = len(group) // 2
                 yield from self._expire(group[:half], cpu, ends_at)
@@ -319,31 +328,28 @@ class _Sweep:
 
     def _attempt(self, group: Sequence[_Due], cpu: "_Cpu", ends_at: float) -> Process[None]:
         clock, dynamodb = self._clock, self._dynamodb
-        # Each reservation has a partition of its own, which is far from its limit.
+        # Reservations, items and pointers are far from the limits of their partitions: only the time of these calls counts.
         yield from call(clock, partial(dynamodb.read, {}), ends_at)
         # Another function may have expired some meanwhile.
-        group = [due for due in group if due.row in self._shards[due.shard]]
+        group = [due for due in group if due.row in self.held]
         if not group:
             return
         items = Counter(due.item for due in group)
         expected = {row: dynamodb.versions[row] for row in (*(due.row for due in group), *items)}
-        yield from call(clock, partial(dynamodb.read, dict.fromkeys(items, 1.0)), ends_at)
+        yield from call(clock, partial(dynamodb.read, {}), ends_at)
         yield from cpu.work(_CPU_SECONDS * len(group))
-        units: Counter[str] = Counter()
+        units: Counter[str] = Counter(f"due {due.shard}" for due in group)
         for item, movements in items.items():
             units.update(
                 stock_write(item, projection=self._sweeper.projection, movements=movements)
             )
-        units.update(f"due {due.shard}" for due in group)
         rows = len(items) + 2 * len(group)
         yield from call(clock, partial(dynamodb.transact, units, expected, rows=rows), ends_at)
         for due in group:
-            del self._shards[due.shard][due.row]
+            del self.held[due.row]
         self.ended_at = clock.now
-        # The pointers from the items to their reservations, in batches.
-        for start in range(0, len(group), _MAX_BATCH):
-            pointers = Counter(f"holds of {due.item}" for due in group[start : start + _MAX_BATCH])
-            yield from call(clock, partial(dynamodb.write, pointers), ends_at)
+        for _ in range(0, len(group), _MAX_BATCH):
+            yield from call(clock, partial(dynamodb.write, {}), ends_at)
 
 
 class _Cpu:

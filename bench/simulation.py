@@ -1,7 +1,8 @@
 """
 A discrete-event simulation of DynamoDB's documented limits, with the retry policy of this project.
 
-A process is a generator that yields the seconds that it waits. Pauses come from `random`, so a seed determines a run.
+A process is a generator that yields the seconds that it waits; infinity, if another process will start it again. Pauses come
+from `random`, so a seed determines a run.
 
 Simulated: the units that a partition reads and writes in a second, also those of an index, which holds up the table if it is
 throttled; transactions that conflict; and the time of a call. Each item, and each key of an index, has a partition of its own:
@@ -13,7 +14,7 @@ effectively"; "Amazon DynamoDB Transactions: How it works".
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -63,6 +64,7 @@ class Clock:
         self._waiting: list[tuple[float, int, Process[Any]]] = []
         # Processes of the same time run in the order in which they began to wait.
         self._turns = count()
+        self._running: Process[Any]
 
     def start(self, process: Process[Any], at: float = 0.0) -> None:
         """Start a process at a time."""
@@ -71,9 +73,24 @@ class Clock:
     def run(self, until: float = inf) -> None:
         """Run until a time, or until no process waits."""
         while self._waiting and self._waiting[0][0] <= until:
-            self.now, _, process = heappop(self._waiting)
-            if (seconds := next(process, None)) is not None:
-                self.start(process, self.now + seconds)
+            self.now, _, self._running = heappop(self._waiting)
+            if (seconds := next(self._running, inf)) < inf:
+                self.start(self._running, self.now + seconds)
+
+    def gather(self, processes: Sequence[Process[None]]) -> Process[None]:
+        """Run processes at the same time, and wait until all have ended."""
+        parent, left = self._running, len(processes)
+
+        def member(process: Process[None]) -> Process[None]:
+            nonlocal left
+            yield from process
+            left -= 1
+            if not left:
+                self.start(parent, self.now)
+
+        for process in processes:
+            self.start(member(process), self.now)
+        yield inf
 
 
 class Meter:
