@@ -96,7 +96,7 @@ def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
         value = given[spec.name]
         if isinstance(spec.bound, Object):
             value = {"sku": given["sku"], **({} if value is None else {"item_id": value})}
-        if value is None:
+        if value in (None, ()):
             continue
         request[spec.wire] = None if value == NONE else value
     return request

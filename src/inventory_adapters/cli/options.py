@@ -20,7 +20,7 @@ from inventory.validation import (
     Spec,
 )
 
-__all__ = ["AS_JSON", "JSON", "NONE", "parameter", "typed_as"]
+__all__ = ["AS_JSON", "JSON", "NONE", "is_list", "parameter", "typed_as"]
 
 AS_JSON: Final = "inventory.as_json"
 """The key of `--json` in a context's `meta`."""
@@ -70,10 +70,15 @@ def parameter(spec: Spec) -> click.Parameter:
         type=kind,
         metavar=metavar,
         required=spec.required and not isinstance(spec.bound, Object),
-        multiple=isinstance(spec.bound, List),
+        multiple=is_list(spec.bound),
         help=_help(spec),
         **default,
     )
+
+
+def is_list(bound: Any) -> bool:
+    """Return whether an option can be repeated."""
+    return isinstance(bound.bound if isinstance(bound, Nullable) else bound, List)
 
 
 def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str | None]":
@@ -93,7 +98,7 @@ def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str
             kind = click.Choice(options)
         case Object():
             metavar = "ITEM_ID"
-        case List():
+        case _ if is_list(spec.bound):
             kind, metavar = _line, "[ITEM_ID:]SKU:QUANTITY"
     return kind, metavar
 
@@ -106,7 +111,7 @@ def _help(spec: Spec) -> str:
             return f"{spec.bound.doc} `none` clears it."
         case Nullable(Integer()):
             return f"{spec.bound.doc} Default: `none`."
-        case List():
+        case _ if is_list(spec.bound):
             return f"{spec.bound.doc} Can be repeated."
         case _:
             return spec.bound.doc

@@ -179,9 +179,9 @@ def _show_fields(part: dict[str, Any]) -> None:
 def _flat(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield names and values; each line of a reservation in the form of --line."""
     for name, value in part.items():
-        if name == "lines":
+        if name in ("lines", "committed"):
             for line in value:
-                yield "line", f"{line['item_id']}:{line['sku']}:{line['quantity']}"
+                yield name.rstrip("s"), f"{line['item_id']}:{line['sku']}:{line['quantity']}"
         else:
             yield name, value
 
