@@ -17,7 +17,7 @@ from inventory.commands import CreateItem, ItemRef
 from inventory.errors import InventoryError
 from inventory.idempotency import IdempotencyKey
 from inventory.timeouts import deadline
-from inventory.validation import Object, Spec, build, specs
+from inventory.validation import Object, Spec, TextMap, build, specs
 from inventory_adapters.cli.by_sku import ItemNames, location_options
 from inventory_adapters.cli.errors import exit_code
 from inventory_adapters.cli.options import JSON, NONE, parameter
@@ -98,6 +98,8 @@ def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
             value = {"sku": given["sku"], **({} if value is None else {"item_id": value})}
         if value in (None, ()):
             continue
+        if isinstance(spec.bound, TextMap):
+            value = dict(value)
         request[spec.wire] = None if value == NONE else value
     return request
 
