@@ -69,6 +69,7 @@ def start(tmp_path, monkeypatch):
         **os.environ,
         "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "120",
+        "LOGNAME": "anna",  # The actor of commands.
         "PYTHONUNBUFFERED": "1",
         "CDK_VALIDATION": "false",  # It takes seconds, and `nox -s synth` runs it.
     }

@@ -368,7 +368,7 @@ class TestReservations:
         assert json.loads(extended.stdout)["reservation"]["expires_at"] > first["expires_at"]
         assert json.loads(committed.stdout)["reservation"]["state"] == "committed"
         assert json.loads(released.stdout)["reservation"]["state"] == "released"
-        assert fields_of(got.stdout)["line"] == f"{mug['item_id']}:MUG-1:3"
+        assert fields_of(got.stdout)["committed"] == f"{mug['item_id']}:MUG-1:3"
         item = json.loads(run("items", "get", mug["item_id"], "--json").stdout)["item"]
         assert (item["quantity"], item["reserved"]) == (2, 0)
 
@@ -527,6 +527,7 @@ class TestReconcile:
             "items_looked_at": 1,
             "unreadable": [],
             "far_reservations": [],
+            "future_movements": [],
         }
 
     def test_drift_is_printed_and_corrected_with_fix(self, run, mug, tamper):

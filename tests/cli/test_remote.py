@@ -1,6 +1,7 @@
 """The command line with an API (`--url`), and items that are named by SKU alone."""
 
 import json
+import os
 import re
 from getpass import getuser
 
@@ -13,6 +14,7 @@ from tests.hostile_server import HostileServer, answer
 from tests.local_server import needs_signals, serving
 
 KEY = "till-secret-0123456789"
+KEYED = ("--idempotency-key", "k")
 TENT = ("--sku", "TENT-2", "--name", "Tent", "--category", "tents")
 
 
@@ -94,8 +96,45 @@ class TestBySku:
             "store": 6,
             "warehouse": 2,
         }
-        kinds = [row["kind"] for row in json.loads(history.stdout)["movements"]]
-        assert kinds == ["commit", "reserve", "transfer_in", "count", "adjust", "opening"]
+        movements = json.loads(history.stdout)["movements"]
+        assert [row["kind"] for row in movements] == [
+            *("commit", "reserve", "transfer_in", "count", "adjust", "opening")
+        ]
+        who = f"till/{getuser()}" if "INVENTORY_API_KEY" in os.environ else getuser()
+        assert {row["actor"] for row in movements[:-1]} == {who}
+
+    def test_stock_and_reservations_of_a_sku(self, run, places):
+        """The totals over all locations, and the reservations that hold an item."""
+        line = ("--line", "TENT-2:2", "--location", "store", "--reference", "order 1")
+        held = ok(run("reservations", "create", *line, "--json"))
+        held = json.loads(held.stdout)["reservation"]["reservation_id"]
+        ok(run("reservations", "commit", held, "--line", "TENT-2:1", *KEYED, *line[2:4]))
+        stock = ok(run("stock", "show", "--sku", "TENT-2"))
+        listed = ok(run("reservations", "list", "--sku", "TENT-2", "--location", "store"))
+        none = ok(run("reservations", "list", "--sku", "TENT-2", "--location", "warehouse"))
+
+        heading, rows = stock.stdout.split("\n\nitems\n")
+        assert [line.split() for line in heading.splitlines()] == [
+            *(["sku", "TENT-2"], ["quantity", "9"], ["reserved", "1"]),
+            *(["available", "8"], ["count", "2"]),
+        ]
+        assert len(rows.splitlines()) == 1 + 2
+        assert listed.stdout.splitlines()[1].startswith(f"{held}  1 TENT-2  order 1  ")
+        assert none.stderr == "0 reservations.\n"
+
+    def test_attributes_are_set_and_removed(self, run):
+        """A search finds them."""
+        texts = ("--set", "barcode=4006381333931", "--set", "size=L=52")
+        item_id = create(run, "store", 5)
+        ok(run("items", "update", item_id, "--sku", "TENT-2", *texts))
+        ok(run("items", "update", item_id, "--sku", "TENT-2", "--set", "barcode="))
+        shown = ok(run("items", "get", item_id)).stdout
+        wrong = run("items", "update", item_id, "--sku", "TENT-2", "--set", "Size=L")
+
+        assert re.search(r"^set +size=L=52$", shown, re.MULTILINE)
+        assert "barcode" not in shown
+        assert "1 item." in ok(run("items", "list", "--search", "l=5")).stderr
+        assert "--set (Size) must have a name" in wrong.stderr
 
     def test_one_item_needs_no_location(self, run):
         """The SKU is enough, for details too."""
@@ -264,7 +303,7 @@ class TestApi:
             (("--api-key", "k"), "--api-key needs --url"),
             (("--url", "localhost:8080"), "not an HTTP URL"),
             (("--url", "http://localhost:x"), "not an HTTP URL"),
-            (("--url", "http://localhost:1", "--api-key", "a\nb"), "X-Api-Key must consist of"),
+            (("--url", "http://localhost:1", "--api-key", "a\nb"), "api_key must consist of"),
         ],
     )
     def test_contradictions_are_wrong_usage(self, alone, options, message):

@@ -210,10 +210,10 @@ def test_long_pause_ends_the_upload(monkeypatch):
         return {"type": "http.request", "body": ITEMS, "more_body": False}
 
     async def scenario():
-        running = imports.Imports(inventory)
+        running = imports.Imports()
         with pytest.raises(HttpError) as error:
-            await running.start(b"", {}, receive)
-        report = await running.start(b"dry_run=true", {}, whole)
+            await running.start(inventory, b"", {}, receive)
+        report = await running.start(inventory, b"dry_run=true", {}, whole)
         return error.value.code, [json.loads(line) async for line in report.lines]
 
     code, lines = asyncio.run(scenario())
@@ -234,7 +234,7 @@ def test_storage_error_is_the_last_line():
         return {"type": "http.request", "body": ITEMS, "more_body": False}
 
     async def scenario():
-        report = await imports.Imports(Failing(MemoryRepository())).start(b"", {}, receive)
+        report = await imports.Imports().start(Failing(MemoryRepository()), b"", {}, receive)
         return [json.loads(line) async for line in report.lines]
 
     about, end = asyncio.run(scenario())

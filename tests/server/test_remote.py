@@ -218,6 +218,20 @@ class TestWithKeys:
         sent = [(headers["x-api-key"], headers["x-actor"]) for headers, _ in upstream.requests]
         assert sent == [(KEY, "viewer"), (KEY, f"anna/{'x' * 128}"[:128])]
 
+    def test_import_has_the_actor_of_its_key(self, browser, upstream):
+        """Its rows are requests of this server."""
+        refused = {"error": "No", "code": "validation_failed", "details": []}
+        upstream.answers += [answer({"items": [], "count": 0}), answer(refused, 400)]
+
+        browser.post(
+            "/imports",
+            content=b"sku,name,category,quantity\r\nCUP-1,Cup,kitchen,3\r\n",
+            headers={"X-Api-Key": self.ANNA, "X-Actor": "Zoë".encode()},
+        )
+
+        sent = [(headers["x-api-key"], headers["x-actor"]) for headers, _ in upstream.requests]
+        assert sent == [(KEY, "anna/Zoë")] * 2
+
     def test_idempotency_keys_of_two_callers_differ(self, browser, upstream):
         """To the API, both are this server; the same caller has the same key again."""
         upstream.answers += [answer({}, 201) for _ in range(3)]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from inventory.errors import ItemNotFoundError
-from inventory.validation import List, Object, Spec
+from inventory.validation import Object, Spec
 from inventory_adapters.cli.errors import USAGE
+from inventory_adapters.cli.options import is_list
 from inventory_adapters.cli.output import counted, show_list
 from inventory_adapters.wire import item_to_wire
 
@@ -26,7 +27,7 @@ def location_options(fields: tuple[Spec, ...]) -> Iterator[click.Option]:
     for spec in fields:
         if isinstance(spec.bound, Object):
             yield _location(f"--{spec.wire}-location", spec.name, f"--{spec.wire}")
-        elif isinstance(spec.bound, List) or (spec.wire == "item_id" and "location" not in names):
+        elif is_list(spec.bound) or (spec.wire == "item_id" and "location" not in names):
             yield _location("--location", "item", "an id")
 
 
@@ -57,7 +58,7 @@ class ItemNames:
                 self._add(request, given.get("item_location"), required=spec.required)
             elif isinstance(spec.bound, Object):
                 self._add(request[spec.wire], given[f"{spec.name}_location"])
-            elif isinstance(spec.bound, List):
+            elif is_list(spec.bound):
                 for line in request.get(spec.wire, ()):
                     self._add(line, given["item_location"])
 

@@ -17,7 +17,7 @@ from inventory.commands import CreateItem, ItemRef
 from inventory.errors import InventoryError
 from inventory.idempotency import IdempotencyKey
 from inventory.timeouts import deadline
-from inventory.validation import Object, Spec, build, specs
+from inventory.validation import Object, Spec, TextMap, build, specs
 from inventory_adapters.cli.by_sku import ItemNames, location_options
 from inventory_adapters.cli.errors import exit_code
 from inventory_adapters.cli.options import JSON, NONE, parameter
@@ -96,8 +96,10 @@ def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
         value = given[spec.name]
         if isinstance(spec.bound, Object):
             value = {"sku": given["sku"], **({} if value is None else {"item_id": value})}
-        if value is None:
+        if value in (None, ()):
             continue
+        if isinstance(spec.bound, TextMap):
+            value = dict(value)
         request[spec.wire] = None if value == NONE else value
     return request
 

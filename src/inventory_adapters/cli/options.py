@@ -18,9 +18,10 @@ from inventory.validation import (
     Object,
     PageSize,
     Spec,
+    TextMap,
 )
 
-__all__ = ["AS_JSON", "JSON", "NONE", "parameter", "typed_as"]
+__all__ = ["AS_JSON", "JSON", "NONE", "is_list", "parameter", "typed_as"]
 
 AS_JSON: Final = "inventory.as_json"
 """The key of `--json` in a context's `meta`."""
@@ -29,6 +30,7 @@ _ARGUMENTS: Final = {"item_id", "reservation_id"}
 # Options whose name differs from the field's. A transfer has one --sku for both sides.
 _TYPED_AS: Final = {
     "last_evaluated_key": "page_token",
+    "attributes": "set",
     "lines": "line",
     "from.sku": "sku",
     "to.sku": "sku",
@@ -47,6 +49,8 @@ def typed_as(wire: str) -> str:
         return wire.upper()
     if re.match(r"items\b", wire):
         return wire  # From a file, which uses this name.
+    if wire.startswith("attributes."):
+        return f"--set ({wire.removeprefix('attributes.')})"
     if line := _LINE.fullmatch(wire):
         number = f"number {int(line['index']) + 1}"
         return f"--line ({number}, {line['field']})" if line["field"] else f"--line ({number})"
@@ -70,10 +74,19 @@ def parameter(spec: Spec) -> click.Parameter:
         type=kind,
         metavar=metavar,
         required=spec.required and not isinstance(spec.bound, Object),
-        multiple=isinstance(spec.bound, List),
+        multiple=_is_repeated(spec.bound),
         help=_help(spec),
         **default,
     )
+
+
+def is_list(bound: Any) -> bool:
+    """Return whether a bound is that of lines."""
+    return isinstance(bound.bound if isinstance(bound, Nullable) else bound, List)
+
+
+def _is_repeated(bound: Any) -> bool:
+    return is_list(bound) or isinstance(bound, TextMap)
 
 
 def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str | None]":
@@ -93,23 +106,25 @@ def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str
             kind = click.Choice(options)
         case Object():
             metavar = "ITEM_ID"
-        case List():
+        case _ if is_list(spec.bound):
             kind, metavar = _line, "[ITEM_ID:]SKU:QUANTITY"
+        case TextMap():
+            kind, metavar = _named_text, "NAME=TEXT"
     return kind, metavar
 
 
 def _help(spec: Spec) -> str:
+    note = ""
     match spec.bound:
         case _ if spec.name == "page_token":
             return "Continue after the page that printed this token."
-        case Nullable(Integer()) if spec.default is UNSET:
-            return f"{spec.bound.doc} `none` clears it."
         case Nullable(Integer()):
-            return f"{spec.bound.doc} Default: `none`."
-        case List():
-            return f"{spec.bound.doc} Can be repeated."
-        case _:
-            return spec.bound.doc
+            note = " `none` clears it." if spec.default is UNSET else " Default: `none`."
+        case TextMap(may_be_null=True):
+            note = " `NAME=` removes one. Can be repeated."
+        case _ if _is_repeated(spec.bound):
+            note = " Can be repeated."
+    return f"{spec.bound.doc}{note}"
 
 
 def _integer(text: str) -> int:
@@ -136,6 +151,13 @@ def _line(text: str) -> dict[str, Any]:
         raise click.BadParameter(f"{text!r} is not ITEM_ID:SKU:QUANTITY or SKU:QUANTITY")
     item = {"item_id": item_id, "sku": sku} if colon else {"sku": item_id}
     return {**item, "quantity": _integer(quantity)}
+
+
+def _named_text(text: str) -> tuple[str, str | None]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise click.BadParameter(f"{text!r} is not NAME=TEXT")
+    return name, value or None
 
 
 def _remember(ctx: click.Context, _option: click.Parameter, value: Any) -> Any:

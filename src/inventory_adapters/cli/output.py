@@ -42,6 +42,7 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
     "movements": {
         "seq": "Seq",
         "kind": "Kind",
+        "actor": "Actor",
         "delta_on_hand": "On hand +/-",
         "on_hand": "On hand",
         "delta_reserved": "Reserved +/-",
@@ -50,6 +51,12 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "reason": "Reason",
         "reference": "Reference",
         "reservation_id": "Reservation",
+    },
+    "reservations": {
+        "reservation_id": "Reservation",
+        "lines": "Lines",
+        "reference": "Reference",
+        "expires_at": "Expires at",
     },
     "results": {
         "index": "Row",
@@ -158,14 +165,24 @@ def counted(count: int, things: str) -> str:
 
 
 def show_answer(answer: Response) -> None:
-    """Print the message of *answer*, then the fields of each part, under its name if there are several."""
-    parts = dict(answer.body)
-    if message := parts.pop("message", None):
+    """
+    Print the message of *answer*, its own fields, and then those of each part, under its name if there are several.
+
+    A list is a table.
+    """
+    body = dict(answer.body)
+    if message := body.pop("message", None):
         click.echo(message)
+    parts = {name: body.pop(name) for name in [*body] if isinstance(body[name], dict | list)}
+    if body:
+        _show_fields(body)
     for name, part in parts.items():
-        if len(parts) > 1:
+        if body or len(parts) > 1:
             click.echo(f"\n{name}")
-        _show_fields({**part, "etag": answer.etag} if name == "item" else part)
+        if isinstance(part, list):
+            show_list(name, part)
+        else:
+            _show_fields({**part, "etag": answer.etag} if name == "item" else part)
 
 
 def _show_fields(part: dict[str, Any]) -> None:
@@ -177,11 +194,14 @@ def _show_fields(part: dict[str, Any]) -> None:
 
 
 def _flat(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield names and values; each line of a reservation in the form of --line."""
+    """Yield names and values; each line of a reservation in the form of --line, and each attribute in that of --set."""
     for name, value in part.items():
-        if name == "lines":
+        if name in ("lines", "committed"):
             for line in value:
-                yield "line", f"{line['item_id']}:{line['sku']}:{line['quantity']}"
+                yield name.rstrip("s"), f"{line['item_id']}:{line['sku']}:{line['quantity']}"
+        elif name == "attributes":
+            for attribute, text in value.items():
+                yield "set", f"{attribute}={text}"
         else:
             yield name, value
 
@@ -204,9 +224,13 @@ def _text(field: str, value: Any) -> str:
         case Decimal():
             return f"{value:f}"
         case list():
-            return ", ".join(map(str, value))
+            return printable(", ".join(map(_entry, value)))
         case _:
             return printable(str(value))
+
+
+def _entry(value: Any) -> str:
+    return f"{value['quantity']} {value['sku']}" if isinstance(value, dict) else str(value)
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,7 @@ def reservations() -> None:
 reservations.add_command(
     operation_command("create_reservation", "create", "Reserve units of one or more items.")
 )
+reservations.add_command(operation_command("list_reservations", "list", "List open reservations."))
 reservations.add_command(operation_command("get_reservation", "get", "Show a reservation."))
 reservations.add_command(
     operation_command("commit_reservation", "commit", "Remove the reserved units from stock.")

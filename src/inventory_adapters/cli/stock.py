@@ -19,4 +19,7 @@ stock.add_command(
 stock.add_command(
     operation_command("transfer_stock", "transfer", "Move units from one item to another.")
 )
+stock.add_command(
+    operation_command("get_stock", "show", "Show the stock of a SKU at all locations.")
+)
 stock.add_command(operation_command("list_movements", "history", "List the movements of an item."))

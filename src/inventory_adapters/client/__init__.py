@@ -7,6 +7,7 @@ Needs the extra `client`: ``tap-inventory[client]``.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 
@@ -56,6 +57,7 @@ from inventory.service import Inventory
 from inventory.stock import Movement, SkuStock, StockChange, Transfer
 from inventory.timeouts import time_left
 from inventory_adapters.client.wire import PreparedRequest, UnexpectedAnswerError, WireResponse
+from inventory_adapters.http.identity import ACTOR_HEADER, MAX_USER_LENGTH
 
 __all__ = ["InventoryClient", "UnexpectedAnswerError"]
 
@@ -108,7 +110,7 @@ class InventoryClient:
     Args:
         base_url: The URL of the API: ``http://localhost:8080``, ``https://api.example.com/prod``.
         api_key: Sent as ``X-Api-Key``.
-        actor: The user of this client, sent as ``X-Actor``: 1 to 128 visible characters.
+        actor: The user of this client, sent as ``X-Actor`` and cut at 128 characters. See `acting_as`.
         headers: Sent with each request: ``{"Authorization": ...}``.
         timeout: Seconds for connecting, for sending, and for each wait for a part of the response.
         retries: Maximum number of retries per call.
@@ -139,17 +141,28 @@ class InventoryClient:
             raise ValueError(f"base_url is not an HTTP URL: {base_url}")
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers or {})
-        for name, value in (("X-Api-Key", api_key), ("X-Actor", actor)):
-            if value is None:
-                continue
-            if not value.isprintable() or value != value.strip():
-                raise ValueError(f"{name} must consist of visible characters")
-            self._headers[name] = value
+        _check_sendable("api_key", api_key)
+        if api_key is not None:
+            self._headers["X-Api-Key"] = api_key
+        _check_sendable("actor", actor)
+        self.actor = actor
         self._timeout = timeout
         self._retries = retries
         self._pause = pause
         self._is_ours = http_client is None
         self._http = httpx.Client() if http_client is None else http_client
+
+    def acting_as(self, actor: str | None) -> Self:
+        """
+        Return a client with another actor. The two share their connections; closing one closes both.
+
+        Raises:
+            ValueError: The name cannot be sent.
+        """
+        _check_sendable("actor", actor)
+        client = copy(self)
+        client.actor = actor
+        return client
 
     def close(self) -> None:
         """Close the connections, unless *http_client* was passed."""
@@ -329,6 +342,7 @@ class InventoryClient:
         Raises:
             StorageUnavailableError: There is no response.
         """
+        actor = {ACTOR_HEADER: self.actor[:MAX_USER_LENGTH].rstrip()} if self.actor else {}
         seconds = min(self._timeout, time_left())
         if seconds <= 0:
             raise StorageUnavailableError("No time is left for this request")
@@ -336,7 +350,9 @@ class InventoryClient:
             response = self._http.request(
                 request.route.method,
                 self._base_url + request.path,
-                headers=httpx.Headers({**self._headers, **request.headers}, encoding="utf-8"),
+                headers=httpx.Headers(
+                    {**self._headers, **actor, **request.headers}, encoding="utf-8"
+                ),
                 content=request.body,
                 timeout=seconds,
                 follow_redirects=False,  # Another server must not receive the API key.
@@ -372,6 +388,11 @@ class _Failure:
             isinstance(self.error, StorageThrottledError | StorageUnavailableError)
             and self.retry_after <= _LONGEST_RETRY_AFTER_SECONDS
         )
+
+
+def _check_sendable(name: str, value: str | None) -> None:
+    if value is not None and not (value.isprintable() and value == value.strip()):
+        raise ValueError(f"{name} must consist of visible characters")
 
 
 def _jitter(attempt: int) -> float:

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import Factory, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from inventory.commands import GetItem
 from inventory.errors import ItemNotFoundError, StorageThrottledError, StorageUnavailableError
@@ -235,9 +235,7 @@ class LocalGateway:
     writer: GroupCommit | None = None
     keys: ApiKeys | None = None
     handle: Handle | None = None
-    imports: Imports = field(
-        default=Factory(lambda self: Imports(self.inventory), takes_self=True), init=False
-    )
+    imports: Imports = field(factory=Imports, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -281,7 +279,8 @@ class LocalGateway:
         if path not in _FREE_PATHS and scope["method"] != "OPTIONS":
             identity = await self._authenticate(scope, headers)
         if path == IMPORTS_PATH and scope["method"] == "POST":
-            return await self.imports.start(scope["query_string"], headers, receive)
+            inventory = self.inventory.acting_as(identity.actor)
+            return await self.imports.start(inventory, scope["query_string"], headers, receive)
         body = await _body(headers, receive)
         # The deadline starts after the body: `ArrivalLimits` limits the time that the client takes to send it.
         ends_at = monotonic() + (_SECONDS_FOR_REMOTE_API if self.handle else seconds_left(None))
@@ -314,7 +313,8 @@ class LocalGateway:
 
     async def _authenticate(self, scope: Scope, headers: Mapping[str, str]) -> Identity:
         if self.keys is None:
-            identity = Identity(actor=named_user(headers))
+            # To an API, this server names its own user, never one of the browser.
+            identity = Identity(actor=self.inventory.actor if self.handle else named_user(headers))
         else:
             address, _ = scope.get("client") or ("", 0)
             key = await self.keys.require(headers.get("x-api-key"), address)

@@ -94,17 +94,17 @@ async def _disconnected(receive: Receive) -> None:
 
 @define
 class Imports:
-    """
-    The imports of one server, one at a time.
+    """The imports of one server, one at a time."""
 
-    Args:
-        inventory: The inventory to import into.
-    """
-
-    inventory: InventoryWriter
     _is_running: bool = field(default=False, init=False)
 
-    async def start(self, query: bytes, headers: Mapping[str, str], receive: Receive) -> Response:
+    async def start(
+        self,
+        inventory: InventoryWriter,
+        query: bytes,
+        headers: Mapping[str, str],
+        receive: Receive,
+    ) -> Response:
         """
         Receive the file of a request, and return the report of its import, or the reason why it cannot be imported.
 
@@ -136,7 +136,7 @@ class Imports:
             thread = stack.enter_context(ThreadPoolExecutor(1, "import"))
             loop = asyncio.get_running_loop()
             progress = _Progress()
-            ready = import_items(self.inventory, file, progress=progress.advance, **choices)
+            ready = import_items(inventory, file, progress=progress.advance, **choices)
             try:
                 run = await loop.run_in_executor(thread, stack.enter_context, ready)
             except UnreadableFileError as error:

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes, urlencode
 
 from attrs import frozen
@@ -18,8 +18,6 @@ from inventory_adapters.http.messages import Request, Response
 from inventory_adapters.http.routes import HEADER_FIELDS, ROUTES, Route
 
 __all__ = ["RemoteApi"]
-
-_MAX_ACTOR_LENGTH: Final = 128
 
 
 @frozen
@@ -42,7 +40,7 @@ class RemoteApi:
             # A route of the local server alone, such as /health.
             return answer(cast("Inventory", self.client), route, request)
         try:
-            response = self.client.send(_to_send(route, request))
+            response = self.client.acting_as(request.actor).send(_to_send(route, request))
             _check_usable(response)
         except StorageUnavailableError as error:
             return error_response(error, request_id=request.request_id)
@@ -69,8 +67,6 @@ def _to_send(route: Route[Any, Any], request: Request) -> PreparedRequest:
         with suppress(KeyError, ValueError):
             key = IdempotencyKey(headers["idempotency-key"], scope=request.caller)
             headers["idempotency-key"] = key.record_id
-        if request.actor:
-            headers["X-Actor"] = request.actor[:_MAX_ACTOR_LENGTH]
     return PreparedRequest(
         route=route,
         path=f"{path}?{urlencode(request.query)}" if request.query else path,
