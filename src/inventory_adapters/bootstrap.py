@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inventory.paging import PageLimits
     from inventory.ports import InventoryRepository, LimitsSource
     from inventory_adapters.aws.transport import Transport
-    from inventory_adapters.config import Config, TransportName
+    from inventory_adapters.config import Config, IndexProjection, TransportName
 
 __all__ = ["deployed", "in_memory", "on_dynamodb", "on_sqlite"]
 
@@ -71,7 +71,7 @@ def _http_transport() -> Transport:
     return HttpTransport()
 
 
-def on_dynamodb(*, table: str) -> Inventory:
+def on_dynamodb(*, table: str, index_projection: IndexProjection = "all") -> Inventory:
     """
     Return an inventory on two DynamoDB tables.
 
@@ -79,6 +79,7 @@ def on_dynamodb(*, table: str) -> Inventory:
 
     Args:
         table: The items table; the ledger table is ``<table>-ledger``.
+        index_projection: As for the repository.
 
     Raises:
         ConfigError: boto3 cannot read its settings.
@@ -86,7 +87,9 @@ def on_dynamodb(*, table: str) -> Inventory:
     from inventory_adapters.aws.boto_transport import default_session
     from inventory_adapters.storage.dynamodb import DynamoDBRepository
 
-    repository: InventoryRepository = DynamoDBRepository(default_session(), table=table)
+    repository: InventoryRepository = DynamoDBRepository(
+        default_session(), table=table, index_projection=index_projection
+    )
     return Inventory(repository)
 
 

@@ -908,6 +908,21 @@ class TestTables:
         assert (created.exit_code, demo.exit_code) == (0, 0)
         assert json.loads(listed.stdout)["items"] == [json.loads(created.stdout)["item"]]
 
+    def test_index_projection_is_that_of_the_table(self, run):
+        """Commands list a table with indexes of keys; creating it with the default is an error."""
+        keys = ("--dynamodb", "--index-projection", "keys")
+        run("tables", "create", *keys)
+        created = run("items", "create", *MUG, *keys, "--json")
+        listed = run("items", "list", "--status", "available", *keys, "--json")
+        rejected = run("tables", "create", "--dynamodb")
+
+        assert json.loads(listed.stdout)["items"] == [json.loads(created.stdout)["item"]]
+        assert rejected.exit_code == 3
+        assert rejected.stderr == (
+            "Error: Table inventory-dev already exists with another projection of category-index,"
+            " status-index. It cannot be changed. Use another --table or --index-projection.\n"
+        )
+
     def test_table_without_our_indexes_is_rejected(self, run):
         """An existing table without our indexes is an error."""
         client = boto3.client("dynamodb")

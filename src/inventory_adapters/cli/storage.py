@@ -15,6 +15,7 @@ from inventory.service import Inventory
 from inventory_adapters import bootstrap
 from inventory_adapters.aws.transport import ServiceError
 from inventory_adapters.cli.errors import CommandError
+from inventory_adapters.config import IndexProjection
 
 if TYPE_CHECKING:
     from inventory_adapters.client import InventoryClient
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DYNAMODB",
+    "INDEX_PROJECTION",
     "NO_API",
     "TABLE",
     "Api",
@@ -43,6 +45,7 @@ class Storage:
     kind: Literal["sqlite", "memory", "dynamodb"]
     db: str
     table: str
+    index_projection: IndexProjection
     durability: Literal["full", "normal"]
     actor: str | None
 
@@ -76,7 +79,10 @@ class Storage:
         """
         if self.kind == "dynamodb":
             with sdk_errors_translated():
-                yield bootstrap.on_dynamodb(table=self.table).acting_as(self.actor)
+                inventory = bootstrap.on_dynamodb(
+                    table=self.table, index_projection=self.index_projection
+                )
+                yield inventory.acting_as(self.actor)
             return
         kind = self.kind
         if kind == "sqlite" and missing != "create" and not Path(self.db).exists():
@@ -176,6 +182,13 @@ TABLE: Final = click.option(
     show_default=True,
     help="With --dynamodb: the table of items; the ledger is NAME-ledger.",
 )
+INDEX_PROJECTION: Final = click.option(
+    "--index-projection",
+    type=click.Choice(["all", "keys"]),
+    default="all",
+    show_default=True,
+    help="With --dynamodb: what the table's indexes by category and status contain.",
+)
 
 
 def _login_name() -> str | None:
@@ -224,7 +237,8 @@ def storage_options(
     *, with_memory: bool = False, with_api: bool = True
 ) -> Callable[[F], Callable[..., Any]]:
     """Add the storage options to a command, which gets a `Storage`, or an `Api`, as `storage`."""
-    options = [_DB, *([_MEMORY] if with_memory else []), DYNAMODB, TABLE, _DURABILITY]
+    options = [_DB, *([_MEMORY] if with_memory else []), DYNAMODB, TABLE]
+    options += [INDEX_PROJECTION, _DURABILITY]
     options += [_URL, _API_KEY, _ACTOR] if with_api else [NO_API]
 
     def decorate(function: F) -> Callable[..., Any]:
@@ -252,13 +266,14 @@ def _selected(given: dict[str, Any]) -> Storage | Api:
         kind = "memory" if memory else "dynamodb"
     elif url and not others:
         kind = "api"
-    if was_typed("table") and not dynamodb:
-        raise click.UsageError("--table needs --dynamodb.")
+    for name in ("table", "index_projection"):
+        if was_typed(name) and not dynamodb:
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --dynamodb.")
     if was_typed("durability") and kind != "sqlite":
         raise click.UsageError("--durability needs --db.")
     if was_typed("api_key") and kind != "api":
         raise click.UsageError("--api-key needs --url.")
-    values = {name: given.pop(name) for name in ("db", "table", "durability")}
+    values = {name: given.pop(name) for name in ("db", "table", "index_projection", "durability")}
     if kind == "api":
         return Api(url=url, api_key=api_key, actor=actor)
     return Storage(kind=kind, actor=actor, **values)

@@ -7,7 +7,15 @@ from typing import Any, Final
 import click
 
 from inventory.errors import StorageUnavailableError
-from inventory_adapters.cli.storage import DYNAMODB, NO_API, TABLE, ledger_of, sdk_errors_translated
+from inventory_adapters.cli.storage import (
+    DYNAMODB,
+    INDEX_PROJECTION,
+    NO_API,
+    TABLE,
+    ledger_of,
+    sdk_errors_translated,
+)
+from inventory_adapters.config import IndexProjection
 
 __all__ = ["tables"]
 
@@ -22,8 +30,9 @@ def tables() -> None:
 @tables.command("create", short_help="Create missing tables.")
 @DYNAMODB
 @TABLE
+@INDEX_PROJECTION
 @NO_API
-def create_tables(*, dynamodb: bool, table: str) -> None:
+def create_tables(*, dynamodb: bool, table: str, index_projection: IndexProjection) -> None:
     """
     Create missing tables, and enable the ledger's time to live.
 
@@ -31,11 +40,11 @@ def create_tables(*, dynamodb: bool, table: str) -> None:
     """
     if not dynamodb:
         raise click.UsageError("Only DynamoDB has tables. Add --dynamodb.")
-    for result in _ensure_tables(table):
+    for result in _ensure_tables(table, index_projection):
         click.echo(result)
 
 
-def _ensure_tables(table: str) -> Iterator[str]:
+def _ensure_tables(table: str, index_projection: IndexProjection) -> Iterator[str]:
     """
     Create both DynamoDB tables, and enable the ledger's time to live, if they are missing.
 
@@ -53,7 +62,8 @@ def _ensure_tables(table: str) -> Iterator[str]:
 
         config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard"})
         client = boto3.client("dynamodb", config=config)
-        for kind, name in ((schema.ITEMS, table), (schema.LEDGER, ledger_of(table))):
+        items = schema.items_schema(index_projection)
+        for kind, name in ((items, table), (schema.LEDGER, ledger_of(table))):
             yield _ensure_table(client, schema.create_table_arguments(kind, name))
             time_to_live = schema.time_to_live_arguments(kind, name)
             if time_to_live is not None:
@@ -98,12 +108,23 @@ def _check_table(table: dict[str, Any], expected: dict[str, Any]) -> None:
     name = expected["TableName"]
     if table["KeySchema"] != expected["KeySchema"]:
         raise StorageUnavailableError(f"Table {name} already exists with other keys")
-    missing = _index_names(expected) - _index_names(table)
+    actual, projections = _projections(table), _projections(expected)
+    missing = projections.keys() - actual.keys()
     if missing:
         raise StorageUnavailableError(
             f"Table {name} already exists without {', '.join(sorted(missing))}"
         )
+    other = [index for index in projections if actual[index] != projections[index]]
+    if other:
+        raise StorageUnavailableError(
+            f"Table {name} already exists with another projection of {', '.join(other)}."
+            " It cannot be changed. Use another --table or --index-projection."
+        )
 
 
-def _index_names(table: dict[str, Any]) -> set[str]:
-    return {index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])}
+def _projections(table: dict[str, Any]) -> dict[str, str]:
+    """Return the projection of each index, by name."""
+    return {
+        index["IndexName"]: index["Projection"]["ProjectionType"]
+        for index in table.get("GlobalSecondaryIndexes", [])
+    }
