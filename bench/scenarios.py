@@ -18,8 +18,8 @@ from bench.simulation import Clock, DynamoDB, Process, call, execute
 from deploy.limits import FunctionLimits, limits_of
 from inventory import upkeep
 from inventory.errors import ContentionError, StorageThrottledError
+from inventory.ports import MAX_CHANGE_SIZE
 from inventory_adapters.http import api_gateway
-from inventory_adapters.storage.dynamodb import repository
 from inventory_adapters.storage.dynamodb.schema import (
     CATEGORY_INDEX,
     STATUS_INDEX,
@@ -158,7 +158,7 @@ def group_commit(
     clock, tally = Clock(), _Tally()
     dynamodb = DynamoDB(clock)
     # One action updates the item; each change adds a movement.
-    limit = repository._MAX_ACTIONS - 1
+    limit = MAX_CHANGE_SIZE - 1
 
     def writer(item: str, waiting: list[float]) -> Process[None]:
         while True:
@@ -303,7 +303,7 @@ class _Sweep:
         for due in sorted(batch, key=lambda due: due.item):
             # One action updates the reservation, one adds a movement; one updates each item.
             actions = 2 * (len(group) + 1) + len({it.item for it in group} | {due.item})
-            if len(group) == self._sweeper.group or actions > repository._MAX_ACTIONS:
+            if len(group) == self._sweeper.group or actions > MAX_CHANGE_SIZE:
                 yield group
                 group = []
             group.append(due)

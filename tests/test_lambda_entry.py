@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 
@@ -241,6 +241,24 @@ def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkey
     [record] = [it for it in caplog.records if hasattr(it, "reservation_ids")]
     assert record.reservation_ids == [far.reservation_id]
     lambda_entry._far_reservations_watch.cache_clear()
+
+
+def test_the_sweeper_logs_how_long_the_oldest_was_due(client, caplog):
+    """The alarm `oldest-due` watches it."""
+    inventory = lambda_entry._container(
+        tuple(map(os.environ.get, lambda_entry._SETTINGS))
+    ).inventory
+    earlier = attrs.evolve(inventory, clock=lambda: datetime.now(UTC) - timedelta(hours=1))
+    item = inventory.create_item(CreateItem(**TENT))
+    line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=1)
+    earlier.create_reservation(CreateReservation(lines=[line], ttl_seconds=600))
+
+    with caplog.at_level(logging.INFO):
+        swept = lambda_entry.expire_reservations({}, None)
+
+    assert swept == {"expired": 1, "failed": 0}
+    [record] = [it for it in caplog.records if it.getMessage() == "swept"]
+    assert 3000 <= record.oldest_due_seconds < 3600
 
 
 def test_a_missing_region_is_answered_503(monkeypatch, caplog):

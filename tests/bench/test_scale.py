@@ -17,8 +17,9 @@ from deploy import environments
 from deploy.limits import FunctionLimits
 from inventory import retry
 from inventory.errors import ContentionError, StaleReadError, StorageThrottledError
+from inventory.ports import MAX_CHANGE_SIZE
 from inventory_adapters.aws.transport import ServiceError
-from inventory_adapters.storage.dynamodb import calls, repository
+from inventory_adapters.storage.dynamodb import calls
 
 PAGE = Path(scale.DOCS).read_text(encoding="utf-8")
 
@@ -277,7 +278,7 @@ class TestScenarios:
             )
             for group in groups:
                 actions = 2 * len(group) + len({due.item for due in group})
-                assert actions <= repository._MAX_ACTIONS
+                assert actions <= MAX_CHANGE_SIZE
 
 
 class TestPage:
