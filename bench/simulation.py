@@ -25,9 +25,6 @@ from inventory.errors import ContentionError, StaleReadError, StorageThrottledEr
 from inventory_adapters.storage.dynamodb import calls
 
 __all__ = [
-    "CALL_SECONDS",
-    "READ_UNITS",
-    "TRANSACTION_SECONDS",
     "WRITE_UNITS",
     "Clock",
     "DynamoDB",
@@ -40,14 +37,14 @@ __all__ = [
 T = TypeVar("T")
 Process = Generator[float, None, T]
 
-READ_UNITS: Final = 3000
+_READ_UNITS: Final = 3000
 """The read units of one partition in a second."""
 WRITE_UNITS: Final = 1000
 """The write units of one partition in a second."""
 
-CALL_SECONDS: Final = 0.005
+_CALL_SECONDS: Final = 0.005
 """The time of a read, of a write without a transaction, and of a refusal. An assumption."""
-TRANSACTION_SECONDS: Final = 0.017
+_TRANSACTION_SECONDS: Final = 0.017
 """The time of a transaction of few rows. An assumption."""
 # A transaction of 100 rows takes longer than one of four. Nothing is documented; this is an assumption, too.
 _FEW_ROWS: Final = 4
@@ -126,16 +123,16 @@ class DynamoDB:
 
     Args:
         clock: The simulated time.
-        write_units: The write units of one partition in a second.
+
+    Attributes:
+        versions: How often each row was written by a transaction.
     """
 
-    def __init__(self, clock: Clock, *, write_units: float = WRITE_UNITS) -> None:
-        self.clock = clock
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.versions: defaultdict[str, int] = defaultdict(int)
-        self.conflicts = 0
-        self.throttled = 0
-        self._reads: defaultdict[str, Meter] = defaultdict(lambda: Meter(READ_UNITS))
-        self._writes: defaultdict[str, Meter] = defaultdict(lambda: Meter(write_units))
+        self._reads: defaultdict[str, Meter] = defaultdict(lambda: Meter(_READ_UNITS))
+        self._writes: defaultdict[str, Meter] = defaultdict(lambda: Meter(WRITE_UNITS))
         self._in_transaction: set[str] = set()
 
     def read(self, units: Mapping[str, float]) -> Process[None]:
@@ -146,7 +143,7 @@ class DynamoDB:
             StorageThrottledError: A partition is at its limit.
         """
         yield from self._consume(self._reads, units)
-        yield CALL_SECONDS
+        yield _CALL_SECONDS
 
     def write(self, units: Mapping[str, float]) -> Process[None]:
         """
@@ -156,7 +153,7 @@ class DynamoDB:
             StorageThrottledError: A partition is at its limit.
         """
         yield from self._consume(self._writes, units)
-        yield CALL_SECONDS
+        yield _CALL_SECONDS
 
     def transact(
         self, units: Mapping[str, float], expected: Mapping[str, int], *, rows: int = _FEW_ROWS
@@ -177,21 +174,19 @@ class DynamoDB:
         if not self._in_transaction.isdisjoint(expected) or any(
             self.versions[row] != version for row, version in expected.items()
         ):
-            self.conflicts += 1
-            yield CALL_SECONDS
+            yield _CALL_SECONDS
             raise StaleReadError
         self._in_transaction.update(expected)
-        yield TRANSACTION_SECONDS + _SECONDS_PER_ROW * max(0, rows - _FEW_ROWS)
+        yield _TRANSACTION_SECONDS + _SECONDS_PER_ROW * max(0, rows - _FEW_ROWS)
         self._in_transaction.difference_update(expected)
         for row in expected:
             self.versions[row] += 1
 
     def _consume(self, meters: Mapping[str, Meter], units: Mapping[str, float]) -> Process[None]:
-        now = self.clock.now
+        now = self._clock.now
         # All partitions or none: a throttled index holds up its table.
         if not all(meters[name].has_room(number, now) for name, number in units.items()):
-            self.throttled += 1
-            yield CALL_SECONDS
+            yield _CALL_SECONDS
             raise StorageThrottledError
         for name, number in units.items():
             meters[name].serve(number, now)
