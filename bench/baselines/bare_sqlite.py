@@ -15,8 +15,8 @@ from inventory_adapters.storage.sqlite import SqliteRepository
 __all__ = ["import_file", "operations"]
 
 _COLUMNS: Final = (
-    "item_id, sku, name, description, category, price, status, location, reorder_point, version, created_at, updated_at, "
-    "quantity, reserved, seq"
+    "item_id, sku, name, description, category, price, status, location, reorder_point, attributes, version, "
+    "created_at, updated_at, quantity, reserved, seq, moved_at, changed_by"
 )
 _AT: Final = "2026-03-17T16:45:12.123456+00:00"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM items"  # noqa: S608 - a constant
@@ -26,11 +26,12 @@ _PAGE: Final = (
     " AND (updated_at, item_id, sku) > ('', '', '') ORDER BY updated_at, item_id, sku LIMIT 21"
 )
 _INSERT: Final = (
-    f"INSERT INTO items ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+    f"INSERT INTO items ({_COLUMNS}, search_text)"  # noqa: S608
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (item_id, sku) DO NOTHING"
 )
 _MOVE: Final = (
-    "UPDATE items SET version = ?, quantity = ?, seq = ?"
+    "UPDATE items SET version = ?, quantity = ?, seq = ?, moved_at = ?"
     " WHERE item_id = ? AND sku = ? AND quantity = ? AND reserved = ? AND seq = ? AND version = ?"
 )
 _MOVEMENT: Final = (
@@ -77,12 +78,16 @@ def _row(fields: dict[str, str]) -> tuple[Any, ...]:
         "available",
         "default",
         None,
+        "{}",
         1,
         _AT,
         _AT,
         fields["quantity"],
         0,
         0,
+        None,
+        None,
+        f"{fields['sku']}\n{fields['name']}".lower(),
     )
 
 
@@ -94,12 +99,12 @@ def _operations(
     reader: sqlite3.Connection, db: sqlite3.Connection, item_id: str, sku: str
 ) -> dict[str, Callable[[], Any]]:
     db.execute("PRAGMA synchronous = FULL")
-    seqs = count(reader.execute(_BY_KEY, (item_id, sku)).fetchone()[-1] + 1)
+    seqs = count(reader.execute(_BY_KEY, (item_id, sku)).fetchone()[15] + 1)
 
     def create() -> None:
         columns = (str(uuid.uuid4()), "SKU", "Tent", "", "new", "249.5", "available", "default")
         db.execute("BEGIN IMMEDIATE")
-        db.execute(_INSERT, (*columns, None, 1, _AT, _AT, 9, 0, 0))
+        db.execute(_INSERT, (*columns, None, "{}", 1, _AT, _AT, 9, 0, 0, None, None, "sku\ntent"))
         db.execute("COMMIT")
 
     def get() -> Any:
@@ -107,12 +112,11 @@ def _operations(
 
     def adjust() -> None:
         row = get()
-        quantity, reserved, seq = row[12:]
-        version, next_seq = row[9], next(seqs)
+        quantity, reserved, seq = row[13:16]
+        version, next_seq = row[10], next(seqs)
+        before = (item_id, sku, quantity, reserved, seq, version)
         db.execute("BEGIN IMMEDIATE")
-        db.execute(
-            _MOVE, (version, quantity + 1, next_seq, item_id, sku, quantity, reserved, seq, version)
-        )
+        db.execute(_MOVE, (version, quantity + 1, next_seq, _AT, *before))
         movement = (
             "adjust",
             1,

@@ -13,7 +13,12 @@ from inventory.commands import ExpireReservations
 from inventory.errors import InventoryError, UnreadableRowError
 from inventory.items import ItemKey, Timestamp
 from inventory.paging import iter_pages
-from inventory.ports import MAX_CHANGE_SIZE, InventoryRepository, ReservationFilter
+from inventory.ports import (
+    MAX_CHANGE_SIZE,
+    ExclusiveRepository,
+    InventoryRepository,
+    ReservationFilter,
+)
 from inventory.reservations import Reservation, far_after
 from inventory.timeouts import time_left
 
@@ -22,8 +27,9 @@ __all__ = ["SWEEPER", "SweepResult", "expire_all", "expire_due_of", "far_reserva
 SWEEPER: Final = "system:sweeper"
 """The actor of every expiry, also of one that another caller's request caused."""
 
-# Reservations that are expired in one write. More would keep other writers of a local database waiting.
+# Reservations that are expired in one write. In a local database, other writers wait for each group.
 _MAX_GROUP: Final = 32
+_MAX_LOCAL_GROUP: Final = 16
 # A sweep ends by itself before the platform ends it.
 _RESERVE_SECONDS: Final = 1.0
 
@@ -80,17 +86,16 @@ def expire_all(
         return context.copy().run(_expire_group, group, expire)
 
     rows = _to_expire(repository, command, at)
+    size = _group_size(repository)
     total = SweepResult()
     with _mapping(threads) as run:
-        while time_left() >= _RESERVE_SECONDS and (
-            batch := list(islice(rows, threads * _MAX_GROUP))
-        ):
+        while time_left() >= _RESERVE_SECONDS and (batch := list(islice(rows, threads * size))):
             reservations = [row for row in batch if isinstance(row, Reservation)]
             total += SweepResult(
                 failed=len(batch) - len(reservations),
                 oldest_due_seconds=max((_overdue(row, at) for row in reservations), default=0),
             )
-            total = sum(run(expire_group, _groups(reservations)), total)
+            total = sum(run(expire_group, _groups(reservations, size)), total)
     return total
 
 
@@ -99,9 +104,10 @@ def expire_due_of(
 ) -> bool:
     """Expire a group of the due reservations of an item, and return whether there may be more."""
     due = ReservationFilter(key=key, due_by=at)
-    for page in iter_pages(partial(repository.list_reservations, due), size=_MAX_GROUP):
+    size = _group_size(repository)
+    for page in iter_pages(partial(repository.list_reservations, due), size=size):
         if page.items:
-            results = [_expire_group(group, expire) for group in _groups(page.items)]
+            results = [_expire_group(group, expire) for group in _groups(page.items, size)]
             return any(result.expired for result in results) or (
                 # Another process expired them.
                 not any(result.failed for result in results) and time_left() >= _RESERVE_SECONDS
@@ -130,7 +136,13 @@ def _to_expire(
                 return
 
 
-def _groups(reservations: Iterable[Reservation]) -> Iterator[tuple[Reservation, ...]]:
+def _group_size(repository: InventoryRepository) -> int:
+    return _MAX_LOCAL_GROUP if isinstance(repository, ExclusiveRepository) else _MAX_GROUP
+
+
+def _groups(
+    reservations: Iterable[Reservation], max_length: int
+) -> Iterator[tuple[Reservation, ...]]:
     """Yield groups that fit one write; reservations of the same item are in the same group where possible."""
     group: list[Reservation] = []
     keys: set[ItemKey] = set()
@@ -138,7 +150,7 @@ def _groups(reservations: Iterable[Reservation]) -> Iterator[tuple[Reservation, 
     for reservation in sorted(reservations, key=lambda reservation: reservation.keys):
         rows = 1 + len(reservation.lines)
         added = rows + len(set(reservation.keys) - keys)
-        if group and (len(group) == _MAX_GROUP or size + added > MAX_CHANGE_SIZE):
+        if group and (len(group) == max_length or size + added > MAX_CHANGE_SIZE):
             yield tuple(group)
             group, keys, size = [], set(), 0
             added = rows + len(reservation.keys)

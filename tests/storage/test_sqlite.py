@@ -23,6 +23,7 @@ from attrs import evolve
 from inventory import (
     AdjustStock,
     CreateItem,
+    ExpireReservations,
     Inventory,
     ItemKey,
     StorageThrottledError,
@@ -516,6 +517,28 @@ class TestStatements:
 
         assert [len(page.items) for page in listed] == [0, 1, 0, 0, 0, 0, 0, 1]
         assert [item for page in listed for item in page.items] == [items[7], items[29]]
+
+
+class TestSweep:
+    """A sweep of many reservations leaves room for other writers."""
+
+    def test_a_sweep_has_short_transactions(self, repository, monkeypatch):
+        """At most 16 reservations are expired in one."""
+        reservations = [a_reservation(f"r{number:02}", lines=[]) for number in range(33)]
+        for reservation in reservations:
+            repository.commit(reservation_change(None, reservation))
+        lengths = []
+        commit = repository.commit
+
+        def counted(change):
+            lengths.append(len(change.reservations))
+            commit(change)
+
+        monkeypatch.setattr(repository, "commit", counted)
+
+        Inventory(repository).expire_reservations(ExpireReservations())
+
+        assert lengths == [16, 16, 1]
 
 
 class TestPurge:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 
 from inventory import StockLevel
 from inventory.errors import StaleReadError
@@ -41,6 +41,7 @@ __all__ = [
     "delete_item",
     "deletion",
     "extended",
+    "fields",
     "history",
     "moves",
     "record_change",
@@ -260,6 +261,12 @@ def moves(item: Item, *levels: dict[str, int]) -> Change:
     write = ItemWrite(before=item, after=after(steps[-1]))
     movements = tuple(movement for step in steps for movement in step.movements)
     return Change(write_id=str(uuid4()), items=(write,), movements=movements)
+
+
+def fields(record: Item | Reservation | None) -> dict[str, Any]:
+    """Return every field of a stored *record*, also those that `==` ignores."""
+    assert record is not None
+    return asdict(record, recurse=False)
 
 
 def by_key(items: Iterable[Item]) -> list[Item]:
