@@ -72,12 +72,15 @@ __all__ = [
     "ReservedStockError",
     "SameItemError",
     "SkuMismatchError",
+    "SnapshotMismatchError",
+    "SourceChangedError",
     "StaleQuantityError",
     "StaleReadError",
     "StockLimitError",
     "StorageError",
     "StorageThrottledError",
     "StorageUnavailableError",
+    "TargetNotEmptyError",
     "TooManyLocationsError",
     "UnreadableItemError",
     "UnreadableMovementError",
@@ -400,6 +403,31 @@ class KeyReusedError(InventoryError):
 
 class StorageError(InventoryError):
     """The storage failed."""
+
+
+class TargetNotEmptyError(StorageError):
+    """A restore needs an empty repository, or one with the mark of the same restore."""
+
+    code = "target_not_empty"
+    sentence = "The target already has data. Use an empty database or empty tables."
+
+
+class SourceChangedError(StorageError):
+    """The source of a copy was written to meanwhile."""
+
+    code = "source_changed"
+    sentence = "The source was changed during the copy. Stop its writers and copy again."
+
+
+class SnapshotMismatchError(StorageError):
+    """The target of a restore does not have the records that were stored."""
+
+    code = "snapshot_mismatch"
+    sentence = (
+        "The target does not match: {expected} expected, {found} found. Empty it and copy again."
+    )
+    expected: dict[str, Any]
+    found: dict[str, Any]
 
 
 class UnreadableRowError(StorageError):

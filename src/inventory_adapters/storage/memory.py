@@ -1,14 +1,15 @@
 """The reference repository: the port in dictionaries and one lock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from threading import RLock
 
-from inventory.errors import DuplicateRequestError, StaleReadError
+from inventory.errors import DuplicateRequestError, StaleReadError, TargetNotEmptyError
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter, MovementFilter, ReservationFilter
 from inventory.reservations import Reservation, retention_cutoff
+from inventory.snapshots import Record
 from inventory.stock import Movement
 from inventory_adapters.storage import cursors
 
@@ -29,6 +30,7 @@ class MemoryRepository:
         self._movements: dict[ItemKey, dict[int, Movement]] = {}
         self._reservations: dict[str, Reservation] = {}
         self._idempotency_records: dict[str, IdempotencyRecord] = {}
+        self._restore_id: str | None = None
 
     def get_item(self, key: ItemKey) -> Item | None:
         with self._lock:
@@ -152,6 +154,44 @@ class MemoryRepository:
             if change.idempotency_record is not None:
                 record = change.idempotency_record
                 self._idempotency_records[record.record_id] = record
+
+    def snapshot(self) -> Iterator[Record]:
+        with self._lock:
+            return iter(self._records())
+
+    def restore_id(self) -> str | None:
+        return self._restore_id
+
+    def start_restore(self, restore_id: str) -> None:
+        with self._lock:
+            if self._restore_id != restore_id and (self._restore_id or self._records()):
+                raise TargetNotEmptyError
+            self._restore_id = restore_id
+
+    def restore(self, records: Sequence[Record]) -> None:
+        with self._lock:
+            for record in records:
+                match record:
+                    case Item():
+                        self._store(record)
+                    case Movement():
+                        self._movements.setdefault(record.key, {})[record.seq] = record
+                    case IdempotencyRecord():
+                        self._idempotency_records[record.record_id] = record
+                    case Reservation():
+                        self._reservations[record.reservation_id] = record
+
+    def finish_restore(self) -> None:
+        self._restore_id = None
+
+    def _records(self) -> list[Record]:
+        movements = (row for ledger in self._movements.values() for row in ledger.values())
+        return [
+            *self._items.values(),
+            *movements,
+            *self._idempotency_records.values(),
+            *self._reservations.values(),
+        ]
 
     def _store(self, item: Item) -> None:
         self._items[item.key] = item
