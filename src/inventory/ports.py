@@ -5,7 +5,7 @@ A repository has narrow reads and one atomic write. `edit_item` exists beside it
 read and a transaction. Repositories contain no business rules; they only check the given conditions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, runtime_checkable
@@ -433,4 +433,11 @@ class ExclusiveRepository(InventoryRepository, Protocol):
         Raises:
             StorageThrottledError: The lock was not free in time; the block did not start.
             StorageUnavailableError: Nothing was stored.
+        """
+
+    def items_of_skus(self, skus: Sequence[str]) -> tuple[Item, ...]:
+        """
+        Return all items with one of these SKUs, in any order.
+
+        Unreadable rows are left out, as in a list.
         """

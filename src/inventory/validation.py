@@ -213,7 +213,8 @@ class Line:
             raise _out_of_bound(
                 "must be one line, without control characters, lone surrogates, or invisible characters"
             )
-        if not re.search(self._visible, text):
+        # The only blank that is printable ASCII was stripped.
+        if not text.isascii() and not re.search(self._visible, text):
             raise _out_of_bound("must not be blank")
         return text
 
@@ -570,16 +571,16 @@ def field(bound: Bound, *, default: Any = attrs.NOTHING, wire: str | None = None
 
 def _check_all(self: Any) -> None:
     errors: list[FieldError] = []
-    for spec in self.__specs__.values():
-        value = getattr(self, spec.name)
-        if value is not UNSET and value is not spec.default:
+    for name, wire, read, default in self.__checks__:
+        value = getattr(self, name)
+        if value is not UNSET and value is not default:
             try:
-                read = spec.bound.read(value)
+                canonical_value = read(value)
             except BoundError as error:
-                errors += _inside(spec.wire, error)
+                errors += _inside(wire, error)
             else:
-                if read is not value:
-                    object.__setattr__(self, spec.name, read)
+                if canonical_value is not value:
+                    object.__setattr__(self, name, canonical_value)
     if errors:
         raise ValidationError(errors=tuple(errors))
 
@@ -612,6 +613,7 @@ def command(cls: type[C]) -> type[C]:
         for attribute in attrs.fields(frozen_class)  # type: ignore[arg-type]
     ]
     frozen_class.__specs__ = {spec.wire: spec for spec in declared}  # type: ignore[attr-defined]
+    frozen_class.__checks__ = [(it.name, it.wire, it.bound.read, it.default) for it in declared]  # type: ignore[attr-defined]
     frozen_class.__required__ = {spec.wire for spec in declared if spec.required}  # type: ignore[attr-defined]
     return frozen_class
 

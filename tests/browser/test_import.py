@@ -136,6 +136,20 @@ def test_files_of_every_system_are_imported(page, api, name):
     assert api.items()
 
 
+def test_a_stocktake_sets_quantities_and_creates_nothing(open_page, api):
+    """The box is checked; a SKU without an item is reported."""
+    mug = api.create(sku="MUG-1", name="Mug", quantity=5, location="store")
+    page = open_page("import")
+    page.get_by_label("Also set the quantities").check()
+
+    drop_bytes(page, (FILES / "counts.csv").read_bytes(), "counts.csv")
+
+    expect(report(page)).to_contain_text("0 created · 1 updated · 0 unchanged · 1 rejected")
+    expect(report(page).locator(".outcome-refused")).to_contain_text("GHOST")
+    assert [it["quantity"] for it in api.items()] == [11]
+    assert api.item(mug)["quantity"] == 11
+
+
 def test_columns_of_an_unknown_table_are_mapped_in_a_form(page, api):
     """The form shows the first rows; for a second such file it is filled in."""
     drop(page, "Code-X;Name;Zahl\nA-1;Tasse;1.000\n")

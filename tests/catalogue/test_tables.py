@@ -6,6 +6,7 @@ import gzip
 import io
 import zipfile
 from datetime import date
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory import Inventory
-from inventory_adapters.catalogue.cells import CellError, Header
+from inventory_adapters.catalogue.cells import CellError, Header, TypedNumber
 from inventory_adapters.catalogue.exports import export_items
 from inventory_adapters.catalogue.imports import UnreadableFileError, import_items
 from inventory_adapters.catalogue.tables import open_table
@@ -22,6 +23,7 @@ from inventory_adapters.testing import creation
 from tests import strategies
 from tests.catalogue.tools import imported, items_of, results, table
 
+FILES = Path(__file__).parent / "files"
 ROWS = [["sku", "name", "category", "price"], ["Ä-1", 'Große "Tüte"', "Küche", "12,50"]]
 
 
@@ -182,6 +184,27 @@ def test_gzip_is_unpacked(inventory):
 
 
 class TestWorkbooks:
+    @pytest.mark.parametrize("kind", ["xls", "xlsx", "ods"])
+    def test_workbooks_of_every_kind_are_read(self, kind):
+        """A text stays one, a number is a number; the files were written by xlwt, openpyxl, and by hand."""
+        with open_table(FILES / f"table.{kind}") as opened:
+            records = list(opened.records())
+
+        assert opened.header.names[:2] == ("Artikelnummer", "Bezeichnung")
+        assert [it.cells for it in records] == [
+            ["00123", "Tüte groß", "Küche", "1000", "1250.5"],
+            ["4711", "Löffel", "Küche", "12", "0.99"],
+        ]
+        assert [isinstance(it.cells[0], TypedNumber) for it in records] == [False, True]
+
+    @pytest.mark.parametrize("kind", ["xls", "ods"])
+    def test_a_damaged_workbook_is_named(self, kind):
+        """Cut off in the middle, it is refused in a sentence."""
+        content = (FILES / f"table.{kind}").read_bytes()
+
+        with pytest.raises(UnreadableFileError, match=r"^The file is "):
+            rows_of(content[: len(content) // 2])
+
     def test_numbers_are_numbers(self, inventory):
         """Whatever the marks of other cells; a SKU that became a number has no point."""
         content = workbook(

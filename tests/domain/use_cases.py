@@ -102,6 +102,9 @@ class ExclusiveRepository(BusyRepository):
         self.story.append("unlocked")
         self.misses = misses
 
+    def items_of_skus(self, skus):
+        raise NotImplementedError
+
     def commit(self, change):
         self.story.append("commit")
         super().commit(change)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Final
+from typing import Final
 
 from inventory_adapters.catalogue.cells import (
     Header,
@@ -11,10 +11,16 @@ from inventory_adapters.catalogue.cells import (
     column_key,
     unguarded,
 )
-from inventory_adapters.catalogue.drafts import ItemRow, Options
-from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.drafts import Draft, Format, Options
 
-__all__ = ["COLUMNS", "TableFormat", "chosen_mapping", "looks_important"]
+__all__ = [
+    "COLUMNS",
+    "CountsFormat",
+    "NativeFormat",
+    "TableFormat",
+    "chosen_mapping",
+    "looks_important",
+]
 
 COLUMNS: Final = (
     *("item_id", "sku", "name", "description", "quantity", "price", "category", "status"),
@@ -29,49 +35,44 @@ _PEOPLES_NUMBERS: Final = ("quantity", "price", "reorder_point")
 # English, German, French, Spanish, Italian and Dutch.
 _KNOWN_NAMES: Final = {
     "sku": (
-        "sku, sku code, sku number, item number, item no, item code, item sku, product "
-        "code, product sku, product number, article number, article no, part number, part "
-        "no, stock code, variant sku, artikelnummer, artikelnr, artikel nr, art nr, artnr, "
-        "bestellnummer, référence, reference, réf, code article, código, codigo, código de "
-        "artículo, referencia, codice, codice articolo, artikelcode, interne referenz, référence interne, referencia interna"
+        "sku, sku code, sku number, item number, item no, item code, item sku, product code, product sku, product number, "
+        "article number, article no, part number, part no, stock code, variant sku, artikelnummer, artikelnr, artikel nr, "
+        "art nr, artnr, bestellnummer, référence, reference, réf, code article, código, codigo, código de artículo, "
+        "referencia, codice, codice articolo, artikelcode, interne referenz, référence interne, referencia interna"
     ),
     "name": (
-        "name, title, item name, product name, product title, product, item, article, "
-        "article name, bezeichnung, artikelbezeichnung, artikelname, produktname, produkt, "
-        "artikel, nom, désignation, designation, libellé, nombre, producto, artículo, nome, "
-        "articolo, prodotto, naam, omschrijving, productnaam"
+        "name, title, item name, product name, product title, product, item, article, article name, bezeichnung, "
+        "artikelbezeichnung, artikelname, produktname, produkt, artikel, nom, désignation, designation, libellé, nombre, "
+        "producto, artículo, nome, articolo, prodotto, naam, omschrijving, productnaam"
     ),
     "description": (
-        "description, long description, beschreibung, artikelbeschreibung, descripción, "
-        "descripcion, descrizione, beschrijving"
+        "description, long description, beschreibung, artikelbeschreibung, descripción, descripcion, descrizione, "
+        "beschrijving"
     ),
     "quantity": (
-        "quantity, qty, stock, in stock, on hand, stock on hand, quantity on hand, qty on "
-        "hand, stock quantity, stock qty, stock level, current stock, inventory, inventory "
-        "quantity, quantity in stock, qty in stock, available quantity, units, count, "
-        "counted, counted quantity, bestand, lagerbestand, menge, anzahl, stückzahl, "
-        "quantité, quantite, qté, stock actuel, cantidad, existencias, stock actual, "
-        "quantità, quantita, giacenza, aantal, voorraad, verfügbare menge, quantité en stock, cantidad a mano"
+        "quantity, qty, stock, in stock, on hand, stock on hand, quantity on hand, qty on hand, stock quantity, stock "
+        "qty, stock level, current stock, inventory, inventory quantity, quantity in stock, qty in stock, available "
+        "quantity, units, count, counted, counted quantity, bestand, lagerbestand, menge, anzahl, stückzahl, quantité, "
+        "quantite, qté, stock actuel, cantidad, existencias, stock actual, quantità, quantita, giacenza, aantal, "
+        "voorraad, verfügbare menge, quantité en stock, cantidad a mano"
     ),
     "price": (
-        "price, unit price, retail price, sales price, selling price, list price, preis, "
-        "vk, vk preis, verkaufspreis, einzelpreis, prix, prix unitaire, prix de vente, "
-        "precio, precio de venta, prezzo, prezzo di vendita, prijs, verkoopprijs, regular price, regulärer preis"
+        "price, unit price, retail price, sales price, selling price, list price, preis, vk, vk preis, verkaufspreis, "
+        "einzelpreis, prix, prix unitaire, prix de vente, precio, precio de venta, prezzo, prezzo di vendita, prijs, "
+        "verkoopprijs, regular price, regulärer preis"
     ),
     "category": (
-        "category, categories, product category, product type, item category, department, "
-        "kategorie, warengruppe, artikelgruppe, produktgruppe, catégorie, famille, "
-        "categoría, categoria, familia, categorie, produktkategorie, kategorien, catégories, categorías, catégorie de produits"
+        "category, categories, product category, product type, item category, department, kategorie, warengruppe, "
+        "artikelgruppe, produktgruppe, catégorie, famille, categoría, categoria, familia, categorie, produktkategorie, "
+        "kategorien, catégories, categorías, catégorie de produits"
     ),
     "location": (
-        "location, warehouse, stock location, lagerort, lagerplatz, standort, emplacement, "
-        "entrepôt, ubicación, ubicacion, almacén, almacen, ubicazione, magazzino, locatie, "
-        "magazijn"
+        "location, warehouse, stock location, lagerort, lagerplatz, standort, emplacement, entrepôt, ubicación, "
+        "ubicacion, almacén, almacen, ubicazione, magazzino, locatie, magazijn"
     ),
     "reorder_point": (
-        "reorder point, reorder level, minimum stock, min stock, low stock, mindestbestand, "
-        "meldebestand, stock minimum, stock mínimo, stock minimo, scorta minima, "
-        "minimumvoorraad"
+        "reorder point, reorder level, minimum stock, min stock, low stock, mindestbestand, meldebestand, stock minimum, "
+        "stock mínimo, stock minimo, scorta minima, minimumvoorraad"
     ),
 }
 
@@ -95,18 +96,17 @@ def looks_important(name: str) -> bool:
     return _LOOKS_IMPORTANT.search(_plain(name)) is not None
 
 
-class TableFormat:
+class TableFormat(Format):
     """A row is an item, whose fields are in the columns that *mapping* names."""
 
-    name: ClassVar[str] = "table"
-    title: ClassVar[str] = "table"
-    decimal: ClassVar[Mark | None] = None
+    name = "table"
+    title = "table"
 
     def __init__(
         self, header: Header, options: Options, mapping: Mapping[str, str] | None = None
     ) -> None:
         keys = self.mapping_of(header) if mapping is None else mapping
-        self._options = options
+        super().__init__(header, options)
         self.columns: Mapping[str, str] = {
             **{it: it for it in COLUMNS},
             **{field: header.name(key) for field, key in keys.items()},
@@ -124,10 +124,10 @@ class TableFormat:
         # Blank says nothing of what an item always has. Of these it says that there is none.
         self._clears = frozenset({"reorder_point"} & places.keys())
 
-    @staticmethod
-    def fits(header: Header) -> bool:
+    @classmethod
+    def fits(cls, header: Header) -> bool:
         """Recognise a table by the names of its columns: a SKU, and a name or something that changes an item."""
-        fields = TableFormat.mapping_of(header)
+        fields = cls.mapping_of(header)
         return "sku" in fields and len(fields) > 1
 
     @staticmethod
@@ -153,7 +153,7 @@ class TableFormat:
                 claims[field] = [field]
         return claims
 
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the one item of a row."""
         cells = record.cells
         texts: dict[str, str] = {}
@@ -166,19 +166,53 @@ class TableFormat:
         if location and self._item_id is not None:
             texts["location"] = location
         category = self._options.category
-        yield ItemRow(
+        yield Draft(
             line=record.line,
             sku=unguarded(cells[self._sku]),
             location=location,
             item_id=(unguarded(cells[self._item_id]) or None)
             if self._item_id is not None
             else None,
-            texts=texts,
+            details=texts,
             initial={"category": category} if category else {},
             numbers=numbers,
             clears=self._clears,
             columns=self.columns,
         )
+
+
+class NativeFormat(TableFormat):
+    """The columns of this project: rows with an `item_id` are about that item, the others are matched by SKU and location."""
+
+    name = "native"
+    title = "table with the columns of this project"
+
+    @classmethod
+    def fits(cls, header: Header) -> bool:
+        """Recognise our columns: the SKU, and the id or the name, and no field under another name."""
+        if "sku" not in header or header.first("item_id", "name") is None:
+            return False
+        return all(it in COLUMNS for it in cls.mapping_of(header).values())
+
+
+class CountsFormat(TableFormat):
+    """A stocktake: quantities of items that exist; a SKU that does not exist is reported, not created."""
+
+    name = "counts"
+    title = "stocktake"
+
+    @classmethod
+    def fits(cls, header: Header) -> bool:
+        """Recognise a stocktake: it has nothing that an item could be created from."""
+        return (
+            {"sku", "quantity"} <= cls.mapping_of(header).keys() <= {"sku", "quantity", "location"}
+        )
+
+    def rows(self, record: Record) -> Iterator[Draft]:
+        """Yield the counted item."""
+        for row in super().rows(record):
+            row.may_create = False
+            yield row
 
 
 def chosen_mapping(header: Header, chosen: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import frozen
+from attrs import define, frozen
 
 __all__ = [
     "CellError",
@@ -129,7 +129,8 @@ class Header:
         return next((it for it in keys if it in self.places), None)
 
 
-@frozen
+# Not frozen, as each class of which every row has a value: a frozen one takes three times as long to make.
+@define
 class Record:
     """
     One row of a table.
@@ -161,4 +162,4 @@ class Record:
     @property
     def is_blank(self) -> bool:
         """Whether all of its cells are empty."""
-        return not "".join(self.cells).strip()
+        return not any(map(str.strip, self.cells))

@@ -1,33 +1,32 @@
 """The contents of a row about one item, before it is compared with the stored items."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from inventory.items import AVAILABLE, OUT_OF_STOCK
 from inventory.validation import normalized
 from inventory_adapters.catalogue.cells import CellError, Header, Record
 from inventory_adapters.catalogue.numbers import Convention, Mark
 
-__all__ = ["ONE_LINE", "Draft", "Format", "ItemRow", "Options", "draft_of"]
+__all__ = ["ONE_LINE", "Draft", "Format", "Options", "read"]
 
 # One line each, compared without regard to outer blanks and to how letters are composed.
 ONE_LINE: Final = ("name", "category", "location")
 
 
-@frozen(kw_only=True)
-class ItemRow:
+@define(kw_only=True)
+class Draft:
     """
-    The texts of one item in a row, as its format finds them.
+    The contents of a row about one item: as its format finds them, then with its numbers read, see `read`.
 
     Attributes:
         line: The line where the row starts.
         sku: The SKU; empty if the row has none.
         location: The item's location; empty if the row has none.
         item_id: The id of an existing item; None if the row has none.
-        texts: Details of the item, by the names on `Item`.
+        details: Details of the item, by the names on `Item`.
         initial: Details that only a new item gets: the stand-ins for what the file does not have.
         numbers: The cells with numbers, by the names of the fields; a blank cell says nothing.
         clears: Fields whose blank cell means that there is no value: only in files that are ours.
@@ -35,13 +34,16 @@ class ItemRow:
         notes: Changes to the row that a person may want to know.
         initial_notes: The same, for new items only.
         may_create: Whether the row makes an item that does not exist.
+        given_sku: The SKU as the file has it; `sku` has the form in which SKUs are compared.
+        version, seq: The state of the item when the row was exported; None if the row has none.
+        quantity: Units on hand; None if the row has none, which is 0 for a new item.
     """
 
     line: int
     sku: str
     location: str = ""
     item_id: str | None = None
-    texts: Mapping[str, str] = field(factory=dict)
+    details: Mapping[str, Any] = field(factory=dict)
     initial: Mapping[str, str] = field(factory=dict)
     numbers: Mapping[str, str] = field(factory=dict)
     clears: frozenset[str] = frozenset()
@@ -49,30 +51,10 @@ class ItemRow:
     notes: tuple[str, ...] = ()
     initial_notes: tuple[str, ...] = ()
     may_create: bool = True
-
-
-@frozen(kw_only=True)
-class Draft:
-    """
-    The contents of a row about one item, its numbers read.
-
-    Attributes:
-        row: The row as it is written.
-        sku, location: The item, where there is no id; in the form in which they are compared.
-        version, seq: The state of the item when the row was exported; None if the row has none.
-        quantity: Units on hand; None if the row has none, which is 0 for a new item.
-        details: Details of the item, by the names on `Item`.
-        notes: Changes to the row that a person may want to know.
-    """
-
-    row: ItemRow
-    sku: str
-    location: str
-    version: int | None
-    seq: int | None
-    quantity: int | None
-    details: dict[str, Any]
-    notes: tuple[str, ...]
+    given_sku: str = ""
+    version: int | None = None
+    seq: int | None = None
+    quantity: int | None = None
 
     @property
     def new_item(self) -> dict[str, Any]:
@@ -82,11 +64,17 @@ class Draft:
             "name": "",
             "category": "",
             "status": AVAILABLE if self.quantity else OUT_OF_STOCK,
-            **self.row.initial,
+            **self.initial,
             **self.details,
             "quantity": self.quantity or 0,
             "location": self.location,
         }
+
+    def error(
+        self, field: str, reason: str, value: str | None, code: str = "validation_failed"
+    ) -> CellError:
+        """Return an error of a field, by the file's name of its column."""
+        return CellError(reason, column=self.columns.get(field, field), value=value, code=code)
 
 
 @frozen(kw_only=True)
@@ -105,7 +93,7 @@ class Options:
     negative_is_zero: bool = False
 
 
-class Format(Protocol):
+class Format:
     """
     One kind of file: the columns that identify it, and the meaning of its rows.
 
@@ -113,6 +101,7 @@ class Format(Protocol):
         name: The name of the format.
         title: Its name for people.
         decimal: The decimal mark that its system always writes; None if that depends on the shop.
+        needs: The keys of the columns that identify it: one of each group.
         columns: The file's names of its columns, or the usual ones, by field.
         mapping: The columns that it has, by the names of the fields.
         used: The keys of the columns that are read.
@@ -122,76 +111,64 @@ class Format(Protocol):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    decimal: ClassVar[Mark | None]
+    decimal: ClassVar[Mark | None] = None
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()
     columns: Mapping[str, str]
     mapping: Mapping[str, str]
     used: frozenset[str]
     numbers: frozenset[str]
     has_quantity: bool
 
-    @staticmethod
-    def fits(header: Header) -> bool:
+    @classmethod
+    def fits(cls, header: Header) -> bool:
         """Return whether a file with these columns is of this kind."""
+        return all(header.first(*keys) for keys in cls.needs)
 
     def __init__(self, header: Header, options: Options) -> None:
         """Prepare to read the rows of one file, in their order."""
+        self._header = header
+        self._options = options
 
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """
         Yield the items of a row; none for a row that has no item of its own.
 
         Raises:
             CellError: The row cannot be read.
         """
+        raise NotImplementedError
 
 
-def draft_of(row: ItemRow, convention: Convention, options: Options) -> Draft:
+def read(draft: Draft, convention: Convention, options: Options) -> None:
     """
-    Return the contents of a row, its numbers read.
+    Read the numbers of a row, and bring its texts into the form in which they are compared.
 
     Raises:
         CellError: A number cannot be read, or is negative.
     """
-    notes = row.notes
     # Rows of one variant at several locations share their texts.
-    details: dict[str, Any] = dict(row.texts)
+    details = draft.details = dict(draft.details)
     for name in ONE_LINE:
         if name in details:
             details[name] = normalized(details[name])
     wholes: dict[str, int] = {}
-    for name, text in row.numbers.items():
+    for name, text in draft.numbers.items():
         if not text:
-            if name in row.clears:
+            if name in draft.clears:
                 details[name] = None
         elif name == "price":
-            details[name] = _price(convention.amount(text, row.columns[name]))
+            details[name] = convention.amount(text, draft.columns[name])
         else:
-            wholes[name] = convention.whole(text, row.columns[name])
+            wholes[name] = convention.whole(text, draft.columns[name])
     quantity = wholes.get("quantity")
     if quantity is not None and quantity < 0:
-        column = row.columns["quantity"]
         if not options.negative_is_zero:
-            raise CellError(
-                "must not be negative; --negative zero takes it as 0",
-                column=column,
-                value=row.numbers["quantity"],
-            )
-        notes = (*notes, f"{column} {quantity} taken as 0")
+            reason = "must not be negative; --negative zero takes it as 0"
+            raise draft.error("quantity", reason, draft.numbers["quantity"])
+        draft.notes = (*draft.notes, f"{draft.columns['quantity']} {quantity} taken as 0")
         quantity = 0
     if "reorder_point" in wholes:
         details["reorder_point"] = wholes["reorder_point"]
-    return Draft(
-        row=row,
-        sku=normalized(row.sku),
-        location=normalized(row.location) or options.location,
-        version=wholes.get("version"),
-        seq=wholes.get("seq"),
-        quantity=quantity,
-        details=details,
-        notes=notes,
-    )
-
-
-def _price(amount: Decimal) -> Decimal:
-    # As a price is stored: 12.50 and 12.5 are no difference.
-    return amount.normalize() if amount % 1 else amount.to_integral_value()
+    draft.quantity, draft.version, draft.seq = quantity, wholes.get("version"), wholes.get("seq")
+    draft.given_sku, draft.sku = draft.sku, normalized(draft.sku)
+    draft.location = normalized(draft.location) or options.location

@@ -76,19 +76,14 @@ def _read(inventory: ItemReader, item: Item) -> Item | None:
 
 
 def _cells(item: Item) -> list[Any]:
+    texts = (item.item_id, item.sku, item.name, item.description)
+    place = (item.category, item.status, item.location)
     return [
-        guarded(item.item_id),
-        guarded(item.sku),
-        guarded(item.name),
-        guarded(item.description),
+        *map(guarded, texts),
         item.level.on_hand,
         guarded(written(item.price)),
-        guarded(item.category),
-        guarded(item.status),
-        guarded(item.location),
-        item.reorder_point,
-        item.version,
-        item.level.seq,
+        *map(guarded, place),
+        *(item.reorder_point, item.version, item.level.seq),
     ]
 
 

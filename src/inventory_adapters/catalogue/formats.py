@@ -4,16 +4,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from inventory_adapters.catalogue.any_table import TableFormat, chosen_mapping
+from inventory_adapters.catalogue.any_table import (
+    CountsFormat,
+    NativeFormat,
+    TableFormat,
+    chosen_mapping,
+)
 from inventory_adapters.catalogue.cells import Header, UnreadableFileError
-from inventory_adapters.catalogue.counts import CountsFormat
 from inventory_adapters.catalogue.drafts import Format, Options
 from inventory_adapters.catalogue.lightspeed import LightspeedFormat
 from inventory_adapters.catalogue.loyverse import LoyverseFormat
 from inventory_adapters.catalogue.magento import MagentoFormat
-from inventory_adapters.catalogue.native import NativeFormat
 from inventory_adapters.catalogue.odoo import OdooFormat
-from inventory_adapters.catalogue.other_systems import OTHER_SYSTEMS
+from inventory_adapters.catalogue.other_systems import other_system
 from inventory_adapters.catalogue.shopify import ShopifyFormat
 from inventory_adapters.catalogue.shopify_inventory import ShopifyInventoryFormat
 from inventory_adapters.catalogue.square import SquareFormat
@@ -90,9 +93,8 @@ def _maker(
         raise UnreadableFileError(f"The columns fit several formats, choose one: {titles}")
     if fitting:
         return fitting[0]
-    other = next((it for it in OTHER_SYSTEMS if it.fits(header)), None)
-    if other is not None:
-        raise UnreadableFileError(other.sentence(header))
+    if other := other_system(header):
+        raise UnreadableFileError(other)
     _require_unambiguous(header)
     table = next((it for it in _TABLES if it.fits(header)), None)
     if table is None:

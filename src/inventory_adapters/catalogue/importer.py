@@ -2,25 +2,33 @@
 Drafts → items: each batch of rows is compared with the stored items, and what differs is written.
 
 Every write is guarded by the state that was read before it. So an interrupted run is simply started again: stored rows are
-recognised by id, or by SKU and location. New items are created under an idempotency key that is a digest of their
-rows: a run that cannot see yet what another one has just created (DynamoDB's indexes lag, two people import the same file)
-gets the stored answer, and nothing is created twice.
+recognised by id, or by SKU and location. An `ExclusiveRepository` is read and written under its lock. Elsewhere, new items are
+created under an idempotency key that is a digest of their rows: a run that cannot see yet what another one has just created
+(DynamoDB's indexes lag, two people import the same file) gets the stored answer. So nothing is created twice.
 """
 
 import time
-import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from hashlib import sha256
 from typing import Any, Final, Protocol
+from unicodedata import normalize
 
-import attrs
-from attrs import frozen
+from attrs import define, field, frozen
 
 from inventory.backoff import full_jitter
 from inventory.batch import RowResult
-from inventory.commands import MAX_ROWS, BatchItems, CreateItem, GetItem, ListItems, UpdateItem
+from inventory.commands import (
+    EXISTING_SKU,
+    MAX_ROWS,
+    BatchItems,
+    CreateItem,
+    GetItem,
+    ListItems,
+    UpdateItem,
+)
 from inventory.errors import (
     BatchRefusedError,
     BelowReservedError,
@@ -35,8 +43,8 @@ from inventory.errors import (
 )
 from inventory.idempotency import IdempotencyKey
 from inventory.items import AVAILABLE, OUT_OF_STOCK, Item, ItemKey
-from inventory.lookup import all_items
 from inventory.paging import Page
+from inventory.ports import ExclusiveRepository
 from inventory.preconditions import IfMatch
 from inventory.service import Inventory
 from inventory.validation import normalized
@@ -45,7 +53,7 @@ from inventory_adapters.catalogue.drafts import ONE_LINE, Draft
 from inventory_adapters.catalogue.outcomes import RowOutcome, outcome_of, refused_draft
 from inventory_adapters.wire import UNKNOWN_SEQ
 
-__all__ = ["Importer", "InventoryWriter"]
+__all__ = ["Entry", "Importer", "InventoryWriter"]
 
 # How often a batch is tried, because another writer was faster or the storage throttles.
 _ATTEMPTS: Final = 6
@@ -53,8 +61,6 @@ _LONGEST_PAUSE_SECONDS: Final = 4.0
 
 # How long an index of DynamoDB usually lags behind, at most.
 _LAG_SECONDS: Final = 0.25
-
-_STALE: Final = "stale"
 
 
 class InventoryWriter(Protocol):
@@ -66,6 +72,9 @@ class InventoryWriter(Protocol):
     def list_items(self, query: ListItems) -> Page[Item]:
         """See `Inventory.list_items`."""
 
+    def find_by_sku(self, sku: str) -> tuple[Item, ...]:
+        """See `Inventory.find_by_sku`."""
+
     def batch_items(self, command: BatchItems) -> tuple[RowResult, ...]:
         """See `Inventory.batch_items`."""
 
@@ -73,25 +82,8 @@ class InventoryWriter(Protocol):
 Entry = Draft | RowOutcome
 """A row: its contents, or its outcome if it has one already."""
 
-
-@frozen(kw_only=True)
-class _Open:
-    """
-    A row without an outcome.
-
-    Attributes:
-        draft: Its contents.
-        known: The item that an earlier run created from it, which may not be in the indexes yet.
-        gone: The ids of items that earlier runs created from it and that were deleted since.
-    """
-
-    draft: Draft
-    known: ItemKey | None = None
-    gone: tuple[str, ...] = ()
-
-
-_Command = CreateItem | UpdateItem
-_Planned = dict[int, tuple[_Open, RowOutcome, _Command]]
+_Planned = tuple[int, Draft, RowOutcome, CreateItem | UpdateItem]
+"""The place of a row in its batch, the row, its outcome once it is written, and the command that writes it."""
 
 
 @frozen(kw_only=True)
@@ -112,19 +104,19 @@ class Importer:
     update_stock: bool
 
     def outcomes(
-        self, batches: Iterator[list[Entry]], *, in_flight: int
+        self, batches: Iterable[list[Entry]], *, in_flight: int
     ) -> Iterator[list[RowOutcome]]:
         """Yield the outcomes of each batch, in the order of the batches."""
+        # The API of a server has none.
+        repository = getattr(self.inventory, "repository", None)
+        storage = repository if isinstance(repository, ExclusiveRepository) else None
         # An empty inventory needs no search per row. A concurrent import of the same rows is detected by the idempotency keys.
-        is_empty = self.is_first()
-        if self.stops:
-            # Nothing behind a rejected row may be under way.
-            in_flight = 1
+        was_empty = storage is None and self.is_first()
 
         def settled(entries: list[Entry]) -> list[RowOutcome]:
-            return _Batch(self, entries, was_empty=is_empty).settled()
+            return _Batch(self, storage, was_empty, entries).settled()
 
-        if in_flight > 1:
+        if in_flight > 1 and not self.stops:
             yield from _in_order(settled, batches, in_flight)
             return
         for entries in batches:
@@ -141,264 +133,250 @@ class Importer:
 
 def _in_order(
     work: Callable[[list[Entry]], list[RowOutcome]],
-    batches: Iterator[list[Entry]],
+    batches: Iterable[list[Entry]],
     in_flight: int,
 ) -> Iterator[list[RowOutcome]]:
     """Yield the results of *work*, in order, with up to *in_flight* of them under way."""
     with ThreadPoolExecutor(in_flight, thread_name_prefix="import") as pool:
         under_way: deque[Future[list[RowOutcome]]] = deque()
-        try:
-            for entries in batches:
-                under_way.append(pool.submit(work, entries))
-                if len(under_way) >= in_flight:
-                    yield under_way.popleft().result()
-            while under_way:
+        for entries in batches:
+            under_way.append(pool.submit(work, entries))
+            if len(under_way) >= in_flight:
                 yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+        while under_way:
+            yield under_way.popleft().result()
 
 
+@define
 class _Batch:
-    """Rows that are written together."""
+    """
+    Rows that are written together, by their places in the batch.
 
-    def __init__(self, importer: Importer, entries: list[Entry], *, was_empty: bool) -> None:
-        self._importer = importer
-        self._inventory = importer.inventory
-        self._was_empty = was_empty
-        self._outcomes: dict[int, RowOutcome] = {}
-        self._open: dict[int, _Open] = {}
-        self._drafts = [it for it in entries if isinstance(it, Draft)]
-        for place, entry in enumerate(entries):
-            if isinstance(entry, Draft):
-                self._open[place] = _Open(draft=entry)
-            else:
+    Attributes:
+        importer: The choices for the whole file.
+        storage: The storage, if it can be had exclusively.
+        was_empty: Whether there were no items when the import began.
+        entries: The rows.
+        end: The place from which rows are left out, because a rejected row has stopped the import.
+        outcomes: The outcomes of rows that have one.
+        earlier: The results of an earlier run, whose items may not be in the indexes yet.
+        gone: What of earlier runs is out of date.
+    """
+
+    importer: Importer
+    storage: ExclusiveRepository | None
+    was_empty: bool
+    entries: list[Entry]
+    end: int = field(init=False)
+    outcomes: dict[int, RowOutcome] = field(factory=dict, init=False)
+    earlier: dict[int, RowResult] = field(factory=dict, init=False)
+    gone: set[str] = field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.end = len(self.entries)
+        for place, entry in enumerate(self.entries):
+            if isinstance(entry, RowOutcome):
                 self._settle(place, entry)
-                if self._is_over:
-                    break
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether a rejected row has stopped the import: the rows after it are left out."""
-        return self._importer.stops and any(
-            it.result == "refused" for it in self._outcomes.values()
-        )
 
     def settled(self) -> list[RowOutcome]:
         """Plan and write until every row has an outcome; return the outcomes in the order of the rows."""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_pause(attempt))
-            self._write(self._plan())
-            if not self._open:
+            try:
+                with self._exclusive():
+                    self._write(self._plan())
+            except StorageThrottledError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            if not self._open():
                 break
-        for place, row in list(self._open.items()):
-            self._settle(place, refused_draft(row.draft, ContentionError()))
-        return [self._outcomes[place] for place in sorted(self._outcomes)]
+        for place, draft in self._open():
+            self._settle(place, refused_draft(draft, ContentionError()))
+        return [self.outcomes[place] for place in range(self.end)]
+
+    def _exclusive(self) -> AbstractContextManager[None]:
+        if self.storage is None or self.importer.dry_run:
+            return nullcontext()
+        return self.storage.exclusive()
+
+    def _open(self) -> list[tuple[int, Draft]]:
+        """Return the rows without an outcome."""
+        rows = enumerate(self.entries[: self.end])
+        return [(it, row) for it, row in rows if isinstance(row, Draft) and it not in self.outcomes]
 
     def _settle(self, place: int, outcome: RowOutcome) -> None:
-        self._outcomes[place] = outcome
-        self._open.pop(place, None)
-        if outcome.result == "refused" and self._importer.stops:
-            self._open = {it: row for it, row in self._open.items() if it < place}
-            self._outcomes = {it: done for it, done in self._outcomes.items() if it <= place}
+        self.outcomes[place] = outcome
+        if outcome.result == "refused" and self.importer.stops:
+            self.end = min(self.end, place + 1)
 
-    def _plan(self) -> _Planned:
+    def _plan(self) -> list[_Planned]:
         """Plan the write of each open row; settle the rows that need none."""
-        planned: _Planned = {}
-        of_sku: dict[str, list[Item]] = {}
+        planned: list[_Planned] = []
+        rows = self._open()
+        stored = self._stored(draft for _, draft in rows)
         taken: dict[ItemKey, int] = {}
-        for place, row in list(self._open.items()):
-            if place not in self._open:
-                break
+        for place, draft in rows:
             try:
-                item = self._item(row, of_sku)
-                _check_once(row.draft, item, taken)
-                outcome, command = self._plan_row(row.draft, item)
+                item = self._item(place, draft, stored)
+                if item is not None:
+                    _check_once(draft, item, taken)
+                outcome, command = self._plan_row(draft, item)
             except (CellError, InventoryError) as error:
-                if _ends_everything(error):
+                # An unreadable item concerns its row alone.
+                if isinstance(error, StorageError) and not isinstance(error, UnreadableItemError):
                     raise
-                self._settle(place, refused_draft(row.draft, error))
-                continue
-            if command is None or self._importer.dry_run:
+                self._settle(place, refused_draft(draft, error))
+                if place < self.end:
+                    continue
+                break
+            if command is None or self.importer.dry_run:
                 self._settle(place, outcome)
             else:
-                planned[place] = (row, outcome, command)
-        return {place: it for place, it in planned.items() if place in self._open}
+                planned.append((place, draft, outcome, command))
+        return planned
 
     # The item of a row
 
-    def _item(self, row: _Open, of_sku: dict[str, list[Item]]) -> Item | None:
-        draft = row.draft
-        if row.known is not None:
-            return self._inventory.get_item(GetItem(item_id=row.known.item_id, sku=row.known.sku))
-        if draft.row.item_id is not None:
-            return self._by_id(draft, draft.row.item_id)
-        if self._was_empty:
-            return None
-        if draft.sku not in of_sku:
-            # Two forms of a SKU may find the same item.
-            of_sku[draft.sku] = list({it.key: it for it in self._of_sku(draft)}.values())
-        items = [it for it in of_sku[draft.sku] if normalized(it.location) == draft.location]
-        if len(items) > 1:
-            raise CellError(
-                f"is the SKU of {len(items)} items at {draft.location}; add their item_id, or export them",
-                column=draft.row.columns["sku"],
-                value=draft.sku,
-                code="ambiguous",
-            )
-        return items[0] if items else None
+    def _stored(self, drafts: Iterable[Draft]) -> dict[str, list[Item]]:
+        """Return the items with the SKUs of the rows, at any location, by their SKU as it is compared."""
+        if self.was_empty:
+            return {}
+        skus = list(dict.fromkeys(form for it in drafts if not it.item_id for form in _forms(it)))
+        if self.storage is not None:
+            items: Iterable[Item] = self.storage.items_of_skus(skus)
+        else:
+            items = (item for sku in skus for item in self.importer.inventory.find_by_sku(sku))
+        by_sku: dict[str, list[Item]] = defaultdict(list)
+        # Two forms of a SKU may find the same item.
+        for item in {it.key: it for it in items}.values():
+            by_sku[normalized(item.sku)].append(item)
+        return by_sku
 
-    def _of_sku(self, draft: Draft) -> Iterator[Item]:
-        """Yield all items with the SKU, including those that the API's first version stored in another form."""
-        forms = {draft.sku: None, draft.row.sku: None}
-        if not draft.sku.isascii():
-            forms[unicodedata.normalize("NFD", draft.sku)] = None
-        for sku in filter(None, forms):
-            # Without the location: one query finds what the row has for all of its locations.
-            yield from all_items(self._inventory.list_items, ListItems(sku=sku))
+    def _item(self, place: int, draft: Draft, stored: dict[str, list[Item]]) -> Item | None:
+        earlier = self.earlier.pop(place, None)
+        if earlier is not None and earlier.item_id is not None:
+            with suppress(ItemNotFoundError):
+                return self.importer.inventory.get_item(
+                    GetItem(item_id=earlier.item_id, sku=earlier.sku)
+                )
+            self.gone.add(earlier.item_id)
+        if draft.item_id is not None:
+            return self._by_id(draft, draft.item_id)
+        items = [
+            it for it in stored.get(draft.sku, ()) if normalized(it.location) == draft.location
+        ]
+        if len(items) > 1:
+            reason = f"is the SKU of {len(items)} items at {draft.location}; add their item_id, or export them"
+            raise draft.error("sku", reason, draft.sku, "ambiguous")
+        return items[0] if items else None
 
     def _by_id(self, draft: Draft, item_id: str) -> Item:
         # The exact SKU first: an earlier version of the API stored it as it was sent.
-        for sku in dict.fromkeys((draft.row.sku, draft.sku)):
-            try:
-                return self._inventory.get_item(GetItem(item_id=item_id, sku=sku))
-            except ItemNotFoundError:
-                continue
+        for sku in dict.fromkeys((draft.given_sku, draft.sku)):
+            with suppress(ItemNotFoundError):
+                return self.importer.inventory.get_item(GetItem(item_id=item_id, sku=sku))
         try:
-            other = self._inventory.get_item(GetItem(item_id=item_id))
+            other = self.importer.inventory.get_item(GetItem(item_id=item_id))
         except ItemNotFoundError as error:
-            raise CellError(
-                "does not exist. Leave item_id empty to create an item",
-                column=draft.row.columns["item_id"],
-                value=item_id,
-                code=error.code,
-            ) from None
-        raise CellError(
-            f"is not the SKU of this item, which is {other.sku} and cannot be changed",
-            column=draft.row.columns["sku"],
-            value=draft.sku,
-            code=ItemNotFoundError.code,
-        )
+            reason = "does not exist. Leave item_id empty to create an item"
+            raise draft.error("item_id", reason, item_id, error.code) from None
+        reason = f"is not the SKU of this item, which is {other.sku} and cannot be changed"
+        raise draft.error("sku", reason, draft.sku, ItemNotFoundError.code)
 
     # The plan for a row
 
-    def _plan_row(self, draft: Draft, item: Item | None) -> tuple[RowOutcome, _Command | None]:
-        if item is None and not draft.row.may_create:
-            raise CellError(
-                f"does not exist at {draft.location}; a stocktake creates no items",
-                column=draft.row.columns["sku"],
-                value=draft.sku,
-                code=ItemNotFoundError.code,
-            )
+    def _plan_row(
+        self, draft: Draft, item: Item | None
+    ) -> tuple[RowOutcome, CreateItem | UpdateItem | None]:
+        if item is None and not draft.may_create:
+            reason = f"does not exist at {draft.location}; a stocktake creates no items"
+            raise draft.error("sku", reason, draft.sku, ItemNotFoundError.code)
         if item is None:
-            notes = (*draft.notes, *draft.row.initial_notes)
+            outcome = outcome_of(draft, "created", (*draft.notes, *draft.initial_notes))
             # A missing name or category is rejected by its bound, as an empty one is.
-            return outcome_of(draft, "created", notes=notes), CreateItem(**draft.new_item)
+            return outcome, CreateItem(**draft.new_item)
         if (
-            not isinstance(self._inventory, Inventory)
+            not isinstance(self.importer.inventory, Inventory)
             and item.level.seq == UNKNOWN_SEQ
             and (draft.quantity not in (None, item.level.on_hand) or _differences(draft, item))
         ):
             # It may come from a list of an API, which has no seq.
-            item = self._inventory.get_item(GetItem(item_id=item.item_id, sku=item.sku))
+            key = GetItem(item_id=item.item_id, sku=item.sku)
+            item = self.importer.inventory.get_item(key)
         changes = _differences(draft, item)
         if changes:
             _check_version(draft, item)
-        notes = draft.notes
-        is_left = False
+        outcome = outcome_of(draft, "unchanged", draft.notes)
         if draft.quantity is not None and draft.quantity != item.level.on_hand:
-            if self._importer.update_stock:
+            if self.importer.update_stock:
                 _check_stock(draft, draft.quantity, item)
                 changes["quantity"] = draft.quantity
             else:
-                is_left = True
-                notes = (
-                    *notes,
-                    f"quantity {draft.quantity} not written: the stored quantity is {item.level.on_hand}",
-                )
+                outcome.quantity_left = True
+                note = f"quantity {draft.quantity} not written: the stored quantity is {item.level.on_hand}"
+                outcome.notes = (*draft.notes, note)
         if not changes:
-            return outcome_of(draft, "unchanged", notes=notes, quantity_left=is_left), None
+            return outcome, None
+        outcome.result, outcome.changes = "updated", tuple(changes)
         if_match = IfMatch(frozenset({(item.version, item.level.seq)}))
-        command = UpdateItem(item_id=item.item_id, sku=item.sku, if_match=if_match, **changes)
-        outcome = outcome_of(draft, "updated", notes=notes, quantity_left=is_left)
-        return attrs.evolve(outcome, changes=tuple(changes)), command
+        return outcome, UpdateItem(item_id=item.item_id, sku=item.sku, if_match=if_match, **changes)
 
     # Writing
 
-    def _write(self, planned: _Planned) -> None:
+    def _write(self, planned: list[_Planned]) -> None:
         """Write the planned rows, 25 at a time; those that another writer changed meanwhile stay open."""
-        places = list(planned)
-        for start in range(0, len(places), MAX_ROWS):
-            chunk = {it: planned[it] for it in places[start : start + MAX_ROWS] if it in self._open}
+        for start in range(0, len(planned), MAX_ROWS):
+            chunk = [it for it in planned[start : start + MAX_ROWS] if it[0] < self.end]
             if chunk:
                 self._write_chunk(chunk, start)
 
-    def _write_chunk(self, chunk: _Planned, start: int) -> None:
-        commands = tuple(command for _, _, command in chunk.values())
-        makes = any(isinstance(it, CreateItem) for it in commands)
-        key = IdempotencyKey(self._digest(chunk, start), scope="import") if makes else None
+    def _write_chunk(self, chunk: list[_Planned], start: int) -> None:
+        commands = tuple(command for *_, command in chunk)
+        key = None
+        if self.storage is None and any(isinstance(it, CreateItem) for it in commands):
+            key = IdempotencyKey(self._digest(start), scope="import")
         try:
-            results = self._sent(BatchItems(items=commands, idempotency_key=key))
+            results = self.importer.inventory.batch_items(
+                BatchItems(items=commands, idempotency_key=key)
+            )
         except ContentionError:
             return
-        except BatchRefusedError as error:
-            self._refuse(list(chunk), error)
         except KeyReusedError:
             # Another run has created some of these, and others of them are visible already.
             time.sleep(_LAG_SECONDS)
-            self._reopen(chunk, gone=key.value if key else "")
+            self.gone.add(key.value if key else "")
+        except BatchRefusedError as error:
+            for index, why in error.refused.items():
+                place, draft, *_ = chunk[index]
+                # The item changed meanwhile: the row is compared with it again.
+                if not isinstance(why, PreconditionFailedError) and place < self.end:
+                    self._settle(place, refused_draft(draft, why))
         else:
-            if key is not None and key.replayed:
-                self._recognise(chunk, results)
-                return
-            for place, (_, outcome, _) in chunk.items():
-                self._settle(place, outcome)
+            for (place, _, outcome, _), result in zip(chunk, results, strict=True):
+                if key is not None and key.replayed:
+                    self.earlier[place] = result
+                else:
+                    self._settle(place, outcome)
 
-    def _sent(self, batch: BatchItems) -> tuple[RowResult, ...]:
-        for attempt in range(1, _ATTEMPTS):
-            try:
-                return self._inventory.batch_items(batch)
-            except StorageThrottledError:
-                time.sleep(_pause(attempt))
-        return self._inventory.batch_items(batch)
-
-    def _refuse(self, places: list[int], error: BatchRefusedError) -> None:
-        for index, why in error.refused.items():
-            place = places[index]
-            # The item changed meanwhile: the row is compared with it again.
-            if not isinstance(why, PreconditionFailedError) and place in self._open:
-                self._settle(place, refused_draft(self._open[place].draft, why))
-
-    def _recognise(self, chunk: _Planned, results: tuple[RowResult, ...]) -> None:
-        """Note which items an earlier run created from these rows, and which of them were deleted since."""
-        for place, result in zip(chunk, results, strict=True):
-            row = self._open[place]
-            if not result.created or result.item_id is None or result.sku is None:
-                continue
-            key = ItemKey(item_id=result.item_id, sku=result.sku)
-            try:
-                self._inventory.get_item(GetItem(item_id=key.item_id, sku=key.sku))
-                self._open[place] = attrs.evolve(row, known=key)
-            except ItemNotFoundError:
-                self._open[place] = attrs.evolve(row, known=None, gone=(*row.gone, key.item_id))
-
-    def _reopen(self, chunk: _Planned, *, gone: str) -> None:
-        for place in chunk:
-            row = self._open[place]
-            self._open[place] = attrs.evolve(row, gone=(*row.gone, gone))
-
-    def _digest(self, chunk: _Planned, start: int) -> str:
+    def _digest(self, start: int) -> str:
         """
         Return a digest of the rows and nothing else: two runs over the same file get the same key.
 
         It covers all rows of the batch, because two runs may differ in the rows that they find stored.
         """
         rows = [
-            (it.sku, it.location, it.quantity, it.details, it.row.initial) for it in self._drafts
+            (it.sku, it.location, it.quantity, it.details, it.initial)
+            for it in self.entries
+            if isinstance(it, Draft)
         ]
-        gone = sorted({it for row, _, _ in chunk.values() for it in row.gone})
-        return sha256(repr((start, rows, gone)).encode()).hexdigest()
+        return sha256(repr((start, rows, sorted(self.gone))).encode()).hexdigest()
+
+
+def _forms(draft: Draft) -> list[str]:
+    """Return the forms of a SKU that may be stored: the API's first version stored any."""
+    forms = {draft.sku, draft.given_sku, normalize("NFD", draft.sku)}
+    return [it for it in forms if 0 < len(it.encode()) <= EXISTING_SKU.max_bytes]
 
 
 def _pause(attempt: int) -> float:
@@ -406,14 +384,9 @@ def _pause(attempt: int) -> float:
     return full_jitter(min(_LONGEST_PAUSE_SECONDS, 0.05 * 2**attempt))
 
 
-def _ends_everything(error: Exception) -> bool:
-    """Return whether an error ends the import; an unreadable item concerns its row alone."""
-    return isinstance(error, StorageError) and not isinstance(error, UnreadableItemError)
-
-
-def _check_once(draft: Draft, item: Item | None, taken: dict[ItemKey, int]) -> None:
+def _check_once(draft: Draft, item: Item, taken: dict[ItemKey, int]) -> None:
     """Reject a second row about one item: the result would depend on their order."""
-    if item is not None and taken.setdefault(item.key, draft.row.line) != draft.row.line:
+    if taken.setdefault(item.key, draft.line) != draft.line:
         raise CellError(f"duplicates the item of line {taken[item.key]}", code="duplicate_row")
 
 
@@ -444,14 +417,14 @@ def _is_same(name: str, value: str, stored: str) -> bool:
 def _check_version(draft: Draft, item: Item) -> None:
     """Reject changes to the details of an item that was edited since the row was exported."""
     # A row without an id is no export: it holds the wanted state of the item.
-    is_exported = draft.row.item_id is not None or draft.version is not None
+    is_exported = draft.item_id is not None or draft.version is not None
     if is_exported and draft.version != item.version:
         raise _stale(draft, "version", draft.version, item.version)
 
 
 def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
     """Reject a quantity that is older than the last movement, or would take reserved units."""
-    is_exported = draft.row.item_id is not None or draft.seq is not None
+    is_exported = draft.item_id is not None or draft.seq is not None
     if is_exported and draft.seq != item.level.seq:
         raise _stale(draft, "seq", draft.seq, item.level.seq)
     if quantity < item.level.reserved:
@@ -461,9 +434,5 @@ def _check_stock(draft: Draft, quantity: int, item: Item) -> None:
 
 
 def _stale(draft: Draft, column: str, given: int | None, current: int) -> CellError:
-    return CellError(
-        f"is out of date (current {column}: {current}). Export again",
-        column=draft.row.columns.get(column, column),
-        value="" if given is None else str(given),
-        code=_STALE,
-    )
+    reason = f"is out of date (current {column}: {current}). Export again"
+    return draft.error(column, reason, "" if given is None else str(given), "stale")

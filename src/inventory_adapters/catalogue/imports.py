@@ -8,21 +8,22 @@ cannot be read is rejected as a whole, in one sentence.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from os import PathLike
 from typing import IO, Any, Final, Literal
 
 import attrs
-from attrs import define, frozen
+from attrs import define
 
 from inventory.commands import MAX_ROWS
 from inventory_adapters.catalogue.any_table import TableFormat, looks_important
 from inventory_adapters.catalogue.cells import CellError, Record, UnreadableFileError
-from inventory_adapters.catalogue.drafts import Draft, Format, Options, draft_of
+from inventory_adapters.catalogue.drafts import Draft, Format, Options, read
 from inventory_adapters.catalogue.formats import FORMATS, UnknownTableError, recognized
 from inventory_adapters.catalogue.importer import Entry, Importer, InventoryWriter
 from inventory_adapters.catalogue.numbers import Convention, Evidence
-from inventory_adapters.catalogue.outcomes import RowOutcome, refused, refused_draft
+from inventory_adapters.catalogue.outcomes import RESULTS, RowOutcome, refused
 from inventory_adapters.catalogue.tables import Table, open_table
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "FORMATS",
     "Import",
     "InventoryWriter",
-    "Preview",
     "RowOutcome",
     "UnconfirmedImportError",
     "UnknownTableError",
@@ -45,7 +45,12 @@ DECIMALS: Final[Mapping[str, Literal[".", ","]]] = {"point": ".", "comma": ","}
 # Rows without an item are cheap, but their outcomes stay in memory until their batch is done.
 _MOST_OUTCOMES_AT_ONCE: Final = 1000
 
+_NO_QUANTITY: Final = "The file has no column of quantities: new items get 0 units, and stored quantities are not changed."
 _SAMPLES: Final = 3
+_ABOUT: Final = (
+    *("format", "title", "mapping", "numbers", "encoding", "delimiter"),
+    *("notes", "warnings", "left_out", "samples"),
+)
 _PREVIEWED: Final = 5
 
 
@@ -86,21 +91,39 @@ class Import:
     warnings: tuple[str, ...]
     left_out: Mapping[str, int]
     samples: tuple[dict[str, Any], ...]
-    _outcomes: Iterator[RowOutcome]
+    _outcomes: Iterator[list[RowOutcome]]
+    _after_batch: Callable[[], None]
     _stops: bool
     counts: Counter[str] = attrs.field(factory=Counter, init=False)
     refused_columns: Counter[str] = attrs.field(factory=Counter, init=False)
     quantities_left: int = attrs.field(default=0, init=False)
     is_stopped: bool = attrs.field(default=False, init=False)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """How the file is read, as JSON: the attributes from `format` to `samples`."""
+        return {name: getattr(self, name) for name in _ABOUT}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The counts, as JSON: ``{"created": 1, ..., "refused_columns": {"price": 1}, "stopped": false}``."""
+        return {
+            **{it: self.counts[it] for it in RESULTS},
+            "quantities_left": self.quantities_left,
+            "refused_columns": dict(self.refused_columns),
+            "stopped": self.is_stopped,
+        }
+
     def __iter__(self) -> Iterator[RowOutcome]:
-        for outcome in self._outcomes:
-            self.counts[outcome.result] += 1
-            self.quantities_left += outcome.quantity_left
-            if outcome.result == "refused":
-                self.refused_columns[outcome.column or "(row)"] += 1
-                self.is_stopped = self._stops
-            yield outcome
+        for outcomes in self._outcomes:
+            self._after_batch()
+            for outcome in outcomes:
+                self.counts[outcome.result] += 1
+                self.quantities_left += outcome.quantity_left
+                if outcome.result == "refused":
+                    self.refused_columns[outcome.column or "(row)"] += 1
+                    self.is_stopped = self._stops
+                yield outcome
 
 
 @contextmanager
@@ -156,56 +179,42 @@ def import_items(
         UnconfirmedImportError: The inventory is empty, there are warnings, and they were not accepted.
     """
     options = Options(location=location, category=category, negative_is_zero=negative == "zero")
+    stops = on_error == "stop"
+    importer = Importer(
+        inventory=inventory, dry_run=dry_run, stops=stops, update_stock=update_stock
+    )
     with open_table(file, encoding=encoding, delimiter=delimiter) as table:
-
-        def new_format() -> Format:
-            return recognized(table.header, options, name=format, mapping=columns)
-
-        facts = _look(table, new_format(), decimal)
-        importer = Importer(
-            inventory=inventory,
-            dry_run=dry_run,
-            stops=on_error == "stop",
-            update_stock=update_stock,
-        )
-        if facts.doubts and not (dry_run or accept_warnings) and importer.is_first():
+        new_format = partial(recognized, table.header, options, name=format, mapping=columns)
+        kind = new_format()
+        convention, left_out = _look(table, kind, decimal)
+        # The columns of known systems are known, also those that are left out.
+        important = filter(looks_important, left_out if isinstance(kind, TableFormat) else ())
+        warnings = [
+            f'The column "{it}" looks like stock or a price, and is not read.' for it in important
+        ]
+        if warnings and not (dry_run or accept_warnings) and importer.is_first():
             raise UnconfirmedImportError(
-                f"{' '.join(facts.doubts)} Map them with --column, or import without them with --yes"
+                f"{' '.join(warnings)} Map them with --column, or import without them with --yes"
             )
-        rows = _Rows(table, new_format(), facts.convention, options)
-        outcomes = importer.outcomes(rows.batches(), in_flight=in_flight)
+        if not kind.has_quantity:
+            warnings.insert(0, _NO_QUANTITY)
         yield Import(
-            format=facts.format.name,
-            title=facts.format.title,
-            mapping=facts.format.mapping,
-            numbers=str(facts.convention),
+            format=kind.name,
+            title=kind.title,
+            mapping=kind.mapping,
+            numbers=str(convention),
             encoding=table.encoding,
             delimiter=table.delimiter,
             notes=table.notes,
-            warnings=facts.warnings,
-            left_out=facts.left_out,
-            samples=_samples(_Rows(table, new_format(), facts.convention, options))
-            if dry_run
-            else (),
-            outcomes=_with_progress(outcomes, table, progress),
-            stops=importer.stops,
+            warnings=tuple(warnings),
+            left_out=left_out,
+            samples=_samples(_batches(table, new_format(), convention, options)) if dry_run else (),
+            outcomes=importer.outcomes(
+                _batches(table, kind, convention, options), in_flight=in_flight
+            ),
+            after_batch=lambda: progress(table.position, table.size) if progress else None,
+            stops=stops,
         )
-
-
-@frozen(kw_only=True)
-class Preview:
-    """
-    The beginning of a table, for a person who maps its columns.
-
-    Attributes:
-        columns: The names of its columns.
-        rows: Its first rows.
-        mapping: The columns that are known by their names: field → column.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    mapping: Mapping[str, str]
 
 
 def preview(
@@ -213,9 +222,12 @@ def preview(
     *,
     encoding: str | None = None,
     delimiter: str | None = None,
-) -> Preview:
+) -> dict[str, Any]:
     """
-    Return the beginning of a table.
+    Return the beginning of a table, for a person who maps its columns, as JSON.
+
+    ``{"columns": ["Code", ...], "rows": [["A-1", ...], ...], "mapping": {"sku": "Code", ...}}``: the columns that are known by
+    their names are mapped already.
 
     Raises:
         UnreadableFileError: The file is not a table.
@@ -223,45 +235,28 @@ def preview(
     with open_table(file, encoding=encoding, delimiter=delimiter) as table:
         records = (it for it in table.records() if isinstance(it, Record) and it.cells)
         known = TableFormat.mapping_of(table.header).items()
-        return Preview(
-            columns=table.header.names,
-            rows=tuple(tuple(it.cells) for it in islice(records, _PREVIEWED)),
-            mapping={field: table.header.name(key) for field, key in known},
-        )
+        return {
+            "columns": table.header.names,
+            "rows": [it.cells for it in islice(records, _PREVIEWED)],
+            "mapping": {field: table.header.name(key) for field, key in known},
+        }
 
 
 # --- The first pass
 
 
-@frozen(kw_only=True)
-class _Facts:
-    """The facts that hold for all rows of a file."""
-
-    format: Format
-    convention: Convention
-    left_out: Mapping[str, int]
-    doubts: tuple[str, ...]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        if self.format.has_quantity:
-            return self.doubts
-        return (
-            "The file has no column of quantities: new items get 0 units, and stored quantities are not changed.",
-            *self.doubts,
-        )
-
-
-def _look(table: Table, format_: Format, decimal: Literal["point", "comma"] | None) -> _Facts:
+def _look(
+    table: Table, kind: Format, decimal: Literal["point", "comma"] | None
+) -> tuple[Convention, dict[str, int]]:
     """
-    Read the file to its end, and return the facts that hold for all of its rows.
+    Read the file to its end, and return the convention of its numbers, and the filled cells of each column that is not read.
 
     Raises:
         UnreadableFileError: It cannot be read, or its numbers can be read in two ways.
     """
     header = table.header
-    numbers = [(header.places[it], header.name(it)) for it in format_.numbers if it in header]
-    used = {header.places[it] for it in format_.used if it in header}
+    numbers = [(header.places[it], header.name(it)) for it in kind.numbers if it in header]
+    used = {header.places[it] for it in kind.used if it in header}
     unused = [place for place, name in enumerate(header.names) if name and place not in used]
     evidence = Evidence()
     filled = [0] * len(header.names)
@@ -279,108 +274,78 @@ def _look(table: Table, format_: Format, decimal: Literal["point", "comma"] | No
     convention = evidence.settle(
         chosen=DECIMALS[decimal] if decimal else None,
         # A spreadsheet that wrote the file again, with its own delimiter, may have written its own numbers, too.
-        fixed=format_.decimal if table.delimiter == "comma" else None,
-        system=format_.title,
+        fixed=kind.decimal if table.delimiter == "comma" else None,
+        system=kind.title,
     )
-    left_out = {header.names[it]: filled[it] for it in unused if filled[it]}
-    # The columns of known systems are known, also those that are left out.
-    is_known = not isinstance(format_, TableFormat)
-    doubts = () if is_known else tuple(_doubts(left_out))
-    return _Facts(format=format_, convention=convention, left_out=left_out, doubts=doubts)
-
-
-def _doubts(left_out: Iterable[str]) -> Iterator[str]:
-    for name in filter(looks_important, left_out):
-        yield f'The column "{name}" looks like stock or a price, and is not read.'
+    return convention, {header.names[it]: filled[it] for it in unused if filled[it]}
 
 
 # --- Records → drafts, in batches
 
 
-class _Rows:
-    """The rows of one file, each as its items or as the reason why it has none."""
-
-    def __init__(
-        self, table: Table, format_: Format, convention: Convention, options: Options
-    ) -> None:
-        self._table = table
-        self._format = format_
-        self._convention = convention
-        self._options = options
-        # The line of each item by a hash of its key: with the keys, a large catalogue would be in memory.
-        self._seen: dict[int, int] = {}
-
-    def batches(self) -> Iterator[list[Entry]]:
-        """Yield rows in batches of up to 25 items; the items of one row stay together."""
-        batch: list[Entry] = []
-        items = 0
-        for record in self._table.records():
-            row = self._row(record)
-            count = sum(isinstance(it, Draft) for it in row)
-            if items + count > MAX_ROWS or len(batch) >= _MOST_OUTCOMES_AT_ONCE:
-                yield batch
-                batch, items = [], 0
-            batch += row
-            items += count
-        if batch:
+def _batches(
+    table: Table, kind: Format, convention: Convention, options: Options
+) -> Iterator[list[Entry]]:
+    """Yield rows in batches of up to 25 items; the items of one row stay together."""
+    batch: list[Entry] = []
+    items = 0
+    # The line of each item by a hash of its key: with the keys, a large catalogue would be in memory.
+    seen: dict[int, int] = {}
+    for record in table.records():
+        row = _entries(record, kind, convention, options, seen)
+        count = sum(isinstance(it, Draft) for it in row)
+        if items + count > MAX_ROWS or len(batch) >= _MOST_OUTCOMES_AT_ONCE:
             yield batch
+            batch, items = [], 0
+        batch += row
+        items += count
+    if batch:
+        yield batch
 
-    def _row(self, record: Record | CellError) -> list[Entry]:
-        if isinstance(record, CellError):
-            return [refused(record.line, record)]
-        if record.is_blank:
-            return [RowOutcome(line=record.line, result="skipped", reason="is blank")]
-        try:
-            entries = list(self._items(record))
-        except CellError as error:
-            return [refused(record.line, error)]
-        return entries or [RowOutcome(line=record.line, result="skipped", reason="has no item")]
 
-    def _items(self, record: Record) -> Iterator[Entry]:
-        for row in self._format.rows(record):
+def _entries(
+    record: Record | CellError,
+    kind: Format,
+    convention: Convention,
+    options: Options,
+    seen: dict[int, int],
+) -> list[Entry]:
+    """Return the items of a row, or the reason why it has none."""
+    if isinstance(record, CellError):
+        return [refused(record.line, record)]
+    if record.is_blank:
+        return [RowOutcome(line=record.line, result="skipped", reason="is blank")]
+    entries: list[Entry] = []
+    try:
+        for draft in kind.rows(record):
             try:
-                draft = draft_of(row, self._convention, self._options)
+                read(draft, convention, options)
+                _check_once(draft, seen)
             except CellError as error:
                 # Of a row with several locations, only this one is refused.
-                location = row.location or self._options.location
-                yield refused(row.line, error, sku=row.sku or None, location=location)
+                location = draft.location or options.location
+                entries.append(refused(draft.line, error, sku=draft.sku or None, location=location))
             else:
-                yield self._once(draft)
+                entries.append(draft)
+    except CellError as error:
+        return [refused(record.line, error)]
+    return entries or [RowOutcome(line=record.line, result="skipped", reason="has no item")]
 
-    def _once(self, draft: Draft) -> Entry:
-        """Return *draft*, or its rejection if a row before is about the same item."""
-        line = draft.row.line
-        place = _hash(draft.sku, draft.location)
-        first = self._seen.setdefault(place, line)
-        column, key = "sku", "SKU and location"
-        if draft.row.item_id is not None:
-            first = self._seen.setdefault(_hash(draft.row.item_id, draft.row.sku, None), line)
-            column, key = "item_id", "item"
-        if first == line:
-            return draft
-        error = CellError(
-            f"duplicates the {key} of line {first}",
-            column=draft.row.columns[column],
-            value=draft.sku,
-            code="duplicate_row",
+
+def _check_once(draft: Draft, seen: dict[int, int]) -> None:
+    """Reject a row if one before it is about the same item."""
+    # 60 bits, which Python keeps in 32 bytes: of 200,000 keys two are the same once in 50 million files.
+    first = seen.setdefault(hash((draft.sku, draft.location)) >> 4, draft.line)
+    column, key = "sku", "SKU and location"
+    if draft.item_id is not None:
+        first = seen.setdefault(hash((draft.item_id, draft.given_sku, None)) >> 4, draft.line)
+        column, key = "item_id", "item"
+    if first != draft.line:
+        raise draft.error(
+            column, f"duplicates the {key} of line {first}", draft.sku, "duplicate_row"
         )
-        return refused_draft(draft, error)
 
 
-def _hash(*key: str | None) -> int:
-    """Return 60 bits, which Python keeps in 32 bytes: of 200,000 keys two are the same once in 50 million files."""
-    return hash(key) >> 4
-
-
-def _samples(rows: _Rows) -> tuple[dict[str, Any], ...]:
-    drafts = (it for batch in rows.batches() for it in batch if isinstance(it, Draft))
+def _samples(batches: Iterable[list[Entry]]) -> tuple[dict[str, Any], ...]:
+    drafts = (it for batch in batches for it in batch if isinstance(it, Draft))
     return tuple(it.new_item for it in islice(drafts, _SAMPLES))
-
-
-def _with_progress(
-    batches: Iterable[list[RowOutcome]], table: Table, progress: Callable[[int, int], None] | None
-) -> Iterator[RowOutcome]:
-    for outcomes in batches:
-        if progress is not None:
-            progress(table.position, table.size)
-        yield from outcomes

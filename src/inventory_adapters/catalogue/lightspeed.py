@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
 from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shops import ShopFormat, last_step, named, says_no
+from inventory_adapters.catalogue.drafts import Draft
+from inventory_adapters.catalogue.shops import Keys, ShopFormat, last_step, named, says_no
 
 __all__ = ["LightspeedFormat"]
 
@@ -20,10 +19,9 @@ _VARIANTS: Final = ("one", "two", "three")
 class LightspeedFormat(ShopFormat):
     """Each variant is an item in every outlet that counts it."""
 
-    name: ClassVar[str] = "lightspeed"
-    title: ClassVar[str] = "Lightspeed (Vend) product export"
-    decimal: ClassVar[Mark | None] = None
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "lightspeed"
+    title = "Lightspeed (Vend) product export"
+    names: ClassVar[Mapping[str, Keys]] = {
         "sku": ("sku",),
         "name": ("name", "product_name"),
         "description": ("description",),
@@ -39,15 +37,15 @@ class LightspeedFormat(ShopFormat):
         "reorder_point": "reorder_point_{}",
     }
 
-    @staticmethod
-    def fits(header: Header) -> bool:
+    @classmethod
+    def fits(cls, header: Header) -> bool:
         """Recognise an export by its SKU, its supply price, and the options of variants or the columns of outlets."""
         if "sku" not in header or header.first("supply_price", "retail_price") is None:
             return False
         has_outlets = any(it.startswith("inventory_") for it in header.places)
         return has_outlets or "variant_option_one_name" in header
 
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the variant once for each outlet; of a product that is not counted, one item without a quantity."""
         if self._text(record, "component") and not self._text(record, "sku"):
             return  # A part of the composite product in a row before.

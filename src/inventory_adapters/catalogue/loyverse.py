@@ -10,9 +10,8 @@ from typing import ClassVar, Final
 from attrs import evolve
 
 from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow, Options
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shops import Place, ShopFormat, named, says_no
+from inventory_adapters.catalogue.drafts import Draft, Options
+from inventory_adapters.catalogue.shops import Keys, Place, ShopFormat, named, says_no
 
 __all__ = ["LoyverseFormat"]
 
@@ -22,10 +21,9 @@ _OPTIONS: Final = ("option 1", "option 2", "option 3")
 class LoyverseFormat(ShopFormat):
     """Each variant is an item in every store that has it."""
 
-    name: ClassVar[str] = "loyverse"
-    title: ClassVar[str] = "Loyverse item export"
-    decimal: ClassVar[Mark | None] = None
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "loyverse"
+    title = "Loyverse item export"
+    names: ClassVar[Mapping[str, Keys]] = {
         "handle": ("handle",),
         "sku": ("sku",),
         "name": ("name",),
@@ -50,8 +48,8 @@ class LoyverseFormat(ShopFormat):
         super().__init__(header, options)
         self._first: dict[str, str] = {}
 
-    @staticmethod
-    def fits(header: Header) -> bool:
+    @classmethod
+    def fits(cls, header: Header) -> bool:
         """Recognise an export by its handle, its SKU, its name, and whether stock is tracked."""
         has_ours = all(it in header for it in ("handle", "sku", "name"))
         stores = any(it.startswith("in stock [") for it in header.places)
@@ -59,7 +57,7 @@ class LoyverseFormat(ShopFormat):
             stores or header.first("track stock", "sold by weight", "default price") is not None
         )
 
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the variant once for each store; a component of a composite item is none."""
         if self._text(record, "component") and not self._text(record, "sku"):
             return

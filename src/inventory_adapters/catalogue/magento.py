@@ -9,10 +9,9 @@ from typing import ClassVar, Final
 
 from attrs import evolve
 
-from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shops import ShopFormat, last_step, says_yes
+from inventory_adapters.catalogue.cells import Record
+from inventory_adapters.catalogue.drafts import Draft
+from inventory_adapters.catalogue.shops import Keys, ShopFormat, last_step, says_yes
 
 __all__ = ["MagentoFormat"]
 
@@ -23,10 +22,15 @@ _HOLDERS: Final = ("configurable", "grouped", "bundle")
 class MagentoFormat(ShopFormat):
     """Each product with a stock of its own is an item."""
 
-    name: ClassVar[str] = "magento"
-    title: ClassVar[str] = "Magento 2 product export"
-    decimal: ClassVar[Mark | None] = "."
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "magento"
+    title = "Magento 2 product export"
+    decimal = "."
+    needs = (
+        ("sku",),
+        ("product_type",),
+        ("attribute_set_code", "product_websites", "store_view_code"),
+    )
+    names: ClassVar[Mapping[str, Keys]] = {
         "sku": ("sku",),
         "name": ("name",),
         "description": ("description",),
@@ -40,14 +44,7 @@ class MagentoFormat(ShopFormat):
         "default_alert": ("use_config_notify_stock_qty",),
     }
 
-    @staticmethod
-    def fits(header: Header) -> bool:
-        """Recognise an export by the SKU, the type of the product, and its attribute set."""
-        return all(it in header for it in ("sku", "product_type")) and (
-            header.first("attribute_set_code", "product_websites", "store_view_code") is not None
-        )
-
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the product; a translation, or a product that only holds others, is none."""
         if self._text(record, "store_view") or self._text(record, "type").lower() in _HOLDERS:
             return

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from inventory_adapters.catalogue.cells import CellError, TypedNumber, UnreadableFileError
 
-__all__ = ["Convention", "Evidence", "NumberCell", "written"]
+__all__ = ["Convention", "Evidence", "written"]
 
 Mark = Literal[".", ","]
 
@@ -63,20 +63,12 @@ _READABLE: Final = {
 _NO_CENTS: Final = re.compile(r"(?<=[0-9][.,])[-\u2013\u2014]{1,2}")
 # Groups have three digits, so this mark is a decimal one.
 _ONE_READING: Final = re.compile(r"-?[0-9]{1,40}([.,])(?:[0-9]{1,2}|[0-9]{4,15})")
+# Most numbers by far: without sign, groups and currency.
+_SIMPLE: Final = {
+    it: re.compile(rf"[0-9]{{1,20}}(?:{re.escape(it)}[0-9]{{1,20}})?") for it in MARKS
+}
 _NOT_DIGIT: Final = re.compile("[^0-9]")
 _PLAIN: Final = re.compile(rf"-?{_DIGITS}")
-
-
-@frozen
-class NumberCell:
-    """A cell of the file: where it is and what it holds."""
-
-    line: int
-    column: str
-    text: str
-
-    def __str__(self) -> str:
-        return f'line {self.line}, {self.column} "{self.text[:40]}"'
 
 
 @define
@@ -85,12 +77,12 @@ class Evidence:
     The evidence of a file's number cells for its decimal mark.
 
     Attributes:
-        only: The first cell that can be read by one mark alone, by that mark.
-        either: The first cell that both marks can read, with results that differ.
+        only: The first cell that can be read by one mark alone, by that mark, as ``line 2, price "1,5"``.
+        either: The first cell that both marks can read, with results that differ, and the two results.
     """
 
-    only: dict[Mark, NumberCell] = field(factory=dict)
-    either: NumberCell | None = None
+    only: dict[Mark, str] = field(factory=dict)
+    either: str | None = None
 
     def add(self, line: int, column: str, text: str) -> None:
         """Take a cell into account."""
@@ -102,13 +94,13 @@ class Evidence:
         point, comma = _readings(text)
         if point == comma:
             return
-        cell = NumberCell(line, column, text)
+        cell = f'line {line}, {column} "{text[:40]}"'
         if point is None:
             self.only.setdefault(",", cell)
         elif comma is None:
             self.only.setdefault(".", cell)
         elif self.either is None:
-            self.either = cell
+            self.either = f"{cell} is {written(point.normalize())} or {written(comma.normalize())}"
 
     def settle(
         self, *, chosen: Mark | None = None, fixed: Mark | None = None, system: str = ""
@@ -137,11 +129,8 @@ class Evidence:
         if fixed is not None:
             return Convention(fixed, f"as {system} writes it")
         if self.either is not None:
-            readings = " or ".join(
-                written(it.normalize()) for it in _readings(self.either.text) if it is not None
-            )
             raise UnreadableFileError(
-                f"A number can be read in two ways: {self.either} is {readings}, "
+                f"A number can be read in two ways: {self.either}, "
                 "and no other number tells which. Choose with --decimal point or --decimal comma"
             )
         return Convention(".", "")
@@ -204,6 +193,8 @@ def _readings(text: str) -> tuple[Decimal | None, Decimal | None]:
 
 
 def _read(text: str, decimal: Mark) -> Decimal | None:
+    if _SIMPLE[decimal].fullmatch(text):
+        return Decimal(text.replace(",", "."))
     if len(text) > _LONGEST:
         return None
     cell = _NO_CENTS.sub("", text.strip())

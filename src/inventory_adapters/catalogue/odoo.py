@@ -7,10 +7,9 @@ Source: odoo.com/documentation, "Export and import data".
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shops import ShopFormat, last_step, says_no
+from inventory_adapters.catalogue.cells import Record
+from inventory_adapters.catalogue.drafts import Draft
+from inventory_adapters.catalogue.shops import Keys, ShopFormat, last_step, says_no
 
 __all__ = ["OdooFormat"]
 
@@ -26,10 +25,14 @@ _OF_ODOO: Final = (
 class OdooFormat(ShopFormat):
     """Each product is an item, found by its internal reference."""
 
-    name: ClassVar[str] = "odoo"
-    title: ClassVar[str] = "Odoo product export"
-    decimal: ClassVar[Mark | None] = None
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "odoo"
+    title = "Odoo product export"
+    needs = (
+        ("internal reference", "default_code"),
+        ("name", "display name", "display_name"),
+        _OF_ODOO,
+    )
+    names: ClassVar[Mapping[str, Keys]] = {
         "sku": ("internal reference", "default_code"),
         "external id": ("external id", "id"),
         "name": ("name", "display name", "display_name"),
@@ -41,16 +44,7 @@ class OdooFormat(ShopFormat):
         "active": ("active",),
     }
 
-    @staticmethod
-    def fits(header: Header) -> bool:
-        """Recognise an export by the internal reference, the name, and a column that only Odoo names so."""
-        has_both = (
-            header.first("internal reference", "default_code") is not None
-            and header.first("name", "display name", "display_name") is not None
-        )
-        return has_both and header.first(*_OF_ODOO) is not None
-
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the product of a row."""
         sku = self._text(record, "sku")
         notes: tuple[str, ...] = ()

@@ -1,9 +1,9 @@
 """The result of each row, by the column names of its file."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
-from attrs import frozen
+from attrs import define
 
 from inventory.errors import BelowReservedError, InventoryError, ValidationError
 from inventory_adapters.catalogue.cells import CellError
@@ -19,7 +19,7 @@ RESULTS: Final[tuple[Result, ...]] = ("created", "updated", "unchanged", "refuse
 _SHOWN: Final = 100
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class RowOutcome:
     """
     The result of a row, or, where a row has several locations, of one of them.
@@ -49,22 +49,17 @@ class RowOutcome:
     notes: tuple[str, ...] = ()
     quantity_left: bool = False
 
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The result as JSON, without what it does not have: ``{"line": 2, "result": "created", "sku": "MUG-1", ...}``."""
+        fields = attrs.asdict(self, recurse=False).items()
+        return {name: value for name, value in fields if value not in (None, (), False)}
 
-def outcome_of(
-    draft: Draft,
-    result: Result,
-    *,
-    notes: tuple[str, ...] | None = None,
-    quantity_left: bool = False,
-) -> RowOutcome:
+
+def outcome_of(draft: Draft, result: Result, notes: tuple[str, ...]) -> RowOutcome:
     """Return the outcome of a row that was accepted."""
     return RowOutcome(
-        line=draft.row.line,
-        result=result,
-        sku=draft.sku,
-        location=draft.location,
-        notes=draft.notes if notes is None else notes,
-        quantity_left=quantity_left,
+        line=draft.line, result=result, sku=draft.sku, location=draft.location, notes=notes
     )
 
 
@@ -87,44 +82,28 @@ def refused(
 
 def refused_draft(draft: Draft, error: CellError | InventoryError) -> RowOutcome:
     """Return the outcome of a row that was read and rejected, with everything that is wrong with it."""
-    first, *others = _cell_errors(draft, error)
-    return attrs.evolve(
-        refused(draft.row.line, first, sku=draft.sku, location=draft.location),
-        notes=draft.notes,
-        also=tuple(f"{it.column}: {it.reason}" for it in others),
-    )
-
-
-def _cell_errors(draft: Draft, error: CellError | InventoryError) -> list[CellError]:
-    """Return the errors, by the columns of the file."""
     if isinstance(error, CellError):
-        return [error]
-    if isinstance(error, ValidationError):
-        return [
-            CellError(
+        errors = [error]
+    elif isinstance(error, ValidationError):
+        new_item = draft.new_item
+        errors = [
+            draft.error(
+                fault.field,
                 fault.message + _advice(draft, fault.field),
-                column=draft.row.columns.get(fault.field, fault.field),
-                value=_value(draft, fault.field),
+                str(new_item.get(fault.field) or ""),
             )
             for fault in error.errors
         ]
-    if isinstance(error, BelowReservedError):
-        return [
-            CellError(
-                error.message,
-                column=draft.row.columns["quantity"],
-                value=str(draft.quantity),
-                code=error.code,
-            )
-        ]
-    return [CellError(error.message, code=error.code)]
+    elif isinstance(error, BelowReservedError):
+        errors = [draft.error("quantity", error.message, str(draft.quantity), error.code)]
+    else:
+        errors = [CellError(error.message, code=error.code)]
+    outcome = refused(draft.line, errors[0], sku=draft.sku, location=draft.location)
+    outcome.notes = draft.notes
+    outcome.also = tuple(f"{it.column}: {it.reason}" for it in errors[1:])
+    return outcome
 
 
 def _advice(draft: Draft, field: str) -> str:
     is_missing = field == "category" and not draft.details.get(field)
     return "; --category NAME sets it for new items" if is_missing else ""
-
-
-def _value(draft: Draft, field: str) -> str:
-    value = draft.new_item.get(field)
-    return "" if value is None else str(value)

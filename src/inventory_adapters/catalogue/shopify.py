@@ -11,9 +11,16 @@ from typing import ClassVar, Final
 from attrs import evolve, frozen
 
 from inventory_adapters.catalogue.cells import CellError, Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow, Options
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shops import ShopFormat, cut, last_step, made_sku, named, slug
+from inventory_adapters.catalogue.drafts import Draft, Options
+from inventory_adapters.catalogue.shops import (
+    Keys,
+    ShopFormat,
+    cut,
+    last_step,
+    made_sku,
+    named,
+    slug,
+)
 
 __all__ = ["HANDLE", "OPTIONS", "ShopifyFormat", "option_values", "variant_sku"]
 
@@ -59,16 +66,16 @@ class _Product:
 
     handle: str
     title: str
-    item: ItemRow
+    item: Draft
 
 
 class ShopifyFormat(ShopFormat):
     """Each variant is an item; an image is none."""
 
-    name: ClassVar[str] = "shopify"
-    title: ClassVar[str] = "Shopify product CSV"
-    decimal: ClassVar[Mark | None] = "."
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "shopify"
+    title = "Shopify product CSV"
+    decimal = "."
+    names: ClassVar[Mapping[str, Keys]] = {
         "handle": HANDLE,
         "name": ("title",),
         "description": ("description", "body (html)", "body html"),
@@ -85,8 +92,8 @@ class ShopifyFormat(ShopFormat):
         super().__init__(header, options)
         self._product: _Product | None = None
 
-    @staticmethod
-    def fits(header: Header) -> bool:
+    @classmethod
+    def fits(cls, header: Header) -> bool:
         """Recognise a product CSV by its title, its handle, and what only products have beside them."""
         if "title" not in header:
             return False
@@ -99,22 +106,22 @@ class ShopifyFormat(ShopFormat):
             return False
         return header.first("option1 value", *_WITH_HANDLE) is not None
 
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the variant of a row; an image has none."""
         product = self._product = self._product_of(record)
         if self._text(record, "name") or any(self._text(record, it) for it in _OF_A_VARIANT):
             yield self._variant(product, record)
 
-    def _variant(self, product: _Product, record: Record) -> ItemRow:
+    def _variant(self, product: _Product, record: Record) -> Draft:
         values = option_values(self._text(record, it) for it in OPTIONS)
         sku, notes = variant_sku(self._text(record, "sku"), product.handle, values)
         item = product.item
-        texts, about = item.texts, item.notes
+        texts, about = item.details, item.notes
         if any(values):
             name, cut_notes = cut("name", named(product.title, *values))
             texts = {**texts, "name": name}
             about = (*about, *cut_notes)
-        row = evolve(item, line=record.line, sku=sku, texts=texts, notes=(*about, *notes))
+        row = evolve(item, line=record.line, sku=sku, details=texts, notes=(*about, *notes))
         return self._numbered(record, row)
 
     def _product_of(self, record: Record) -> _Product:

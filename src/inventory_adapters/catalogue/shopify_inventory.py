@@ -10,10 +10,9 @@ from typing import ClassVar, Final
 from attrs import evolve
 
 from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow
-from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.drafts import Draft
 from inventory_adapters.catalogue.shopify import HANDLE, OPTIONS, option_values, variant_sku
-from inventory_adapters.catalogue.shops import Place, ShopFormat, named, slug
+from inventory_adapters.catalogue.shops import Keys, Place, ShopFormat, named, slug
 
 __all__ = ["ShopifyInventoryFormat"]
 
@@ -21,20 +20,14 @@ _NOT_STOCKED: Final = "not stocked"
 _ON_HAND: Final = ("on hand", "on hand (current)", "on hand (not editable)")
 _NEW_ON_HAND: Final = "on hand (new)"
 _STATES: Final = ("incoming", "unavailable", "committed", "available")
+_KINDS: Final = ("", " (not editable)", " (current)", " (new)")
+_PARTS: Final = ("name", "value", "linked to")
 _KNOWN: Final = frozenset(
     {
         *HANDLE,
         *("title", "sku", "hs code", "coo", "location", "bin name", _NEW_ON_HAND, *_ON_HAND),
-        *(
-            f"option{number} {part}"
-            for number in (1, 2, 3)
-            for part in ("name", "value", "linked to")
-        ),
-        *(
-            f"{it}{kind}"
-            for it in _STATES
-            for kind in ("", " (not editable)", " (current)", " (new)")
-        ),
+        *(f"option{number} {part}" for number in (1, 2, 3) for part in _PARTS),
+        *(f"{state}{kind}" for state in _STATES for kind in _KINDS),
     }
 )
 
@@ -42,10 +35,10 @@ _KNOWN: Final = frozenset(
 class ShopifyInventoryFormat(ShopFormat):
     """Each variant is an item at each location that stocks it. Only quantities change; a new item gets its name, too."""
 
-    name: ClassVar[str] = "shopify_inventory"
-    title: ClassVar[str] = "Shopify inventory CSV"
-    decimal: ClassVar[Mark | None] = "."
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "shopify_inventory"
+    title = "Shopify inventory CSV"
+    decimal = "."
+    names: ClassVar[Mapping[str, Keys]] = {
         "handle": HANDLE,
         "name": ("title",),
         "sku": ("sku",),
@@ -59,8 +52,8 @@ class ShopifyInventoryFormat(ShopFormat):
         keys = () if "location" in header else _location_columns(header)
         return tuple(Place(header.name(it), {"quantity": it}) for it in keys)
 
-    @staticmethod
-    def fits(header: Header) -> bool:
+    @classmethod
+    def fits(cls, header: Header) -> bool:
         """Recognise an inventory CSV by its customs columns, which products have not beside a location."""
         if not all(it in header for it in ("title", "sku")) or header.first(*HANDLE) is None:
             return False
@@ -69,7 +62,7 @@ class ShopifyInventoryFormat(ShopFormat):
         is_old = header.first("hs code", "coo") is not None and "option1 value" in header
         return is_old and bool(_location_columns(header)) and header.first("type", "vendor") is None
 
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the variant once for each location that stocks it."""
         title = self._text(record, "name")
         values = option_values(self._text(record, it) for it in OPTIONS)
@@ -79,8 +72,8 @@ class ShopifyInventoryFormat(ShopFormat):
         # Only a new item gets its details from here.
         item = evolve(
             item,
-            texts={},
-            initial={**item.initial, **item.texts},
+            details={},
+            initial={**item.initial, **item.details},
             notes=notes,
             initial_notes=(*item.notes, *item.initial_notes),
         )

@@ -9,12 +9,13 @@ from attrs import evolve, frozen
 
 from inventory.items import DISCONTINUED
 from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow, Options
+from inventory_adapters.catalogue.drafts import Draft, Format, Options
 from inventory_adapters.catalogue.html_text import html_to_text
 
 __all__ = [
     "MAX_SKU",
     "UNCATEGORIZED",
+    "Keys",
     "Place",
     "ShopFormat",
     "cut",
@@ -52,20 +53,24 @@ class Place:
     keys: Mapping[str, str]
 
 
-class ShopFormat:
+Keys = tuple[str, ...]
+"""The keys that a column has had, the one to prefer first."""
+
+
+class ShopFormat(Format):
     """
     The columns of one file of a shop's format.
 
-    A subclass declares its columns: `names`, the keys that the column of each field has had; and, where each location has
-    columns of its own, `by_location`, the pattern of their keys by field.
+    A subclass declares its columns: `needs`, by which a file is recognised: one column of each group; `names`, the keys that
+    the column of each field has had; and, where each location has columns of its own, `by_location`, the pattern of their
+    keys by field.
     """
 
-    names: ClassVar[Mapping[str, tuple[str, ...]]]
+    names: ClassVar[Mapping[str, Keys]]
     by_location: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, header: Header, options: Options) -> None:
-        self._header = header
-        self._options = options
+        super().__init__(header, options)
         self._places = self._places_of(header)
         self._keys = {
             field: key
@@ -90,19 +95,12 @@ class ShopFormat:
             before, mark, behind = self.by_location.get(field, "").partition("{}")
             for key in header.places if mark else ():
                 if key.startswith(before) and key.endswith(behind):
-                    name = header.name(key)
-                    location = name[len(before) : len(name) - len(behind)].strip()
-                    locations.setdefault(key[len(before) : len(key) - len(behind)], location)
+                    part = slice(len(before), len(key) - len(behind))
+                    locations.setdefault(key[part], header.name(key)[part].strip())
+        patterns = self.by_location.items()
         return tuple(
-            Place(
-                location,
-                {
-                    field: key
-                    for field, pattern in self.by_location.items()
-                    if (key := pattern.format(part)) in header
-                },
-            )
-            for part, location in locations.items()
+            Place(name, {it: key for it, text in patterns if (key := text.format(part)) in header})
+            for part, name in locations.items()
         )
 
     def _text(self, record: Record, field: str, place: Place | None = None) -> str:
@@ -118,7 +116,7 @@ class ShopFormat:
         description: str = "",
         is_discontinued: bool = False,
         notes: tuple[str, ...] = (),
-    ) -> ItemRow:
+    ) -> Draft:
         """Return the item of a row; its blank texts say nothing of an item that exists."""
         text, is_readable = html_to_text(description)
         about: tuple[str, ...] = (
@@ -133,45 +131,41 @@ class ShopFormat:
         if is_discontinued:
             texts["status"] = DISCONTINUED
         initial: dict[str, str] = {}
-        initial_notes: tuple[str, ...] = ()
         if category:
             texts["category"] = category
         else:
             initial["category"] = self._options.category or UNCATEGORIZED
-            if not self._options.category:
-                initial_notes = (f"category set to {UNCATEGORIZED}",)
-        row = ItemRow(
+        is_set = not category and not self._options.category
+        row = Draft(
             line=record.line,
             sku=sku,
             location=self._text(record, "location"),
-            texts=texts,
+            details=texts,
             initial=initial,
             columns=self.columns,
             notes=(*about, *notes),
-            initial_notes=initial_notes,
+            initial_notes=(f"category set to {UNCATEGORIZED}",) if is_set else (),
         )
         return row if self._places else self._numbered(record, row)
 
-    def _numbered(self, record: Record, row: ItemRow, place: Place | None = None) -> ItemRow:
+    def _numbered(self, record: Record, row: Draft, place: Place | None = None) -> Draft:
         """Return *row* with the numbers of a record, or with those of one location."""
-        columns: dict[str, str] = {}
+        columns = dict(self.columns)
         numbers: dict[str, str] = {}
         notes = row.notes
         for field in _NUMBERS:
             keys = self._number_keys(field, place)
-            if not keys:
-                continue
-            key = next(filter(record.number, keys), keys[-1])
-            numbers[field] = record.number(key)
-            columns[field] = self._header.name(key)
+            if keys:
+                key = next(filter(record.number, keys), keys[-1])
+                numbers[field] = record.number(key)
+                columns[field] = self._header.name(key)
         if numbers.get("price", "").lower() in _NO_FIXED_PRICE:
             del numbers["price"]
             notes = (*notes, "has no fixed price")
         location = row.location
         if place is not None:
             location = place.location
-            columns["location"] = columns.get("quantity", "location")
-        columns = {**self.columns, **columns}
+            columns["location"] = columns["quantity"]
         return evolve(row, location=location, numbers=numbers, columns=columns, notes=notes)
 
     def _number_keys(self, field: str, place: Place | None) -> list[str]:

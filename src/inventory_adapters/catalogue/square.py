@@ -7,11 +7,11 @@ Source: squareup.com/help, "Item import spreadsheet glossary"; and headers of re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final
 
-from inventory_adapters.catalogue.cells import Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow
-from inventory_adapters.catalogue.numbers import Mark
+from inventory_adapters.catalogue.cells import Record
+from inventory_adapters.catalogue.drafts import Draft
 from inventory_adapters.catalogue.shops import (
     MAX_SKU,
+    Keys,
     Place,
     ShopFormat,
     last_step,
@@ -29,10 +29,11 @@ _NO_VARIATION: Final = "regular"
 class SquareFormat(ShopFormat):
     """Each variation is an item in every location that it is enabled or counted in."""
 
-    name: ClassVar[str] = "square"
-    title: ClassVar[str] = "Square item library"
-    decimal: ClassVar[Mark | None] = "."
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "square"
+    title = "Square item library"
+    decimal = "."
+    needs = (("item name",), ("variation name", "token"))
+    names: ClassVar[Mapping[str, Keys]] = {
         "name": ("item name",),
         "variation": ("variation name",),
         "token": ("token",),
@@ -52,12 +53,7 @@ class SquareFormat(ShopFormat):
         "enabled": "enabled{}",
     }
 
-    @staticmethod
-    def fits(header: Header) -> bool:
-        """Recognise an item library by the names of items and variations."""
-        return "item name" in header and header.first("variation name", "token") is not None
-
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the variation once for each location that has it."""
         variation = self._text(record, "variation")
         sku, notes = self._sku(record)

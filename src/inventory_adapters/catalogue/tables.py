@@ -10,7 +10,6 @@ import csv
 import gzip
 import io
 import re
-import shutil
 import tempfile
 import zipfile
 import zlib
@@ -18,11 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from itertools import islice
+from math import inf
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
-
-from attrs import frozen
+from typing import IO, Any, Final
 
 from inventory_adapters.catalogue.cells import (
     CellError,
@@ -66,18 +64,19 @@ _NO_TABLES: Final = {
 _MARKUP: Final = re.compile(rb"(\xef\xbb\xbf)?\s*(<|[{\[]\s*[\"{\]])")
 
 
-class Table(Protocol):
+class Table:
     """A file that was checked to its end and whose rows can be read any number of times."""
 
     header: Header
-    notes: tuple[str, ...]
     size: int
-    delimiter: str | None
-    encoding: str | None
+    notes: tuple[str, ...] = ()
+    delimiter: str | None = None
+    encoding: str | None = None
 
     @property
     def position(self) -> int:
         """How much of `size` was read."""
+        raise NotImplementedError
 
     def records(self) -> Iterator[Record | CellError]:
         """
@@ -86,6 +85,7 @@ class Table(Protocol):
         Raises:
             UnreadableFileError: The file cannot be split into rows.
         """
+        raise NotImplementedError
 
 
 @contextmanager
@@ -124,10 +124,17 @@ def open_table(
 def _rewindable(file: str | PathLike[str] | IO[bytes], stack: ExitStack) -> IO[bytes]:
     if isinstance(file, str | PathLike):
         return stack.enter_context(Path(file).open("rb"))
-    if file.seekable():
-        return file
+    return file if file.seekable() else _copied(file, stack)
+
+
+def _copied(
+    file: IO[bytes] | gzip.GzipFile, stack: ExitStack, *, most_bytes: float = inf
+) -> IO[bytes]:
     copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
-    shutil.copyfileobj(file, copy)
+    while chunk := file.read(_CHUNK):
+        copy.write(chunk)
+        if copy.tell() > most_bytes:
+            raise _too_large()
     return copy
 
 
@@ -137,17 +144,12 @@ def _start(raw: IO[bytes]) -> bytes:
 
 
 def _unpacked(raw: IO[bytes], stack: ExitStack) -> IO[bytes]:
-    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     raw.seek(0)
     try:
         with gzip.GzipFile(fileobj=raw) as packed:
-            while chunk := packed.read(_CHUNK):
-                copy.write(chunk)
-                if copy.tell() > _MOST_UNPACKED_BYTES:
-                    raise _too_large()
+            return _copied(packed, stack, most_bytes=_MOST_UNPACKED_BYTES)
     except (EOFError, OSError, zlib.error) as error:
         raise UnreadableFileError(f"The gzip file is damaged or was cut off: {error}") from None
-    return copy
 
 
 def _too_large() -> UnreadableFileError:
@@ -192,13 +194,14 @@ def _encoding(raw: IO[bytes], start: bytes, chosen: str | None) -> tuple[str, st
     fault = _decoding_fault(raw, "utf-8")
     if fault is None:
         return "utf-8-sig", None
+    line, is_damage = fault
     if start.startswith(codecs.BOM_UTF8):
         raise UnreadableFileError(
-            f"The file is damaged or was cut off: it is marked as UTF-8 and is not from line {fault.line} on"
+            f"The file is damaged or was cut off: it is marked as UTF-8 and is not from line {line} on"
         )
-    if fault.is_after_letters or fault.is_at_end:
+    if is_damage:
         raise UnreadableFileError(
-            f"The file is damaged or was cut off: it is UTF-8 up to line {fault.line}, but not there. "
+            f"The file is damaged or was cut off: it is UTF-8 up to line {line}, but not there. "
             "--encoding cp1252 reads it as Windows-1252 all the same"
         )
     if _decoding_fault(raw, "cp1252") is None:
@@ -218,32 +221,26 @@ def _unmarked_utf_16(raw: IO[bytes], start: bytes) -> str:
     return encoding
 
 
-@frozen
-class _DecodingFault:
-    """Where a text cannot be decoded, whether letters beyond ASCII came before, and whether the text ends there."""
+def _decoding_fault(raw: IO[bytes], encoding: str) -> tuple[int, bool] | None:
+    """
+    Return where a text cannot be decoded, or None.
 
-    line: int
-    is_after_letters: bool
-    is_at_end: bool
-
-
-def _decoding_fault(raw: IO[bytes], encoding: str) -> _DecodingFault | None:
+    It is the line, and whether the fault is damage: letters beyond ASCII came before, or the text ends there.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
     raw.seek(0)
-    lines = 1
-    has_letters = False
+    line, has_letters = 1, False
     while True:
         chunk = raw.read(_CHUNK)
         try:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeError as error:
             before = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
-            return _DecodingFault(
-                lines + before.count(b"\n"), has_letters or not before.isascii(), not chunk
-            )
+            is_damage = has_letters or not before.isascii() or not chunk
+            return line + before.count(b"\n"), is_damage
         if not chunk:
             return None
-        lines += text.count("\n")
+        line += text.count("\n")
         has_letters = has_letters or not text.isascii()
 
 
@@ -251,7 +248,7 @@ def _require_decodable(raw: IO[bytes], encoding: str, fault_is: str) -> None:
     fault = _decoding_fault(raw, encoding)
     if fault is not None:
         raise UnreadableFileError(
-            f"The file {fault_is} {encoding.upper()} (first fault in line {fault.line})"
+            f"The file {fault_is} {encoding.upper()} (first fault in line {fault[0]})"
         )
 
 
@@ -265,7 +262,7 @@ def _delimiter(chosen: str | None) -> str | None:
     return character
 
 
-class _TextTable:
+class _TextTable(Table):
     """Delimited text, read by the csv module."""
 
     def __init__(
@@ -275,14 +272,14 @@ class _TextTable:
         self._raw = raw
         self.size = raw.seek(0, io.SEEK_END)
         self._text: io.TextIOWrapper | None = None
-        self.encoding: str | None = encoding.removesuffix("-sig")
+        self.encoding = encoding.removesuffix("-sig")
         self._codec = encoding
         self._skipped_lines = 0
         declared = self._declared_delimiter()
         self._delimiter = delimiter or declared or self._probed_delimiter()
-        self.delimiter: str | None = _NAMES_OF_DELIMITERS.get(self._delimiter, self._delimiter)
+        self.delimiter = _NAMES_OF_DELIMITERS.get(self._delimiter, self._delimiter)
         self.header = Header.of(self._read_header())
-        self.notes: tuple[str, ...] = () if note is None else (note,)
+        self.notes = () if note is None else (note,)
 
     @property
     def position(self) -> int:
@@ -295,7 +292,6 @@ class _TextTable:
             self._text = None
 
     def records(self) -> Iterator[Record | CellError]:
-        """See `Table.records`."""
         reader = self._reader()
         header = self.header
         width = len(header.names)
@@ -422,11 +418,8 @@ def _kind_of_workbook(raw: IO[bytes]) -> str:
     raise UnreadableFileError("The file is a zip archive; unpack it, and import the file inside")
 
 
-class _Sheet:
+class _Sheet(Table):
     """A sheet of a workbook. Workbooks are read into memory."""
-
-    delimiter: str | None = None
-    encoding: str | None = None
 
     def __init__(self, sheet: Any, others: list[str], size: int) -> None:
         self._sheet = sheet
@@ -434,7 +427,6 @@ class _Sheet:
         self.size = size
         self._first, cells = next(self._rows())
         self.header = Header.of(cells)
-        self.notes: tuple[str, ...] = ()
         if others:
             self.notes = (f"Only the sheet {sheet.name} is read, not {', '.join(others)}.",)
 
@@ -444,7 +436,6 @@ class _Sheet:
         return self.size * self._line // rows
 
     def records(self) -> Iterator[Record | CellError]:
-        """See `Table.records`."""
         width = len(self.header.names)
         for line, cells in islice(self._rows(), 1, None):
             self._line = line

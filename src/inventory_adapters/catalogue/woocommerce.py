@@ -11,9 +11,8 @@ from typing import ClassVar, Final
 from attrs import evolve
 
 from inventory_adapters.catalogue.cells import CellError, Header, Record
-from inventory_adapters.catalogue.drafts import ItemRow, Options
-from inventory_adapters.catalogue.numbers import Mark
-from inventory_adapters.catalogue.shops import ShopFormat, last_step
+from inventory_adapters.catalogue.drafts import Draft, Options
+from inventory_adapters.catalogue.shops import Keys, ShopFormat, last_step
 
 __all__ = ["WooCommerceFormat"]
 
@@ -33,10 +32,16 @@ _COMMA: Final = re.compile(r"(?<!\\),")
 class WooCommerceFormat(ShopFormat):
     """Each simple product and each variation is an item."""
 
-    name: ClassVar[str] = "woocommerce"
-    title: ClassVar[str] = "WooCommerce product CSV"
-    decimal: ClassVar[Mark | None] = "."
-    names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "woocommerce"
+    title = "WooCommerce product CSV"
+    decimal = "."
+    needs = (
+        ("sku",),
+        ("name",),
+        ("regular price",),
+        _OF_WOOCOMMERCE,
+    )
+    names: ClassVar[Mapping[str, Keys]] = {
         "sku": ("sku",),
         "id": ("id",),
         "name": ("name",),
@@ -54,13 +59,7 @@ class WooCommerceFormat(ShopFormat):
         super().__init__(header, options)
         self._categories: dict[str, str] = {}
 
-    @staticmethod
-    def fits(header: Header) -> bool:
-        """Recognise a product CSV by its SKU, its name, its regular price, and a column that only WooCommerce has."""
-        has_ours = all(it in header for it in ("sku", "name", "regular price"))
-        return has_ours and header.first(*_OF_WOOCOMMERCE) is not None
-
-    def rows(self, record: Record) -> Iterator[ItemRow]:
+    def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the product or variation; a product that only holds others is none."""
         kinds = {it.strip().lower() for it in self._text(record, "type").split(",")}
         identity = self._text(record, "id")

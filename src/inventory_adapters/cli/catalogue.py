@@ -20,7 +20,6 @@ from inventory_adapters.catalogue.imports import (
 )
 from inventory_adapters.catalogue.mappings import TABLE_CHOICES, load_mapping, save_mapping
 from inventory_adapters.catalogue.outcomes import RESULTS, RowOutcome
-from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
 from inventory_adapters.cli.options import AS_JSON, JSON
 from inventory_adapters.cli.output import counted, printable
 from inventory_adapters.cli.storage import Api, Storage, storage_options
@@ -203,17 +202,17 @@ def _print_json(run: Import, *, dry_run: bool, verbose: bool) -> None:
     "summary": {"created": 1, ...}}``
     """
     del verbose  # JSON always has all rows.
-    about = {**about_import(run), "dry_run": dry_run}
+    about = {**run.about, "dry_run": dry_run}
     click.echo(f'{to_json(about)[:-1]}, "rows": [', nl=False)
     try:
         for number, outcome in enumerate(run):
-            click.echo(f"{', ' if number else ''}{to_json(outcome_to_wire(outcome))}", nl=False)
+            click.echo(f"{', ' if number else ''}{to_json(outcome.wire)}", nl=False)
     except BaseException:
         # The document is completed below, so the error is printed on stderr.
         click.get_current_context().meta[AS_JSON] = False
         raise
     finally:
-        summary = summary_of(run)
+        summary = run.summary
         stopped = summary.pop("stopped")
         click.echo(f'], "summary": {to_json(summary)}, "stopped": {to_json(stopped)}}}')
 

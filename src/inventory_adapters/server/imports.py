@@ -28,7 +28,6 @@ from inventory_adapters.catalogue.imports import (
     import_items,
     preview,
 )
-from inventory_adapters.catalogue.report import about_import, outcome_to_wire, summary_of
 from inventory_adapters.http.errors import CODES, HttpError, error_body
 from inventory_adapters.http.messages import Response
 from inventory_adapters.wire import to_json
@@ -223,25 +222,20 @@ def _rejected(error: UnreadableFileError, file: IO[bytes], choices: Mapping[str,
     body: dict[str, Any] = {"error": str(error), "code": error.code}
     if isinstance(error, UnknownTableError):
         reading = {name: choices[name] for name in ("encoding", "delimiter") if name in choices}
-        table = preview(file, **reading)
-        body |= {
-            "columns": list(table.columns),
-            "rows": [list(row) for row in table.rows],
-            "mapping": dict(table.mapping),
-        }
+        body |= preview(file, **reading)
     return Response(status=CODES[error.code], body=to_json(body), code=error.code)
 
 
 def _lines(run: Import, progress: _Progress) -> Iterator[bytes]:
-    yield _line({"import": about_import(run)})
+    yield _line({"import": run.about})
     outcomes = iter(run)
     try:
-        while rows := [outcome_to_wire(outcome) for outcome in islice(outcomes, _ROWS_PER_LINE)]:
+        while rows := [outcome.wire for outcome in islice(outcomes, _ROWS_PER_LINE)]:
             yield _line({"rows": rows, "read": progress.read, "size": progress.size})
     except Exception as error:  # noqa: BLE001 - the status is already sent, so the last line has the error
         yield _line(error_body(error))
     else:
-        yield _line({"summary": summary_of(run)})
+        yield _line({"summary": run.summary})
 
 
 def _line(value: dict[str, Any]) -> bytes:

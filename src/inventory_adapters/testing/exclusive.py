@@ -45,6 +45,14 @@ class ExclusiveContract:
 
         assert by_key(list_all(repository, ANY)) == [first, second]
 
+    def test_the_items_of_several_skus_are_returned(self, repository: ExclusiveRepository) -> None:
+        """All items with the SKUs are returned, also more than a page has, and none of other SKUs."""
+        items = [an_item(f"id-{number:03}", sku=sku) for number, sku in enumerate("A" * 101 + "BC")]
+        repository.commit(creation(*items))
+
+        assert by_key(repository.items_of_skus(["A", "C", "missing"])) == [*items[:101], items[102]]
+        assert repository.items_of_skus([]) == ()
+
     def test_an_error_rolls_back_the_block(self, repository: ExclusiveRepository) -> None:
         """The next write succeeds."""
 

@@ -7,7 +7,7 @@ of the previous page, so a page costs the same at any depth.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
@@ -73,6 +73,7 @@ from inventory_adapters.storage.sqlite.schema import (
     SELECT_ITEM,
     STORE_IDEMPOTENCY_RECORD,
     UPDATE_RESERVATION,
+    items_of_skus,
     update_item,
 )
 from inventory_adapters.storage.sqlite.transactions import BUSY_SECONDS, savepoint, transaction
@@ -156,6 +157,11 @@ class SqliteRepository:
             rows, last = query.page(db, after, page.size)
         cursor = cursors.encode(cursors.fingerprint(item_filter), last) if last else None
         return _page(rows, row_to_item, cursor)
+
+    def items_of_skus(self, skus: Sequence[str]) -> tuple[Item, ...]:
+        with self._reading() as db:
+            rows = db.execute(items_of_skus(len(skus)), skus).fetchall()
+        return _page(rows, row_to_item).items
 
     def list_movements(self, movement_filter: MovementFilter, page: PageRequest) -> Page[Movement]:
         key, last_seq = movement_filter.key, movement_filter.last_seq
@@ -354,7 +360,9 @@ class SqliteRepository:
 
         Otherwise SQLite would apply it to a database that replaced the file.
         """
+        self._writer.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")  # for readers
         self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._writer.execute("PRAGMA busy_timeout = 0")
 
     def _close_idle_readers(self) -> None:
         while self._idle_readers:

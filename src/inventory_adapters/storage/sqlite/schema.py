@@ -28,6 +28,7 @@ __all__ = [
     "SELECT_ITEM",
     "STORE_IDEMPOTENCY_RECORD",
     "UPDATE_RESERVATION",
+    "items_of_skus",
     "update_item",
 ]
 
@@ -219,3 +220,9 @@ def update_item(columns: Iterable[str]) -> str:
     """Return the update of *columns*, under the condition `UNCHANGED`."""
     assignments = ", ".join(f"{column} = ?" for column in columns)
     return f"UPDATE items SET {assignments} WHERE {UNCHANGED}"
+
+
+def items_of_skus(count: int) -> str:
+    """Return the query of all items with one of *count* SKUs."""
+    skus = ", ".join("?" * count)
+    return f"SELECT {ITEM_COLUMNS} FROM items INDEXED BY items_by_sku WHERE sku IN ({skus})"

@@ -3,14 +3,19 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic, sleep
 from typing import Final
 
 from inventory.timeouts import time_left
+from inventory_adapters.storage.sqlite.errors import is_busy
 
-__all__ = ["BUSY_SECONDS", "savepoint", "transaction"]
+__all__ = ["BUSY_SECONDS", "execute_when_free", "savepoint", "transaction"]
 
 # How long a writer waits for its lock, unless the deadline of the request is nearer.
 BUSY_SECONDS: Final = 2.0
+
+# SQLite itself would wait with growing pauses, and miss the short times between two batches of another process's import.
+_POLL_SECONDS: Final = 0.0002
 
 
 @contextmanager
@@ -21,8 +26,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
             # An exception from outside, such as a signal handler's, left a transaction open.
             db.execute("ROLLBACK")
         # Immediate, because a read that becomes a write cannot wait: SQLite rejects it if another connection wrote meanwhile.
-        with _shorter_wait(db):
-            db.execute("BEGIN IMMEDIATE")
+        execute_when_free(db, "BEGIN IMMEDIATE")
         yield
         db.execute("COMMIT")
     except BaseException:
@@ -47,15 +51,13 @@ def savepoint(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("RELEASE part")
 
 
-@contextmanager
-def _shorter_wait(db: sqlite3.Connection) -> Iterator[None]:
-    """Limit the wait for other processes to the deadline of the request."""
-    left = time_left()
-    if left >= BUSY_SECONDS:
-        yield
-        return
-    try:
-        db.execute(f"PRAGMA busy_timeout = {max(0, int(left * 1000))}")
-        yield
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+def execute_when_free(db: sqlite3.Connection, sql: str) -> sqlite3.Cursor:
+    """Execute a statement as soon as no other process holds its lock, or raise the error at the deadline of the request."""
+    ends_at = monotonic() + min(BUSY_SECONDS, time_left())
+    while True:
+        try:
+            return db.execute(sql)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or monotonic() >= ends_at:
+                raise
+        sleep(_POLL_SECONDS)
