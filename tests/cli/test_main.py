@@ -127,12 +127,19 @@ class TestItems:
             f"  item_id {mug['item_id']}, sku MUG-1",
         ]
 
-    def test_control_sequences_in_a_name_are_not_printed(self, run):
-        """A name cannot change how a terminal shows the output."""
+    def test_markup_in_a_name_is_text(self, run):
+        """A name cannot change how the output looks."""
         name = "[red]x[/red] :smile:"
         run("items", "create", "--name", name, *MUG[:2], *MUG[4:])
 
         assert name in run("items", "list").stdout
+
+    def test_control_characters_are_not_printed(self, run, mug):
+        """An ID cannot control the terminal."""
+        done = run("items", "get", "\x1b]0;title\x07")
+
+        assert done.exit_code == 1
+        assert "item_id  ]0;title " in done.stderr
 
 
 class TestList:

@@ -26,6 +26,14 @@ def test_timestamps_have_a_fixed_width_in_utc():
     assert NOW.as_datetime() == local
 
 
+def test_timestamps_are_exact_to_the_microsecond():
+    """Reservations that end at nearly the same time have an order."""
+    at = datetime(2026, 5, 1, 9, 30, 0, 123456, tzinfo=UTC)
+
+    assert Timestamp.of(at) == "2026-05-01T09:30:00.123456+00:00"
+    assert Timestamp.of(at).as_datetime() == at
+
+
 def test_a_naive_datetime_is_rejected_and_a_stored_naive_time_is_utc():
     """New times have a zone. Stored times of an earlier version may have none."""
     with pytest.raises(ValueError, match="time zone"):

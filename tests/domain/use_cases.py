@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import attrs
 import pytest
 
 from inventory import (
@@ -265,6 +266,7 @@ class ItemUseCases(UseCases):
         assert (updated.version, updated.level.on_hand, updated.level.seq) == (1, 0, 1)
         assert updated.status == "out_of_stock"
         assert updated.updated_at > tent.updated_at
+        assert kinds(inventory, tent) == ["edit", "opening"]
 
     def test_a_new_quantity_with_details_is_a_movement_and_a_version(self, inventory, tent):
         """A given status takes precedence over the one that follows."""
@@ -619,6 +621,27 @@ class StockUseCases(UseCases):
             with pytest.raises(ReservationNotFoundError):
                 ask()
 
+    def test_both_movements_of_a_transfer_have_its_reference(self, inventory, tent):
+        """One takes the units out, the other puts them in."""
+        other = inventory.create_item(attrs.evolve(TENT, sku="TENT", location="north"))
+        inventory.transfer_stock(
+            TransferStock(
+                source=ItemRef(**named_item(tent)),
+                destination=ItemRef(**named_item(other)),
+                quantity=2,
+                reference="van 7",
+            )
+        )
+
+        pages = [
+            inventory.list_movements(ListMovements(item_id=item.item_id, sku=item.sku)).items
+            for item in (tent, other)
+        ]
+        assert [
+            (movements[0].kind, movements[0].delta_on_hand, movements[0].reference)
+            for movements in pages
+        ] == [("transfer_out", -2, "van 7"), ("transfer_in", 2, "van 7")]
+
     def test_a_transfer_needs_two_items_of_one_sku(self, inventory, tent, stove):
         """Others are rejected before anything is read."""
         ref = ItemRef(item_id=tent.item_id, sku="TENT")
@@ -773,7 +796,11 @@ class StockUseCases(UseCases):
     def test_a_key_expires_after_a_day(self, inventory, behind, repository, time, tent):
         """Even if its record is not deleted yet."""
         inventory.adjust_stock(adjusting(tent))
-        time.pass_by(hours=24)
+        time.pass_by(hours=24, microseconds=-1)
+        inventory.adjust_stock(adjusting(tent))
+        assert now(inventory, tent).on_hand == 4
+
+        time.pass_by(microseconds=1)
         inventory.adjust_stock(adjusting(tent))
         assert now(inventory, tent).on_hand == 3
 

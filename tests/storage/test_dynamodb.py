@@ -1054,7 +1054,7 @@ class TestTokens:
 
         def note(operation, request):
             if operation == "TransactWriteItems":
-                found.append(request["ClientRequestToken"])
+                found.append(request.get("ClientRequestToken", ""))
 
         with wire.hooked(before=note):
             for commit in commits:
