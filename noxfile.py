@@ -66,12 +66,20 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant bugs one by one; fail if tests notice less than 95 %; `nox -s mutants -- NAME` plants one."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def nightly(session: nox.Session) -> None:
-    """Run the tests with ten times as many random examples, and the slow tests."""
+    """Run the tests with ten times as many random examples, the slow tests, and the planted bugs."""
     session.install("-e", ".[dev]")
     examples = {"HYPOTHESIS_PROFILE": "nightly"}
     session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=examples)
     session.run("python", "-m", "pytest", "-m", "slow", *session.posargs, env=examples)
+    session.run("python", "-m", "tests.mutants")
 
 
 @nox.session

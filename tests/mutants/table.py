@@ -1,0 +1,6 @@
+"""All planted bugs."""
+
+from tests.mutants import catalogue, client, deployment, domain, http, server, storage
+from tests.mutants.planting import BUGS
+
+__all__ = ["BUGS", "catalogue", "client", "deployment", "domain", "http", "server", "storage"]
