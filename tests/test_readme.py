@@ -14,8 +14,9 @@ import pytest
 import inventory.errors
 from inventory_adapters.http.errors import CODES
 from tests.console import BLOCK, Console, Session, blocks
+from tests.named_tests import ROOT, exists
 
-ROOT = Path(__file__).parent.parent
+GUARANTEES = (ROOT / "docs/explanation/guarantees.md").read_text()
 SCRIPTS = Path(sys.executable).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Its output is measured by `nox -s bench`, so it differs with each run.
@@ -164,12 +165,22 @@ def test_the_reference_has_every_public_name():
     assert not set(inventory.__all__) - set(documented) - set(inventory.errors.__all__)
 
 
-def test_the_guarantees_of_the_site_are_those_of_the_readme():
-    """Both have one table; UPDATE_DOCS=1 copies it from the README."""
-    table = re.search(
-        r"^\| guarantee \|.*?\n\n", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
-    )[0]
-    check_section(ROOT / "docs/explanation/guarantees.md", "guarantees", table.strip())
+def test_the_guarantees_of_the_readme_are_those_of_the_site():
+    """The README has one line per guarantee, the page its sentences."""
+    readme = (ROOT / "README.md").read_text().partition("| guarantee |")[2].partition("\n\n")[0]
+    guarantees = [row.split(" | ")[0].removeprefix("| ") for row in readme.splitlines()[2:]]
+
+    assert guarantees == re.findall(r"^\| \*\*(.+)\*\* \|", GUARANTEES, re.MULTILINE)
+
+
+def test_every_guarantee_names_its_tests():
+    """Each sentence of the table has tests, and they exist."""
+    rows = re.findall(r"^\| ([^*-].*?\.) \| (.*) \|$", GUARANTEES, re.MULTILINE)
+    named = {sentence: re.findall(r"`([^`]+)`", tests) for sentence, tests in rows}
+
+    assert len(named) > 30
+    assert [sentence for sentence, tests in named.items() if not tests] == []
+    assert [test for tests in named.values() for test in tests if not exists(test)] == []
 
 
 def test_the_index_of_decisions_is_complete():
