@@ -110,7 +110,7 @@ def the_sweeper_runs_each_hour(patch):
     from deploy import sweeper
 
     [expiry] = sweeper.SCHEDULED
-    patch.setattr(sweeper, "SCHEDULED", (attrs.evolve(expiry, every_minutes=60),))
+    replace(patch, sweeper.SCHEDULED, (attrs.evolve(expiry, every_minutes=60),))
 
 
 @noticed_by("tests/deploy/test_stack.py::TestFunctions::test_function_has_these_limits")

@@ -49,12 +49,12 @@ def noticed_by(*tests):
     return register
 
 
-def replace(patch, function, by):
-    """Replace a function in every module that has imported it."""
+def replace(patch, original, by):
+    """Replace a function or a constant in every module that has imported it."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in OURS:
             for attribute, value in list(vars(module).items()):
-                if value is function:
+                if value is original:
                     patch.setattr(module, attribute, by)
 
 

@@ -220,7 +220,7 @@ def a_page_of_a_list_has_no_budget(patch):
     patch.setattr(Budget, "is_spent", property(lambda _self: False))
 
 
-@noticed_by("tests/storage/test_dynamodb.py::TestDeadline")
+@noticed_by("tests/storage/test_dynamodb.py::TestDeadline::test_no_call_begins_after_the_deadline")
 def calls_begin_after_the_deadline(patch):
     patch.setattr(calls, "time_left", lambda: math.inf)
 
