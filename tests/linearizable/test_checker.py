@@ -56,6 +56,25 @@ REFUSED = {
     "stale read": one_by_one(("adjust", 1, (6, 0, 1)), ("get", None, (5, 0, 0))),
     "double effect": one_by_one(("adjust", 1, (6, 0, 1)), ("get", None, (7, 0, 2))),
     "false refusal": one_by_one(("adjust", -3, "insufficient_stock")),
+    "lost count": one_by_one(("count", 3, (3, 0, 1)), ("adjust", 1, (6, 0, 2))),
+    "lost release": one_by_one(
+        ("reserve", ("a", 3), "held"), ("release", "a", "released"), ("get", None, (5, 3, 2))
+    ),
+    "double effect of a commit": one_by_one(
+        ("reserve", ("a", 2), "held"),
+        ("commit", "a", "committed"),
+        ("commit", "a", "committed"),
+        ("get", None, (1, 0, 3)),
+    ),
+    "false refusal of a reservation": one_by_one(("reserve", ("a", 5), "insufficient_stock")),
+    "false refusal of an extension": one_by_one(
+        ("reserve", ("a", 1), "held"), ("extend", "a", "reservation_closed")
+    ),
+    "false refusal of a deletion": one_by_one(
+        ("reserve", ("a", 1), "held"),
+        ("release", "a", "released"),
+        ("delete", None, "item_in_use"),
+    ),
     "oversold": [
         Operation("reserve", ("a", 3), "held", 0, 10),
         Operation("reserve", ("b", 3), "held", 1, 11),

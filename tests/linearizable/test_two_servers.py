@@ -1,16 +1,19 @@
-"""Two servers on one SQLite file behave like one."""
+"""Two servers on one storage behave like one."""
 
 import random
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.linearizable.checker import Operation, State, is_linearizable
 from tests.local_server import MUG, created, needs_signals, serving
+from tests.storage.test_dynamodb import create_tables
+from tests.wire import shared_client
 
 pytestmark = needs_signals
 
@@ -105,14 +108,37 @@ class Client:
         return body["reservation"]["state"] if "reservation" in body else body["code"]
 
 
+@pytest.fixture
+def sqlite(tmp_path):
+    """The options and settings of servers on one file."""
+    return ("--db", str(tmp_path / "db")), {}
+
+
+@pytest.fixture
+def dynamodb_local(dynamodb_local_endpoint):
+    """The options and settings of servers on two tables of DynamoDB Local."""
+    table = f"inventory-{uuid4()}"
+    client = shared_client(dynamodb_local_endpoint)
+    create_tables(client, table, f"{table}-ledger")
+    yield ("--dynamodb", "--table", table), {"AWS_ENDPOINT_URL": dynamodb_local_endpoint}
+    for name in (table, f"{table}-ledger"):
+        client.delete_table(TableName=name)
+
+
 @pytest.mark.parametrize(
-    "requests", [25, pytest.param(400, marks=pytest.mark.slow)], ids=["short", "long"]
+    ("storage", "requests"),
+    [
+        pytest.param("sqlite", 25, id="sqlite"),
+        pytest.param("sqlite", 400, id="sqlite in a long run", marks=pytest.mark.slow),
+        pytest.param("dynamodb_local", 100, id="dynamodb_local", marks=pytest.mark.dynamodb_local),
+    ],
 )
-def test_two_servers_on_one_file_are_linearizable(tmp_path, requests):
-    """For every item, some order explains all answers."""
+def test_two_servers_on_one_storage_are_linearizable(request, tmp_path, storage, requests):
+    """For every item, some order explains all responses."""
+    options, environ = request.getfixturevalue(storage)
     with ExitStack() as stack:
         servers = [
-            stack.enter_context(serving(tmp_path / f"log {n}", "--db", str(tmp_path / "db")))
+            stack.enter_context(serving(tmp_path / f"log {n}", *options, **environ))
             for n in range(2)
         ]
         with httpx.Client(base_url=servers[0].url) as client:
