@@ -492,7 +492,7 @@ class ExpireReservations:
     """Expire the reservations that are due, the oldest first."""
 
     limit: int = field(
-        Integer(1, 10_000, doc="Maximum number of reservations to expire."), default=1000
+        Integer(1, 100_000, doc="Maximum number of reservations to expire."), default=1000
     )
     far: bool = field(
         Boolean(
