@@ -16,7 +16,6 @@ from attrs import evolve, frozen
 
 from bench.report import ROOT, grid, replace_between
 from bench.scenarios import (
-    DUE_SHARDS,
     Outcome,
     Sweeper,
     group_commit,
@@ -32,7 +31,8 @@ from deploy.limits import (
     FunctionLimits,
     limits_of,
 )
-from inventory_adapters.storage.dynamodb.schema import IndexProjection
+from inventory_adapters.config import IndexProjection
+from inventory_adapters.storage.dynamodb.schema import DUE_SHARDS
 
 __all__ = ["DOCS", "TABLES", "Cost", "costs", "main", "tables"]
 
@@ -75,10 +75,10 @@ def _ceilings(run: Run) -> str:
     # A transaction writes 2 units for the item, and all others to the ledger table.
     ledger = sum(cost.writes - 2 for cost in sale)
     small, large = (
-        run(sales, shards=DUE_SHARDS, projection="all", kilobytes=kilobytes).per_second
+        run(sales, shards=len(DUE_SHARDS), projection="all", kilobytes=kilobytes).per_second
         for kilobytes in (1, 5)
     )
-    due = run(sales, shards=DUE_SHARDS, projection="keys").per_second
+    due = run(sales, shards=len(DUE_SHARDS), projection="keys").per_second
     item = run(hot_item, 16).per_second
     month = prod.monthly_requests or 0
     return grid(
@@ -127,7 +127,7 @@ def _ceilings(run: Run) -> str:
                 "`items-throttles`",
             ),
             (
-                f"sales, with {DUE_SHARDS} shards of the due index",
+                f"sales, with {len(DUE_SHARDS)} shards of the due index",
                 f"{_rate(due)}, simulated",
                 "none",
                 "`ledger-throttles`",
@@ -221,7 +221,7 @@ def _levels(run: Run) -> str:
 
 
 def _sweeps(run: Run) -> str:
-    one_by_one = Sweeper(shards=1, group=1, threads=1, limits=FunctionLimits())
+    one_by_one = Sweeper(shards=1, in_groups=False, threads=1, limits=FunctionLimits())
     larger = evolve(limits_of("expire_reservations"), memory_mb=1024)
     # It takes the same time for each, so a tenth of them is enough.
     tenth = run(sweep, one_by_one, due=5_000)
@@ -254,7 +254,7 @@ def _indexes(run: Run) -> str:
                     for size in (1, 5)
                 ),
             )
-            for shards in (1, DUE_SHARDS)
+            for shards in (1, len(DUE_SHARDS))
             for projection in _PROJECTIONS
         ],
     )

@@ -6,28 +6,30 @@ Buyers and sellers start their next change as soon as the last one ends, each in
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
 from statistics import quantiles
-from typing import Final
+from typing import Any, Final
 
 from attrs import define, field, frozen
 
 from bench.simulation import Clock, DynamoDB, Process, call, execute
 from deploy.limits import FunctionLimits, limits_of
-from inventory import upkeep
+from inventory import paging, upkeep
 from inventory.errors import ContentionError, StorageThrottledError
 from inventory.ports import MAX_CHANGE_SIZE
+from inventory_adapters import lambda_entry
+from inventory_adapters.config import IndexProjection
 from inventory_adapters.http import api_gateway
+from inventory_adapters.storage.dynamodb import calls
 from inventory_adapters.storage.dynamodb.schema import (
     CATEGORY_INDEX,
+    DUE_SHARDS,
     STATUS_INDEX,
-    IndexProjection,
 )
 
 __all__ = [
-    "DUE_SHARDS",
     "Outcome",
     "Sweeper",
     "group_commit",
@@ -37,9 +39,6 @@ __all__ = [
     "sweep",
 ]
 
-DUE_SHARDS: Final = 8
-"""The partitions of the due index."""
-
 _HUNDREDTHS: Final = 100
 _SWEEPER: Final = limits_of("expire_reservations")
 # Source: "Configure Lambda function memory": at 1,769 MB a function has one vCPU.
@@ -47,8 +46,6 @@ _MB_OF_A_CPU: Final = 1769
 # Our CPU time for a reservation that expires, an assumption: docs/performance.md measures 0.11 ms for an adjustment without
 # transport.
 _CPU_SECONDS: Final = 0.0003
-# Source: "BatchWriteItem".
-_MAX_BATCH: Final = 25
 
 
 def stock_write(
@@ -231,16 +228,16 @@ class Sweeper:
 
     Attributes:
         shards: The partitions of the due index, which are read one after the other.
-        group: The reservations that one transaction expires, at most.
+        in_groups: Whether a transaction expires a group of reservations, or one.
         threads: The groups that a function expires at the same time, of a batch that it has read before.
         limits: The limits of the function, which starts each minute.
         at_once: The functions that start each minute.
         projection: The projection of the indexes by status and category.
     """
 
-    shards: int = DUE_SHARDS
-    group: int = 32
-    threads: int = 8
+    shards: int = len(DUE_SHARDS)
+    in_groups: bool = True
+    threads: int = lambda_entry._THREADS
     limits: FunctionLimits = _SWEEPER
     at_once: int = 1
     projection: IndexProjection = "all"
@@ -248,11 +245,17 @@ class Sweeper:
 
 @frozen
 class _Due:
-    """A reservation of one line that is due."""
+    """A reservation of one line that is due, with what `inventory.upkeep` reads to make groups."""
 
     row: str
     item: str
     shard: int
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (self.item,)
+
+    lines = keys
 
 
 class _Sweep:
@@ -280,10 +283,10 @@ class _Sweep:
         sweeper, clock = self._sweeper, self._clock
         ends_at = clock.now + sweeper.limits.timeout_seconds - api_gateway._RESERVE_SECONDS
         cpu = _Cpu(clock, sweeper.limits.memory_mb)
-        oldest, pages, taken = iter(list(self.held.values())), 0, 0
-        while batch := list(islice(oldest, sweeper.threads * sweeper.group)):
+        oldest, pages, taken = iter(list(self.held.values())[: lambda_entry._MAX_EXPIRED]), 0, 0
+        while batch := list(islice(oldest, sweeper.threads * upkeep._MAX_GROUP)):
             taken += len(batch)
-            while pages * upkeep._MAX_PAGE_SIZE < taken:
+            while pages * paging._MAX_PAGE_SIZE < taken:
                 pages += 1
                 yield from self._read_page(ends_at)
             groups = deque(self._groups(batch))
@@ -297,20 +300,10 @@ class _Sweep:
         for units in (*({f"due {shard}": 0.5} for shard in range(self._sweeper.shards)), {}):
             yield from call(self._clock, partial(self._dynamodb.read, units), ends_at)
 
-    def _groups(self, batch: Sequence[_Due]) -> Iterator[list[_Due]]:
-        """Yield groups that fit a transaction, of the same items where possible."""
-        group: list[_Due] = []
-        for due in sorted(batch, key=lambda due: due.item):
-            # One action updates the reservation, one adds a movement; one updates each item.
-            actions = 2 * (len(group) + 1) + len({it.item for it in group} | {due.item})
-            if len(group) == self._sweeper.group or actions > MAX_CHANGE_SIZE:
-                yield group
-                group = []
-            group.append(due)
-        if group:
-            yield group
+    def _groups(self, batch: list[Any]) -> Iterable[Sequence[Any]]:
+        return upkeep._groups(batch) if self._sweeper.in_groups else zip(batch)
 
-    def _work(self, groups: deque[list[_Due]], cpu: "_Cpu", ends_at: float) -> Process[None]:
+    def _work(self, groups: deque[Sequence[_Due]], cpu: "_Cpu", ends_at: float) -> Process[None]:
         while groups:
             yield from self._expire(groups.popleft(), cpu, ends_at)
 
@@ -348,7 +341,7 @@ class _Sweep:
         for due in group:
             del self.held[due.row]
         self.ended_at = clock.now
-        for _ in range(0, len(group), _MAX_BATCH):
+        for _ in range(0, len(group), calls._MAX_BATCH_WRITES):
             yield from call(clock, partial(dynamodb.write, {}), ends_at)
 
 

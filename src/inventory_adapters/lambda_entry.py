@@ -45,9 +45,9 @@ __all__ = [
 
 _SETTINGS: Final = Config.names()
 
-# More than a sweep expires before the function's time is up; it ends by itself shortly before that.
-_MAX_EXPIRED: Final = 1_000_000
-# Beyond that, more CPU helps and more threads do not: see docs/scale.md.
+# More than a run expires: it ends by itself shortly before the time of the function is up.
+_MAX_EXPIRED: Final = 100_000
+# As docs/scale.md has it: DynamoDB answers each write after about 17 ms.
 _THREADS: Final = 8
 
 logger = logging.getLogger("inventory_adapters.server.sweeper")

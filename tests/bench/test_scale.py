@@ -259,26 +259,12 @@ class TestScenarios:
 
     def test_every_due_reservation_expires(self):
         """The sweeper starts again each minute until nothing is due."""
-        slow = Sweeper(group=1, threads=1, limits=FunctionLimits(timeout_seconds=5))
+        slow = Sweeper(in_groups=False, threads=1, limits=FunctionLimits(timeout_seconds=5))
 
         made = scenarios._Sweep(slow, due=300, items=3)
 
         assert not made.held
         assert made.ended_at > 60
-
-    def test_a_group_fits_a_transaction(self):
-        """It has at most 100 actions, whether its items are different or the same."""
-        made = scenarios._Sweep(Sweeper(), due=0, items=1)
-        for items in (1, 40, 1000):
-            page = [scenarios._Due(f"{i}", f"item {i % items}", 0) for i in range(100)]
-            groups = list(made._groups(page))
-
-            assert sorted(due.row for group in groups for due in group) == sorted(
-                due.row for due in page
-            )
-            for group in groups:
-                actions = 2 * len(group) + len({due.item for due in group})
-                assert actions <= MAX_CHANGE_SIZE
 
 
 class TestPage:
