@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from getpass import getuser
 from pathlib import Path
 from typing import ClassVar
 
@@ -336,11 +337,11 @@ class TestStock:
         all_pages = run(*history, "--page-size", 1, "--all", "--json")
 
         heading, *rows = (line.split() for line in table.stdout.splitlines())
-        assert heading[:5] == ["Seq", "Kind", "On", "hand", "+/-"]
-        assert [row[:3] for row in rows] == [
-            ["2", "adjust", "-1"],
-            ["1", "adjust", "+3"],
-            ["0", "opening", "+5"],
+        assert heading[:6] == ["Seq", "Kind", "Actor", "On", "hand", "+/-"]
+        assert [row[:4] for row in rows] == [
+            ["2", "adjust", getuser(), "-1"],
+            ["1", "adjust", getuser(), "+3"],
+            ["0", "opening", "-", "+5"],
         ]
         assert table.stderr == "3 movements.\n"
         assert [movement["seq"] for movement in json.loads(all_pages.stdout)["movements"]] == [
