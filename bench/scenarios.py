@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from bench.simulation import Clock, DynamoDB, Process, call, execute
 from deploy.limits import FunctionLimits, limits_of
-from inventory import upkeep
+from inventory import paging, upkeep
 from inventory.errors import ContentionError, StorageThrottledError
 from inventory.ports import MAX_CHANGE_SIZE
 from inventory_adapters.http import api_gateway
@@ -283,7 +283,7 @@ class _Sweep:
         oldest, pages, taken = iter(list(self.held.values())), 0, 0
         while batch := list(islice(oldest, sweeper.threads * sweeper.group)):
             taken += len(batch)
-            while pages * upkeep._MAX_PAGE_SIZE < taken:
+            while pages * paging._MAX_PAGE_SIZE < taken:
                 pages += 1
                 yield from self._read_page(ends_at)
             groups = deque(self._groups(batch))
