@@ -246,9 +246,7 @@ def test_the_sweeper_names_reservations_that_end_too_late(client, caplog, monkey
 
 def test_the_sweeper_logs_how_long_the_oldest_was_due(client, caplog):
     """The alarm `oldest-due` watches it."""
-    inventory = lambda_entry._container(
-        tuple(map(os.environ.get, lambda_entry._SETTINGS))
-    ).inventory
+    inventory = lambda_entry._current_app().inventory
     earlier = attrs.evolve(inventory, clock=lambda: datetime.now(UTC) - timedelta(hours=1))
     item = inventory.create_item(CreateItem(**TENT))
     line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=1)

@@ -192,21 +192,21 @@ class Calls:
                 self._wait_for_capacity(attempt)
 
     def _wait_for_capacity(self, attempt: int) -> None:
-        pause = self._jitter(attempt)
+        pause = self.jitter(attempt)
         if attempt > _MAX_EMPTY_BATCHES or pause >= time_left():
             raise StorageThrottledError
         self._pause(pause)
 
     def _paused(self, attempt: int) -> bool:
         """Wait before the next attempt; return False if there is no time for one."""
-        pause = self._jitter(attempt)
+        pause = self.jitter(attempt)
         if time_left() - pause < _LEAST_SECONDS:
             return False
         self._pause(pause)
         return True
 
     @staticmethod
-    def _jitter(attempt: int) -> float:
+    def jitter(attempt: int) -> float:
         """Return the seconds to wait after *attempt*, with full jitter to avoid synchronized retries."""
         return full_jitter(_FIRST_PAUSE_SECONDS * 2**attempt)
 

@@ -135,6 +135,8 @@ class ReservationLists:
 
     def delete_pointers(self, keys: list[Row]) -> None:
         """Delete pointers if that works at once; readers skip those that stay, and TTL deletes them."""
+        if not keys:
+            return
         try:
             with deadline(_CLEANUP_SECONDS):
                 self._call.write_rows(

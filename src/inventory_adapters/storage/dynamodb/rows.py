@@ -114,11 +114,11 @@ def value_of(value: Plain) -> Value:
     """Return *value* as an attribute of its type."""
     if isinstance(value, str):
         return text(value)
+    if isinstance(value, (int, Decimal)):
+        return number(value)
     if isinstance(value, tuple):
         return {"L": [{"M": _line_to_row(line)} for line in value]}
-    if isinstance(value, Mapping):
-        return {"M": {name: text(part) for name, part in value.items()}}
-    return number(value)
+    return {"M": {name: text(part) for name, part in value.items()}}
 
 
 def _encoded(attributes: Attributes) -> dict[str, Value]:
