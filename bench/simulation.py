@@ -198,7 +198,7 @@ def call(clock: Clock, attempt: Callable[[], Process[T]], ends_at: float) -> Pro
         try:
             return (yield from attempt())
         except StorageThrottledError:
-            pause = calls.Calls._jitter(number)
+            pause = calls.Calls.jitter(number)
             has_time = ends_at - clock.now - pause >= calls._LEAST_SECONDS
             if number == calls._MAX_ATTEMPTS or not has_time:
                 raise

@@ -77,7 +77,7 @@ _EXPIRING: Final = _CLOSING | _RAISING | Needs(ledger={"Query", "BatchGetItem"})
 NEEDS: Final[dict[str, Needs]] = {
     "create_item": _CREATING | _KEYED,
     # The stock at a time is found in the ledger, as a page of movements.
-    "get_item": _READING_ONE | Needs(items={"Query"}, ledger={"Query"}, limits=True),
+    "get_item": _READING_ONE | Needs(items={"Query"}, ledger={"Query"}),
     "get_stock": _READING_SEVERAL | Needs(queried={SKU_INDEX}),
     # With an idempotency key, an unchanged row is still checked against the state that was read.
     "update_item": _READING_ONE

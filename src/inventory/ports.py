@@ -8,6 +8,7 @@ read and a transaction. Repositories contain no business rules; they only check 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import attrs
@@ -78,7 +79,7 @@ class ItemFilter:
     low_stock: bool = False
     search: str | None = None
 
-    @property
+    @cached_property
     def words(self) -> tuple[str, ...]:
         """The words of the search, folded; each must be in `Item.search_text`."""
         return () if self.search is None else tuple(folded(self.search).split())

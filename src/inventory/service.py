@@ -646,10 +646,12 @@ class Inventory:
         return self.repository.edit_item(edit)
 
     def _at(self, item: Item, at: Timestamp) -> ItemAt:
-        """Return an item with its stock at a time: the balances of the last entry of its ledger until then."""
-        query = ListMovements(item_id=item.item_id, sku=item.sku, until=at, page_size=1)
+        """Return an item with its stock at a time: the balances after the last entry of its ledger until then."""
+        last = history.last_by(self.repository, item.key, at)
+        if last is None:
+            last = self._opening(item.key, self.repository.first_movement(item.key))
         level = None
-        for last in self.list_movements(query).items[:1]:
+        if last is not None and last.recorded_at <= at:
             level = StockLevel(on_hand=last.on_hand, reserved=last.reserved, seq=last.seq)
         return ItemAt(**attrs.asdict(item, recurse=False), at=level)
 

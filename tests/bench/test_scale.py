@@ -17,7 +17,6 @@ from deploy import environments
 from deploy.limits import FunctionLimits
 from inventory import retry
 from inventory.errors import ContentionError, StaleReadError, StorageThrottledError
-from inventory.ports import MAX_CHANGE_SIZE
 from inventory_adapters.aws.transport import ServiceError
 from inventory_adapters.storage.dynamodb import calls
 
