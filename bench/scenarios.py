@@ -301,7 +301,7 @@ class _Sweep:
             yield from call(self._clock, partial(self._dynamodb.read, units), ends_at)
 
     def _groups(self, batch: list[Any]) -> Iterable[Sequence[Any]]:
-        return upkeep._groups(batch) if self._sweeper.in_groups else zip(batch)
+        return upkeep._groups(batch, upkeep._MAX_GROUP) if self._sweeper.in_groups else zip(batch)
 
     def _work(self, groups: deque[Sequence[_Due]], cpu: "_Cpu", ends_at: float) -> Process[None]:
         while groups:
