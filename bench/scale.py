@@ -221,7 +221,7 @@ def _levels(run: Run) -> str:
 
 
 def _sweeps(run: Run) -> str:
-    one_by_one = Sweeper(shards=1, in_groups=False, threads=1, limits=FunctionLimits())
+    one_by_one = Sweeper(shards=1, group=1, threads=1, limits=FunctionLimits())
     larger = evolve(limits_of("expire_reservations"), memory_mb=1024)
     # It takes the same time for each, so a tenth of them is enough.
     tenth = run(sweep, one_by_one, due=5_000)

@@ -6,7 +6,7 @@ Buyers and sellers start their next change as soon as the last one ends, each in
 
 import random
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from statistics import quantiles
@@ -228,7 +228,7 @@ class Sweeper:
 
     Attributes:
         shards: The partitions of the due index, which are read one after the other.
-        in_groups: Whether a transaction expires a group of reservations, or one.
+        group: The reservations that one transaction expires, at most.
         threads: The groups that a function expires at the same time, of a batch that it has read before.
         limits: The limits of the function, which starts each minute.
         at_once: The functions that start each minute.
@@ -236,7 +236,7 @@ class Sweeper:
     """
 
     shards: int = len(DUE_SHARDS)
-    in_groups: bool = True
+    group: int = upkeep._MAX_GROUP
     threads: int = lambda_entry._THREADS
     limits: FunctionLimits = _SWEEPER
     at_once: int = 1
@@ -283,13 +283,14 @@ class _Sweep:
         sweeper, clock = self._sweeper, self._clock
         ends_at = clock.now + sweeper.limits.timeout_seconds - api_gateway._RESERVE_SECONDS
         cpu = _Cpu(clock, sweeper.limits.memory_mb)
-        oldest, pages, taken = iter(list(self.held.values())[: lambda_entry._MAX_EXPIRED]), 0, 0
-        while batch := list(islice(oldest, sweeper.threads * upkeep._MAX_GROUP)):
+        oldest = iter(list[Any](self.held.values())[: lambda_entry._MAX_EXPIRED])
+        pages = taken = 0
+        while batch := list(islice(oldest, sweeper.threads * sweeper.group)):
             taken += len(batch)
             while pages * paging._MAX_PAGE_SIZE < taken:
                 pages += 1
                 yield from self._read_page(ends_at)
-            groups = deque(self._groups(batch))
+            groups: deque[Any] = deque(upkeep._groups(batch, sweeper.group))
             threads = [self._work(groups, cpu, ends_at) for _ in range(sweeper.threads)]
             yield from clock.gather(threads)
             if ends_at - clock.now < upkeep._RESERVE_SECONDS:
@@ -299,9 +300,6 @@ class _Sweep:
         # The shards, then the reservations, of which each has a partition of its own.
         for units in (*({f"due {shard}": 0.5} for shard in range(self._sweeper.shards)), {}):
             yield from call(self._clock, partial(self._dynamodb.read, units), ends_at)
-
-    def _groups(self, batch: list[Any]) -> Iterable[Sequence[Any]]:
-        return upkeep._groups(batch, upkeep._MAX_GROUP) if self._sweeper.in_groups else zip(batch)
 
     def _work(self, groups: deque[Sequence[_Due]], cpu: "_Cpu", ends_at: float) -> Process[None]:
         while groups:

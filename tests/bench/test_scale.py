@@ -258,7 +258,7 @@ class TestScenarios:
 
     def test_every_due_reservation_expires(self):
         """The sweeper starts again each minute until nothing is due."""
-        slow = Sweeper(in_groups=False, threads=1, limits=FunctionLimits(timeout_seconds=5))
+        slow = Sweeper(group=1, threads=1, limits=FunctionLimits(timeout_seconds=5))
 
         made = scenarios._Sweep(slow, due=300, items=3)
 

@@ -47,6 +47,7 @@ def test_model_of_a_new_item():
             "status": {"type": "string", "enum": ["available", "out_of_stock", "discontinued"]},
             "location": {"type": "string"},
             "reorder_point": {"type": ["integer", "null"], "minimum": 0},
+            "attributes": {"type": "object"},
         },
     }
 
