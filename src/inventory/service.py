@@ -37,6 +37,7 @@ from inventory.commands import (
 )
 from inventory.errors import (
     FieldError,
+    InsufficientStockError,
     ItemNotFoundError,
     KeyRequiredError,
     ReservationNotFoundError,
@@ -445,7 +446,13 @@ class Inventory:
             units = before.units((line.key, line.quantity) for line in lines)
             after = before.committed_by(units, actor=self.actor, at=now)
             items = self._items(tuple(units))
-            changes = before.issue(units, items, actor=self.actor, at=now)
+            try:
+                changes = before.issue(units, items, actor=self.actor, at=now)
+            except (ItemNotFoundError, InsufficientStockError):
+                # Another request may have closed the reservation before the items were read.
+                if self._require_reservation(command.reservation_id) != before:
+                    raise StaleReadError from None
+                raise
             write = ReservationWrite(before=before, after=after)
             return self._change_of(*changes, reservations=[write]), after
 

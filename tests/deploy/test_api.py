@@ -11,6 +11,8 @@ from inventory_adapters.http.errors import CODES
 from inventory_adapters.http.routes import ROUTES
 from tests.deploy.conftest import CERTIFICATE
 
+pytestmark = pytest.mark.synth
+
 METHOD = "AWS::ApiGateway::Method"
 # The gateway's own responses: the status if it is not the default, the code, the field of `details`, Retry-After.
 RESPONSES = {

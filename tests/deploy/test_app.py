@@ -13,6 +13,8 @@ from deploy.app import make_app
 from deploy.bundle import BundleError, sources_digest
 from deploy.environments import SettingsError
 
+pytestmark = pytest.mark.synth
+
 ROOT = Path(__file__).parent.parent.parent
 PROD = {
     "environmentSuffix": "prod",

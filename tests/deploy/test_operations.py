@@ -8,6 +8,8 @@ import pytest
 from deploy.sweeper import SCHEDULED
 from inventory_adapters.http.routes import ROUTES
 
+pytestmark = pytest.mark.synth
+
 ALARM = "AWS::CloudWatch::Alarm"
 FILTER = "AWS::Logs::MetricFilter"
 OPERATIONS = [*(route.name for route in ROUTES), *(operation.name for operation in SCHEDULED)]

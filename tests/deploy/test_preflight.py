@@ -17,6 +17,8 @@ from deploy.environments import SettingsError, settings_for
 from deploy.preflight import Account, check, main
 from inventory_adapters.storage.dynamodb.schema import create_table_arguments, items_schema
 
+pytestmark = pytest.mark.synth
+
 REGION = "us-east-1"
 ORIGINS = {"allowedOrigins": "https://shop.example.com"}
 CONTEXT = {

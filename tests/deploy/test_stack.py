@@ -18,6 +18,8 @@ from inventory_adapters.config import Config
 from inventory_adapters.http.routes import ROUTES
 from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_table_arguments
 
+pytestmark = pytest.mark.synth
+
 OPERATIONS = [*(route.name for route in ROUTES), *(operation.name for operation in SCHEDULED)]
 TAGS = {"Application": "InventoryManagement", "ManagedBy": "CDK", "Project": "TAP"}
 # Timeout in seconds, memory in megabytes, and the reserved concurrency in prod.

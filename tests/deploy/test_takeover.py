@@ -20,6 +20,8 @@ from inventory_adapters.storage.dynamodb.schema import (
     create_table_arguments,
 )
 
+pytestmark = pytest.mark.synth
+
 NAME = "inventory-test"
 ROW = {
     "item_id": {"S": "1"},

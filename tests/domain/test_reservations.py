@@ -1,13 +1,17 @@
 """Stock and reservations on the reference repository, with sweep and reconcile."""
 
 import attrs
+import pytest
 
 from inventory import (
+    CommitReservation,
+    DeleteItem,
     ExpireReservations,
     ExtendReservation,
     Inventory,
     MovementKind,
     Page,
+    ReservationState,
     StockLevel,
     StorageUnavailableError,
 )
@@ -148,3 +152,23 @@ class TestStock(StockUseCases):
         assert (now(inventory, tent).on_hand, now(inventory, tent).reserved) == (7, 2)
         assert now(inventory, stove).reserved == 0
         assert kinds(inventory, tent)[0] == MovementKind.CORRECTION
+
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_a_commit_that_another_one_overtakes_is_a_repeated_one(
+        self, inventory, repository, tent, is_deleted
+    ):
+        """Also if the other one is between its reads of the reservation and of the item, and took the last units."""
+        held = hold(inventory, line(tent, now(inventory, tent).available))
+        get_items = repository.get_items
+
+        def overtaken(keys):
+            repository.get_items = get_items
+            inventory.commit_reservation(CommitReservation(**named(held)))
+            if is_deleted:
+                inventory.delete_item(DeleteItem(**attrs.asdict(tent.key)))
+            return get_items(keys)
+
+        repository.get_items = overtaken
+        committed = inventory.commit_reservation(CommitReservation(**named(held)))
+
+        assert committed.state == ReservationState.COMMITTED

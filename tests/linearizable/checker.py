@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 FOREVER = float("inf")
+ON_RESERVATIONS = ("commit", "commit_part", "release", "extend")
 
 
 @frozen
@@ -62,7 +63,7 @@ class State:
 def apply(state, operation):
     """Return the correct answer to *operation*, a level or the code of an error, and the state after it."""
     verb, argument = operation.verb, operation.argument
-    if verb in ("commit", "release", "extend"):
+    if verb in ON_RESERVATIONS:
         return _on_reservation(state, verb, argument)
     if not state.exists:
         return "item_not_found", state
@@ -92,20 +93,31 @@ def _adjust(state, verb, argument):
     return after.level, after
 
 
-def _on_reservation(state, verb, reservation_id):
-    # A commit is whole. One of a part would have its quantity in the argument, and close the reservation with the last unit.
-    outcome = {"commit": "committed", "release": "released", "extend": "held"}[verb]
+def _on_reservation(state, verb, argument):
+    reservation_id, part = argument if verb == "commit_part" else (argument, None)
+    outcome = {"release": "released", "extend": "held"}.get(verb, "committed")
     closed = dict(state.closed).get(reservation_id)
     if closed:
-        return (outcome if closed == outcome else "reservation_closed"), state
-    quantity = dict(state.reservations)[reservation_id]
+        is_repeated = closed == outcome and part is None
+        return (outcome if is_repeated else "reservation_closed"), state
+    held = dict(state.reservations)[reservation_id]
     if verb == "extend":
         return outcome, state
+    quantity = held if part is None else part
+    if quantity > held:
+        return "more_than_held", state
+    reservations = state.reservations - {(reservation_id, held)}
+    closed = state.closed
+    if quantity < held:
+        outcome = "held"
+        reservations |= {(reservation_id, held - quantity)}
+    else:
+        closed |= {(reservation_id, outcome)}
     return outcome, state.moved(
-        on_hand=-quantity if verb == "commit" else 0,
+        on_hand=0 if verb == "release" else -quantity,
         reserved=-quantity,
-        reservations=state.reservations - {(reservation_id, quantity)},
-        closed=state.closed | {(reservation_id, outcome)},
+        reservations=reservations,
+        closed=closed,
     )
 
 
@@ -135,6 +147,9 @@ def is_linearizable(operations, state):
 
 def _is_known(state, operation):
     """Return whether the reservation of *operation* was created before it in this order."""
-    if operation.verb not in ("commit", "release", "extend"):
+    if operation.verb not in ON_RESERVATIONS:
         return True
-    return operation.argument in {**dict(state.reservations), **dict(state.closed)}
+    known = {**dict(state.reservations), **dict(state.closed)}
+    return (
+        operation.argument[0] if operation.verb == "commit_part" else operation.argument
+    ) in known

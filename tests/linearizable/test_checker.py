@@ -31,6 +31,16 @@ ACCEPTED = {
         ("delete", None, "deleted"),
         ("get", None, "item_not_found"),
     ),
+    "a reservation that leaves in parts": one_by_one(
+        ("reserve", ("a", 3), "held"),
+        ("commit_part", ("a", 1), "held"),
+        ("commit_part", ("a", 3), "more_than_held"),
+        ("get", None, (4, 2, 2)),
+        ("commit_part", ("a", 2), "committed"),
+        ("commit_part", ("a", 2), "reservation_closed"),
+        ("commit", "a", "committed"),
+        ("get", None, (2, 0, 3)),
+    ),
     "a read that overlaps a write may see either": [
         Operation("adjust", 1, (6, 0, 1), 0, 10),
         Operation("get", None, (6, 0, 1), 1, 2),
@@ -65,6 +75,11 @@ REFUSED = {
         ("commit", "a", "committed"),
         ("commit", "a", "committed"),
         ("get", None, (1, 0, 3)),
+    ),
+    "double effect of a part": one_by_one(
+        ("reserve", ("a", 3), "held"),
+        ("commit_part", ("a", 1), "held"),
+        ("get", None, (3, 1, 3)),
     ),
     "false refusal of a reservation": one_by_one(("reserve", ("a", 5), "insufficient_stock")),
     "false refusal of an extension": one_by_one(

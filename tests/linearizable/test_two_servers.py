@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.linearizable.checker import Operation, State, is_linearizable
+from tests.linearizable.checker import ON_RESERVATIONS, Operation, State, is_linearizable
 from tests.local_server import MUG, created, needs_signals, serving
 from tests.storage.test_dynamodb import create_tables
 from tests.wire import shared_client
@@ -20,11 +20,12 @@ pytestmark = needs_signals
 CLIENTS = 4
 # How often each is asked, in a hundred.
 VERBS = {
-    "adjust": 34,
+    "adjust": 30,
     "count": 8,
     "get": 16,
     "reserve": 16,
-    "commit": 8,
+    "commit": 4,
+    "commit_part": 8,
     "release": 8,
     "extend": 8,
     "delete": 2,
@@ -51,10 +52,12 @@ class Client:
 
     def ask(self, item, verb):
         known = self.reservations[item["item_id"]]
-        if verb in ("commit", "release", "extend"):
+        if verb in ON_RESERVATIONS:
             if not known:
                 return
             argument = self.random.choice(known)
+            if verb == "commit_part":
+                argument = (argument, self.random.randint(1, 2))
         else:
             argument = {
                 "adjust": self.random.choice([-2, -1, 1, 2]),
@@ -89,6 +92,13 @@ class Client:
         elif verb == "reserve":
             line = {**key, "item_id": item["item_id"], "quantity": argument}
             answer = self.http.post("/reservations", json={"lines": [line]})
+        elif verb == "commit_part":
+            reservation_id, quantity = argument
+            fields = {"lines": [{**key, "item_id": item["item_id"], "quantity": quantity}]}
+            headers = {"Idempotency-Key": str(uuid4())}
+            answer = self.http.post(
+                f"/reservations/{reservation_id}/commit", json=fields, headers=headers
+            )
         else:
             fields = {"ttl_seconds": 3600} if verb == "extend" else None
             answer = self.http.post(f"/reservations/{argument}/{verb}", json=fields)
