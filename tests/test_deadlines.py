@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from inventory import CreateItem, ExpireReservations, Inventory, deadline, timeouts
+from inventory import CreateItem, ExpireReservations, Inventory, deadline, timeouts, upkeep
 from inventory_adapters import bootstrap, lambda_entry
 from inventory_adapters.server.sweeper import Sweeper
 from inventory_adapters.storage.memory import MemoryRepository
@@ -34,6 +34,7 @@ def inventory(monkeypatch):
     for _ in range(DUE):
         hold(inventory, line(item, 1), ttl_seconds=60)
     monkeypatch.setattr(timeouts, "monotonic", lambda: repository.seconds)
+    monkeypatch.setattr(upkeep, "_MAX_GROUP", 1)
     later = inventory.clock() + timedelta(hours=1)
     return Inventory(repository, clock=lambda: later)
 
@@ -51,6 +52,7 @@ def test_the_sweeper_function_ends_before_lambda_ends_it(inventory, monkeypatch)
     """Half a second of the remaining time is for the response."""
     monkeypatch.setattr(bootstrap, "deployed", lambda _config: inventory)
     monkeypatch.setenv("TABLE_NAME", "stock")
+    monkeypatch.setattr(lambda_entry, "_THREADS", 1)
     context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 5400)
     lambda_entry._container.cache_clear()
 

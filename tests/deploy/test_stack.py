@@ -158,7 +158,7 @@ class TestTables:
         ledger = synthesized.properties(TABLE, TableName=f"inventory-{env}-ledger")
         items = synthesized.properties(TABLE, TableName=f"inventory-{env}")
 
-        assert ledger["TimeToLiveSpecification"] == {
+        assert ledger.get("TimeToLiveSpecification") == {
             "AttributeName": "delete_after",
             "Enabled": True,
         }

@@ -99,10 +99,9 @@ def cloudwatch_may_not_publish(patch):
     patch.setattr(aws_sns.Topic, "add_to_resource_policy", lambda *_: None)
 
 
-@noticed_by(f"{TABLES}::test_tables_are_encrypted_and_have_point_in_time_recovery")
-def tables_have_no_backups(patch):
-    none = {"point_in_time_recovery_specification": None}
-    constructed(patch, "dynamodb", "Table", lambda _options: none)
+@noticed_by(f"{TABLES}::test_only_the_ledger_has_a_time_to_live")
+def rows_of_the_ledger_are_never_deleted(patch):
+    constructed(patch, "dynamodb", "Table", lambda _options: {"time_to_live_attribute": None})
 
 
 @noticed_by("tests/deploy/test_operations.py::TestSweeper::test_sweeper_runs_each_minute")

@@ -21,6 +21,7 @@ from inventory import (
     upkeep,
     validation,
 )
+from inventory.errors import InventoryError
 from inventory.idempotency import IdempotencyKey
 from inventory.items import Item, StockLevel, Timestamp
 from inventory.paging import Page, PageLimits
@@ -226,14 +227,14 @@ def a_far_reservation_has_no_day_of_grace(patch):
 
 @noticed_by("tests/domain/test_far_reservations.py")
 def an_ordinary_sweep_expires_far_reservations(patch):
-    def expire(original, inventory, command):
-        return original(inventory, attrs.evolve(command, far=True))
+    def expire(original, inventory, command, **rest):
+        return original(inventory, attrs.evolve(command, far=True), **rest)
 
     wrap(patch, Inventory, "expire_reservations", expire)
 
 
 class Listed:
-    """A repository whose single reads return what its lists have returned."""
+    """A repository whose reads of reservations return what its lists have returned."""
 
     def __init__(self, repository):
         self._repository = repository
@@ -242,37 +243,41 @@ class Listed:
     def __getattr__(self, name):
         return getattr(self._repository, name)
 
-    def held_reservations(self, *args, **bounds):
-        page = self._repository.held_reservations(*args, **bounds)
+    def list_reservations(self, *query):
+        page = self._repository.list_reservations(*query)
         self._listed |= {each.reservation_id: each for each in page.items}
         return page
 
-    def get_reservation(self, reservation_id):
-        return self._listed[reservation_id]
+    def get_reservations(self, reservation_ids):
+        return tuple(self._listed[each] for each in reservation_ids)
 
 
 @noticed_by(RESERVATIONS)
 def a_sweep_trusts_its_list(patch):
-    def expire(original, inventory, command):
-        return original(attrs.evolve(inventory, repository=Listed(inventory.repository)), command)
+    def expire(original, inventory, command, **rest):
+        listed = attrs.evolve(inventory, repository=Listed(inventory.repository))
+        return original(listed, command, **rest)
 
     wrap(patch, Inventory, "expire_reservations", expire)
 
 
 @noticed_by(RESERVATIONS)
-def one_failed_expiry_ends_a_sweep(patch):
-    def expire(original, rows, expire):
-        results = []
-        for row in rows:
-            results.append(original([row], expire))
-            if results[-1].failed:
-                break
-        return upkeep.SweepResult(
-            expired=sum(each.expired for each in results),
-            failed=sum(each.failed for each in results),
-        )
+def one_failed_expiry_fails_its_whole_group(patch):
+    def expire(original, repository, command, expire, **rest):
+        def all_or_none(group):
+            try:
+                return expire(group)
+            except InventoryError:
+                return 0
 
-    wrap(patch, upkeep, "expire_each", expire)
+        return original(repository, command, all_or_none, **rest)
+
+    wrap(patch, upkeep, "expire_all", expire)
+
+
+@noticed_by("tests/domain/test_sweeps.py::test_the_sweeper_is_the_actor_of_every_expiry")
+def an_expiry_has_no_actor(patch):
+    patch.setattr(upkeep, "SWEEPER", None)
 
 
 @noticed_by(DEADLINES)

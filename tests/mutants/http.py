@@ -68,12 +68,20 @@ def the_last_of_two_equal_keys_wins(patch):
 
 @noticed_by(HANDLERS)
 def a_kind_of_caller_is_not_part_of_its_scope(patch):
-    wrap(
-        patch,
-        api_gateway,
-        "caller_of",
-        lambda original, context: original(context).partition(":")[2],
-    )
+    def identity(original, *args):
+        found = original(*args)
+        return attrs.evolve(found, caller=found.caller.partition(":")[2])
+
+    wrap(patch, api_gateway, "identity_of", identity)
+
+
+@noticed_by(HANDLERS)
+def an_authenticated_user_names_another_actor(patch):
+    def identity_of(original, context, headers, *args):
+        found = original(context, headers, *args)
+        return attrs.evolve(found, actor=headers.get("x-actor", found.actor))
+
+    wrap(patch, api_gateway, "identity_of", identity_of)
 
 
 @noticed_by(HANDLERS)
@@ -135,7 +143,7 @@ def only_the_first_invalid_field_is_reported(patch):
     wrap(patch, http_errors, "error_body", body)
 
 
-@noticed_by("tests/test_readme.py::test_every_error_code_is_published")
+@noticed_by("tests/test_readme.py::test_every_error_code_is_explained")
 def a_refused_batch_is_400(patch):
     patch.setitem(http_errors.CODES, "batch_refused", 400)
 

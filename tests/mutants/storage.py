@@ -5,6 +5,7 @@ from contextlib import contextmanager, nullcontext
 
 import attrs
 
+from inventory import validation
 from inventory.items import Item, Timestamp
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb import calls, rows, schema
@@ -49,11 +50,16 @@ def an_edit_may_change_the_level(patch):
 
 @noticed_by(MEMORY)
 def a_reservation_is_due_after_its_expiry_only(patch):
-    def held(original, repository, page, *, due_by=None, **rest):
-        due_by = due_by and Timestamp(due_by[:19])
-        return original(repository, page, due_by=due_by, **rest)
+    def listed(original, repository, reservation_filter, page):
+        due_by = reservation_filter.due_by and Timestamp(reservation_filter.due_by[:19])
+        return original(repository, attrs.evolve(reservation_filter, due_by=due_by), page)
 
-    wrap(patch, MemoryRepository, "held_reservations", held)
+    wrap(patch, MemoryRepository, "list_reservations", listed)
+
+
+@noticed_by(MEMORY)
+def a_search_compares_case(patch):
+    replace(patch, validation.folded, str)
 
 
 @noticed_by(MEMORY)
@@ -81,21 +87,21 @@ def the_ledger_goes_with_its_item(patch):
 
 @noticed_by(SQLITE)
 def an_extended_reservation_is_closed_by_a_stale_write(patch):
+    def current(repository, write):
+        stored = repository.get_reservation(write.after.reservation_id)
+        return write if None in (stored, write.before) else attrs.evolve(write, before=stored)
+
     def commit(original, repository, change):
-        write = getattr(change, "reservation", None)
-        if write is not None and write.before is not None:
-            current = repository.get_reservation(write.after.reservation_id)
-            if current is not None and current.state == write.before.state:
-                change = attrs.evolve(change, reservation=attrs.evolve(write, before=current))
-        return original(repository, change)
+        writes = tuple(current(repository, write) for write in change.reservations)
+        return original(repository, attrs.evolve(change, reservations=writes))
 
     wrap(patch, SqliteRepository, "commit", commit)
 
 
 @noticed_by(f"{SQLITE}::test_a_full_page_of_movements_always_has_a_cursor")
 def a_full_last_page_of_a_ledger_has_no_cursor(patch):
-    def listed(original, repository, key, page):
-        found = original(repository, key, page)
+    def listed(original, repository, *query):
+        found = original(repository, *query)
         ends = found.items and found.items[-1].seq == 1
         return attrs.evolve(found, next_cursor=None) if ends else found
 
