@@ -450,7 +450,8 @@ class Inventory:
                 changes = before.issue(units, items, actor=self.actor, at=now)
             except (ItemNotFoundError, InsufficientStockError):
                 # Another request may have closed the reservation before the items were read.
-                if self._require_reservation(command.reservation_id) != before:
+                current = self._require_reservation(command.reservation_id)
+                if current.revision != before.revision:
                     raise StaleReadError from None
                 raise
             write = ReservationWrite(before=before, after=after)
