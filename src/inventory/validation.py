@@ -49,6 +49,7 @@ __all__ = [
     "TextMap",
     "Unset",
     "build",
+    "canonical",
     "command",
     "field",
     "folded",

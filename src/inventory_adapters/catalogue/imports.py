@@ -17,6 +17,7 @@ import attrs
 from attrs import define
 
 from inventory.commands import MAX_ROWS
+from inventory.validation import canonical
 from inventory_adapters.catalogue.any_table import TableFormat, looks_important
 from inventory_adapters.catalogue.cells import CellError, Record, UnreadableFileError
 from inventory_adapters.catalogue.drafts import Draft, Format, Options, read
@@ -348,4 +349,8 @@ def _check_once(draft: Draft, seen: dict[int, int]) -> None:
 
 def _samples(batches: Iterable[list[Entry]]) -> tuple[dict[str, Any], ...]:
     drafts = (it for batch in batches for it in batch if isinstance(it, Draft))
-    return tuple(it.new_item for it in islice(drafts, _SAMPLES))
+    samples = tuple(it.new_item for it in islice(drafts, _SAMPLES))
+    for sample in samples:
+        if "price" in sample:
+            sample["price"] = canonical(sample["price"])
+    return samples
