@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from inventory import Inventory, ListItems, StorageUnavailableError
+from inventory_adapters.cli.main import cli
 from inventory_adapters.http.errors import CODES, HttpError
 from inventory_adapters.server import imports
 from inventory_adapters.server.imports import MAX_FILE_BYTES
@@ -71,6 +73,28 @@ def test_every_format_is_supported(empty, name):
     assert name.startswith(first["import"]["format"])
     assert end["summary"]["refused"] == (2 if name == "counts.csv" else 0)
     assert empty.get("/items").json()["count"] == 0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '"A";"Mug";"c";"1";"9,90"',
+        "A;Mug;c;1;€9.90\nB;Cup;c;5.0;1",
+        "A;Mug;c;1;9\nA;Mug;c;1;9\nB;;c;many;9",
+    ],
+)
+def test_reports_are_those_of_the_command_line(empty, tmp_path, rows):
+    """One importer reads the file: with quotes, decimal commas, signs of currencies, and rows that are rejected."""
+    file = tmp_path / "items.csv"
+    file.write_text(f'"sku";"name";"category";"quantity";"price"\n{rows}\n')
+
+    about, *lines, end = report(empty.post("/imports?dry_run=true", content=file.read_bytes()))
+    arguments = ["import", str(file), "--dry-run", "--json", "--db", str(tmp_path / "db")]
+    printed = json.loads(CliRunner().invoke(cli, arguments).stdout)
+
+    assert [it for line in lines for it in line["rows"]] == printed["rows"]
+    assert about["import"] == {name: printed[name] for name in about["import"]}
+    assert end["summary"] == {**printed["summary"], "stopped": printed["stopped"]}
 
 
 def test_options_are_parameters(client):
