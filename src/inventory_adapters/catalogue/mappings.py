@@ -34,21 +34,13 @@ def load_mapping(path: Path) -> dict[str, Any]:
         raise UnreadableFileError(f"The mapping {path} is not JSON: {error}") from None
     if not isinstance(choices, dict) or choices.pop("version", None) != _VERSION:
         raise UnreadableFileError(f"The mapping {path} is not one of version {_VERSION}")
-    unknown = choices.keys() - set(TABLE_CHOICES)
-    if unknown:
-        raise UnreadableFileError(
-            f"The mapping {path} has unknown fields: {', '.join(sorted(unknown))}"
-        )
     columns = choices.get("columns", {})
-    are_texts = all(isinstance(it, str) for name, it in choices.items() if name != "columns")
-    if not are_texts or not _is_text_to_text(columns):
-        raise UnreadableFileError(f"The mapping {path} has values that are not text")
-    if choices.get("decimal") not in (None, "point", "comma"):
-        raise UnreadableFileError(
-            f"The mapping {path} has a decimal that is neither point nor comma"
-        )
+    values = {**choices, **columns, "columns": ""} if isinstance(columns, dict) else {"": None}
+    for is_wrong, fault in (
+        (not choices.keys() <= set(TABLE_CHOICES), "unknown fields"),
+        (not all(isinstance(it, str) for it in values.values()), "values that are not text"),
+        (choices.get("decimal") not in (None, "point", "comma"), "an unknown decimal mark"),
+    ):
+        if is_wrong:
+            raise UnreadableFileError(f"The mapping {path} has {fault}")
     return choices
-
-
-def _is_text_to_text(columns: Any) -> bool:
-    return isinstance(columns, dict) and all(isinstance(it, str) for it in columns.values())

@@ -449,16 +449,12 @@ class _Sheet(Table):
 
 
 def _cell_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if isinstance(value, int | float):
+    if isinstance(value, float):
         # A spreadsheet keeps and shows 15 digits of a number.
-        return TypedNumber(value) if isinstance(value, int) else TypedNumber(_digits(value))
+        text = f"{value:.15g}"
+        return TypedNumber(f"{Decimal(text):f}" if "e" in text else text)
+    if isinstance(value, int):
+        return TypedNumber(value)
     return "" if value is None else str(value)
-
-
-def _digits(value: float) -> str:
-    text = f"{value:.15g}"
-    return f"{Decimal(text):f}" if "e" in text else text
