@@ -592,14 +592,12 @@ class TestTrouble:
     def test_a_writer_waits_for_another_process_as_long_as_the_request_has_time(
         self, repository, aside
     ):
-        """Then the error says that nothing was written; a later attempt succeeds, and may wait as long as before."""
+        """Then the error says that nothing was written; a later attempt succeeds."""
         aside.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         with pytest.raises(StorageThrottledError), deadline(0.05):
             repository.commit(creation(an_item()))
         assert time.monotonic() - began < transactions.BUSY_SECONDS
-        [milliseconds] = repository._writer.execute("PRAGMA busy_timeout").fetchone()
-        assert milliseconds == transactions.BUSY_SECONDS * 1000
 
         aside.execute("ROLLBACK")
         repository.commit(creation(an_item()))
