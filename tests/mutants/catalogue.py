@@ -2,6 +2,7 @@
 
 import attrs
 
+from inventory.commands import ListItems
 from inventory.paging import Page
 from inventory_adapters.catalogue import cells, exports, html_text, numbers, shops
 from inventory_adapters.catalogue.importer import Importer
@@ -66,6 +67,9 @@ class FirstPages:
 
     def list_items(self, query):
         return Page(items=self._inventory.list_items(query).items)
+
+    def find_by_sku(self, sku, *, location=None):
+        return self.list_items(ListItems(sku=sku, location=location)).items
 
 
 @noticed_by(f"{CATALOGUE}::TestMatching", SHORT_PAGES)

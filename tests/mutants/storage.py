@@ -1,7 +1,7 @@
 """Planted bugs of the repositories, which the contract alone must notice where it promises the opposite."""
 
 import math
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import attrs
 
@@ -122,21 +122,6 @@ def an_acknowledged_write_waits_for_no_disk(patch):
 def a_replaced_file_is_written_to(patch):
     patch.setattr(OpenFiles, "check_all", lambda _self: None)
     patch.setattr(OpenFiles, "check_main", lambda _self: None)
-
-
-@noticed_by("tests/storage/test_sqlite.py::TestTrouble")
-def a_refused_wait_shortens_all_later_ones(patch):
-    @contextmanager
-    def transaction(db):
-        try:
-            with original(db):
-                yield
-        finally:
-            if transactions.time_left() < 1:
-                db.execute("PRAGMA busy_timeout = 0")
-
-    original = transactions.transaction
-    replace(patch, original, transaction)
 
 
 @noticed_by("tests/storage/test_sqlite.py::TestTrouble")
