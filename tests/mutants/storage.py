@@ -9,7 +9,6 @@ from inventory import validation
 from inventory.items import Item, Timestamp
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.dynamodb import calls, rows, schema
-from inventory_adapters.storage.dynamodb.actions import Actions
 from inventory_adapters.storage.dynamodb.calls import Calls
 from inventory_adapters.storage.dynamodb.lists import Budget
 from inventory_adapters.storage.memory import MemoryRepository
@@ -214,18 +213,6 @@ def a_page_of_a_list_has_no_budget(patch):
 @noticed_by("tests/storage/test_dynamodb.py::TestDeadline::test_no_call_begins_after_the_deadline")
 def calls_begin_after_the_deadline(patch):
     patch.setattr(calls, "time_left", lambda: math.inf)
-
-
-@noticed_by(f"{DYNAMODB}::test_a_rejected_change_stores_nothing")
-def only_the_first_of_several_items_is_conditional(patch):
-    def of(original, actions, change):
-        for number, action in enumerate(original(actions, change)):
-            if number:
-                for arguments in action.values():
-                    arguments.pop("ConditionExpression", None)
-            yield {"Update": {}} if action.keys() == {"ConditionCheck"} else action
-
-    wrap(patch, Actions, "of", of)
 
 
 @noticed_by("tests/storage/test_dynamodb_ledger.py::TestRows")
