@@ -75,7 +75,7 @@ def a_replay_is_not_recognized(patch):
     patch.setattr(WireResponse, "is_replay", property(lambda _self: False))
 
 
-@noticed_by(f"{CLIENT}::TestErrors")
+@noticed_by(f"{CLIENT}::TestErrors::test_redirects_are_not_followed")
 def the_key_is_sent_to_another_server(patch):
     def request(original, http, method, url, **options):
         return original(http, method, url, **options | {"follow_redirects": True})
