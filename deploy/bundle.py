@@ -46,10 +46,10 @@ DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 
 # With TRANSPORT=boto3 the functions import these from their runtime.
 _OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
-# Parts of cattrs that we do not import: its earlier name, and other formats.
-_UNUSED: Final = ("cattr/", "cattrs/preconf/", "cattrs/strategies/")
+# Parts that no function runs: other formats of cattrs and its earlier name, and tasks of operators.
+_UNUSED: Final = ("cattr/", "cattrs/preconf/", "cattrs/strategies/", "inventory/reconcile.py")
 # The folder that `inventory_adapters.aws.http_transport` reads.
-_TRUST: Final = PurePosixPath("inventory_adapters/aws/trust")
+_TRUST: Final = PurePosixPath("trust")
 # The folder in which Lambda unpacks the bundle; tracebacks show it.
 _PLACE: Final = "/var/task"
 # The file with the Python version, because another version cannot load the bundle.
@@ -202,7 +202,9 @@ def _require_replaceable(output: Path) -> None:
 
 def _contents(reach: Reach) -> Iterator[tuple[PurePosixPath, bytes]]:
     for path in reach.modules.values():
-        yield PurePosixPath(path.relative_to(SOURCE).as_posix()), path.read_bytes()
+        place = path.relative_to(SOURCE).as_posix()
+        if not place.startswith(_UNUSED):
+            yield PurePosixPath(place), path.read_bytes()
     for package in _distributions(reach):
         yield from _files_of(package)
     for name, content in trust_folder().items():
@@ -247,7 +249,7 @@ def _dependencies(package: Distribution) -> Iterator[str]:
 
 
 def _files_of(package: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Yield the modules of *package*, and its METADATA, which vulnerability scanners read."""
+    """Yield the modules of *package*, and the fields of its METADATA, which vulnerability scanners read."""
     if "Root-Is-Purelib: true" not in (package.read_text("WHEEL") or ""):
         raise BundleError(f"{package.name} has compiled parts, which only run on this platform.")
     for file in package.files or ():
@@ -259,7 +261,8 @@ def _files_of(package: Distribution) -> Iterator[tuple[PurePosixPath, bytes]]:
         content = Path(str(file.locate())).read_bytes()
         if file.hash is None or file.hash.value != _recorded(content):
             raise BundleError(f"{place} of {package.name} was changed after its installation.")
-        yield place, content
+        # After the first empty line, METADATA has the README of the package.
+        yield place, content if place.suffix == ".py" else content.partition(b"\n\n")[0] + b"\n"
 
 
 def _recorded(content: bytes) -> str:

@@ -451,7 +451,7 @@ class InventoryMachine(RuleBasedStateMachine):
         """Commit some units of the first line, or of an item that the reservation may not hold."""
         lines = self.model.reservations.get(name["reservation_id"], {"lines": []})["lines"]
         row = lines[0] if lines else {**other, "quantity": 1}
-        left = {ALL_AVAILABLE: row["quantity"], ALL_ON_HAND: row["quantity"] + 1}
+        left = {ALL_AVAILABLE: row["quantity"], ALL_ON_HAND: min(row["quantity"] + 1, LIMIT)}
         line = LineRequest(
             item_id=row["item_id"], sku=row["sku"], quantity=left.get(number, number)
         )

@@ -423,8 +423,9 @@ class Model:
 
     def sweep_of(self, key):
         """Expire the due reservations of an item."""
-        for row in list(self.reservations.values()):
-            if self.is_due(row) and key in map(of_row, row["lines"]):
+        due = [row for row in self.reservations.values() if self.is_due(row)]
+        for row in sorted(due, key=lambda row: (row["expires_at"], row["reservation_id"])):
+            if key in map(of_row, row["lines"]):
                 self.freed(row, "expired")
 
     def freed(self, row, state):

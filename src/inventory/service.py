@@ -685,9 +685,10 @@ class Inventory:
             reservations = self.repository.get_reservations(
                 [reservation.reservation_id for reservation in group]
             )
-            expiring = [
-                each for each in reservations if each.is_due(now) or (far and each.is_far(now))
-            ]
+            expiring = sorted(
+                (each for each in reservations if each.is_due(now) or (far and each.is_far(now))),
+                key=lambda each: each.position,
+            )
             items = self._items(tuple({key for each in expiring for key in each.keys}))
             changes: list[StockChange] = []
             writes: list[ReservationWrite] = []

@@ -219,7 +219,7 @@ class TestInABareInterpreter:
 
     def test_its_roots_are_trusted(self, bundle):
         """By OpenSSL, one file at a time."""
-        trust = bundle.folder / "inventory_adapters" / "aws" / "trust"
+        trust = bundle.folder / "trust"
         context = ssl.create_default_context(capath=str(trust))
 
         assert {it.name for it in trust.iterdir()} == set(trust_folder())
@@ -246,7 +246,7 @@ class TestContents:
         assert "inventory_adapters/storage/dynamodb/repository.pyc" in names
         at_home = r"inventory_adapters/.*(cli|demo|logs|server/gateway|memory|sqlite|testing)"
         assert not [it for it in names if re.search(at_home, it)]
-        trusted = {f"inventory_adapters/aws/trust/{name}" for name in trust_folder()}
+        trusted = {f"trust/{name}" for name in trust_folder()}
         assert {it for it in names if not it.endswith((".pyc", "/METADATA"))} == {
             ".python-version",
             ".sources",

@@ -47,7 +47,7 @@ _IS_ISOLATED: Final = re.compile(r"[a-z]+-iso").match
 _IS_REGION: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*").fullmatch
 
 # The bundle of the functions contains it: OpenSSL opens one file of a folder, but takes 18 ms to read a list of all roots.
-_TRUST_FOLDER: Final = os.path.join(os.path.dirname(__file__), "trust")
+_TRUST_FOLDER: Final = os.path.join(os.path.dirname(__file__), "..", "..", "trust")
 
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 _from_json: Final = json.JSONDecoder().decode
