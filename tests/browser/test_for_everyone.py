@@ -80,7 +80,7 @@ def test_main_journey_works_without_a_mouse(page, api):
     tab_to(page, page.locator(".movements").get_by_role("link").first)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Reservations")).to_be_focused()
-    tab_to(page, page.get_by_role("button", name="Commit"))
+    tab_to(page, page.get_by_role("button", name="Commit", exact=True))
     page.keyboard.press("Enter")
     expect(page.locator(".reservation")).to_contain_text("Committed")
     expect(page.locator(".reservation h3")).to_be_focused()

@@ -2,7 +2,8 @@
 
 import { send } from "./key.js";
 
-const ROWS = 50;
+/** The most rows that a page of the API has. */
+export const ROWS = 50;
 
 /**
  * The two parts of an item's key.
@@ -26,6 +27,7 @@ const ROWS = 50;
  * @property {string} status
  * @property {string} location
  * @property {number|null} reorder_point
+ * @property {Record<string, string>} attributes
  * @property {number} version
  * @property {string} created_at
  * @property {string} updated_at
@@ -41,6 +43,7 @@ const ROWS = 50;
  * @property {number} delta_reserved
  * @property {number} on_hand
  * @property {number} reserved
+ * @property {string|null} actor Who caused it.
  * @property {string|null} reason
  * @property {string|null} reference
  * @property {string|null} reservation_id
@@ -55,7 +58,8 @@ const ROWS = 50;
  * @typedef {Object} Reservation
  * @property {string} reservation_id
  * @property {"held"|"committed"|"released"|"expired"} state
- * @property {ReservationLine[]} lines
+ * @property {ReservationLine[]} lines What is held; once released or expired, what was given back.
+ * @property {ReservationLine[]} committed What has left stock.
  * @property {string|null} reference
  * @property {string} created_at
  * @property {string} expires_at
@@ -65,6 +69,7 @@ const ROWS = 50;
 /** @typedef {{item: Item, etag: string}} ItemState An item and the ETag of this state. */
 /** @typedef {ItemState & {movement: Movement}} StockResponse */
 /** @typedef {{items: Item[], next_page_token?: string}} ItemPage */
+/** @typedef {{reservations: Reservation[], next_page_token?: string}} ReservationPage */
 /** @typedef {{movements: Movement[], next_page_token?: string}} MovementPage */
 /** @typedef {Record<string, unknown>} Fields Fields of a request body, by their names on the wire. */
 /** @typedef {{field: string, message: string}} FieldError */
@@ -118,18 +123,38 @@ export function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** @typedef {Record<string, string|undefined>} Filters */
+/** @typedef {{token?: string, signal?: AbortSignal}} PageOptions */
+
 /**
  * Yield the pages of `GET /items`. A page may be empty; only the last one has no token.
  *
- * @param {Record<string, string|undefined>} filters
- * @param {{token?: string, signal?: AbortSignal}} [options]
+ * @param {Filters} filters
+ * @param {PageOptions} [options]
  * @returns {AsyncGenerator<ItemPage, void>}
  */
-export async function* itemPages(filters, { token, signal } = {}) {
+export const itemPages = (filters, options) => pages("/items", filters, options);
+
+/**
+ * Yield the pages of open reservations, the next to expire first.
+ *
+ * @param {Filters} filters
+ * @param {PageOptions} [options]
+ * @returns {AsyncGenerator<ReservationPage, void>}
+ */
+export const reservationPages = (filters, options) => pages("/reservations", filters, options);
+
+/**
+ * @param {string} path
+ * @param {Filters} filters
+ * @param {PageOptions} [options]
+ * @returns {AsyncGenerator<any, void>}
+ */
+async function* pages(path, filters, { token, signal } = {}) {
   let next = token;
   do {
     const query = { ...filters, page_size: ROWS, page_token: next };
-    const { body } = await call("GET", "/items", { query, signal });
+    const { body } = await call("GET", path, { query, signal });
     next = body.next_page_token;
     yield body;
   } while (next);

@@ -1,7 +1,7 @@
 /** One item: its stock, the actions on it, and its ledger. */
 
 /** @import { Item, ItemKey, ItemState } from "./api.js" */
-/** @import { Children } from "./dom.js" */
+/** @import { Child, Children } from "./dom.js" */
 
 import { ActionKey } from "./action_key.js";
 import { adjustStock, asApiError, countStock, createReservation, deleteItem, getItem } from "./api.js";
@@ -13,7 +13,8 @@ import { makeFreshness } from "./freshness.js";
 import { ledgerPart } from "./ledger.js";
 import { levelBar, marks } from "./level.js";
 import { errorBox, notice } from "./notices.js";
-import { addLine, HOLDS, remember } from "./session.js";
+import { addressOfHolds, addressOfStock } from "./places.js";
+import { addLine, HOLDS } from "./session.js";
 import { makeTabs } from "./tabs.js";
 
 /** @type {import("./main.js").View} */
@@ -56,7 +57,7 @@ export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
   const content = h(
     "section",
     { class: "page item" },
-    h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")), fresh.line),
+    h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: addressOfStock() }, "← Stock")), fresh.line),
     fresh.problems,
     about,
     h("div", { class: "columns" }, h("div", { class: "card todo writes" }, tabs), ledger.element),
@@ -79,9 +80,9 @@ function aboutPart(item) {
       h(
         "dl",
         {},
-        figure("Available", item.available, "main-figure"),
-        figure("Reserved", item.reserved),
-        figure("On hand", item.quantity),
+        figure("Available", number(item.available), "main-figure"),
+        figure("Reserved", item.reserved ? h("a", { href: addressOfHolds(item) }, number(item.reserved)) : "0"),
+        figure("On hand", number(item.quantity)),
       ),
       levelBar(item),
       h(
@@ -93,6 +94,7 @@ function aboutPart(item) {
         fact("Reorder at", item.reorder_point === null ? "never" : number(item.reorder_point)),
         fact("Status", statusName(item.status)),
         fact("Edited", time(item.updated_at)),
+        Object.entries(item.attributes).map(([name, text]) => fact(name, text)),
       ),
     ),
   ];
@@ -100,10 +102,10 @@ function aboutPart(item) {
 
 /**
  * @param {string} label
- * @param {number} value
+ * @param {Child} value
  */
 function figure(label, value, classes = "") {
-  return h("div", { class: classes }, h("dt", {}, label), h("dd", {}, number(value)));
+  return h("div", { class: classes }, h("dt", {}, label), h("dd", {}, value));
 }
 
 /**
@@ -194,8 +196,7 @@ function reserveForm(state, reload) {
       ...more,
     }),
     send: createReservation,
-    done: (reservation) => {
-      remember(reservation.reservation_id);
+    done: () => {
       reload();
       notice("Reserved. Commit or release it under Reservations.");
       inputOf(form, RESERVED_UNITS).focus();
@@ -230,7 +231,7 @@ function deleteButton(state) {
       }
       dialog.close();
       notice(`${item.name} was deleted.`);
-      location.hash = "#/";
+      location.hash = addressOfStock();
     }
 
     fill(

@@ -11,6 +11,7 @@ import { createView } from "./create_view.js";
 import { importView, offerFile } from "./import_view.js";
 import { itemView } from "./item_view.js";
 import { errorBox } from "./notices.js";
+import { addressOfStock } from "./places.js";
 import { reservationsView } from "./reservations_view.js";
 import { stockView } from "./stock_view.js";
 
@@ -66,7 +67,7 @@ function failure(error) {
       "div",
       { class: "actions" },
       h("button", { type: "button", onclick: show }, "Try again"),
-      h("a", { href: "#/" }, "Back to stock"),
+      h("a", { href: addressOfStock() }, "Back to stock"),
     ),
   );
 }
@@ -104,7 +105,7 @@ function decoded(text) {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
-  if (!isTyping && location.hash.length > 2) location.hash = "#/";
+  if (!isTyping && location.hash.length > 2) location.hash = addressOfStock();
 });
 
 // Without this, the address of the skip link would be taken for a view.

@@ -1,11 +1,7 @@
-/**
- * Data of this browser tab: the reservations created or opened in it, and the lines of the next one. The API cannot list
- * reservations.
- */
+/** Data of this browser tab: the lines of the next reservation. */
 
 /** @import { Item } from "./api.js" */
 
-const RESERVATIONS = "inventory.reservations";
 const DRAFT = "inventory.draft";
 
 /** @typedef {Pick<Item, "item_id"|"sku"|"name"|"location"> & {quantity: string}} DraftLine The quantity is as typed. */
@@ -23,16 +19,6 @@ export const HOLDS = [
 ];
 
 /**
- * Return the ids of the reservations created or opened in this tab, the last one first.
- *
- * @returns {string[]}
- */
-export const remembered = () => read(RESERVATIONS);
-
-/** @param {string} id */
-export const remember = (id) => write(RESERVATIONS, [id, ...remembered().filter((known) => known !== id)]);
-
-/**
  * Return the lines of the next reservation.
  *
  * @returns {DraftLine[]}
@@ -43,11 +29,17 @@ export const draftLines = () => read(DRAFT);
 export const setDraft = (lines) => write(DRAFT, lines);
 
 /**
+ * Add a line, or add to the units of the line that the item has already.
+ *
  * @param {Item} item
  * @param {string} quantity
  */
 export function addLine({ item_id, sku, name, location }, quantity) {
-  setDraft([...draftLines(), { item_id, sku, name, location, quantity }]);
+  const lines = draftLines();
+  const same = lines.find((line) => line.item_id === item_id && line.sku === sku);
+  if (same) same.quantity = String(Number(same.quantity) + Number(quantity) || quantity);
+  else lines.push({ item_id, sku, name, location, quantity });
+  setDraft(lines);
 }
 
 /** @param {string} key */
