@@ -68,9 +68,11 @@ export const ROWS = 50;
 
 /** @typedef {{item: Item, etag: string}} ItemState An item and the ETag of this state. */
 /** @typedef {ItemState & {movement: Movement}} StockResponse */
+/** @typedef {{quantity: number, available: number, items: Item[]}} SkuStock */
 /** @typedef {{items: Item[], next_page_token?: string}} ItemPage */
 /** @typedef {{reservations: Reservation[], next_page_token?: string}} ReservationPage */
 /** @typedef {{movements: Movement[], next_page_token?: string}} MovementPage */
+/** @typedef {ItemKey & {status: number, error?: string}} RowResult */
 /** @typedef {Record<string, unknown>} Fields Fields of a request body, by their names on the wire. */
 /** @typedef {{field: string, message: string}} FieldError */
 
@@ -104,6 +106,16 @@ export class ApiError extends Error {
 export function noAnswer(error) {
   if (error instanceof DOMException && error.name === "AbortError") return error;
   return new ApiError(0, { error: "The server does not answer. Is it still running?", code: "no_answer" });
+}
+
+/**
+ * Return an error of one field that the page finds itself.
+ *
+ * @param {string} field
+ * @param {string} message
+ */
+export function invalidField(field, message) {
+  return new ApiError(400, { error: `${field} ${message}`, code: "validation_failed", details: [{ field, message }] });
 }
 
 /**
@@ -172,6 +184,17 @@ export async function findItems(filters) {
   return items;
 }
 
+/**
+ * Return the stock of an item after the last movement until a time; null before the item was created.
+ *
+ * @param {ItemKey} item
+ * @param {string} at
+ * @returns {Promise<{quantity: number, reserved: number, available: number}|null>}
+ */
+export async function getStockAt(item, at) {
+  return (await call("GET", pathOf(item), { query: { sku: item.sku, at } })).body.at;
+}
+
 /** @param {ItemKey} item */
 export async function getItem(item) {
   return itemState(await call("GET", pathOf(item), { query: { sku: item.sku } }));
@@ -229,14 +252,37 @@ export async function countStock(item, fields, key) {
 }
 
 /**
+ * Return the items of a SKU at all locations, and their total.
+ *
+ * @param {string} sku
+ * @returns {Promise<SkuStock>}
+ */
+export async function getStock(sku) {
+  return (await call("GET", "/stock", { query: { sku } })).body;
+}
+
+/**
+ * Move units between two items of a SKU.
+ *
+ * @param {ItemKey} from
+ * @param {ItemKey} to
+ * @param {Fields} fields
+ * @param {string} key
+ */
+export async function transferStock(from, to, fields, key) {
+  const side = ({ item_id, sku } = from) => ({ item_id, sku });
+  await call("POST", "/transfers", { body: { from: side(from), to: side(to), ...fields }, key });
+}
+
+/**
  * Return a page of an item's ledger, newest movement first.
  *
  * @param {ItemKey} item
- * @param {string} [token]
+ * @param {Filters} [filters] `page_token`, and the times `since` and `until`.
  * @returns {Promise<MovementPage>}
  */
-export async function listMovements(item, token) {
-  const query = { sku: item.sku, page_size: ROWS, page_token: token };
+export async function listMovements(item, filters) {
+  const query = { ...filters, sku: item.sku, page_size: ROWS };
   return (await call("GET", `${pathOf(item)}/movements`, { query })).body;
 }
 
@@ -267,6 +313,17 @@ export async function getReservation(id) {
 export async function closeOrExtend(id, verb, fields, key) {
   const path = `/reservations/${encodeURIComponent(id)}/${verb}`;
   return (await call("POST", path, { body: fields, key })).body.reservation;
+}
+
+/**
+ * Create or update up to 25 items, each on its own.
+ *
+ * @param {Fields[]} items
+ * @param {string} key
+ * @returns {Promise<RowResult[]>}
+ */
+export async function batchItems(items, key) {
+  return (await call("POST", "/items/batch", { body: { items, mode: "per_row" }, key })).body.results;
 }
 
 /** @param {ItemKey} item */

@@ -82,7 +82,12 @@ export function filterBar(filters, suggestions, searched) {
   });
   return h(
     "form",
-    { class: "filters", role: "search", onsubmit: (/** @type {SubmitEvent} */ event) => event.preventDefault() },
+    {
+      class: "filters",
+      role: "search",
+      "aria-label": "Items",
+      onsubmit: (/** @type {SubmitEvent} */ event) => event.preventDefault(),
+    },
     h(
       "div",
       { class: "field search" },

@@ -33,6 +33,15 @@ const COLUMNS = [
 
 /** @typedef {(sort: string, descending: boolean) => void} SortBy */
 
+/**
+ * The selected items. `toggle` selects an item or no more; without an item, all of them or none.
+ *
+ * @typedef {Object} Selection
+ * @property {(item: Item) => boolean} has
+ * @property {() => boolean} hasAll
+ * @property {(isSelected: boolean, item?: Item) => void} toggle
+ */
+
 /** The order and page of the table. They stay when the person opens an item and comes back. */
 export const shown = { sort: "name", descending: false, page: 0 };
 
@@ -50,8 +59,9 @@ export function inOrder(a, b) {
 /**
  * @param {Item[]} items
  * @param {SortBy} sortBy
+ * @param {Selection} selection
  */
-export function itemTable(items, sortBy) {
+export function itemTable(items, sortBy, selection) {
   const heads = COLUMNS.map(([name, label, , classes]) => {
     const isSorted = shown.sort === name;
     const direction = shown.descending ? "descending" : "ascending";
@@ -71,7 +81,9 @@ export function itemTable(items, sortBy) {
       ),
     );
   });
-  heads.splice(4, 0, h("th", { scope: "col", class: "level-column wide" }, "Level"));
+  const all = checkbox("Select all loaded items", "select", selection.hasAll(), selection.toggle);
+  heads.unshift(h("td", { class: "select-column writes" }, all));
+  heads.splice(5, 0, h("th", { scope: "col", class: "level-column wide" }, "Level"));
   return h(
     "table",
     { class: "items" },
@@ -81,21 +93,42 @@ export function itemTable(items, sortBy) {
       "Items in stock. Each bar shows available, then reserved units; the line across it is the reorder point.",
     ),
     h("thead", {}, h("tr", {}, heads)),
-    h("tbody", {}, items.map(itemRow)),
+    h(
+      "tbody",
+      {},
+      items.map((item) => itemRow(item, selection)),
+    ),
   );
 }
 
-/** @param {Item} item */
-function itemRow(item) {
+/**
+ * @param {string} label
+ * @param {string} key
+ * @param {boolean} checked
+ * @param {(isSelected: boolean) => void} toggle
+ */
+function checkbox(label, key, checked, toggle) {
+  const onchange = (/** @type {any} */ event) => toggle(event.currentTarget.checked);
+  return h("input", { type: "checkbox", "aria-label": label, "data-key": key, checked, onchange });
+}
+
+/**
+ * @param {Item} item
+ * @param {Selection} selection
+ */
+function itemRow(item, selection) {
+  const key = `${item.item_id} ${item.sku}`;
+  const toggle = (/** @type {boolean} */ isSelected) => selection.toggle(isSelected, item);
   const more = [item.sku, item.category, item.location].join(" · ");
   return h(
     "tr",
     {},
+    h("td", { class: "select-column writes" }, checkbox(`Select ${item.name}`, `select ${key}`, selection.has(item), toggle)),
     h("td", { class: "sku wide" }, item.sku),
     h(
       "th",
       { scope: "row" },
-      h("a", { href: addressOf(item), "data-key": `${item.item_id} ${item.sku}` }, item.name),
+      h("a", { href: addressOf(item), "data-key": key }, item.name),
       h("span", { class: "marks" }, marks(item)),
       h("span", { class: "more narrow" }, more),
     ),

@@ -14,15 +14,17 @@ import { ledgerPart } from "./ledger.js";
 import { levelBar, marks } from "./level.js";
 import { errorBox, notice } from "./notices.js";
 import { addressOfHolds, addressOfStock } from "./places.js";
-import { addLine, HOLDS } from "./session.js";
+import { takeCodes } from "./scan.js";
+import { addLine, HOLDS, keepOwnChange } from "./session.js";
 import { makeTabs } from "./tabs.js";
+import { transferForm } from "./transfer.js";
 
 /** @type {import("./main.js").View} */
 export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
   const key = { item_id, sku };
   const state = await getItem(key);
   const about = h("div", {});
-  const ledger = ledgerPart(key);
+  const ledger = ledgerPart(key, reload);
   const fresh = makeFreshness(reload, signal);
 
   /**
@@ -51,16 +53,19 @@ export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
   const tabs = makeTabs("Actions", [
     ["Adjust", () => adjustForm(key, changed)],
     ["Count", () => countForm(state, changed)],
+    ["Transfer", () => transferForm(state, reload)],
     ["Reserve", () => reserveForm(state, reload)],
     ["Edit", (again) => editPanel(state, changed, again, () => deleteButton(state))],
   ]);
+  const todo = h("div", { class: "card todo writes" }, tabs);
+  takeCodes(todo);
   const content = h(
     "section",
     { class: "page item" },
     h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: addressOfStock() }, "← Stock")), fresh.line),
     fresh.problems,
     about,
-    h("div", { class: "columns" }, h("div", { class: "card todo writes" }, tabs), ledger.element),
+    h("div", { class: "columns" }, todo, ledger.element),
   );
   return { title: state.item.name, content };
 }
@@ -137,6 +142,7 @@ function adjustForm(item, changed) {
     action: "Adjust",
     send: (fields, key) => adjustStock(item, fields, key),
     done: (response, form) => {
+      keepOwnChange(item, { seq: response.movement.seq, delta: response.movement.delta_on_hand });
       changed(response);
       notice(`Adjusted: ${counted(response.item.quantity, "unit")} on hand now.`);
       inputOf(form, "delta").focus();
@@ -165,7 +171,8 @@ function countForm(state, changed) {
     action: "Record the count",
     send: (fields, key) => countStock(state.item, fields, key),
     done: (response, form) => {
-      const difference = response.movement.delta_on_hand;
+      const { seq, delta_on_hand: difference } = response.movement;
+      keepOwnChange(state.item, { seq, delta: difference });
       changed(response);
       const result = difference ? signed(difference) : "as expected";
       notice(`Counted: ${counted(response.item.quantity, "unit")} on hand (${result}).`);

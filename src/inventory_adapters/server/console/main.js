@@ -13,7 +13,9 @@ import { itemView } from "./item_view.js";
 import { errorBox } from "./notices.js";
 import { addressOfStock } from "./places.js";
 import { reservationsView } from "./reservations_view.js";
+import { arrivedByScan, scanned } from "./scan.js";
 import { stockView } from "./stock_view.js";
+import { stocktakeView } from "./stocktake_view.js";
 
 /** @typedef {{parts: string[], query: URLSearchParams, signal: AbortSignal}} Place The parsed address of a view. */
 
@@ -29,6 +31,7 @@ const VIEWS = {
   items: itemView,
   new: createView,
   reservations: reservationsView,
+  stocktake: stocktakeView,
   import: importView,
 };
 
@@ -56,6 +59,7 @@ async function show() {
   if (!isFirst) {
     window.scrollTo(0, 0);
     one(main, "h1").focus({ preventScroll: true });
+    if (arrivedByScan()) /** @type {HTMLElement|null} */ (main.querySelector(".todo input"))?.focus();
   }
 }
 
@@ -106,6 +110,22 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
   if (!isTyping && location.hash.length > 2) location.hash = addressOfStock();
+});
+
+const scan = one(document, "#scan");
+const code = /** @type {HTMLInputElement} */ (one(scan, "input"));
+scan.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = code.value.trim();
+  code.value = "";
+  if (text) scanned(text);
+});
+
+// A scanner types like a keyboard: what is typed outside of a field is a code.
+document.addEventListener("keydown", (event) => {
+  if (event.key.length !== 1 || event.key === " " || event.ctrlKey || event.altKey || event.metaKey) return;
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
+  if (!isTyping && !event.defaultPrevented && !document.querySelector("dialog[open]")) code.focus();
 });
 
 // Without this, the address of the skip link would be taken for a view.

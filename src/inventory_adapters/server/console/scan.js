@@ -25,8 +25,31 @@ export function takeScans(taker, signal) {
   signal.addEventListener("abort", () => (take = openItem));
 }
 
+// Whether the next view was opened by a scan.
+let isArriving = false;
+
+/** Return whether the view was opened by a scan, once: what follows a scan is typed into its first field. */
+export function arrivedByScan() {
+  const was = isArriving;
+  isArriving = false;
+  return was;
+}
+
 /** @param {string} code */
 export const scanned = (code) => take(code);
+
+/** Let the codes that are scanned into a field for a number be taken as codes: they have letters, or eight digits or more. */
+export function takeCodes(/** @type {HTMLElement} */ parent) {
+  parent.addEventListener("keydown", (event) => {
+    const input = event.target;
+    if (event.key !== "Enter" || !(input instanceof HTMLInputElement) || input.inputMode !== "numeric") return;
+    const code = input.value.trim();
+    if (!/[a-z]|\d{8}/i.test(code)) return;
+    event.preventDefault();
+    input.value = "";
+    scanned(code);
+  });
+}
 
 /**
  * Return the items with this SKU, or else those with an attribute of this value.
@@ -68,7 +91,9 @@ export async function openItem(code) {
     notice(asApiError(error).message);
     return;
   }
-  if (items.length === 1) location.hash = addressOf(items[0]);
-  else if (items.length > 1) location.hash = addressOfSku(items[0].sku);
+  if (items.length === 1) {
+    isArriving = location.hash !== addressOf(items[0]);
+    location.hash = addressOf(items[0]);
+  } else if (items.length > 1) location.hash = addressOfSku(items[0].sku);
   else notice(`No item has the SKU or barcode “${code}”.`);
 }

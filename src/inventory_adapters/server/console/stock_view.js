@@ -3,15 +3,18 @@
 /** @import { Item } from "./api.js" */
 /** @import { Child } from "./dom.js" */
 /** @import { Filters } from "./filter_bar.js" */
-/** @import { SortBy } from "./item_table.js" */
+/** @import { Selection, SortBy } from "./item_table.js" */
 
 import { itemPages, ROWS } from "./api.js";
-import { fill, h } from "./dom.js";
+import { bulkEdit } from "./bulk_edit.js";
+import { fill, h, one } from "./dom.js";
+import { exportItems } from "./export_csv.js";
 import { addressWith, filterBar, filtersIn, makeSuggestions, suggest } from "./filter_bar.js";
-import { counted, number } from "./format.js";
+import { counted, number, time } from "./format.js";
 import { makeFreshness } from "./freshness.js";
 import { inOrder, itemTable, pagerPart, shown, sortChoice } from "./item_table.js";
 import { isLow } from "./level.js";
+import { notice } from "./notices.js";
 import { keepStockAddress } from "./places.js";
 
 const ROWS_A_PAGE = 25;
@@ -32,6 +35,13 @@ export async function stockView({ query, signal }) {
   let typing = new AbortController();
   const summary = h("p", { class: "summary", role: "status" });
   const table = h("div", {});
+  const printed = h("p", { class: "printed" });
+  const chosen = h("p", { class: "chosen", role: "status" });
+  const rejections = h("div", { class: "problems" });
+  const bulk = h("div", { class: "card bulk writes", hidden: true }, chosen, bulkEdit(selectedItems, changed, rejections));
+  /** @type {Set<string>} */
+  const selected = new Set();
+  let isPrinting = false;
   const suggestions = makeSuggestions();
   const fresh = makeFreshness(refresh, signal);
 
@@ -123,6 +133,55 @@ export async function stockView({ query, signal }) {
     summary.textContent = state.rows ? summaryOf(state.rows, state.token, filters) : "The stock could not be loaded.";
   }
 
+  function selectedItems() {
+    return (state.rows ?? []).filter((item) => selected.has(keyOf(item)));
+  }
+
+  /** @type {Selection} */
+  const selection = {
+    has: (item) => selected.has(keyOf(item)),
+    hasAll: () => selected.size > 0 && selected.size === state.rows?.length,
+    toggle: (isSelected, item) => {
+      for (const each of item ? [item] : (state.rows ?? [])) selected[isSelected ? "add" : "delete"](keyOf(each));
+      if (!item) render();
+      showSelected();
+    },
+  };
+
+  function showSelected() {
+    const count = selectedItems().length;
+    bulk.hidden = count === 0;
+    chosen.textContent = `${counted(count, "item")} selected`;
+  }
+
+  /**
+   * Read the changed items again; those that were rejected stay selected.
+   *
+   * @param {Item[]} rejected
+   */
+  function changed(rejected) {
+    selected.clear();
+    for (const item of rejected) selected.add(keyOf(item));
+    // The button that had the focus is hidden.
+    if (!rejected.length) one(document, "main h1").focus();
+    fresh.refresh();
+  }
+
+  async function save() {
+    const count = await exportItems(filters, signal);
+    notice(`${counted(count, "item")} exported.`);
+  }
+
+  /** @param {boolean} printer Whether to draw for a printer, which gets all loaded rows. */
+  function drawFor(printer) {
+    isPrinting = printer;
+    printed.textContent = `Printed ${time(new Date().toISOString())}`;
+    render();
+  }
+
+  window.addEventListener("beforeprint", () => drawFor(true), { signal });
+  window.addEventListener("afterprint", () => drawFor(false), { signal });
+
   /** @type {SortBy} */
   function sortBy(sort, descending) {
     Object.assign(shown, { sort, descending, page: 0 });
@@ -134,7 +193,9 @@ export async function stockView({ query, signal }) {
     if (!state.rows) return;
     const focused = document.activeElement?.getAttribute("data-key");
     showSummary();
-    fill(table, ...tablePart({ rows: state.rows, token: state.token, filters, render, sortBy, loadMore, showAll }));
+    const { rows, token } = state;
+    fill(table, ...tablePart({ rows, token, isPrinting, selection, filters, render, sortBy, loadMore, showAll }));
+    showSelected();
     if (!focused) return;
     const redrawn = table.querySelector(`[data-key="${CSS.escape(focused)}"]`);
     if (redrawn instanceof HTMLElement) redrawn.focus({ preventScroll: true });
@@ -153,11 +214,20 @@ export async function stockView({ query, signal }) {
       "div",
       { class: "heading" },
       h("h1", { tabindex: "-1" }, "Stock"),
-      h("a", { class: "button primary", href: "#/new" }, "New item"),
+      h(
+        "div",
+        { class: "actions" },
+        h("button", { type: "button", onclick: () => fresh.run(save) }, "Export CSV"),
+        h("button", { type: "button", onclick: () => window.print() }, "Print"),
+        h("a", { class: "button primary", href: "#/new" }, "New item"),
+      ),
     ),
     bar,
     h("div", { class: "status-line" }, summary, fresh.line),
+    printed,
     fresh.problems,
+    bulk,
+    rejections,
     table,
   );
   return { title: "Stock", content };
@@ -170,6 +240,8 @@ const keyOf = (item) => JSON.stringify([item.item_id, item.sku]);
  * @param {Object} table
  * @param {Item[]} table.rows
  * @param {string|undefined} table.token
+ * @param {boolean} table.isPrinting
+ * @param {Selection} table.selection
  * @param {Filters} table.filters
  * @param {() => void} table.render
  * @param {SortBy} table.sortBy
@@ -177,14 +249,14 @@ const keyOf = (item) => JSON.stringify([item.item_id, item.sku]);
  * @param {() => void} table.showAll
  * @returns {Child[]}
  */
-function tablePart({ rows, token, filters, render, sortBy, loadMore, showAll }) {
+function tablePart({ rows, token, isPrinting, selection, filters, render, sortBy, loadMore, showAll }) {
   const pages = Math.max(1, Math.ceil(rows.length / ROWS_A_PAGE));
   shown.page = Math.min(shown.page, pages - 1);
   const first = shown.page * ROWS_A_PAGE;
-  const visible = rows.slice(first, first + ROWS_A_PAGE);
+  const visible = isPrinting ? rows : rows.slice(first, first + ROWS_A_PAGE);
   return [
     visible.length > 0 && sortChoice(sortBy),
-    visible.length > 0 && itemTable(visible, sortBy),
+    visible.length > 0 && itemTable(visible, sortBy, selection),
     visible.length === 0 && emptyNote(filters, token, showAll),
     h(
       "div",
