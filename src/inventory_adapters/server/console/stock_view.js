@@ -38,7 +38,7 @@ export async function stockView({ query, signal }) {
   const printed = h("p", { class: "printed" });
   const chosen = h("p", { class: "chosen", role: "status" });
   const rejections = h("div", { class: "problems" });
-  const bulk = h("div", { class: "card bulk writes", hidden: true }, chosen, bulkEdit(selectedItems, changed, rejections));
+  const bulk = h("div", { class: "card bulk writes", hidden: true });
   /** @type {Set<string>} */
   const selected = new Set();
   let isPrinting = false;
@@ -150,7 +150,9 @@ export async function stockView({ query, signal }) {
 
   function showSelected() {
     const count = selectedItems().length;
+    if (bulk.hidden && count) fill(bulk, chosen, bulkEdit(selectedItems, changed, rejections));
     bulk.hidden = count === 0;
+    if (bulk.hidden) fill(bulk);
     chosen.textContent = `${counted(count, "item")} selected`;
   }
 
