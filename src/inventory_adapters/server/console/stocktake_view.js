@@ -23,17 +23,17 @@ export async function stocktakeView({ signal }) {
   const sheet = h("div", {});
   const finder = h(
     "form",
-    { "aria-label": "Find an item", novalidate: true, autocomplete: "off", onsubmit: submit },
+    { class: "lookup", "aria-label": "Find an item", novalidate: true, autocomplete: "off", onsubmit: submit },
     code.element,
-    h("div", { class: "actions" }, h("button", { type: "submit" }, "Find")),
+    h("button", { type: "submit" }, "Find"),
   );
   const todo = h(
     "div",
     { class: "card todo writes" },
     h("h2", {}, "Count"),
+    h("div", { class: "field place-field" }, h("label", { for: where.id }, "Location"), where),
     finder,
     counting,
-    h("div", { class: "field" }, h("label", { for: where.id }, "Location"), where),
   );
   where.addEventListener("change", () => (place = where.value.trim()));
   takeScans(find, signal);
@@ -180,7 +180,7 @@ function sheetPart(redraw) {
   showRows();
   const heads = [
     ["Item", ""],
-    ["Expected", "number"],
+    ["Expected", "number wide"],
     ["Counted", "number"],
     ["Difference", "number"],
   ].map(([label, classes]) => h("th", { scope: "col", class: classes }, label));
@@ -217,7 +217,7 @@ function sheetRow(row, redraw) {
       h("span", { class: "more" }, ` ${row.sku} · ${row.location}`),
       row.problem && h("span", { class: "problem" }, row.problem),
     ),
-    h("td", { class: "number" }, number(row.expected)),
+    h("td", { class: "number wide" }, number(row.expected)),
     h("td", { class: "number" }, number(row.counted)),
     h("td", { class: difference ? "number" : "number same" }, signed(difference)),
     h(
