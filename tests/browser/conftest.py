@@ -17,6 +17,8 @@ FLAGS = (
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
+    # The order of day and month in the field for a date.
+    "--lang=en-US",
 )
 
 expect.set_options(timeout=10_000)
@@ -142,6 +144,17 @@ def open_page(chromium, server, watch):
     yield open_view
     for context in contexts:
         context.close()
+
+
+def tab_to(page, locator):
+    """Press Tab until *locator* has the focus, which must be visible at every step."""
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert style != "none", page.evaluate("document.activeElement.outerHTML")
+        if locator.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"Tab does not lead to {locator}")
 
 
 @pytest.fixture

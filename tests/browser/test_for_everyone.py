@@ -4,9 +4,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.conftest import tab_to
+
 pytestmark = pytest.mark.browser
 
-VIEWS = ("", "new", "reservations", "import")
+VIEWS = ("", "new", "stocktake", "reservations", "import")
 LONG = "W" * 128
 
 
@@ -27,17 +29,6 @@ def item(api):
     response = api.client.post("/reservations", json={"lines": [line], "reference": LONG})
     item["reservation_id"] = response.json()["reservation"]["reservation_id"]
     return item
-
-
-def tab_to(page, locator):
-    """Press Tab until *locator* has the focus, which must be visible at every step."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        style = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert style != "none", page.evaluate("document.activeElement.outerHTML")
-        if locator.evaluate("element => element === document.activeElement"):
-            return
-    raise AssertionError(f"Tab does not lead to {locator}")
 
 
 def test_main_journey_works_without_a_mouse(page, api):
@@ -69,8 +60,8 @@ def test_main_journey_works_without_a_mouse(page, api):
 
     page.keyboard.press("Shift+Tab")
     expect(page.get_by_role("tab", name="Adjust")).to_be_focused()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Reserve")).to_be_focused()
     tab_to(page, page.get_by_label("Units", exact=True))
     page.keyboard.type("2")
@@ -80,7 +71,7 @@ def test_main_journey_works_without_a_mouse(page, api):
     tab_to(page, page.locator(".movements").get_by_role("link").first)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Reservations")).to_be_focused()
-    tab_to(page, page.get_by_role("button", name="Commit"))
+    tab_to(page, page.get_by_role("button", name="Commit", exact=True))
     page.keyboard.press("Enter")
     expect(page.locator(".reservation")).to_contain_text("Committed")
     expect(page.locator(".reservation h3")).to_be_focused()
@@ -102,11 +93,36 @@ def test_no_view_is_wider_than_the_window(open_page, item, width):
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") == width, view
 
+    def must_fit():
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
     page.goto(f"/#/items/{item['item_id']}/{LONG}")
+    page.get_by_role("tab", name="Transfer").click()
+    must_fit()
     page.get_by_role("tab", name="Reserve").click()
     page.get_by_role("button", name="Add to new reservation").click()
     expect(page.locator(".line")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    must_fit()
+    page.get_by_role("button", name="Commit a part").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    must_fit()
+    page.keyboard.press("Escape")
+    page.goto("/#/")
+    page.get_by_label("Select all loaded items").check()
+    expect(page.locator(".bulk")).to_be_visible()
+    must_fit()
+    page.goto("/#/stocktake")
+    page.get_by_label("SKU or barcode", exact=True).fill(LONG)
+    page.keyboard.press("Enter")
+    page.get_by_label(LONG).fill("5")
+    page.keyboard.press("Enter")
+    expect(page.locator(".sheet tbody tr")).to_be_visible()
+    must_fit()
+
+
+def must_be_clean(page):
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -120,8 +136,29 @@ def test_axe_finds_no_violation(open_page, api, item, scheme, width):
     for view in views:
         page.goto(f"/#/{view}")
         page.wait_for_load_state("networkidle")
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
+        must_be_clean(page)
+
+    page.goto("/#/")
+    page.get_by_label("Scan or type a code").fill("MUG-1")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("Mug")
+    for tab in ("Count", "Transfer", "Reserve", "Edit"):
+        page.get_by_role("tab", name=tab).click()
+        must_be_clean(page)
+    page.goto("/#/stocktake")
+    for code, units in {"MUG-1": "3", "MUG-2": "1"}.items():
+        page.get_by_label("SKU or barcode", exact=True).fill(code)
+        page.keyboard.press("Enter")
+        page.get_by_label(f"({code}, default)").fill(units)
+        page.keyboard.press("Enter")
+        expect(page.locator(".sheet")).to_contain_text(code)
+    must_be_clean(page)
+    page.goto("/#/")
+    page.get_by_label("Select all loaded items").check()
+    must_be_clean(page)
+    page.goto(f"/#/reservations/{item['reservation_id']}")
+    page.get_by_role("button", name="Commit a part").click()
+    must_be_clean(page)
 
 
 def test_reduced_motion_disables_transitions(page, api):

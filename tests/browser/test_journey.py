@@ -99,7 +99,7 @@ def test_an_item_is_created_adjusted_reserved_and_committed(page, api):
     page.get_by_role("link", name="Reservations").click()
     card = page.get_by_role("article", name="cart 17")
     expect(card).to_contain_text("Held")
-    card.get_by_role("button", name="Commit").click()
+    card.get_by_role("button", name="Commit", exact=True).click()
     expect(card).to_contain_text("Committed")
     expect(card.get_by_role("button")).to_have_count(0)
 
@@ -148,7 +148,7 @@ def test_a_reservation_of_several_items(page, api):
     page.get_by_label("Units", exact=True).fill("none")
     page.get_by_role("button", name="Add to new reservation").click()
 
-    page.get_by_label("Add an item by its SKU").fill("MUG-1")
+    page.get_by_label("Add an item by its SKU or barcode").fill("MUG-1")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="store: 5 available").click()
     page.get_by_role("button", name="Reserve", exact=True).click()
@@ -404,6 +404,48 @@ class TestEdit:
         }
         expect(page.get_by_role("heading", level=1)).to_have_text("Large mug")
 
+    def test_attributes_are_added_changed_and_removed(self, page, api):
+        """Only changed ones are sent, and the server's message is shown at the row of the attribute."""
+        attributes = {"barcode": "4006381333931", "color": "red", "supplier": "Meyer"}
+        item = api.create(sku="MUG-1", name="Mug", attributes=attributes)
+        self.edit(page, item)
+        expect(page.locator(".facts")).to_contain_text("barcode4006381333931")
+        rows = page.locator(".attribute-row")
+        rows.nth(1).get_by_label("Text").fill("blue")
+        page.get_by_role("button", name="Remove supplier").click()
+        expect(page.get_by_role("button", name="Add an attribute")).to_be_focused()
+        page.keyboard.press("Enter")
+        page.keyboard.type("Size")
+        page.keyboard.press("Tab")
+        page.keyboard.type("L")
+        page.keyboard.press("Enter")
+        expect(rows.nth(2).locator(".problem")).to_contain_text("lowercase letters")
+        rows.nth(2).get_by_label("Attribute", exact=True).fill("size")
+
+        with page.expect_request(lambda request: request.method == "PUT") as info:
+            page.get_by_role("button", name="Save").click()
+
+        expect(notice(page)).to_have_text("Saved.")
+        assert info.value.post_data_json == {
+            "sku": "MUG-1",
+            "attributes": {"color": "blue", "size": "L", "supplier": None},
+        }
+        expect(page.locator(".facts")).to_contain_text("sizeL")
+
+    def test_a_conflict_of_attributes_is_resolved_one_by_one(self, page, api):
+        """Two people changed one attribute; the others are kept as they are."""
+        item = api.create(sku="MUG-1", attributes={"color": "red", "size": "L"})
+        self.edit(page, item)
+        page.locator(".attribute-row").first.get_by_label("Text").fill("blue")
+        api.put(item, attributes={"color": "green", "size": None}, name="Mug")
+        page.get_by_role("button", name="Save").click()
+        conflict = page.get_by_role("form", name="Resolve the conflict")
+        conflict.get_by_role("group", name="color").get_by_label("Yours").check()
+        conflict.get_by_role("button", name="Save choices").click()
+
+        expect(notice(page)).to_have_text("Saved.")
+        assert api.item(item)["attributes"] == {"color": "blue"}
+
     def test_a_conflict_is_resolved_field_by_field(self, page, api):
         """Two people changed the name and one other field each; the person chooses what to keep."""
         item = api.create(sku="MUG-1", name="Mug", category="kitchen", price=5)
@@ -519,22 +561,43 @@ class TestStockTable:
             "aria-label", "3 available and 0 reserved, of 3 on hand; reorder at 3"
         )
 
-    def test_search_covers_the_loaded_items(self, page):
-        """The table shows items whose name or SKU contains the typed text."""
-        page.get_by_label("Search").fill("thing 4")
+    def test_search_covers_all_items(self, page, api):
+        """The server searches SKUs, names and attributes for every word, and the search keeps the focus."""
+        api.create(sku="TEA-1", name="Green tea", attributes={"barcode": "4006381333931"})
+        search = page.get_by_label("Search")
+        search.fill("4 THING")
+        expect(page.locator(".summary")).to_contain_text("14 items found")
+        search.fill("tea 4006381")
+        expect(page.locator(".summary")).to_have_text("1 item found")
+        expect(search).to_be_focused()
+        page.get_by_role("link", name="Green tea").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Green tea")
+        page.get_by_role("link", name="← Stock").click()
 
-        expect(page.locator(".summary")).to_contain_text("11 of 51 loaded items")
+        expect(page.get_by_label("Search")).to_have_value("tea 4006381")
+        expect(page.locator(".summary")).to_have_text("1 item found")
         page.get_by_label("Search").fill("no such thing")
         expect(page.locator(".empty")).to_contain_text("No item matches.")
         page.get_by_role("button", name="Show all items").click()
-        expect(page.locator(".summary")).to_contain_text("51 items")
+        expect(page.locator(".summary")).to_contain_text("52 items")
+
+    def test_filters_survive_escape(self, page):
+        """Escape on an item leads back to the filtered table."""
+        page.get_by_label("Category").fill("odd")
+        page.get_by_label("Category").press("Enter")
+        page.get_by_role("link", name="Thing 3", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+        page.keyboard.press("Escape")
+
+        expect(page.get_by_label("Category")).to_have_value("odd")
 
     def test_enter_finds_an_exact_sku(self, page):
         """One match opens the item, several are listed, and none is reported."""
         search = page.get_by_label("Search")
         search.fill("SKU-700")
         search.press("Enter")
-        expect(notice(page)).to_have_text("No item has the SKU “SKU-700”.")
+        expect(notice(page)).to_have_text("No item has the SKU or barcode “SKU-700”.")
         search.fill("SKU-7")
         search.press("Enter")
         expect(page.locator(".summary")).to_contain_text("2 items")
@@ -582,11 +645,11 @@ class TestManyItems:
     def test_are_loaded_on_request_and_drawn_once_per_click(self, page):
         """Each click draws one table of 25 rows, and all clicks share one collator."""
         summary = page.locator(".summary")
-        more = page.get_by_role("button", name="Load 1,000 more")
+        more = page.get_by_role("button", name="Load more")
         work = []
         for loaded in ("1,000", "2,000", "3,000"):
             expect(summary).to_have_text(
-                f"{loaded} items · more not loaded: search and sorting cover the loaded items"
+                f"{loaded} items · more not loaded: sorting covers these {loaded}"
             )
             work.append(page.evaluate("takeWork()"))
             more.click()
@@ -599,6 +662,36 @@ class TestManyItems:
         assert [counts["localeCompares"] for counts in work] == [0, 0, 0, 0]
         expect(more).to_have_count(0)
         assert page.locator(".items tbody th a").first.text_content() == "Thing 0"
+
+    def test_short_pages_of_a_search_are_read_until_the_tenth(self, open_page):
+        """The first match is shown at once; after ten short pages the person decides to search on."""
+        waiting = []
+
+        def respond(route):
+            query = parse_qs(urlsplit(route.request.url).query)
+            if "search" not in query:
+                return route.fulfill(json={"items": [], "count": 0})
+            start = int(query.get("page_token", ["0"])[0])
+            items = [thing(start)] if start in (0, 9, 12) else []
+            body = {"items": items, "count": len(items), "next_page_token": str(start + 1)}
+            if start == 12:
+                del body["next_page_token"]
+            if start == 1:
+                return waiting.append(lambda: route.fulfill(json=body))
+            return route.fulfill(json=body)
+
+        page = open_page(prepare=lambda page: page.route("**/items?*", respond))
+        page.get_by_label("Search").fill("thing")
+        expect(page.locator(".items tbody tr")).to_have_count(1)
+        expect(page.locator(".summary")).to_have_text("Searching… 1 item")
+        waiting.pop()()
+        expect(page.locator(".summary")).to_have_text(
+            "2 items found · not all items searched: sorting covers these 2"
+        )
+
+        page.get_by_role("button", name="Search on").click()
+
+        expect(page.locator(".summary")).to_have_text("3 items found")
 
     def test_an_item_on_two_pages_is_shown_once(self, open_page):
         """An item edited between two pages appears in both; the newer one is shown."""

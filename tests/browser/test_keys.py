@@ -110,7 +110,7 @@ def test_page_of_a_read_only_key_hides_what_writes(open_page, api):
     expect(page.get_by_role("tab")).to_have_count(0)
     page.goto(f"/#/reservations/{held['reservation_id']}")
     expect(page.locator(".state-held")).to_be_visible()
-    expect(page.get_by_role("button")).to_have_text(["Change key", "Refresh"])
+    expect(page.get_by_role("button")).to_have_text(["Change key", "Show", "Refresh"])
     assert Axe().run(page).violations_count == 0
     for view in ("new", "import"):
         page.goto(f"/#/{view}")

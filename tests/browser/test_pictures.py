@@ -34,6 +34,7 @@ def test_pictures_of_the_readme_are_small(open_page, tmp_path, scheme):
     page.screenshot(path=stock, animations="disabled")
 
     page.get_by_label("Search").fill("gas canister")
+    expect(page.locator(".summary")).to_contain_text("found")
     page.get_by_role("row", name="store").get_by_role("link").click()
     expect(page.locator(".chart")).to_be_visible()
     item = folder / f"console-item-{scheme}.png"

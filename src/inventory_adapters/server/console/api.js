@@ -2,7 +2,8 @@
 
 import { send } from "./key.js";
 
-const ROWS = 50;
+/** The most rows that a page of the API has. */
+export const ROWS = 50;
 
 /**
  * The two parts of an item's key.
@@ -26,6 +27,7 @@ const ROWS = 50;
  * @property {string} status
  * @property {string} location
  * @property {number|null} reorder_point
+ * @property {Record<string, string>} attributes
  * @property {number} version
  * @property {string} created_at
  * @property {string} updated_at
@@ -41,6 +43,7 @@ const ROWS = 50;
  * @property {number} delta_reserved
  * @property {number} on_hand
  * @property {number} reserved
+ * @property {string|null} actor Who caused it.
  * @property {string|null} reason
  * @property {string|null} reference
  * @property {string|null} reservation_id
@@ -55,7 +58,8 @@ const ROWS = 50;
  * @typedef {Object} Reservation
  * @property {string} reservation_id
  * @property {"held"|"committed"|"released"|"expired"} state
- * @property {ReservationLine[]} lines
+ * @property {ReservationLine[]} lines What is held; once released or expired, what was given back.
+ * @property {ReservationLine[]} committed What has left stock.
  * @property {string|null} reference
  * @property {string} created_at
  * @property {string} expires_at
@@ -64,8 +68,11 @@ const ROWS = 50;
 
 /** @typedef {{item: Item, etag: string}} ItemState An item and the ETag of this state. */
 /** @typedef {ItemState & {movement: Movement}} StockResponse */
+/** @typedef {{quantity: number, available: number, items: Item[]}} SkuStock */
 /** @typedef {{items: Item[], next_page_token?: string}} ItemPage */
+/** @typedef {{reservations: Reservation[], next_page_token?: string}} ReservationPage */
 /** @typedef {{movements: Movement[], next_page_token?: string}} MovementPage */
+/** @typedef {ItemKey & {status: number, error?: string}} RowResult */
 /** @typedef {Record<string, unknown>} Fields Fields of a request body, by their names on the wire. */
 /** @typedef {{field: string, message: string}} FieldError */
 
@@ -102,6 +109,16 @@ export function noAnswer(error) {
 }
 
 /**
+ * Return an error of one field that the page finds itself.
+ *
+ * @param {string} field
+ * @param {string} message
+ */
+export function invalidField(field, message) {
+  return new ApiError(400, { error: `${field} ${message}`, code: "validation_failed", details: [{ field, message }] });
+}
+
+/**
  * Return *error* as an `ApiError`, or throw it: any other error is a bug of this page.
  *
  * @param {unknown} error
@@ -118,18 +135,38 @@ export function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** @typedef {Record<string, string|undefined>} Filters */
+/** @typedef {{token?: string, signal?: AbortSignal}} PageOptions */
+
 /**
  * Yield the pages of `GET /items`. A page may be empty; only the last one has no token.
  *
- * @param {Record<string, string|undefined>} filters
- * @param {{token?: string, signal?: AbortSignal}} [options]
+ * @param {Filters} filters
+ * @param {PageOptions} [options]
  * @returns {AsyncGenerator<ItemPage, void>}
  */
-export async function* itemPages(filters, { token, signal } = {}) {
+export const itemPages = (filters, options) => pages("/items", filters, options);
+
+/**
+ * Yield the pages of open reservations, the next to expire first.
+ *
+ * @param {Filters} filters
+ * @param {PageOptions} [options]
+ * @returns {AsyncGenerator<ReservationPage, void>}
+ */
+export const reservationPages = (filters, options) => pages("/reservations", filters, options);
+
+/**
+ * @param {string} path
+ * @param {Filters} filters
+ * @param {PageOptions} [options]
+ * @returns {AsyncGenerator<any, void>}
+ */
+async function* pages(path, filters, { token, signal } = {}) {
   let next = token;
   do {
     const query = { ...filters, page_size: ROWS, page_token: next };
-    const { body } = await call("GET", "/items", { query, signal });
+    const { body } = await call("GET", path, { query, signal });
     next = body.next_page_token;
     yield body;
   } while (next);
@@ -145,6 +182,17 @@ export async function findItems(filters) {
   const items = [];
   for await (const page of itemPages(filters)) items.push(...page.items);
   return items;
+}
+
+/**
+ * Return the stock of an item after the last movement until a time; null before the item was created.
+ *
+ * @param {ItemKey} item
+ * @param {string} at
+ * @returns {Promise<{quantity: number, reserved: number, available: number}|null>}
+ */
+export async function getStockAt(item, at) {
+  return (await call("GET", pathOf(item), { query: { sku: item.sku, at } })).body.at;
 }
 
 /** @param {ItemKey} item */
@@ -204,14 +252,37 @@ export async function countStock(item, fields, key) {
 }
 
 /**
+ * Return the items of a SKU at all locations, and their total.
+ *
+ * @param {string} sku
+ * @returns {Promise<SkuStock>}
+ */
+export async function getStock(sku) {
+  return (await call("GET", "/stock", { query: { sku } })).body;
+}
+
+/**
+ * Move units between two items of a SKU.
+ *
+ * @param {ItemKey} from
+ * @param {ItemKey} to
+ * @param {Fields} fields
+ * @param {string} key
+ */
+export async function transferStock(from, to, fields, key) {
+  const side = ({ item_id, sku } = from) => ({ item_id, sku });
+  await call("POST", "/transfers", { body: { from: side(from), to: side(to), ...fields }, key });
+}
+
+/**
  * Return a page of an item's ledger, newest movement first.
  *
  * @param {ItemKey} item
- * @param {string} [token]
+ * @param {Filters} [filters] `page_token`, and the times `since` and `until`.
  * @returns {Promise<MovementPage>}
  */
-export async function listMovements(item, token) {
-  const query = { sku: item.sku, page_size: ROWS, page_token: token };
+export async function listMovements(item, filters) {
+  const query = { ...filters, sku: item.sku, page_size: ROWS };
   return (await call("GET", `${pathOf(item)}/movements`, { query })).body;
 }
 
@@ -242,6 +313,17 @@ export async function getReservation(id) {
 export async function closeOrExtend(id, verb, fields, key) {
   const path = `/reservations/${encodeURIComponent(id)}/${verb}`;
   return (await call("POST", path, { body: fields, key })).body.reservation;
+}
+
+/**
+ * Create or update up to 25 items, each on its own.
+ *
+ * @param {Fields[]} items
+ * @param {string} key
+ * @returns {Promise<RowResult[]>}
+ */
+export async function batchItems(items, key) {
+  return (await call("POST", "/items/batch", { body: { items, mode: "per_row" }, key })).body.results;
 }
 
 /** @param {ItemKey} item */

@@ -1,8 +1,9 @@
 /** The details of an item that people edit, as form fields. */
 
-/** @import { Item } from "./api.js" */
+/** @import { Fields, Item } from "./api.js" */
 /** @import { Field } from "./forms.js" */
 
+import { attributeFields, attributeOf } from "./attributes.js";
 import { number, price, STATUS_OPTIONS, statusName } from "./format.js";
 
 /** @typedef {keyof typeof FIELDS} DetailName */
@@ -36,17 +37,28 @@ export function detailField(name, item) {
   return { name, ...(item && { value: item[name], blank: /** @type {const} */ ("keep") }), ...FIELDS[name] };
 }
 
-/** @param {DetailName} name */
-export const detailLabel = (name) => FIELDS[name].label;
+/**
+ * Return the values of all details and attributes, by field.
+ *
+ * @param {Item} item
+ * @returns {Fields}
+ */
+export const valuesOf = (item) => ({
+  ...Object.fromEntries(DETAILS.map((name) => [name, item[name]])),
+  ...attributeFields(item),
+});
+
+/** @param {string} field */
+export const detailLabel = (field) => attributeOf(field) ?? FIELDS[/** @type {DetailName} */ (field)].label;
 
 /**
  * Return the value of a detail as text for people.
  *
- * @param {DetailName} name
+ * @param {string} name
  * @param {unknown} value
  */
 export function detailText(name, value) {
-  if (value === null || value === "") return "none";
+  if (value === null || value === undefined || value === "") return "none";
   if (name === "status") return statusName(String(value));
   if (name === "reorder_point" && Number.isInteger(value)) return number(Number(value));
   return name === "price" && Number.isFinite(Number(value)) ? price(Number(value)) : String(value);
@@ -60,5 +72,5 @@ export function detailText(name, value) {
  * @param {unknown} other
  */
 export function isSame(name, one, other) {
-  return one === other || (name === "price" && String(one) !== "" && Number(one) === Number(other));
+  return (one ?? null) === (other ?? null) || (name === "price" && String(one) !== "" && Number(one) === Number(other));
 }

@@ -4,13 +4,13 @@
  */
 
 /** @import { Fields, ItemState } from "./api.js" */
-/** @import { DetailName } from "./details.js" */
 /** @import { Difference } from "./merge.js" */
 
 import { ActionKey } from "./action_key.js";
 import { asApiError, getItem, updateItem } from "./api.js";
+import { attributeRows, bodyOf } from "./attributes.js";
 import { fill, h, newId } from "./dom.js";
-import { DETAILS, detailField, detailLabel, detailText, isSame } from "./details.js";
+import { DETAILS, detailField, detailLabel, detailText, isSame, valuesOf } from "./details.js";
 import { makeForm } from "./forms.js";
 import { differences } from "./merge.js";
 import { errorBox, notice } from "./notices.js";
@@ -24,13 +24,16 @@ import { errorBox, notice } from "./notices.js";
 export function editPanel(state, changed, again, beside) {
   const base = { ...state };
   const panel = h("div", {});
+  const attributes = attributeRows(base.item.attributes);
   const form = makeForm({
     label: "Edit the details",
     fields: DETAILS.map((name) => detailField(name, base.item)),
+    extra: [attributes.element],
+    complete: (values) => ({ ...values, ...attributes.read() }),
     action: "Save",
     send: async (values, key) => {
       const edits = editsOf(base, values);
-      return Object.keys(edits).length ? updateItem(base.item, edits, base.etag, key) : null;
+      return Object.keys(edits).length ? updateItem(base.item, bodyOf(edits), base.etag, key) : null;
     },
     done: (newer) => {
       if (newer) changed(newer);
@@ -55,7 +58,8 @@ export function editPanel(state, changed, again, beside) {
  * @returns {Fields}
  */
 function editsOf({ item }, values) {
-  const names = DETAILS.filter((name) => name in values && !isSame(name, item[name], values[name]));
+  const stored = valuesOf(item);
+  const names = Object.keys(values).filter((name) => !isSame(name, stored[name], values[name]));
   return Object.fromEntries(names.map((name) => [name, values[name]]));
 }
 
@@ -74,7 +78,9 @@ async function showConflict(panel, { base, edits, changed, again }) {
     fill(panel, errorBox(asApiError(error)));
     return;
   }
-  const choices = differences(DETAILS, base.item, theirs.item, edits, isSame).map(makeChoice);
+  const [before, stored] = [valuesOf(base.item), valuesOf(theirs.item)];
+  const names = Object.keys({ ...before, ...stored, ...edits });
+  const choices = differences(names, before, stored, edits, isSame).map(makeChoice);
   const problems = h("div", { class: "problems" });
   const heading = h("h2", { tabindex: "-1" }, "Someone else changed this item");
   const actionKey = new ActionKey();
@@ -89,7 +95,7 @@ async function showConflict(panel, { base, edits, changed, again }) {
     const mine = choices.filter((choice) => choice.chosen() === "yours").map(({ name }) => name);
     const body = Object.fromEntries(mine.map((name) => [name, edits[name]]));
     try {
-      const update = (/** @type {string} */ key) => updateItem(base.item, body, theirs.etag, key);
+      const update = (/** @type {string} */ key) => updateItem(base.item, bodyOf(body), theirs.etag, key);
       changed(mine.length ? await actionKey.send(body, update) : theirs);
     } catch (reason) {
       const error = asApiError(reason);
@@ -129,7 +135,7 @@ async function showConflict(panel, { base, edits, changed, again }) {
 /**
  * Make two radio buttons for a field. If only one side changed it, that side is chosen already.
  *
- * @param {Difference<DetailName>} difference
+ * @param {Difference} difference
  */
 function makeChoice({ name, theirs, yours, changedBy }) {
   const group = newId(name);

@@ -8,6 +8,8 @@ const PRICE = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFra
 const THIS_YEAR = new Intl.DateTimeFormat("en", { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const ANY_YEAR = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
+const DAY = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "short", year: "numeric" });
+
 /** @param {number} value */
 export const number = (value) => NUMBER.format(value);
 
@@ -26,6 +28,16 @@ export function time(text) {
   const when = new Date(text);
   return (when.getFullYear() === new Date().getFullYear() ? THIS_YEAR : ANY_YEAR).format(when);
 }
+
+/**
+ * Return the day of a time in the person's time zone: "Monday, Nov 23, 2026".
+ *
+ * @param {string} text
+ */
+export const day = (text) => DAY.format(new Date(text));
+
+/** Return the date of today, as `2026-11-26`: Swedish dates are written like that. */
+export const today = () => new Date().toLocaleDateString("sv");
 
 /**
  * Return "1 unit" or "2 units".

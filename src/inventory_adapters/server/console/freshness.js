@@ -71,11 +71,13 @@ export function makeFreshness(read, signal) {
   }
 
   const refresh = () => run(readAgain);
+  // Also if one is waiting, which reads what is no longer wanted.
+  const restart = () => run(() => readAgain());
 
   // A browser may report only one of these events: another tab was shown, or another window was in front.
   window.addEventListener("focus", refresh, { signal });
   document.addEventListener("visibilitychange", () => document.hidden || refresh(), { signal });
   const ticking = setInterval(showAge, TICK_SECONDS * 1000);
   signal.addEventListener("abort", () => clearInterval(ticking));
-  return { line, problems, mark, refresh, run };
+  return { line, problems, mark, refresh, restart, run };
 }

@@ -1,7 +1,7 @@
 /** One item: its stock, the actions on it, and its ledger. */
 
 /** @import { Item, ItemKey, ItemState } from "./api.js" */
-/** @import { Children } from "./dom.js" */
+/** @import { Child, Children } from "./dom.js" */
 
 import { ActionKey } from "./action_key.js";
 import { adjustStock, asApiError, countStock, createReservation, deleteItem, getItem } from "./api.js";
@@ -13,15 +13,18 @@ import { makeFreshness } from "./freshness.js";
 import { ledgerPart } from "./ledger.js";
 import { levelBar, marks } from "./level.js";
 import { errorBox, notice } from "./notices.js";
-import { addLine, HOLDS, remember } from "./session.js";
+import { addressOfHolds, addressOfStock } from "./places.js";
+import { takeCodes } from "./scan.js";
+import { addLine, HOLDS, keepOwnChange } from "./session.js";
 import { makeTabs } from "./tabs.js";
+import { transferForm } from "./transfer.js";
 
 /** @type {import("./main.js").View} */
 export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
   const key = { item_id, sku };
   const state = await getItem(key);
   const about = h("div", {});
-  const ledger = ledgerPart(key);
+  const ledger = ledgerPart(key, reload);
   const fresh = makeFreshness(reload, signal);
 
   /**
@@ -50,16 +53,19 @@ export async function itemView({ parts: [item_id = "", sku = ""], signal }) {
   const tabs = makeTabs("Actions", [
     ["Adjust", () => adjustForm(key, changed)],
     ["Count", () => countForm(state, changed)],
+    ["Transfer", () => transferForm(state, reload)],
     ["Reserve", () => reserveForm(state, reload)],
     ["Edit", (again) => editPanel(state, changed, again, () => deleteButton(state))],
   ]);
+  const todo = h("div", { class: "card todo writes" }, tabs);
+  takeCodes(todo);
   const content = h(
     "section",
     { class: "page item" },
-    h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: "#/" }, "← Stock")), fresh.line),
+    h("div", { class: "heading" }, h("p", { class: "back" }, h("a", { href: addressOfStock() }, "← Stock")), fresh.line),
     fresh.problems,
     about,
-    h("div", { class: "columns" }, h("div", { class: "card todo writes" }, tabs), ledger.element),
+    h("div", { class: "columns" }, todo, ledger.element),
   );
   return { title: state.item.name, content };
 }
@@ -79,9 +85,9 @@ function aboutPart(item) {
       h(
         "dl",
         {},
-        figure("Available", item.available, "main-figure"),
-        figure("Reserved", item.reserved),
-        figure("On hand", item.quantity),
+        figure("Available", number(item.available), "main-figure"),
+        figure("Reserved", item.reserved ? h("a", { href: addressOfHolds(item) }, number(item.reserved)) : "0"),
+        figure("On hand", number(item.quantity)),
       ),
       levelBar(item),
       h(
@@ -93,6 +99,7 @@ function aboutPart(item) {
         fact("Reorder at", item.reorder_point === null ? "never" : number(item.reorder_point)),
         fact("Status", statusName(item.status)),
         fact("Edited", time(item.updated_at)),
+        Object.entries(item.attributes).map(([name, text]) => fact(name, text)),
       ),
     ),
   ];
@@ -100,10 +107,10 @@ function aboutPart(item) {
 
 /**
  * @param {string} label
- * @param {number} value
+ * @param {Child} value
  */
 function figure(label, value, classes = "") {
-  return h("div", { class: classes }, h("dt", {}, label), h("dd", {}, number(value)));
+  return h("div", { class: classes }, h("dt", {}, label), h("dd", {}, value));
 }
 
 /**
@@ -135,6 +142,7 @@ function adjustForm(item, changed) {
     action: "Adjust",
     send: (fields, key) => adjustStock(item, fields, key),
     done: (response, form) => {
+      keepOwnChange(item, { seq: response.movement.seq, delta: response.movement.delta_on_hand });
       changed(response);
       notice(`Adjusted: ${counted(response.item.quantity, "unit")} on hand now.`);
       inputOf(form, "delta").focus();
@@ -163,7 +171,8 @@ function countForm(state, changed) {
     action: "Record the count",
     send: (fields, key) => countStock(state.item, fields, key),
     done: (response, form) => {
-      const difference = response.movement.delta_on_hand;
+      const { seq, delta_on_hand: difference } = response.movement;
+      keepOwnChange(state.item, { seq, delta: difference });
       changed(response);
       const result = difference ? signed(difference) : "as expected";
       notice(`Counted: ${counted(response.item.quantity, "unit")} on hand (${result}).`);
@@ -194,8 +203,7 @@ function reserveForm(state, reload) {
       ...more,
     }),
     send: createReservation,
-    done: (reservation) => {
-      remember(reservation.reservation_id);
+    done: () => {
       reload();
       notice("Reserved. Commit or release it under Reservations.");
       inputOf(form, RESERVED_UNITS).focus();
@@ -230,7 +238,7 @@ function deleteButton(state) {
       }
       dialog.close();
       notice(`${item.name} was deleted.`);
-      location.hash = "#/";
+      location.hash = addressOfStock();
     }
 
     fill(

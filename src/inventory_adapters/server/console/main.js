@@ -11,8 +11,11 @@ import { createView } from "./create_view.js";
 import { importView, offerFile } from "./import_view.js";
 import { itemView } from "./item_view.js";
 import { errorBox } from "./notices.js";
+import { addressOfStock } from "./places.js";
 import { reservationsView } from "./reservations_view.js";
+import { arrivedByScan, scanned } from "./scan.js";
 import { stockView } from "./stock_view.js";
+import { stocktakeView } from "./stocktake_view.js";
 
 /** @typedef {{parts: string[], query: URLSearchParams, signal: AbortSignal}} Place The parsed address of a view. */
 
@@ -28,6 +31,7 @@ const VIEWS = {
   items: itemView,
   new: createView,
   reservations: reservationsView,
+  stocktake: stocktakeView,
   import: importView,
 };
 
@@ -55,6 +59,7 @@ async function show() {
   if (!isFirst) {
     window.scrollTo(0, 0);
     one(main, "h1").focus({ preventScroll: true });
+    if (arrivedByScan()) /** @type {HTMLElement|null} */ (main.querySelector(".todo input"))?.focus();
   }
 }
 
@@ -66,7 +71,7 @@ function failure(error) {
       "div",
       { class: "actions" },
       h("button", { type: "button", onclick: show }, "Try again"),
-      h("a", { href: "#/" }, "Back to stock"),
+      h("a", { href: addressOfStock() }, "Back to stock"),
     ),
   );
 }
@@ -104,7 +109,23 @@ function decoded(text) {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
-  if (!isTyping && location.hash.length > 2) location.hash = "#/";
+  if (!isTyping && location.hash.length > 2) location.hash = addressOfStock();
+});
+
+const scan = one(document, "#scan");
+const code = /** @type {HTMLInputElement} */ (one(scan, "input"));
+scan.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = code.value.trim();
+  code.value = "";
+  if (text) scanned(text);
+});
+
+// A scanner types like a keyboard: what is typed outside of a field is a code.
+document.addEventListener("keydown", (event) => {
+  if (event.key.length !== 1 || event.key === " " || event.ctrlKey || event.altKey || event.metaKey) return;
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select");
+  if (!isTyping && !event.defaultPrevented && !document.querySelector("dialog[open]")) code.focus();
 });
 
 // Without this, the address of the skip link would be taken for a view.

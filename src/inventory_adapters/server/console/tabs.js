@@ -11,6 +11,13 @@ import { fill, h, newId } from "./dom.js";
  */
 
 /**
+ * The tab that was opened last, by the label of the tabs. It stays open from item to item.
+ *
+ * @type {Record<string, string>}
+ */
+const chosen = {};
+
+/**
  * @param {string} label
  * @param {Tab[]} tabs
  */
@@ -28,7 +35,8 @@ export function makeTabs(label, tabs) {
       button.tabIndex = index === opened ? 0 : -1;
     });
     panel.setAttribute("aria-labelledby", buttons[opened].id);
-    const [, make] = tabs[opened];
+    const [name, make] = tabs[opened];
+    chosen[label] = name;
     fill(
       panel,
       make(() => open(opened)),
@@ -49,6 +57,11 @@ export function makeTabs(label, tabs) {
     buttons[selected].focus();
   }
 
-  open(0);
+  open(
+    Math.max(
+      0,
+      tabs.findIndex(([name]) => name === chosen[label]),
+    ),
+  );
   return [h("div", { class: "tabs", role: "tablist", "aria-label": label }, buttons), panel];
 }
