@@ -14,17 +14,26 @@ from inventory.errors import (
     DuplicateRequestError,
     InvalidCursorError,
     InventoryError,
+    SnapshotError,
     StaleReadError,
     StorageUnavailableError,
+    TargetNotEmptyError,
 )
-from inventory.items import ItemKey, Timestamp
+from inventory.idempotency import IdempotencyRecord
+from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Page, PageRequest
 from inventory.ports import MovementFilter, ReservationFilter
-from inventory.reservations import ReservationState, retention_cutoff
-from inventory.stock import MovementKind
+from inventory.reservations import Reservation, ReservationState, retention_cutoff
+from inventory.stock import Movement, MovementKind
 from inventory_adapters.storage import cursors
 from inventory_adapters.storage.memory import MemoryRepository
-from inventory_adapters.testing import ExclusiveContract, RepositoryContract, an_item, rewrite
+from inventory_adapters.testing import (
+    ExclusiveContract,
+    RepositoryContract,
+    SnapshotContract,
+    an_item,
+    rewrite,
+)
 from inventory_adapters.testing.unreadable import UnreadableRowsContract
 
 PLANTED = []
@@ -1660,6 +1669,123 @@ class ClosesTwiceInARace(Correct):
     check_reservations = racing("check_reservations")
 
 
+# Snapshots
+
+SNAPSHOTS = []
+
+
+def snapshots_caught_by(test):
+    """Register the bug below, which must fail *test* of the contract of snapshots."""
+
+    def plant(bug):
+        SNAPSHOTS.append(pytest.param(bug, test, id=bug.__name__))
+        return bug
+
+    return plant
+
+
+@snapshots_caught_by("test_a_snapshot_has_every_record")
+class CopiesNoIdempotencyRecords(Correct):
+    def _records(self):
+        return [each for each in super()._records() if not isinstance(each, IdempotencyRecord)]
+
+
+@snapshots_caught_by("test_a_snapshot_has_every_record")
+class CopiesNoLedgersOfDeletedItems(Correct):
+    def _records(self):
+        return [
+            each
+            for each in super()._records()
+            if not isinstance(each, Movement) or each.key in self._items
+        ]
+
+
+@snapshots_caught_by("test_a_snapshot_has_every_record")
+class CopiesOnlyOpenReservations(Correct):
+    def _records(self):
+        return [each for each in super()._records() if getattr(each, "closed_at", None) is None]
+
+
+@snapshots_caught_by("test_a_snapshot_ends_with_the_reservations")
+class CopiesReservationsFirst(Correct):
+    def _records(self):
+        return sorted(super()._records(), key=lambda each: not isinstance(each, Reservation))
+
+
+class RestoresOtherwise(Correct):
+    """Changes the records that it stores."""
+
+    def restore(self, records):
+        super().restore([self.changed(record) for record in records])
+
+
+@snapshots_caught_by("test_a_copy_has_every_record")
+class RestoresWithoutActors(RestoresOtherwise):
+    def changed(self, record):
+        return evolve(record, changed_by=None) if isinstance(record, Item) else record
+
+
+@snapshots_caught_by("test_a_copy_has_every_record")
+class RestoresAtAnotherTime(RestoresOtherwise):
+    def changed(self, record):
+        return (
+            evolve(record, recorded_at=record.recorded_at.plus(1))
+            if isinstance(record, Movement)
+            else record
+        )
+
+
+@snapshots_caught_by("test_a_copied_repository_continues")
+class RestoresTheFirstRevision(RestoresOtherwise):
+    def changed(self, record):
+        return evolve(record, revision=1) if isinstance(record, Reservation) else record
+
+
+@snapshots_caught_by("test_a_record_that_is_there_is_replaced")
+class RestoresWhatIsMissing(Correct):
+    def restore(self, records):
+        super().restore(
+            [each for each in records if not (isinstance(each, Item) and each.key in self._items)]
+        )
+
+
+@snapshots_caught_by("test_the_mark_stays_until_the_end")
+@snapshots_caught_by("test_a_copy_continues_after_an_interruption")
+class StartsOnce(Correct):
+    def start_restore(self, restore_id):
+        if self._restore_id is not None:
+            raise TargetNotEmptyError
+        super().start_restore(restore_id)
+
+
+@snapshots_caught_by("test_the_mark_stays_until_the_end")
+class TakesAnyMark(Correct):
+    def start_restore(self, restore_id):
+        super().start_restore(self._restore_id or restore_id)
+
+
+@snapshots_caught_by("test_the_mark_stays_until_the_end")
+class KeepsTheMark(Correct):
+    def finish_restore(self):
+        pass
+
+
+@snapshots_caught_by("test_a_target_with_data_is_refused")
+class LooksForItemsOnly(Correct):
+    def start_restore(self, restore_id):
+        if self._items and self._restore_id != restore_id:
+            raise TargetNotEmptyError
+        self._restore_id = restore_id
+
+
+@snapshots_caught_by("test_a_target_with_data_is_refused")
+class RestoresWithoutAMark(Correct):
+    def restore(self, records):
+        mark, self._restore_id = self._restore_id, "none"
+        super().restore(records)
+        self._restore_id = mark
+
+
 def cases(test):
     """Yield the arguments of each case of *test*, as pytest would."""
     marks = [mark for mark in getattr(test, "pytestmark", ()) if mark.name == "parametrize"]
@@ -1679,16 +1805,17 @@ def cases(test):
 
 
 # Errors that a repository may raise. Any other exception is a fault of the planted bug itself, and ends the test.
-PORT_ERRORS = (InventoryError, StaleReadError, DuplicateRequestError)
+PORT_ERRORS = (InventoryError, SnapshotError, StaleReadError, DuplicateRequestError)
 
 
 def fails(test, repository_type, contract=RepositoryContract):
     """Return whether any case of *test* fails on a new repository."""
     function = getattr(contract, test)
-    [fixture] = {"repository", "shared"} & set(inspect.signature(function).parameters)
+    fixtures = {"repository", "shared", "target"} & set(inspect.signature(function).parameters)
     for arguments in cases(function):
+        repositories = {fixture: repository_type() for fixture in fixtures}
         try:
-            function(contract(), **{fixture: repository_type()}, **arguments)
+            function(contract(), **repositories, **arguments)
         except (AssertionError, *PORT_ERRORS, pytest.fail.Exception):
             return True
     return False
@@ -1752,3 +1879,15 @@ class RollsBackOnConflict(WithoutRollback):
 def test_a_bug_of_exclusive_access_is_found(bug, test):
     """A bug that breaks a guarantee fails the test of that guarantee."""
     assert fails(test, bug, ExclusiveContract)
+
+
+@pytest.mark.parametrize(("bug", "test"), SNAPSHOTS)
+def test_a_bug_of_snapshots_is_found(bug, test):
+    """A bug that breaks a guarantee fails the test of that guarantee."""
+    assert fails(test, bug, SnapshotContract)
+
+
+@pytest.mark.parametrize("test", sorted({bug.values[1] for bug in SNAPSHOTS}))
+def test_snapshots_without_a_bug_pass(test):
+    """The repository that the bugs are planted in is correct."""
+    assert not fails(test, Correct, SnapshotContract)

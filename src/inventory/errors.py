@@ -34,7 +34,8 @@ InventoryError
     └── StorageUnavailableError     the storage did not answer in time; a write may or may not have been applied
 
 StaleReadError and DuplicateRequestError are outside the tree: a repository raises them, `Inventory` handles them, and they
-never reach a caller.
+never reach a caller. So is SnapshotError with its subclasses: only `inventory.snapshots` raises them, so they have no code of
+the API.
 """
 
 from collections.abc import Mapping
@@ -72,6 +73,7 @@ __all__ = [
     "ReservedStockError",
     "SameItemError",
     "SkuMismatchError",
+    "SnapshotError",
     "SnapshotMismatchError",
     "SourceChangedError",
     "StaleQuantityError",
@@ -405,31 +407,6 @@ class StorageError(InventoryError):
     """The storage failed."""
 
 
-class TargetNotEmptyError(StorageError):
-    """A restore needs an empty repository, or one with the mark of the same restore."""
-
-    code = "target_not_empty"
-    sentence = "The target already has data. Use an empty database or empty tables."
-
-
-class SourceChangedError(StorageError):
-    """The source of a copy was written to meanwhile."""
-
-    code = "source_changed"
-    sentence = "The source was changed during the copy. Stop its writers and copy again."
-
-
-class SnapshotMismatchError(StorageError):
-    """The target of a restore does not have the records that were stored."""
-
-    code = "snapshot_mismatch"
-    sentence = (
-        "The target does not match: {expected} expected, {found} found. Empty it and copy again."
-    )
-    expected: dict[str, Any]
-    found: dict[str, Any]
-
-
 class UnreadableRowError(StorageError):
     """
     A stored row could not be read; nothing was changed.
@@ -530,3 +507,41 @@ class StaleReadError(Exception):
 
 class DuplicateRequestError(Exception):
     """The idempotency key was already used, and nothing was written."""
+
+
+class SnapshotError(Exception):
+    """A copy or a restore failed."""
+
+
+class TargetNotEmptyError(SnapshotError):
+    """A restore needs an empty repository, or one with the mark of the same restore."""
+
+    def __str__(self) -> str:
+        return "The target already has data. Use an empty database or empty tables."
+
+
+class SourceChangedError(SnapshotError):
+    """The source of a copy was written to meanwhile."""
+
+    def __str__(self) -> str:
+        return "The source changed during the copy. Stop its writers, then copy again."
+
+
+class SnapshotMismatchError(SnapshotError):
+    """
+    The target of a restore does not have the records that were stored.
+
+    Attributes:
+        expected, found: The number of records by type, and the sums of units.
+    """
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(expected, found)
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return (
+            f"The target differs from the source: {self.found}; expected: {self.expected}. "
+            "Copy to an empty target."
+        )

@@ -508,7 +508,7 @@ class Inventory:
         Expire the reservations that are due, and with `far` also those that end too late.
 
         A reservation that cannot be expired or read does not prevent the others from being expired. Stops early when the
-        deadline is near.
+        deadline is near. Does nothing while the repository is being restored.
 
         Args:
             command: How many reservations to expire, and which.

@@ -20,6 +20,7 @@ from inventory.ports import (
     ReservationFilter,
 )
 from inventory.reservations import Reservation, far_after
+from inventory.snapshots import SnapshotRepository
 from inventory.timeouts import time_left
 
 __all__ = ["SWEEPER", "SweepResult", "expire_all", "expire_due_of", "far_reservations"]
@@ -46,11 +47,13 @@ class SweepResult:
         expired: Number of reservations that were expired.
         failed: Number of reservations that could not be read or expired. They stay due, and the next sweep retries them.
         oldest_due_seconds: How long the oldest of them had been due when the sweep started.
+        is_paused: Whether nothing was done, because the repository is being restored. Purge nothing either.
     """
 
     expired: int = 0
     failed: int = 0
     oldest_due_seconds: float = field(default=0, eq=False)
+    is_paused: bool = False
 
     def __add__(self, other: Self) -> "SweepResult":
         return SweepResult(
@@ -80,6 +83,8 @@ def expire_all(
 
     A reservation that cannot be read or expired does not prevent the others. Ends early when the deadline is near.
     """
+    if isinstance(repository, SnapshotRepository) and repository.restore_id() is not None:
+        return SweepResult(is_paused=True)
     context = copy_context()  # It has the deadline.
 
     def expire_group(group: Sequence[Reservation]) -> SweepResult:

@@ -126,7 +126,8 @@ def expire_reservations(_event: Any = None, context: Any = None) -> dict[str, in
         # An alarm watches how long the oldest has been due.
         overdue = {"oldest_due_seconds": swept.oldest_due_seconds}
         logger.info("swept", extra={**counts, **overdue, **usage.fields})
-        inventory.repository.purge(Timestamp.of(inventory.clock()))
+        if not swept.is_paused:
+            inventory.repository.purge(Timestamp.of(inventory.clock()))
         _far_reservations_watch().look(inventory)
     if swept.failed:
         raise SweepError(f"Reservations that could not be expired: {swept.failed}")

@@ -14,11 +14,19 @@ from cattrs import Converter, ForbiddenExtraKeysError, override
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from inventory.batch import RowResult
+from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, Timestamp
 from inventory.reservations import Reservation, ReservationState
 from inventory.stock import MovementKind, StockChange, Transfer
 
-__all__ = ["RecordError", "answer_from_text", "answer_to_text", "structure", "unstructure"]
+__all__ = [
+    "RecordError",
+    "answer_from_text",
+    "answer_to_text",
+    "structure",
+    "to_text",
+    "unstructure",
+]
 
 T = TypeVar("T")
 
@@ -111,6 +119,11 @@ def answer_to_text(answer: Any) -> str:
         "type": _ANSWER_NAMES[kind],
         "value": _CONVERTER.unstructure(answer, unstructure_as=kind),
     }
+    return to_text(record)
+
+
+def to_text(record: Any) -> str:
+    """Return JSON types as one line of JSON."""
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -127,3 +140,20 @@ def answer_from_text(text: str) -> Any:
     except (LookupError, TypeError, ValueError) as error:
         raise RecordError(f"not an answer: {error!r}") from error
     return structure(value, kind)
+
+
+# The answer may be of any of several types, so it is text that names its type.
+_CONVERTER.register_unstructure_hook(
+    IdempotencyRecord,
+    make_dict_unstructure_fn(
+        IdempotencyRecord, _CONVERTER, answer=override(unstruct_hook=answer_to_text)
+    ),
+)
+_CONVERTER.register_structure_hook(
+    IdempotencyRecord,
+    make_dict_structure_fn(
+        IdempotencyRecord,
+        _CONVERTER,
+        answer=override(struct_hook=lambda text, _: answer_from_text(text)),
+    ),
+)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import PageRequest
 from inventory.ports import Change, ItemFilter, ItemWrite, MovementFilter
 from inventory.reservations import Reservation
+from inventory.snapshots import copy
 from inventory.stock import Movement
 from inventory.timeouts import deadline
 from inventory_adapters.aws.boto_transport import BotoTransport
@@ -44,17 +45,22 @@ from inventory_adapters.storage.dynamodb.schema import (
 )
 from inventory_adapters.testing import (
     RepositoryContract,
+    SnapshotContract,
+    a_shop,
     a_time,
     an_edit,
     an_item,
+    closed,
     creation,
     deletion,
     held,
     item_pages,
     ledger,
     list_all,
+    reservation_change,
     rewrite,
 )
+from inventory_adapters.testing.examples import moves
 from inventory_adapters.testing.lists import ListsContract
 from tests.hostile_server import serving, silence
 from tests.wire import (
@@ -130,6 +136,25 @@ def calls(wire):
     """How often each operation was sent."""
     with counted(wire) as counts:
         yield counts
+
+
+@contextmanager
+def all_but_one_unprocessed(wire):
+    """Let DynamoDB write one row of each batch; yield the numbers of rows that it was sent."""
+    sent = []
+    send = wire.send
+
+    def send_one(service, operation, request, **options):
+        if operation != "BatchWriteItem":
+            return send(service, operation, request, **options)
+        [(table, rows)] = request["RequestItems"].items()
+        sent.append(len(rows))
+        answer = send(service, operation, {"RequestItems": {table: rows[:1]}}, **options)
+        return evolve(answer, body={"UnprocessedItems": {table: rows[1:]} if rows[1:] else {}})
+
+    wire.send = send_one
+    yield sent
+    wire.send = send
 
 
 def stored(client, repository, item):
@@ -224,6 +249,57 @@ class TestContract(RepositoryContract):
             ExpressionAttributeNames={"#spoiled": attribute},
             ExpressionAttributeValues={":spoiled": {"S": "spoiled"}},
         )
+
+
+class Snapshots(SnapshotContract):
+    def test_rows_of_a_restore_name_it(self, client, repository, target):
+        """A publisher of events skips them; a later write keeps the name."""
+        for change in a_shop():
+            repository.commit(change)
+        copy(repository, target, restore_id="copy-1", at=a_time())
+        cart = target.get_reservation("cart")
+        target.commit(reservation_change(cart, closed(cart)))
+
+        rows = [
+            row
+            for table in (target._table, target._ledger_table)
+            for row in client.scan(TableName=table)["Items"]
+        ]
+
+        assert len(rows) > 20
+        assert {row.get("restored", {}).get("S") for row in rows} == {"copy-1"}
+
+    def test_rows_that_were_not_written_are_sent_again(self, wire, target):
+        """As often as DynamoDB writes some of them."""
+        item = an_item()
+        history = moves(item, *({"on_hand": 11 + n} for n in range(24))).movements
+        target.start_restore("copy-1")
+
+        with all_but_one_unprocessed(wire) as sent:
+            target.restore([item, *history])
+
+        assert sent == [1, *range(24, 0, -1)]
+        assert ledger(target, item.key) == [*reversed(history)]
+
+    def test_the_start_of_a_restore_may_lose_its_answer(self, wire, target):
+        """The second attempt finds the mark of the first."""
+        with lost_answer(wire, operation="PutItem"):
+            target.start_restore("copy-1")
+
+        assert target.restore_id() == "copy-1"
+
+
+class TestSnapshots(Snapshots):
+    @pytest.fixture
+    def repository(self, repository):
+        """The one that all tests of this module use."""
+        return repository
+
+    @pytest.fixture
+    def target(self, client, wire):
+        """A repository on two more tables."""
+        create_tables(client, "another", "another-ledger")
+        return DynamoDBRepository(wire, table="another", pause=lambda _: None)
 
 
 class EarlierRows:

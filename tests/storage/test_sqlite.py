@@ -49,6 +49,7 @@ from inventory_adapters.testing import (
     ExclusiveContract,
     ListsContract,
     RepositoryContract,
+    SnapshotContract,
     a_record,
     a_reservation,
     a_time,
@@ -138,6 +139,37 @@ class TestSqliteRepository(RepositoryContract):
         }
         with closing(sqlite3.connect(repository._path)) as db, db:
             db.execute(f"UPDATE {table} SET {column} = 'spoiled' WHERE {where}", values)  # noqa: S608 - constants
+
+
+class TestSnapshots(SnapshotContract):
+    @pytest.fixture
+    def repository(self, repository):
+        """Return the repository that all tests of this module use."""
+        return repository
+
+    @pytest.fixture
+    def target(self, tmp_path):
+        """Yield a repository in another file."""
+        with SqliteRepository(tmp_path / "target.db", durability="normal") as target:
+            yield target
+
+    def test_a_snapshot_is_of_one_moment(self, repository):
+        """Writes meanwhile are not in it, and do not wait for it."""
+        repository.commit(creation(an_item("first"), an_item("second")))
+
+        snapshot = repository.snapshot()
+        first = next(snapshot)
+        repository.commit(deletion(an_item("second")))
+
+        assert [first, *snapshot] == [an_item("first"), an_item("second")]
+
+    def test_an_unreadable_row_ends_a_snapshot(self, repository):
+        """A copy without it would lack a record."""
+        repository.commit(creation(an_item()))
+        repository._writer.execute("UPDATE items SET version = 'x'")
+
+        with pytest.raises(UnreadableItemError):
+            [*repository.snapshot()]
 
 
 class TestSqliteRepositoryInSmallWindows(ListsContract):

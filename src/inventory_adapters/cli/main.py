@@ -15,7 +15,7 @@ _NEEDS_EXTRA: Final = "This command needs more packages. Install the extra tap-i
 try:
     import click
 
-    from inventory.errors import InventoryError
+    from inventory.errors import InventoryError, SnapshotError
     from inventory_adapters.cli.catalogue import export_command, import_command
     from inventory_adapters.cli.demo import load_sample_data
     from inventory_adapters.cli.errors import (
@@ -32,6 +32,7 @@ try:
     from inventory_adapters.cli.reconcile import reconcile
     from inventory_adapters.cli.reservations import reservations
     from inventory_adapters.cli.serve import serve
+    from inventory_adapters.cli.snapshots import backup_command, copy_command, restore_command
     from inventory_adapters.cli.stock import stock
     from inventory_adapters.cli.storage import Api, Storage, storage_options
     from inventory_adapters.cli.sweep import sweep
@@ -57,7 +58,7 @@ class _Commands(click.Group):
             _show_traceback(ctx)
             show_error(error, as_json=ctx.meta.get(AS_JSON, False))
             ctx.exit(exit_code(error))
-        except ConfigError as error:
+        except (ConfigError, SnapshotError) as error:
             _show_traceback(ctx)
             click.echo(f"Error: {error}", err=True)
             ctx.exit(STORAGE_UNAVAILABLE)
@@ -149,5 +150,8 @@ for _command in (
     sweep,
     serve,
     tables,
+    copy_command,
+    backup_command,
+    restore_command,
 ):
     cli.add_command(_command)

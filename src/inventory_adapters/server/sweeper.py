@@ -39,9 +39,9 @@ class SweepSummary:
 
 
 def sweep(inventory: Inventory, command: ExpireReservations | None = None) -> SweepSummary:
-    """Expire due reservations and purge old records, unless storage purges them itself."""
+    """Expire due reservations and purge old records, unless storage purges them itself or is being restored."""
     result = inventory.expire_reservations(command or ExpireReservations())
-    purged = inventory.repository.purge(Timestamp.of(inventory.clock()))
+    purged = 0 if result.is_paused else inventory.repository.purge(Timestamp.of(inventory.clock()))
     return SweepSummary(expired=result.expired, failed=result.failed, purged=purged)
 
 

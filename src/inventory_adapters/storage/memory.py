@@ -170,6 +170,8 @@ class MemoryRepository:
 
     def restore(self, records: Sequence[Record]) -> None:
         with self._lock:
+            if self._restore_id is None:
+                raise TargetNotEmptyError
             for record in records:
                 match record:
                     case Item():

@@ -11,7 +11,8 @@ The contract of repositories, as tests to subclass.
         def repository(self):
             return MyRepository()
 
-If the repository supports exclusive access, subclass `ExclusiveContract` as well. The tests need only pytest and the domain.
+If the repository supports exclusive access, subclass `ExclusiveContract` as well; if its records can be copied,
+`SnapshotContract`. The tests need only pytest and the domain.
 For readable failures, put ``pytest.register_assert_rewrite("inventory_adapters.testing")`` into `conftest.py`.
 """
 
@@ -51,13 +52,16 @@ from inventory_adapters.testing.purges import PurgeContract
 from inventory_adapters.testing.reads import ReadsContract
 from inventory_adapters.testing.reservations import ReservationsContract
 from inventory_adapters.testing.search import SearchContract
+from inventory_adapters.testing.snapshots import SnapshotContract, a_shop
 from inventory_adapters.testing.unreadable import UnreadableRowsContract
 
 __all__ = [
     "ExclusiveContract",
     "RepositoryContract",
+    "SnapshotContract",
     "a_record",
     "a_reservation",
+    "a_shop",
     "a_time",
     "an_edit",
     "an_item",

@@ -21,6 +21,7 @@ from inventory.ports import (
     ReservationWrite,
 )
 from inventory.reservations import Reservation, ReservationLine, ReservationState
+from inventory.snapshots import Record
 from inventory.stock import Movement, MovementKind
 
 __all__ = [
@@ -263,7 +264,7 @@ def moves(item: Item, *levels: dict[str, int]) -> Change:
     return Change(write_id=str(uuid4()), items=(write,), movements=movements)
 
 
-def fields(record: Item | Reservation | None) -> dict[str, Any]:
+def fields(record: Record | None) -> dict[str, Any]:
     """Return every field of a stored *record*, also those that `==` ignores."""
     assert record is not None
     return asdict(record, recurse=False)

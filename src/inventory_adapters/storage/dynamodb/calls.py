@@ -185,10 +185,12 @@ class Calls:
     def write_rows(self, table: str, requests: Sequence[Mapping[str, Any]]) -> None:
         """Put and delete rows without conditions: ``{"DeleteRequest": {"Key": ...}}``."""
         for start in range(0, len(requests), _MAX_BATCH_WRITES):
-            attempt = 0
+            attempt = 1
             left: Any = {table: requests[start : start + _MAX_BATCH_WRITES]}
-            while left := self("BatchWriteItem", RequestItems=left).get("UnprocessedItems"):
-                attempt += 1
+            while unprocessed := self("BatchWriteItem", RequestItems=left).get("UnprocessedItems"):
+                # Only an attempt that wrote nothing means that the table is throttled.
+                attempt = 1 if _count(unprocessed) < _count(left) else attempt + 1
+                left = unprocessed
                 self._wait_for_capacity(attempt)
 
     def _wait_for_capacity(self, attempt: int) -> None:
@@ -209,6 +211,11 @@ class Calls:
     def jitter(attempt: int) -> float:
         """Return the seconds to wait after *attempt*, with full jitter to avoid synchronized retries."""
         return full_jitter(_FIRST_PAUSE_SECONDS * 2**attempt)
+
+
+def _count(rows: Mapping[str, Sequence[Any]]) -> int:
+    """Return the number of rows by table."""
+    return sum(map(len, rows.values()))
 
 
 def _may_be_applied(error: _Failure) -> bool:

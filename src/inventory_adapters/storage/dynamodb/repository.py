@@ -11,7 +11,7 @@ the token's lifetime, and for single writes, the `write_id` in the stored row id
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -30,6 +30,7 @@ from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Cursor, Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter, MovementFilter, ReservationFilter
 from inventory.reservations import Reservation
+from inventory.snapshots import Record
 from inventory.stock import Movement
 from inventory_adapters.aws.transport import Transport
 from inventory_adapters.config import IndexProjection
@@ -68,6 +69,7 @@ from inventory_adapters.storage.dynamodb.schema import (
     movement_sk,
     movements_pk,
 )
+from inventory_adapters.storage.dynamodb.snapshots import Snapshots
 from inventory_adapters.storage.unreadable import read_rows, skipped
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ class DynamoDBRepository:
         }
         self._actions = Actions(table=table, ledger_table=ledger_table)
         self._reservations = ReservationLists(self._call, table=ledger_table)
+        self._snapshots = Snapshots(self._call, table=table, ledger_table=ledger_table)
         self._checked_marker: Row | None = None
 
     def get_item(self, key: ItemKey) -> Item | None:
@@ -322,6 +325,21 @@ class DynamoDBRepository:
                 return row_to_item(refused.row)
             raise _translated(refused) from refused
         return row_to_item(answer["Attributes"])
+
+    def snapshot(self) -> Iterator[Record]:
+        return self._snapshots.read_all()
+
+    def restore_id(self) -> str | None:
+        return self._snapshots.restore_id()
+
+    def start_restore(self, restore_id: str) -> None:
+        self._snapshots.start(restore_id)
+
+    def restore(self, records: Sequence[Record]) -> None:
+        self._snapshots.store(records)
+
+    def finish_restore(self) -> None:
+        self._snapshots.finish()
 
     # Reading
 

@@ -16,6 +16,10 @@ Each of these rows names the write that stored it. Two kinds of rows are derived
     {"pk": "low-stock", "sk": "<item_id>#<sku>", "item_id", "sku", "put_at"}
     {"pk": "holds#<item_id>#<sku>", "sk": "<expires_at>#<reservation_id>", "reservation_id", "item_id", "sku", "put_at", ...}
 
+While the tables are being restored, one row marks them; rows that a restore wrote have its ID in `restored`::
+
+    {"pk": "copy", "sk": "copy", "restore_id"}
+
 TTL deletes rows with `delete_after`: idempotency records, closed reservations and pointers.
 """
 

@@ -8,7 +8,7 @@ of the previous page, so a page costs the same at any depth.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
 from threading import Event, RLock, local
@@ -34,9 +34,11 @@ from inventory.ports import (
     ReservationWrite,
 )
 from inventory.reservations import Reservation, retention_cutoff
+from inventory.snapshots import Record
 from inventory.stock import Movement
 from inventory.timeouts import time_left
 from inventory_adapters.storage import cursors
+from inventory_adapters.storage.sqlite import snapshots
 from inventory_adapters.storage.sqlite.connections import Durability, open_reader, open_writer
 from inventory_adapters.storage.sqlite.errors import translated, translation
 from inventory_adapters.storage.sqlite.lists import ListQuery, list_reservations
@@ -252,6 +254,40 @@ class SqliteRepository:
             edited = item.edited(edit.fields, actor=edit.actor, at=edit.at)
             _store(db, ItemWrite(before=item, after=edited))
         return edited
+
+    def snapshot(self) -> Iterator[Record]:
+        # A connection of its own, whose transaction lasts as long as the iteration.
+        with closing(self._new_reader()) as db, translated():
+            yield from snapshots.read_all(db)
+        self._files.check_main()
+
+    def restore_id(self) -> str | None:
+        with self._reading() as db:
+            return snapshots.restore_id(db)
+
+    def start_restore(self, restore_id: str) -> None:
+        with self._writing(writes=2) as db:
+            snapshots.start(db, restore_id)
+
+    def restore(self, records: Sequence[Record]) -> None:
+        with self._writing(writes=len(records)) as db:
+            snapshots.store(db, records)
+
+    def finish_restore(self) -> None:
+        with self._writing() as db:
+            snapshots.finish(db)
+
+    def back_up(self, path: Path) -> None:
+        """
+        Write a copy of the file, as it is at one moment, to an empty or missing file; others may write meanwhile.
+
+        Raises:
+            StorageUnavailableError: The copy cannot be written.
+        """
+        with closing(self._new_reader()) as db, translated():
+            # Not the backup API: it starts again whenever another connection writes, and may never end.
+            db.execute("VACUUM INTO ?", (str(path),))
+        self._files.check_main()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

@@ -10,7 +10,9 @@ __all__ = [
     "DELETE_HOLD",
     "DELETE_ITEM",
     "FIND_ITEM",
+    "FINISH_RESTORE",
     "FIRST_MOVEMENT",
+    "IDEMPOTENCY_COLUMNS",
     "IDEMPOTENCY_RECORD",
     "INSERT_HOLD",
     "INSERT_ITEM",
@@ -21,11 +23,18 @@ __all__ = [
     "ITEM_COLUMNS",
     "MIGRATIONS",
     "MOVEMENTS",
+    "MOVEMENT_COLUMNS",
     "PURGE_IDEMPOTENCY_RECORDS",
     "PURGE_RESERVATIONS",
+    "REPLACE_IDEMPOTENCY_RECORD",
+    "REPLACE_ITEM",
+    "REPLACE_MOVEMENT",
+    "REPLACE_RESERVATION",
     "RESERVATION",
     "RESERVATION_COLUMNS",
+    "RESTORE_ID",
     "SELECT_ITEM",
+    "START_RESTORE",
     "STORE_IDEMPOTENCY_RECORD",
     "UPDATE_RESERVATION",
     "items_of_skus",
@@ -142,13 +151,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE UNIQUE INDEX idempotency_by_id ON idempotency_records (record_id)",
         "CREATE INDEX idempotency_by_expiry ON idempotency_records (expires_at)",
+        # At most one row: the restore that was started and not finished.
+        "CREATE TABLE restores (restore_id TEXT NOT NULL)",
     ),
 )
 
 
-def _insert(table: str, columns: str) -> str:
+def _insert(table: str, columns: str, *, verb: str = "INSERT") -> str:
     parameters = ", ".join("?" * len(columns.split(", ")))
-    return f"INSERT INTO {table} ({columns}) VALUES ({parameters})"
+    return f"{verb} INTO {table} ({columns}) VALUES ({parameters})"
 
 
 ITEM_COLUMNS: Final = (
@@ -214,6 +225,17 @@ PURGE_RESERVATIONS: Final = (
     "DELETE FROM reservations"
     " WHERE rowid IN (SELECT rowid FROM reservations WHERE closed_at <= ? LIMIT ?)"
 )
+
+# The mark and the unconditional writes of a restore.
+RESTORE_ID: Final = "SELECT restore_id FROM restores"
+START_RESTORE: Final = _insert("restores", "restore_id")
+FINISH_RESTORE: Final = "DELETE FROM restores"
+REPLACE_ITEM: Final = _insert("items", f"{ITEM_COLUMNS}, search_text", verb="REPLACE")
+REPLACE_MOVEMENT: Final = _insert("movements", f"{MOVEMENT_COLUMNS}, write_id", verb="REPLACE")
+REPLACE_IDEMPOTENCY_RECORD: Final = _insert(
+    "idempotency_records", IDEMPOTENCY_COLUMNS, verb="REPLACE"
+)
+REPLACE_RESERVATION: Final = _insert("reservations", RESERVATION_COLUMNS, verb="REPLACE")
 
 
 def update_item(columns: Iterable[str]) -> str:
