@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from inventory_adapters.cli.main import cli
 from tests import hostile_server
+from tests.cli.daily_work import check_daily_work
 from tests.hostile_server import HostileServer, answer
 from tests.local_server import needs_signals, serving
 
@@ -196,6 +197,19 @@ class TestBySku:
 
         assert done.exit_code == 2
         assert message in done.stderr
+
+
+def test_daily_work(run, tmp_path):
+    """A stocktake, a sale, a return and a transfer; then: what was there on Monday, and who took 3?"""
+    check_daily_work(run, tmp_path)
+
+
+@pytest.mark.parametrize("run", [pytest.param("api", marks=needs_signals)], indirect=True)
+def test_reports_of_an_api_say_that_deleted_items_are_missing(run, places):
+    """Nobody takes them for complete."""
+    done = ok(run("report", "stock", "--at", "2999-01-01"))
+
+    assert "Deleted items are not included" in done.stderr
 
 
 class TestFiles:

@@ -34,6 +34,10 @@ def client(endpoint):
 @pytest.fixture
 def repository(client, wire):
     """A repository on two tables of its own."""
+    yield from on_new_tables(client, wire)
+
+
+def on_new_tables(client, wire):
     table = f"inventory-{uuid4()}"
     ledger_table = f"{table}-ledger"
     create_tables(client, table, ledger_table)
@@ -50,6 +54,18 @@ class TestContract(RepositoryContract):
     def repository(self, repository):
         """The one that all tests of this module use."""
         return repository
+
+
+class TestSnapshots(test_dynamodb.Snapshots):
+    @pytest.fixture
+    def repository(self, repository):
+        """The one that all tests of this module use."""
+        return repository
+
+    @pytest.fixture
+    def target(self, client, wire):
+        """A repository on two more tables."""
+        yield from on_new_tables(client, wire)
 
 
 class TestEarlierRows(test_dynamodb.EarlierRows):

@@ -2,14 +2,14 @@
 
 import codecs
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from os import PathLike, fsdecode
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, TypeVar
 
 from inventory.commands import GetItem, ListItems
 from inventory.errors import ItemNotFoundError
@@ -21,7 +21,10 @@ from inventory_adapters.catalogue.any_table import COLUMNS
 from inventory_adapters.catalogue.cells import guarded
 from inventory_adapters.catalogue.numbers import written
 
-__all__ = ["ItemReader", "export_items"]
+__all__ = ["ItemReader", "csv_opened", "export_items", "read_ahead"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # With the mark at its start by which Excel recognises the encoding.
 _ENCODING: Final = "utf-8-sig"
@@ -48,8 +51,7 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
     No number can be read in two ways. A file that is given by its path appears when it is complete.
     """
     count = 0
-    with _opened(file) as raw:
-        write = csv.writer(codecs.getwriter(_ENCODING)(raw), lineterminator="\r\n").writerow
+    with csv_opened(file) as write:
         write(COLUMNS)
         for item in _items(inventory):
             write(_cells(item))
@@ -63,9 +65,15 @@ def _items(inventory: ItemReader) -> Iterator[Item]:
         yield from items
         return
     # The items of an API's list have no seq, so each is read by itself.
+    yield from filter(None, read_ahead(partial(_read, inventory), items))
+
+
+def read_ahead(read: Callable[[T], R], values: Iterable[T]) -> Iterator[R]:
+    """Yield what *read* returns for each of *values*, in their order; it is called for several at once."""
+    rest = iter(values)
     with ThreadPoolExecutor(_IN_FLIGHT) as pool:
-        while batch := list(islice(items, _BATCH)):
-            yield from filter(None, pool.map(partial(_read, inventory), batch))
+        while batch := list(islice(rest, _BATCH)):
+            yield from pool.map(read, batch)
 
 
 def _read(inventory: ItemReader, item: Item) -> Item | None:
@@ -85,6 +93,15 @@ def _cells(item: Item) -> list[Any]:
         *map(guarded, place),
         *(item.reorder_point, item.version, item.level.seq),
     ]
+
+
+@contextmanager
+def csv_opened(
+    file: str | PathLike[str] | IO[bytes],
+) -> Iterator[Callable[[Iterable[Any]], object]]:
+    """Yield a function that writes a row to a CSV file, which appears when it is complete if it is given by its path."""
+    with _opened(file) as raw:
+        yield csv.writer(codecs.getwriter(_ENCODING)(raw), lineterminator="\r\n").writerow
 
 
 @contextmanager

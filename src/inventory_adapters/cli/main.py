@@ -30,6 +30,7 @@ try:
     from inventory_adapters.cli.options import AS_JSON
     from inventory_adapters.cli.output import counted
     from inventory_adapters.cli.reconcile import reconcile
+    from inventory_adapters.cli.report import report
     from inventory_adapters.cli.reservations import reservations
     from inventory_adapters.cli.serve import serve
     from inventory_adapters.cli.snapshots import backup_command, copy_command, restore_command
@@ -146,6 +147,7 @@ for _command in (
     reservations,
     import_command,
     export_command,
+    report,
     reconcile,
     sweep,
     serve,

@@ -20,7 +20,7 @@ from inventory.timeouts import deadline
 from inventory.validation import Object, Spec, TextMap, build, specs
 from inventory_adapters.cli.by_sku import ItemNames, location_options
 from inventory_adapters.cli.errors import exit_code
-from inventory_adapters.cli.options import JSON, NONE, parameter
+from inventory_adapters.cli.options import JSON, NONE, TIMES, TIMEZONE, parameter
 from inventory_adapters.cli.output import show_answer, show_pages
 from inventory_adapters.cli.storage import Api, Storage, storage_options
 from inventory_adapters.http.errors import error_body
@@ -31,13 +31,13 @@ from inventory_adapters.wire import to_json
 if TYPE_CHECKING:
     from inventory_adapters.cli.storage import UseCases
 
-__all__ = ["ANSWER_SECONDS", "operation_command"]
+__all__ = ["ANSWER_SECONDS", "LARGEST_PAGE", "operation_command"]
 
 # Longer than over HTTP, because a person can interrupt the command.
 ANSWER_SECONDS: Final = 10.0
 
-# Fewer, larger pages are read faster. The deployment's maximum limits this.
-_LARGEST_PAGE: Final = 1000
+LARGEST_PAGE: Final = 1000
+"""Fewer, larger pages are read faster. The deployment's maximum limits this."""
 
 _ALL: Final = click.Option(
     ["--all", "everything"], is_flag=True, help="Print all pages, each as soon as it is read."
@@ -87,6 +87,8 @@ def _parameters(fields: tuple[Spec, ...]) -> Iterator[click.Parameter]:
         yield parameter(spec)
         if refs and spec is refs[-1]:
             yield next(parameter(part) for part in specs(ItemRef) if part.name == "sku")
+    if any(spec.wire in TIMES for spec in fields):
+        yield TIMEZONE
 
 
 def _request(fields: tuple[Spec, ...], given: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _pages(
 ) -> Iterator[dict[str, Any]]:
     """Yield the page of *query* and, with *everything*, all pages after it."""
     if everything and query.page_size is None:
-        query = attrs.evolve(query, page_size=_LARGEST_PAGE)
+        query = attrs.evolve(query, page_size=LARGEST_PAGE)
     while True:
         page = _answer(inventory, route, query).body
         yield page

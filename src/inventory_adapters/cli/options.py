@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from inventory.items import Timestamp
 from inventory.validation import (
     UNSET,
     Boolean,
@@ -21,7 +24,7 @@ from inventory.validation import (
     TextMap,
 )
 
-__all__ = ["AS_JSON", "JSON", "NONE", "is_list", "parameter", "typed_as"]
+__all__ = ["AS_JSON", "JSON", "NONE", "TIMES", "TIMEZONE", "is_list", "parameter", "typed_as"]
 
 AS_JSON: Final = "inventory.as_json"
 """The key of `--json` in a context's `meta`."""
@@ -37,6 +40,11 @@ _TYPED_AS: Final = {
     "from.item_id": "from",
     "to.item_id": "to",
 }
+TIMES: Final = {"at": "end", "since": "start", "until": "end"}
+"""The fields that are times, and the part of a day that a date stands for."""
+
+_ZONE: Final = "inventory.zone"
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LINE: Final = re.compile(r"lines\[(?P<index>\d+)\]\.?(?P<field>\w*)")
 
 # A value of its own, because None means to click that the option is absent.
@@ -110,6 +118,8 @@ def _kind(spec: Spec) -> "tuple[click.ParamType[Any] | Callable[[str], Any], str
             kind, metavar = _line, "[ITEM_ID:]SKU:QUANTITY"
         case TextMap():
             kind, metavar = _named_text, "NAME=TEXT"
+        case _ if spec.wire in TIMES:
+            kind, metavar = _start if TIMES[spec.wire] == "start" else _end, "DATE|TIME"
     return kind, metavar
 
 
@@ -124,6 +134,8 @@ def _help(spec: Spec) -> str:
             note = " `NAME=` removes one. Can be repeated."
         case _ if _is_repeated(spec.bound):
             note = " Can be repeated."
+        case _ if spec.wire in TIMES:
+            note = f" A date is the {TIMES[spec.wire]} of that day."
     return f"{spec.bound.doc}{note}"
 
 
@@ -160,11 +172,48 @@ def _named_text(text: str) -> tuple[str, str | None]:
     return name, value or None
 
 
+def _start(text: str, *, days: int = 0) -> str:
+    """Return the time at which a date, or the one some *days* later, starts; the field's bound checks other texts."""
+    if not _DATE.fullmatch(text):
+        return text
+    zone = click.get_current_context().meta[_ZONE]
+    try:
+        day = date.fromisoformat(text) + timedelta(days=days)
+        # A time without a zone is one of the machine's.
+        return Timestamp.of(datetime.combine(day, time.min, zone).astimezone())
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is not a date") from None
+
+
+def _end(text: str) -> str:
+    """Return the last microsecond of a date."""
+    next_day = _start(text, days=1)
+    if next_day == text:
+        return text
+    return Timestamp.of(Timestamp(next_day).as_datetime() - timedelta.resolution)
+
+
+def _remember_zone(ctx: click.Context, _option: click.Parameter, name: str | None) -> None:
+    try:
+        ctx.meta[_ZONE] = None if name is None else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(f"{name!r} is not a time zone such as Europe/Berlin") from None
+
+
 def _remember(ctx: click.Context, _option: click.Parameter, value: Any) -> Any:
     ctx.meta[AS_JSON] = value
     return value
 
 
+TIMEZONE: Final = click.Option(
+    ["--timezone"],
+    metavar="NAME",
+    is_eager=True,
+    expose_value=False,
+    callback=_remember_zone,
+    show_default="that of this machine",
+    help="Time zone of a date, such as Europe/Berlin.",
+)
 JSON: Final = click.option(
     "--json",
     "as_json",
