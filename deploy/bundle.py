@@ -47,7 +47,14 @@ DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 # With TRANSPORT=boto3 the functions import these from their runtime.
 _OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
 # Parts that no function runs: other formats of cattrs and its earlier name, and tasks of operators.
-_UNUSED: Final = ("cattr/", "cattrs/preconf/", "cattrs/strategies/", "inventory/reconcile.py")
+_UNUSED: Final = (
+    "cattr/",
+    "cattrs/preconf/",
+    "cattrs/strategies/",
+    "inventory/reconcile.py",
+    "inventory/snapshots.py",
+    "inventory_adapters/storage/dynamodb/snapshots.py",
+)
 # The folder that `inventory_adapters.aws.http_transport` reads.
 _TRUST: Final = PurePosixPath("trust")
 # The folder in which Lambda unpacks the bundle; tracebacks show it.

@@ -36,6 +36,7 @@ __all__ = [
     "NewId",
     "ReservationFilter",
     "ReservationWrite",
+    "RestorableRepository",
 ]
 
 # Source: "Amazon DynamoDB Transactions: How it works", actions of one TransactWriteItems.
@@ -442,3 +443,11 @@ class ExclusiveRepository(InventoryRepository, Protocol):
 
         Unreadable rows are left out, as in a list.
         """
+
+
+@runtime_checkable
+class RestorableRepository(InventoryRepository, Protocol):
+    """A repository into which a snapshot can be restored; see `inventory.snapshots`."""
+
+    def restore_id(self) -> str | None:
+        """Return the ID of the restore that was started and not finished; None if there is none."""

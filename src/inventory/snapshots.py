@@ -17,7 +17,7 @@ from attrs import define, field
 from inventory.errors import SnapshotMismatchError, SourceChangedError
 from inventory.idempotency import IdempotencyRecord
 from inventory.items import Item, Timestamp
-from inventory.ports import InventoryRepository
+from inventory.ports import RestorableRepository
 from inventory.reservations import Reservation, retention_cutoff
 from inventory.stock import Movement, StockChange
 
@@ -30,7 +30,7 @@ _CHUNK: Final = 500
 
 
 @runtime_checkable
-class SnapshotRepository(InventoryRepository, Protocol):
+class SnapshotRepository(RestorableRepository, Protocol):
     """A repository whose records can be copied."""
 
     def snapshot(self) -> Iterator[Record]:
@@ -42,9 +42,6 @@ class SnapshotRepository(InventoryRepository, Protocol):
         Raises:
             UnreadableRowError: A row cannot be read, so that a copy would lack it.
         """
-
-    def restore_id(self) -> str | None:
-        """Return the ID of the restore that was started and not finished; None if there is none."""
 
     def start_restore(self, restore_id: str) -> None:
         """

@@ -18,9 +18,9 @@ from inventory.ports import (
     ExclusiveRepository,
     InventoryRepository,
     ReservationFilter,
+    RestorableRepository,
 )
 from inventory.reservations import Reservation, far_after
-from inventory.snapshots import SnapshotRepository
 from inventory.timeouts import time_left
 
 __all__ = ["SWEEPER", "SweepResult", "expire_all", "expire_due_of", "far_reservations"]
@@ -83,7 +83,7 @@ def expire_all(
 
     A reservation that cannot be read or expired does not prevent the others. Ends early when the deadline is near.
     """
-    if isinstance(repository, SnapshotRepository) and repository.restore_id() is not None:
+    if isinstance(repository, RestorableRepository) and repository.restore_id() is not None:
         return SweepResult(is_paused=True)
     context = copy_context()  # It has the deadline.
 

@@ -30,7 +30,6 @@ from inventory.items import Item, ItemKey, Timestamp
 from inventory.paging import Cursor, Page, PageRequest
 from inventory.ports import Change, ItemEdit, ItemFilter, MovementFilter, ReservationFilter
 from inventory.reservations import Reservation
-from inventory.snapshots import Record
 from inventory.stock import Movement
 from inventory_adapters.aws.transport import Transport
 from inventory_adapters.config import IndexProjection
@@ -65,16 +64,19 @@ from inventory_adapters.storage.dynamodb.rows import (
 )
 from inventory_adapters.storage.dynamodb.schema import (
     LOW_STOCK_PK,
+    RESTORE_KEY,
     items_schema,
     movement_sk,
     movements_pk,
 )
-from inventory_adapters.storage.dynamodb.snapshots import Snapshots
 from inventory_adapters.storage.unreadable import read_rows, skipped
 
 if TYPE_CHECKING:
     import boto3
     from botocore.client import BaseClient
+
+    from inventory.snapshots import Record
+    from inventory_adapters.storage.dynamodb.snapshots import Snapshots
 
 __all__ = ["DynamoDBRepository"]
 
@@ -126,7 +128,6 @@ class DynamoDBRepository:
         }
         self._actions = Actions(table=table, ledger_table=ledger_table)
         self._reservations = ReservationLists(self._call, table=ledger_table)
-        self._snapshots = Snapshots(self._call, table=table, ledger_table=ledger_table)
         self._checked_marker: Row | None = None
 
     def get_item(self, key: ItemKey) -> Item | None:
@@ -326,20 +327,28 @@ class DynamoDBRepository:
             raise _translated(refused) from refused
         return row_to_item(answer["Attributes"])
 
-    def snapshot(self) -> Iterator[Record]:
-        return self._snapshots.read_all()
-
     def restore_id(self) -> str | None:
-        return self._snapshots.restore_id()
+        row = self._call.get_row(self._ledger_table, RESTORE_KEY)
+        return None if row is None else row["restore_id"]["S"]
+
+    def snapshot(self) -> Iterator["Record"]:
+        return self._snapshots.read_all()
 
     def start_restore(self, restore_id: str) -> None:
         self._snapshots.start(restore_id)
 
-    def restore(self, records: Sequence[Record]) -> None:
+    def restore(self, records: Sequence["Record"]) -> None:
         self._snapshots.store(records)
 
     def finish_restore(self) -> None:
         self._snapshots.finish()
+
+    @property
+    def _snapshots(self) -> "Snapshots":
+        # Imported here, because the functions copy no records.
+        from inventory_adapters.storage.dynamodb.snapshots import Snapshots  # noqa: PLC0415
+
+        return Snapshots(self._call, self.restore_id, self._table, self._ledger_table)
 
     # Reading
 

@@ -22,7 +22,7 @@ __all__ = [
     "LEDGER",
     "LOW_STOCK_PK",
     "RESERVATION_SK",
-    "RESTORE_MARK",
+    "RESTORE_KEY",
     "SKU_INDEX",
     "STATUS_INDEX",
     "IndexSchema",
@@ -123,8 +123,8 @@ Source: "Best practices for designing and using partition keys effectively".
 
 RESERVATION_SK: Final = "reservation"
 IDEMPOTENCY_SK: Final = "idempotency"
-RESTORE_MARK: Final = "copy"
-"""Both keys of the row that marks the tables as being restored."""
+RESTORE_KEY: Final = {"pk": {"S": "restore"}, "sk": {"S": "restore"}}
+"""The key of the ledger row that marks the tables as being restored."""
 
 
 def items_schema(index_projection: IndexProjection) -> TableSchema:

@@ -27,7 +27,7 @@ from inventory_adapters.storage.dynamodb.rows import (
     row_to_reservation,
     text,
 )
-from inventory_adapters.storage.dynamodb.schema import IDEMPOTENCY_SK, RESERVATION_SK, RESTORE_MARK
+from inventory_adapters.storage.dynamodb.schema import IDEMPOTENCY_SK, RESERVATION_SK, RESTORE_KEY
 
 __all__ = ["Snapshots"]
 
@@ -38,7 +38,6 @@ _LEDGER: Final[dict[str, Callable[[Row], Record]]] = {
     IDEMPOTENCY_SK: row_to_idempotency_record,
     RESERVATION_SK: row_to_reservation,
 }
-_MARK: Final = {"pk": text(RESTORE_MARK), "sk": text(RESTORE_MARK)}
 
 
 @frozen
@@ -48,11 +47,13 @@ class Snapshots:
 
     Args:
         call: Calls DynamoDB.
+        restore_id: Returns the ID in the mark of a restore.
         table: The items.
         ledger_table: The ledger.
     """
 
     _call: Calls
+    _restore_id: Callable[[], str | None]
     _table: str
     _ledger_table: str
 
@@ -65,14 +66,9 @@ class Snapshots:
             rows = self._scan(self._ledger_table, **expression.arguments(FilterExpression=is_kind))
             yield from map(read, rows)
 
-    def restore_id(self) -> str | None:
-        """Return the ID in the mark."""
-        row = self._call.get_row(self._ledger_table, _MARK)
-        return None if row is None else row["restore_id"]["S"]
-
     def start(self, restore_id: str) -> None:
         """See `inventory.snapshots.SnapshotRepository.start_restore`."""
-        current = self.restore_id()
+        current = self._restore_id()
         if current == restore_id:
             return
         tables = (self._table, self._ledger_table)
@@ -84,12 +80,12 @@ class Snapshots:
             self._call(
                 "PutItem",
                 TableName=self._ledger_table,
-                Item={**_MARK, "restore_id": text(restore_id)},
+                Item={**RESTORE_KEY, "restore_id": text(restore_id)},
                 **expression.arguments(ConditionExpression=free),
             )
         except RefusedError as refused:
             # Another restore started meanwhile, or this is the second attempt of this write.
-            if self.restore_id() != restore_id:
+            if self._restore_id() != restore_id:
                 raise TargetNotEmptyError from refused
 
     def store(self, records: Sequence[Record]) -> None:
@@ -101,7 +97,7 @@ class Snapshots:
         Raises:
             TargetNotEmptyError: The tables are not being restored.
         """
-        restore_id = self.restore_id()
+        restore_id = self._restore_id()
         if restore_id is None:
             raise TargetNotEmptyError
         restored = {"restored": text(restore_id)}
@@ -111,7 +107,7 @@ class Snapshots:
 
     def finish(self) -> None:
         """Remove the mark."""
-        self._call("DeleteItem", TableName=self._ledger_table, Key=_MARK)
+        self._call("DeleteItem", TableName=self._ledger_table, Key=RESTORE_KEY)
 
     def _scan(self, table: str, **arguments: Any) -> Iterator[Row]:
         while True:
