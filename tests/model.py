@@ -412,7 +412,7 @@ class Model:
         return self.execute(command, extend)
 
     def expire_reservations(self, command):
-        return {"expired": self.sweep(command.limit), "failed": 0}
+        return {"expired": self.sweep(command.limit), "failed": 0, "is_paused": False}
 
     def sweep(self, limit):
         due = [row for row in self.reservations.values() if self.is_due(row)]

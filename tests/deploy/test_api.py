@@ -195,7 +195,11 @@ class TestMethods:
         ("method", "path", "expected"),
         [
             ("DELETE", "/items/{item_id}", {"path.item_id": True, "querystring.sku": True}),
-            ("GET", "/items/{item_id}", {"path.item_id": True, "querystring.sku": False}),
+            (
+                "GET",
+                "/items/{item_id}",
+                {"path.item_id": True, "querystring.sku": False, "querystring.at": False},
+            ),
         ],
     )
     def test_query_parameters_are_declared(self, synthesized, method, path, expected):
@@ -215,6 +219,7 @@ class TestMethods:
             "sku",
             "location",
             "low_stock",
+            "search",
             "page_size",
             "last_evaluated_key",
             "page_token",
