@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
+from inventory.validation import TextMap
 from inventory_adapters.catalogue.cells import (
     Header,
     Record,
@@ -11,7 +12,7 @@ from inventory_adapters.catalogue.cells import (
     column_key,
     unguarded,
 )
-from inventory_adapters.catalogue.drafts import Draft, Format, Options
+from inventory_adapters.catalogue.drafts import ATTRIBUTE, Draft, Format, Options
 
 __all__ = [
     "COLUMNS",
@@ -91,6 +92,10 @@ _FIELDS: Final = {
 }
 
 
+def _is_attribute(field: str) -> bool:
+    return re.fullmatch(f"{ATTRIBUTE}{TextMap.NAME}", field) is not None
+
+
 def looks_important(name: str) -> bool:
     """Return whether a column seems to hold stock or a price, by its name."""
     return _LOOKS_IMPORTANT.search(_plain(name)) is not None
@@ -123,6 +128,9 @@ class TableFormat(Format):
         self._numbers = [(it, keys[it]) for it in _NUMBERS if it in keys]
         # Blank says nothing of what an item always has. Of these it says that there is none.
         self._clears = frozenset({"reorder_point"} & places.keys())
+        self._keep(
+            {it.removeprefix(ATTRIBUTE): key for it, key in keys.items() if _is_attribute(it)}
+        )
 
     @classmethod
     def fits(cls, header: Header) -> bool:
@@ -148,19 +156,21 @@ class TableFormat(Format):
             field = _FIELDS.get(_plain(key))
             if field is not None:
                 claims.setdefault(field, []).append(key)
-        for field in COLUMNS:
-            if field in header:
-                claims[field] = [field]
+        for key in header.places:
+            if key in COLUMNS or _is_attribute(key):
+                claims[key] = [key]
         return claims
 
     def rows(self, record: Record) -> Iterator[Draft]:
         """Yield the one item of a row."""
         cells = record.cells
-        texts: dict[str, str] = {}
+        texts: dict[str, Any] = {}
         for name, place in self._texts:
             text = unguarded(cells[place])
             if text or name == "description":
                 texts[name] = text
+        if self.attributes:
+            texts["attributes"] = self._kept(record)
         numbers = {name: record.number(key) for name, key in self._numbers}
         location = "" if self._location is None else unguarded(cells[self._location])
         if location and self._item_id is not None:
@@ -192,7 +202,7 @@ class NativeFormat(TableFormat):
         """Recognise our columns: the SKU, and the id or the name, and no field under another name."""
         if "sku" not in header or header.first("item_id", "name") is None:
             return False
-        return all(it in COLUMNS for it in cls.mapping_of(header).values())
+        return all(field == key for field, key in cls.mapping_of(header).items())
 
 
 class CountsFormat(TableFormat):
@@ -228,18 +238,14 @@ def chosen_mapping(header: Header, chosen: Mapping[str, str]) -> dict[str, str]:
     """
     mapping = {}
     for field, name in chosen.items():
-        if field not in COLUMNS:
-            raise UnreadableFileError(f"Unknown field: {field}. Known are {', '.join(COLUMNS)}")
-        if not name:
-            continue
-        key = column_key(name)
-        if key not in header:
-            names = ", ".join(filter(None, header.names))
-            raise UnreadableFileError(f"The file has no column {name}. Its columns: {names}")
-        mapping[field] = key
+        if field not in COLUMNS and not _is_attribute(field):
+            known = ", ".join(COLUMNS)
+            raise UnreadableFileError(f"Unknown field: {field}. Known are {known}, {ATTRIBUTE}NAME")
+        if name:
+            mapping[field] = header.key_of(name)
     taken = set(mapping.values())
-    known = TableFormat.mapping_of(header).items()
-    mapping |= {it: key for it, key in known if it not in chosen and key not in taken}
+    others = TableFormat.mapping_of(header).items()
+    mapping |= {it: key for it, key in others if it not in chosen and key not in taken}
     if "sku" not in mapping:
         raise UnreadableFileError("No column is mapped to sku. Name it with --column sku=COLUMN")
     return mapping

@@ -124,6 +124,19 @@ class Header:
         """Return what the file calls a column."""
         return self.names[self.places[key]]
 
+    def key_of(self, name: str) -> str:
+        """
+        Return the key of the column that a person names.
+
+        Raises:
+            UnreadableFileError: There is no such column.
+        """
+        key = column_key(name)
+        if key not in self:
+            names = ", ".join(filter(None, self.names))
+            raise UnreadableFileError(f"The file has no column {name}. Its columns: {names}")
+        return key
+
     def first(self, *keys: str) -> str | None:
         """Return the first of *keys* that is a column."""
         return next((it for it in keys if it in self.places), None)

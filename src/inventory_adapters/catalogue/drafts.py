@@ -1,16 +1,26 @@
 """The contents of a row about one item, before it is compared with the stored items."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from attrs import define, field, frozen
 
 from inventory.items import AVAILABLE, OUT_OF_STOCK
-from inventory.validation import normalized
-from inventory_adapters.catalogue.cells import CellError, Header, Record
+from inventory.validation import folded, normalized
+from inventory_adapters.catalogue.cells import (
+    CellError,
+    Header,
+    Record,
+    UnreadableFileError,
+    unguarded,
+)
 from inventory_adapters.catalogue.numbers import Convention, Mark
 
-__all__ = ["ONE_LINE", "Draft", "Format", "Options", "read"]
+__all__ = ["ATTRIBUTE", "ONE_LINE", "Draft", "Format", "Options", "read"]
+
+ATTRIBUTE: Final = "attribute:"
+"""How the field, and our own column, of an attribute begins: ``attribute:barcode``."""
 
 # One line each, compared without regard to outer blanks and to how letters are composed.
 ONE_LINE: Final = ("name", "category", "location")
@@ -70,6 +80,13 @@ class Draft:
             "location": self.location,
         }
 
+    @property
+    def sample(self) -> dict[str, Any]:
+        """The fields of the new item, each attribute as a field of its own."""
+        item = self.new_item
+        attributes = item.pop("attributes", {}).items()
+        return {**item, **{f"{ATTRIBUTE}{name}": text for name, text in attributes}}
+
     def error(
         self, field: str, reason: str, value: str | None, code: str = "validation_failed"
     ) -> CellError:
@@ -86,11 +103,13 @@ class Options:
         location: The location of rows that do not have one.
         category: The category of new items in rows that do not have one; None to use the stand-in of the format.
         negative_is_zero: Whether a negative quantity is taken as 0 rather than rejected.
+        keep_columns: The names of further columns to keep as attributes.
     """
 
     location: str = "default"
     category: str | None = None
     negative_is_zero: bool = False
+    keep_columns: tuple[str, ...] = ()
 
 
 class Format:
@@ -105,6 +124,7 @@ class Format:
         columns: The file's names of its columns, or the usual ones, by field.
         mapping: The columns that it has, by the names of the fields.
         used: The keys of the columns that are read.
+        attributes: The keys of the columns that are kept as attributes, by the names of the attributes.
         numbers: The keys of the columns that hold numbers.
         has_quantity: Whether there is a column of quantities.
     """
@@ -116,6 +136,7 @@ class Format:
     columns: Mapping[str, str]
     mapping: Mapping[str, str]
     used: frozenset[str]
+    attributes: Mapping[str, str]
     numbers: frozenset[str]
     has_quantity: bool
 
@@ -137,6 +158,44 @@ class Format:
             CellError: The row cannot be read.
         """
         raise NotImplementedError
+
+    def _keep(self, attributes: dict[str, str]) -> None:
+        """
+        Keep columns as attributes: those of *attributes* (name → key), and those that a person chose.
+
+        Raises:
+            UnreadableFileError: A column does not exist, or its name makes no attribute of its own.
+        """
+        header = self._header
+        for column in self._options.keep_columns:
+            key = header.key_of(column)
+            # The bound of the names of attributes: Latin letters, digits and underscores.
+            name = re.sub("[^a-z0-9]+", "_", folded(column)).lstrip("_0123456789")[:40].rstrip("_")
+            if key in attributes.values():
+                continue
+            if not name or name in attributes:
+                reason = (
+                    f"is that of {header.name(attributes[name])}" if name else "has no Latin letter"
+                )
+                raise UnreadableFileError(
+                    f"The column {column} cannot be kept: its name as an attribute {reason}. Rename it in the file"
+                )
+            attributes[name] = key
+        self.attributes = attributes
+        self.used |= frozenset(attributes.values())
+        names = {f"{ATTRIBUTE}{name}": header.name(key) for name, key in attributes.items()}
+        self.mapping = {**self.mapping, **names}
+        self.columns = {**self.columns, **names}
+
+    def _kept(self, record: Record) -> dict[str, str]:
+        """Return the attributes of a row; a blank cell says nothing."""
+        texts = {}
+        for name, key in self.attributes.items():
+            # In our own columns, outer blanks belong to the text.
+            text = unguarded(record[key]) if key.startswith(ATTRIBUTE) else record.text(key)
+            if text.strip():
+                texts[name] = text
+        return texts
 
 
 def read(draft: Draft, convention: Convention, options: Options) -> None:

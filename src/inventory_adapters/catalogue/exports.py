@@ -19,6 +19,7 @@ from inventory.paging import Page
 from inventory.service import Inventory
 from inventory_adapters.catalogue.any_table import COLUMNS
 from inventory_adapters.catalogue.cells import guarded
+from inventory_adapters.catalogue.drafts import ATTRIBUTE
 from inventory_adapters.catalogue.numbers import written
 
 __all__ = ["ItemReader", "csv_opened", "export_items", "read_ahead"]
@@ -49,12 +50,16 @@ def export_items(inventory: ItemReader, file: str | PathLike[str] | IO[bytes]) -
 
     Each row carries the `version` and the `seq` of its item: imported again, it changes nothing that was changed since.
     No number can be read in two ways. A file that is given by its path appears when it is complete.
+
+    Each attribute has a column; one that comes into use while the items are written is left out.
     """
     count = 0
+    items = all_items(inventory.list_items, ListItems())
+    attributes = sorted({name for item in items for name in item.attributes})
     with csv_opened(file) as write:
-        write(COLUMNS)
+        write([*COLUMNS, *(f"{ATTRIBUTE}{name}" for name in attributes)])
         for item in _items(inventory):
-            write(_cells(item))
+            write([*_cells(item), *(guarded(item.attributes.get(it, "")) for it in attributes)])
             count += 1
     return count
 

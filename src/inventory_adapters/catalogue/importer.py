@@ -18,6 +18,7 @@ from unicodedata import normalize
 
 from attrs import define, field, frozen
 
+from inventory import edits
 from inventory.backoff import full_jitter
 from inventory.batch import RowResult
 from inventory.commands import (
@@ -320,7 +321,10 @@ class _Batch:
             return outcome, None
         outcome.result, outcome.changes = "updated", tuple(changes)
         if_match = IfMatch(frozenset({(item.version, item.level.seq)}))
-        return outcome, UpdateItem(item_id=item.item_id, sku=item.sku, if_match=if_match, **changes)
+        command = UpdateItem(item_id=item.item_id, sku=item.sku, if_match=if_match, **changes)
+        # With the attributes that the item has, there may be too many; a dry run finds that, too.
+        edits.details(item, command)
+        return outcome, command
 
     # Writing
 
@@ -395,10 +399,7 @@ def _differences(draft: Draft, item: Item) -> dict[str, Any]:
     changes = {
         name: value
         for name, value in draft.details.items()
-        if value != (stored := getattr(item, name))
-        and not (
-            isinstance(stored, str) and isinstance(value, str) and _is_same(name, value, stored)
-        )
+        if value != (stored := getattr(item, name)) and not _is_same(name, value, stored)
     }
     follows_stock = {changes.get("status"), item.status} == {AVAILABLE, OUT_OF_STOCK}
     if follows_stock and draft.seq != item.level.seq:
@@ -407,8 +408,13 @@ def _differences(draft: Draft, item: Item) -> dict[str, Any]:
     return changes
 
 
-def _is_same(name: str, value: str, stored: str) -> bool:
+def _is_same(name: str, value: Any, stored: Any) -> bool:
     """Return whether two texts differ only in what spreadsheets change: outer blanks of one line, the line ends of several."""
+    if name == "attributes":
+        # Those that the file does not have stay.
+        return all(_is_same("description", text, stored.get(it)) for it, text in value.items())
+    if not (isinstance(value, str) and isinstance(stored, str)):
+        return False
     if name in ONE_LINE:
         return value == normalized(stored)
     return name == "description" and value.splitlines() == stored.splitlines()

@@ -5,6 +5,7 @@ Nothing is written before the file was read to its end, and its format, encoding
 cannot be read is rejected as a whole, in one sentence.
 """
 
+import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -134,6 +135,7 @@ def import_items(
     *,
     format: str = "auto",  # noqa: A002 - what people call it
     columns: Mapping[str, str] | None = None,
+    keep_columns: str = "",
     dry_run: bool = False,
     on_error: Literal["skip", "stop"] = "skip",
     update_stock: bool = False,
@@ -161,6 +163,7 @@ def import_items(
         file: A path, or a file that is open in binary mode.
         format: A name of `FORMATS`; ``auto`` detects it from the columns.
         columns: The mapping of a table of no known format: field → name of the column.
+        keep_columns: The names of further columns to keep as attributes, comma-separated, quoted as in a CSV file.
         dry_run: Write nothing, and yield the same outcomes.
         on_error: Whether a refused row is skipped, or stops the import: the rows before it are written, those after it not.
         update_stock: Write quantities that differ from the stored ones, as counts; else they are only reported.
@@ -179,7 +182,12 @@ def import_items(
         UnknownTableError: The meaning of the columns is unknown.
         UnconfirmedImportError: The inventory is empty, there are warnings, and they were not accepted.
     """
-    options = Options(location=location, category=category, negative_is_zero=negative == "zero")
+    options = Options(
+        location=location,
+        category=category,
+        negative_is_zero=negative == "zero",
+        keep_columns=tuple(filter(None, map(str.strip, next(csv.reader([keep_columns]), ())))),
+    )
     stops = on_error == "stop"
     importer = Importer(
         inventory=inventory, dry_run=dry_run, stops=stops, update_stock=update_stock
@@ -349,7 +357,7 @@ def _check_once(draft: Draft, seen: dict[int, int]) -> None:
 
 def _samples(batches: Iterable[list[Entry]]) -> tuple[dict[str, Any], ...]:
     drafts = (it for batch in batches for it in batch if isinstance(it, Draft))
-    samples = tuple(it.new_item for it in islice(drafts, _SAMPLES))
+    samples = tuple(it.sample for it in islice(drafts, _SAMPLES))
     for sample in samples:
         if "price" in sample:
             sample["price"] = canonical(sample["price"])

@@ -10,7 +10,15 @@ __all__ = ["TABLE_CHOICES", "load_mapping", "save_mapping"]
 
 _VERSION: Final = 1
 
-TABLE_CHOICES: Final = ("columns", "category", "location", "decimal", "encoding", "delimiter")
+TABLE_CHOICES: Final = (
+    "columns",
+    "category",
+    "location",
+    "decimal",
+    "encoding",
+    "delimiter",
+    "keep_columns",
+)
 """What is saved: arguments of `import_items` that are the same for each file of one kind."""
 
 

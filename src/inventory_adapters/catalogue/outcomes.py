@@ -7,7 +7,7 @@ from attrs import define
 
 from inventory.errors import BelowReservedError, InventoryError, ValidationError
 from inventory_adapters.catalogue.cells import CellError
-from inventory_adapters.catalogue.drafts import Draft
+from inventory_adapters.catalogue.drafts import ATTRIBUTE, Draft
 
 __all__ = ["RESULTS", "Result", "RowOutcome", "outcome_of", "refused", "refused_draft"]
 
@@ -85,14 +85,11 @@ def refused_draft(draft: Draft, error: CellError | InventoryError) -> RowOutcome
     if isinstance(error, CellError):
         errors = [error]
     elif isinstance(error, ValidationError):
-        new_item = draft.new_item
+        sample = draft.sample
+        fields = [it.field.replace("attributes.", ATTRIBUTE) for it in error.errors]
         errors = [
-            draft.error(
-                fault.field,
-                fault.message + _advice(draft, fault.field),
-                str(new_item.get(fault.field) or ""),
-            )
-            for fault in error.errors
+            draft.error(it, fault.message + _advice(draft, it), str(sample.get(it) or ""))
+            for it, fault in zip(fields, error.errors, strict=True)
         ]
     elif isinstance(error, BelowReservedError):
         errors = [draft.error("quantity", error.message, str(draft.quantity), error.code)]

@@ -30,6 +30,11 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _OF_A_VARIANT: Final = ("sku", "price", "quantity", *OPTIONS)
 
+# Columns that have one value for all variants of a product, in its first row.
+_IS_SHARED: Final = re.compile(
+    r"vendor|type|tags|product category|published.*|status|gift card|seo .*|.*product\.metafields.*"
+)
+
 # Shopify's name for the one variant of a product without options.
 _NO_OPTION: Final = "default title"
 
@@ -62,11 +67,12 @@ def variant_sku(sku: str, handle: str, values: list[str]) -> tuple[str, tuple[st
 
 @frozen(kw_only=True)
 class _Product:
-    """The fields that the variants of a product share; *item* has its texts."""
+    """The fields that the variants of a product share; *item* has its texts, except the attributes."""
 
     handle: str
     title: str
     item: Draft
+    attributes: Mapping[str, str]
 
 
 class ShopifyFormat(ShopFormat):
@@ -121,6 +127,8 @@ class ShopifyFormat(ShopFormat):
             name, cut_notes = cut("name", named(product.title, *values))
             texts = {**texts, "name": name}
             about = (*about, *cut_notes)
+        if self.attributes:
+            texts = {**texts, "attributes": {**product.attributes, **self._kept(record)}}
         row = evolve(item, line=record.line, sku=sku, details=texts, notes=(*about, *notes))
         return self._numbered(record, row)
 
@@ -148,4 +156,11 @@ class ShopifyFormat(ShopFormat):
             description=self._text(record, "description"),
             is_discontinued=self._text(record, "status").lower() == "archived",
         )
-        return _Product(handle=handle, title=title, item=item)
+        kept = self._kept(record).items()
+        shared = {it: text for it, text in kept if _IS_SHARED.fullmatch(self.attributes[it])}
+        return _Product(handle=handle, title=title, item=item, attributes=shared)
+
+    def _kept(self, record: Record) -> dict[str, str]:
+        # As before a SKU, see `variant_sku`.
+        kept = super()._kept(record).items()
+        return {it: re.sub("^'(?=[0-9]+$)", "", text) for it, text in kept}

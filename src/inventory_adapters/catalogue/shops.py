@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from attrs import evolve, frozen
 
@@ -56,6 +56,16 @@ class Place:
 Keys = tuple[str, ...]
 """The keys that a column has had, the one to prefer first."""
 
+_ATTRIBUTES: Final[dict[str, Keys]] = {
+    "barcode": ("barcode", "variant barcode", "gtin", "gtin, upc, ean, or isbn", "ean", "upc"),
+    "vendor": ("vendor", "default vendor name", "supplier", "supplier_name", "vendors"),
+    "cost": (
+        *("cost", "cost per item", "default unit cost", "cost of goods"),
+        *("supply_price", "standard_price"),
+    ),
+}
+"""The columns that are kept as attributes without being asked for, whatever the system."""
+
 
 class ShopFormat(Format):
     """
@@ -88,6 +98,8 @@ class ShopFormat(Format):
         self.used = frozenset(key for _, key in keys)
         self.numbers = frozenset(key for field, key in keys if field in (*_NUMBERS, *_QUANTITIES))
         self.has_quantity = any(it in self.mapping for it in _QUANTITIES)
+        known = {name: header.first(*names) for name, names in _ATTRIBUTES.items()}
+        self._keep({name: key for name, key in known.items() if key is not None})
 
     def _places_of(self, header: Header) -> tuple[Place, ...]:
         locations: dict[str, str] = {}
@@ -122,7 +134,7 @@ class ShopFormat(Format):
         about: tuple[str, ...] = (
             () if is_readable else ("description is broken HTML and kept as it is",)
         )
-        texts = {}
+        texts: dict[str, Any] = {"attributes": self._kept(record)} if self.attributes else {}
         for field, value in (("name", name), ("description", text)):
             fitting, cut_notes = cut(field, value)
             about = (*about, *cut_notes)

@@ -66,10 +66,15 @@ class _CannotImportError(click.ClickException):
     help="Read FIELD from COLUMN, in a table of no known format; repeatable. `FIELD=` reads none.",
 )
 @click.option(
+    "--keep-columns",
+    metavar="NAME,…",
+    help="Also keep these columns as attributes; barcode, vendor and cost of the shops named below are kept by default.",
+)
+@click.option(
     "--mapping",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Take --column, --category, --location, --decimal, --encoding and --delimiter from FILE; "
+    help="Take --column, --keep-columns, --category, --location, --decimal, --encoding and --delimiter from FILE; "
     "if it does not exist, save them there.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change without writing anything.")

@@ -42,7 +42,7 @@ _LONGEST_PAUSE_SECONDS: Final = 30.0
 _ROWS_PER_LINE: Final = 100
 
 _FLAGS: Final = {"true": True, "false": False}
-_TEXTS: Final = ("location", "category", "encoding", "delimiter")
+_TEXTS: Final = ("location", "category", "encoding", "delimiter", "keep_columns")
 _CHOICES: Final[dict[str, Mapping[str, Any]]] = {
     "format": {name: name for name in ("auto", *FORMATS)},
     "decimal": {name: name for name in DECIMALS},
