@@ -110,6 +110,7 @@ PORTS = """
     NewId
     ReservationFilter
     ReservationWrite
+    RestorableRepository
 """
 
 
