@@ -53,7 +53,7 @@ def examples(block):
 
 @define
 class Console:
-    """A shell in *folder*; *ports* maps the ports of the documents to those of this run."""
+    """A shell in *folder*, shown as ``/home/anna``; *ports* maps the ports of the documents to those of this run."""
 
     folder: Path
     environ: dict
@@ -102,7 +102,7 @@ class Console:
             timeout=60,
             check=False,
         )
-        printed = done.stdout.replace("\r", "")
+        printed = done.stdout.replace("\r", "").replace(str(self.folder), "/home/anna")
         for shown, real in self.ports.items():
             printed = printed.replace(f":{real}", f":{shown}")
         return printed

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -105,6 +106,18 @@ def test_examples_print_what_the_page_says(start, path):
             page.write_text(page.read_text().replace(block, printed, 1))
         else:
             assert printed == block
+
+
+@pytest.mark.dynamodb_local
+def test_the_page_to_the_cloud_prints_the_same_on_dynamodb_local(start, dynamodb_local_endpoint):
+    """A shop is copied there and back."""
+    document = (ROOT / "docs/how-to/from-file-to-cloud.md").read_text()
+    console = start("")
+    console.ports[5000] = dynamodb_local_endpoint.rpartition(":")[2]
+    table = f"inventory-{uuid4().hex}"
+    for block in blocks(document, "console"):
+        printed = console.check(block.replace("inventory-prod", table))
+        assert printed == block.replace("inventory-prod", table)
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/tutorial.md"])
