@@ -20,7 +20,7 @@ from bench.measure import Row, Scale
 
 __all__ = ["FULL", "GROUPS", "QUICK", "main"]
 
-GROUPS: Final = ("cold", "warm", "local", "library", "catalogue", "contention")
+GROUPS: Final = ("cold", "warm", "local", "library", "catalogue", "upkeep", "contention")
 
 FULL: Final = Scale(
     rounds=15,
