@@ -153,7 +153,6 @@ class TestCopy:
             (("--from", SHOP, "--to", COPY, "--table", "shop"), "--table belongs to"),
             (("--from-dynamodb", "--to-dynamodb", "--table", "shop"), "DynamoDB's own backups"),
             (("--from", "missing", "--to", COPY), "does not exist"),
-            (("--from", SHOP, "--to", COPY, "--url", "http://shop"), "cannot run through an API"),
         ],
     )
     def test_wrong_options_are_refused(self, run, shop, options, sentence):

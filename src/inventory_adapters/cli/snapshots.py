@@ -35,13 +35,6 @@ _EXISTING: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW: Final = click.Path(dir_okay=False, path_type=Path)
 
 
-def _reject_url(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
-    if url is not None:
-        raise click.UsageError(
-            "This command cannot run through an API: run it where the storage is."
-        )
-
-
 @click.command("copy", short_help="Copy everything to another storage.")
 @click.option(
     "--from", "source_file", type=_EXISTING, metavar="FILE", help="Copy this SQLite file."
@@ -56,7 +49,6 @@ def _reject_url(_ctx: click.Context, _option: click.Parameter, url: str | None) 
 )
 @click.option("--to-dynamodb", is_flag=True, help="Copy to the DynamoDB tables, which must exist.")
 @click.option("--table", metavar="NAME", help="The table of items; the ledger is NAME-ledger.")
-@click.option("--url", hidden=True, expose_value=False, callback=_reject_url)
 def copy_command(
     *,
     source_file: Path | None,

@@ -1,6 +1,7 @@
 """The storage or the API of a command: its options, and the inventory that they select."""
 
 import getpass
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -167,6 +168,7 @@ _DURABILITY: Final = click.option(
     show_default=True,
     help="How commits are written: `normal` is faster but may lose the last ones in a power failure.",
 )
+_URL_VARIABLE: Final = "INVENTORY_URL"
 _MEMORY: Final = click.option(
     "--memory", is_flag=True, help="Keep items in memory until the server stops."
 )
@@ -200,7 +202,7 @@ def _login_name() -> str | None:
 
 def _reject_url(_ctx: click.Context, _option: click.Parameter, url: str | None) -> None:
     # Options of the command line come first, so that they take precedence over the variable.
-    if was_typed("url") or (url and not (was_typed("db") or was_typed("dynamodb"))):
+    if url or (os.environ.get(_URL_VARIABLE) and not (was_typed("db") or was_typed("dynamodb"))):
         raise click.UsageError(
             "This command cannot run through an API: run it where the storage is, with --db or --dynamodb."
         )
@@ -209,13 +211,11 @@ def _reject_url(_ctx: click.Context, _option: click.Parameter, url: str | None) 
 _URL: Final = click.option(
     "--url",
     metavar="URL",
-    envvar="INVENTORY_URL",
+    envvar=_URL_VARIABLE,
     show_envvar=True,
     help="Use the API at this URL, such as https://api.example.com/prod.",
 )
-NO_API: Final = click.option(
-    "--url", envvar="INVENTORY_URL", hidden=True, expose_value=False, callback=_reject_url
-)
+NO_API: Final = click.option("--url", hidden=True, expose_value=False, callback=_reject_url)
 """Reject `--url`, for a command that no API can serve."""
 _API_KEY: Final = click.option(
     "--api-key",
