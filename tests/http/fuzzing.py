@@ -16,6 +16,7 @@ from inventory.preconditions import IF_MATCH
 # Valid requests may be refused with these: they are about the state, another request, or two fields together.
 BEYOND_A_SCHEMA = {
     "duplicate_row",
+    "idempotency_key_required",
     "idempotency_key_reused",
     "invalid_page_token",
     "precondition_failed",
@@ -26,7 +27,7 @@ BEYOND_A_SCHEMA = {
 # A schema counts decimal places in binary, and characters rather than bytes; it sees each parameter alone.
 MEASURED_OTHERWISE = re.compile(
     r"must have at most \d decimal places|must be 1 to \d+ bytes long in UTF-8, not \d+"
-    r"|is another name of last_evaluated_key, which has another value"
+    r"|is another name of last_evaluated_key, which has another value|is required with (item_id|sku)"
 )
 NOT_WHOLE = "must be a whole number from"
 

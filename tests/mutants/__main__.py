@@ -15,6 +15,8 @@ from tests.mutants.table import BUGS
 REQUIRED = 0.95
 OPTIONS = (
     *("-q", "-x", "--tb=short", "-p", "no:cacheprovider", "-o", "timeout=60"),
+    # The default tests, and those of the stack.
+    *("-m", "not boto3 and not browser and not dynamodb_local and not slow"),
     # Of plugins, which this process has imported before.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
