@@ -170,6 +170,22 @@ def test_columns_of_an_unknown_table_are_mapped_in_a_form(page, api):
     expect(report(page).locator("form.mapping").get_by_label("Quantity")).to_have_value("Zahl")
 
 
+def test_columns_are_kept_as_attributes(page, api):
+    """Those of the file's system, and those that the person names."""
+    page.get_by_text("More options").click()
+    page.get_by_label("Further columns to keep").fill("Tags, Colour")
+
+    drop(
+        page,
+        "Title,URL handle,SKU,Option1 name,Option1 value,Price,Inventory quantity,Vendor,Tags,Colour\n"
+        "Mug,mug,M-1,Title,Default Title,9.50,3,Potter,blue,navy\n",
+    )
+
+    expect(report(page)).to_contain_text("1 created")
+    [item] = api.items()
+    assert item["attributes"] == {"vendor": "Potter", "tags": "blue", "colour": "navy"}
+
+
 def test_a_warning_must_be_accepted(page, api):
     """A column that looks like stock stops the import until the person accepts it."""
     drop(page, "sku,name,category,Stock in Rome\nA,Mug,c,7\n")

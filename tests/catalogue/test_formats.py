@@ -1,6 +1,7 @@
 """Files of each system: what their rows become, and that they survive: in, again, out, and in again."""
 
 import io
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -434,3 +435,96 @@ class TestWhatPeopleDid:
 
         assert run.left_out["Tags"] > 0
         assert "Variant Price" not in run.left_out
+
+
+SHOPS = {
+    "shopify_new": ("Title,URL handle,SKU,Vendor,Barcode,Cost per item,Tags", "Mug,mug,M"),
+    "square": ("Token,Item Name,SKU,Default Vendor Name,GTIN,Default Unit Cost,Tax", "1,Mug,M"),
+    "lightspeed": ("id,sku,name,supplier_name,barcode,supply_price,brand_name", "1,M,Mug"),
+    "loyverse": ("Handle,SKU,Name,Supplier,Barcode,Cost,Sold by weight", "mug,M,Mug"),
+}
+REST = {
+    "shopify_new": ",Price,Option1 name,Option1 value,Inventory quantity",
+    "square": ",Variation Name,Price,Current Quantity Shop",
+    "lightspeed": ",handle,retail_price,inventory_Shop",
+    "loyverse": ",Category,Default price,In stock [Shop]",
+}
+
+
+class TestAttributes:
+    @pytest.mark.parametrize("name", SHOPS)
+    def test_barcode_vendor_and_cost_are_kept(self, inventory, name):
+        """Nobody has to ask for them; a further column is kept for those who do, and counted for the others."""
+        header, row = SHOPS[name]
+        file = table(
+            header + REST[name], f"{row},Potter,00123,4.50,more" + "," * REST[name].count(",")
+        )
+        more = header.rpartition(",")[2]
+
+        with import_items(inventory, io.BytesIO(file)) as run:
+            list(run)
+        [item] = items_of(inventory).values()
+        imported(inventory, file, keep_columns=more)
+        [again] = items_of(inventory).values()
+
+        assert item.attributes == {"vendor": "Potter", "barcode": "00123", "cost": "4.50"}
+        assert run.left_out[more] == 1
+        assert not {"Vendor", "Barcode", "GTIN", "Cost", "supply_price"} & run.left_out.keys()
+        assert again.attributes == {**item.attributes, more.lower().replace(" ", "_"): "more"}
+
+    def test_those_that_a_file_does_not_have_stay(self, inventory):
+        """A blank cell and a missing column say nothing."""
+        imported(
+            inventory,
+            table("sku,name,category,EAN,attribute:colour", "M,Mug,cups,1,red"),
+            keep_columns="EAN",
+        )
+
+        [blank] = imported(inventory, table("sku,name,category,attribute:colour", "M,Mug,cups,"))
+        [changed] = imported(
+            inventory, table("sku,name,category,attribute:colour", "M,Mug,cups,blue")
+        )
+
+        assert (blank.result, changed.changes) == ("unchanged", ("attributes",))
+        assert items_of(inventory)["M", "default"].attributes == {"ean": "1", "colour": "blue"}
+
+    def test_columns_whose_names_are_one_attribute_are_refused(self, inventory):
+        """So is a name without a letter, and a column that does not exist."""
+        file = table("sku,name,category,Size (cm),Size/cm,尺寸", "M,Mug,cups,1,2,3")
+
+        for columns, reason in (
+            ("Size (cm),Size/cm", "its name as an attribute is that of Size (cm)"),
+            ("尺寸", "has no Latin letter"),
+            ("Colour", "has no column Colour"),
+        ):
+            with pytest.raises(UnreadableFileError, match=re.escape(reason)):
+                imported(inventory, file, keep_columns=columns)
+        assert items_of(inventory) == {}
+
+    def test_a_row_with_too_long_a_text_is_refused_by_its_column(self, inventory):
+        """The other rows are imported, and a dry run says the same."""
+        file = table("sku,name,category,Notes", f"M,Mug,cups,{'x' * 5000}", "N,Cup,cups,short")
+
+        dry = imported(inventory, file, keep_columns="Notes", dry_run=True)
+        long, short = imported(inventory, file, keep_columns="Notes")
+
+        assert (long.result, long.column, short.result) == ("refused", "Notes", "created")
+        assert results(dry) == ["refused", "created"]
+
+    def test_an_item_with_too_many_is_refused(self, inventory):
+        """Those that it has count with those of the file."""
+        names = [f"a{number}" for number in range(60)]
+        several = [
+            table(
+                f"sku,name,category,{','.join(f'attribute:{it}' for it in part)}",
+                f"M,Mug,cups{',x' * len(part)}",
+            )
+            for part in (names[:30], names[30:])
+        ]
+        imported(inventory, several[0])
+
+        [dry] = imported(inventory, several[1], dry_run=True)
+        [refused] = imported(inventory, several[1])
+
+        assert dry.result == refused.result == "refused"
+        assert len(items_of(inventory)["M", "default"].attributes) == 30

@@ -12,6 +12,7 @@ import { send } from "./key.js";
  * @property {boolean} [accept_warnings]
  * @property {string} [category]
  * @property {string} [location]
+ * @property {string} [keep_columns] Names, separated by commas.
  * @property {string} [decimal] "point" or "comma".
  * @property {Record<string, string>} [columns] Column names by field.
  */

@@ -90,6 +90,7 @@ function optionsPart() {
   const dry = h("input", { type: "checkbox" });
   const category = h("input", { type: "text", id: newId("category") });
   const location = h("input", { type: "text", id: newId("location") });
+  const keep = h("input", { type: "text", id: newId("keep"), placeholder: "Tags, Weight" });
   const decimals = [
     ["", "as in the file"],
     ["point", "12.50"],
@@ -109,6 +110,7 @@ function optionsPart() {
       h("summary", {}, "More options"),
       row("Category of new items without one", category),
       row("Location of rows without one", location),
+      row("Further columns to keep as attributes", keep),
       row("Number format", decimal),
     ),
   );
@@ -118,6 +120,7 @@ function optionsPart() {
     dry_run: dry.checked,
     category: category.value.trim(),
     location: location.value.trim(),
+    keep_columns: keep.value.trim(),
     decimal: decimal.value,
   });
   return { element, chosen };
