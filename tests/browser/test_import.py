@@ -170,8 +170,9 @@ def test_columns_of_an_unknown_table_are_mapped_in_a_form(page, api):
     expect(report(page).locator("form.mapping").get_by_label("Quantity")).to_have_value("Zahl")
 
 
-def test_columns_are_kept_as_attributes(page, api):
+def test_columns_are_kept_as_attributes(open_page, api):
     """Those of the file's system, and those that the person names."""
+    page = open_page("import")
     page.get_by_text("More options").click()
     page.get_by_label("Further columns to keep").fill("Tags, Colour")
 
