@@ -927,7 +927,7 @@ class TestTables:
         assert json.loads(listed.stdout)["items"] == [json.loads(created.stdout)["item"]]
         assert rejected.exit_code == 3
         assert rejected.stderr == (
-            "Error: Table inventory-dev already exists with another projection of category-index,"
+            "Error: Table inventory-dev has another projection of category-index,"
             " status-index. It cannot be changed. Use another --table or --index-projection.\n"
         )
 
@@ -941,7 +941,7 @@ class TestTables:
         done = run("tables", "create", "--dynamodb")
 
         assert done.exit_code == 3
-        assert done.stderr == "Error: Table inventory-dev already exists without sku-index\n"
+        assert done.stderr == "Error: Table inventory-dev lacks sku-index\n"
 
 
 class TestScript:

@@ -12,7 +12,7 @@ from inventory.paging import PageLimits
 from inventory.timeouts import time_left
 from inventory_adapters.aws.transport import SSM, Transport
 
-__all__ = ["SsmLimits"]
+__all__ = ["SsmLimits", "parse_limits"]
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class SsmLimits:
     def _refresh(self) -> None:
         ttl_seconds = self._ttl_seconds
         try:
-            self._limits = _parse(self._read())
+            self._limits = parse_limits(self._read())
             self._failing = False
         except Exception as error:  # noqa: BLE001 - a list of items works without the parameter
             ttl_seconds = self._failure_ttl_seconds
@@ -85,7 +85,14 @@ class SsmLimits:
         return value
 
 
-def _parse(text: str) -> PageLimits:
+def parse_limits(text: str) -> PageLimits:
+    """
+    Return the limits in the value of a parameter.
+
+    Raises:
+        ValueError: It is no JSON, or a limit is out of bounds.
+        TypeError: It is no object of whole numbers.
+    """
     value = json.loads(text)
     if not isinstance(value, dict):
         msg = "it must be a JSON object"

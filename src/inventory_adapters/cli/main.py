@@ -18,6 +18,7 @@ try:
     from inventory.errors import InventoryError, SnapshotError
     from inventory_adapters.cli.catalogue import export_command, import_command
     from inventory_adapters.cli.demo import load_sample_data
+    from inventory_adapters.cli.doctor import doctor
     from inventory_adapters.cli.errors import (
         BROKEN_PIPE,
         INTERRUPTED,
@@ -149,6 +150,7 @@ for _command in (
     export_command,
     report,
     reconcile,
+    doctor,
     sweep,
     serve,
     tables,

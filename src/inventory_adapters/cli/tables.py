@@ -17,7 +17,7 @@ from inventory_adapters.cli.storage import (
 )
 from inventory_adapters.config import IndexProjection
 
-__all__ = ["tables"]
+__all__ = ["check_table", "described", "tables"]
 
 _TABLE_SECONDS: Final = 120.0
 
@@ -77,7 +77,7 @@ def _ensure_table(client: Any, expected: dict[str, Any]) -> str:
         result = "created"
     except client.exceptions.ResourceInUseException:
         result = "already exists"
-    _check_table(_active(client, name), expected)
+    check_table(_active(client, name), expected)
     return f"Table {name} {result}."
 
 
@@ -94,7 +94,7 @@ def _active(client: Any, name: str) -> dict[str, Any]:
     """Wait until a table and its indexes are active, and return its description."""
     ends_at = time.monotonic() + _TABLE_SECONDS
     while time.monotonic() < ends_at:
-        table: dict[str, Any] = client.describe_table(TableName=name)["Table"]
+        table = described(client, name)
         indexes = table.get("GlobalSecondaryIndexes", [])
         states = {table["TableStatus"], *(index.get("IndexStatus", "ACTIVE") for index in indexes)}
         if states == {"ACTIVE"}:
@@ -103,21 +103,30 @@ def _active(client: Any, name: str) -> dict[str, Any]:
     raise StorageUnavailableError(f"Table {name} is not ready yet. Try again later.")
 
 
-def _check_table(table: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Reject an existing table without the keys or indexes of ours."""
+def described(client: Any, name: str) -> dict[str, Any]:
+    """Return the description of a table."""
+    table: dict[str, Any] = client.describe_table(TableName=name)["Table"]
+    return table
+
+
+def check_table(table: dict[str, Any], expected: dict[str, Any]) -> None:
+    """
+    Reject a table without the keys or indexes of ours.
+
+    Raises:
+        StorageUnavailableError: Names the difference.
+    """
     name = expected["TableName"]
     if table["KeySchema"] != expected["KeySchema"]:
-        raise StorageUnavailableError(f"Table {name} already exists with other keys")
+        raise StorageUnavailableError(f"Table {name} has other keys")
     actual, projections = _projections(table), _projections(expected)
     missing = projections.keys() - actual.keys()
     if missing:
-        raise StorageUnavailableError(
-            f"Table {name} already exists without {', '.join(sorted(missing))}"
-        )
+        raise StorageUnavailableError(f"Table {name} lacks {', '.join(sorted(missing))}")
     other = [index for index in projections if actual[index] != projections[index]]
     if other:
         raise StorageUnavailableError(
-            f"Table {name} already exists with another projection of {', '.join(other)}."
+            f"Table {name} has another projection of {', '.join(other)}."
             " It cannot be changed. Use another --table or --index-projection."
         )
 
