@@ -255,7 +255,9 @@ class TestApi:
 
     def test_a_clock_that_is_off_is_found(self, run):
         """Reservations would end too early or too late."""
-        with an_api(404, {"error": "no such item", "code": "item_not_found"}, behind=timedelta(minutes=5)) as url:
+        with an_api(
+            404, {"error": "no such item", "code": "item_not_found"}, behind=timedelta(minutes=5)
+        ) as url:
             found = problems(run("doctor", "--url", url))
 
         assert "s ahead of that of the other side" in found["clock"]

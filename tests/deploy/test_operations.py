@@ -1,6 +1,7 @@
 """Schedules, alarms, the dashboard and rollouts."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -456,6 +457,32 @@ class TestLogMetrics:
         assert line.code == json.loads(result["body"])["code"]
         assert line.function_version == "7"
         assert not hasattr(local, "function_version")
+
+
+def test_the_runbook_has_an_entry_for_each_alarm(synthesize, customized_preview):
+    """And no other: of alarms with one name for each function, there is one."""
+    functions = "|".join(map(hyphenated, OPERATIONS))
+    stacks = [
+        customized_preview,
+        synthesize("prod", canary="true"),
+        synthesize("prod", billing="provisioned", capacity="5-100"),
+    ]
+    names = {
+        re.sub(rf"^({functions})-(errors|throttles|rollout.*)$", r"<function>-\2", name)
+        for stack in stacks
+        for alarm in stack.of_type(ALARM).values()
+        for name in [re.sub("^inventory-(prod|feature-42)-", "", alarm["Properties"]["AlarmName"])]
+    }
+    runbook = (Path(__file__).parents[2] / "docs/how-to/runbook.md").read_text()
+    entries = [
+        name
+        for heading in re.findall("^### (.+)$", runbook, re.MULTILINE)
+        for name in re.findall("`([^`]+)`", heading)
+    ]
+
+    assert sorted(entries) == sorted(names)
+    for part in ("Meaning", "Look", "Do"):
+        assert runbook.count(f"- **{part}:**") == runbook.count("\n### ")
 
 
 def test_dashboard_shows_all_alarms(env, synthesized):
