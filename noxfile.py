@@ -222,6 +222,30 @@ def bundle(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """List the packages of the bundle in build/sbom.json, and look for known vulnerabilities in them and in the extras."""
+    session.install("-e", ".[audit,aws,client,excel,local,deploy]")
+    pins = "deploy/bundle-requirements.txt"
+    Path("build").mkdir(exist_ok=True)
+    session.run("cyclonedx-py", "requirements", pins, "--output-file", "build/sbom.json")
+    for packages in (["--requirement", pins, "--require-hashes", "--disable-pip"], ["--local"]):
+        found = Path(session.create_tmp(), "audit.json")
+        found.unlink(missing_ok=True)
+        said = session.run(
+            *("pip-audit", "--progress-spinner=off", "--skip-editable", "--format=json"),
+            *("--output", str(found), *packages),
+            silent=True,
+            success_codes=[0, 1],  # 1: vulnerabilities, or no database
+        )
+        if not found.exists():
+            session.warn(f"Not audited, because the database cannot be reached: {str(said)[-200:]}")
+            continue
+        for package in json.loads(found.read_text())["dependencies"]:
+            if package.get("vulns"):
+                session.error(f"{package['name']} {package['version']}: {package['vulns']}")
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the distributions in dist; fail if RELEASE_TAG does not match the version."""
     expected = f"v{PROJECT['project']['version']}"
