@@ -308,7 +308,8 @@ class Api(Construct):
         return {"authorization_type": apigateway.AuthorizationType.NONE}
 
     def _models(self, route: Route[Any, Any]) -> dict[str, apigateway.IModel] | None:
-        if not (route.has_body and route.sent_fields):
+        # Where all fields are optional, the body is too; the gateway would reject a request without one.
+        if not route.requires_body:
             return None
         name, schema = model_name(route), model_of(route)
         model = apigateway.CfnModel(

@@ -27,7 +27,8 @@ def check_daily_work(run, folder):
         file = folder / "report.csv"
         ok("report", *arguments, "--output", file)
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            return list(csv.DictReader(lines))
+            # The API may have items of other tests.
+            return [row for row in csv.DictReader(lines) if row["sku"] in SKUS]
 
     catalogue = folder / "catalogue.csv"
     lines = [f"{sku},Thing,things,10,2.50,store" for sku in SKUS]

@@ -3,7 +3,7 @@ import pytest
 from deploy.models import _reduced, model_name, model_of
 from inventory_adapters.http.routes import ROUTES, route_named
 
-WITH_BODY = [route for route in ROUTES if route.has_body and route.sent_fields]
+WITH_BODY = [route for route in ROUTES if route.requires_body]
 KEYWORDS = {"type", "required", "minimum", "enum", "properties", "items", "title", "$schema"}
 
 

@@ -234,7 +234,7 @@ def _request_body(route: Route[Any, Any], examples: list[Exchange]) -> Json:
         if exchange.sent is not None and exchange.response.code is None
     }
     return {
-        "required": any(spec.required for spec in route.sent_fields.values()),
+        "required": route.requires_body,
         "content": {
             "application/json": {
                 "schema": ref(route.command.__name__),
@@ -440,7 +440,7 @@ def _error_descriptions(route: Route[Any, Any]) -> dict[str, str]:
 
 
 def _codes_before_command(route: Route[Any, Any]) -> Iterator[str]:
-    if any(spec.required for spec in route.sent_fields.values()) and route.has_body:
+    if route.requires_body:
         yield "body_required"
     if route.has_body:
         yield from ("malformed_body", "payload_too_large")

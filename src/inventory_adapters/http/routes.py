@@ -117,6 +117,11 @@ class Route(Generic[C, R]):
         """Whether the fields that are not in the path come in a JSON body; otherwise they come in the query."""
         return self.method in ("POST", "PUT")
 
+    @property
+    def requires_body(self) -> bool:
+        """Whether a request without a body is invalid."""
+        return self.has_body and any(spec.required for spec in self.sent_fields.values())
+
     @cached_property
     def header_fields(self) -> dict[str, str]:
         """The wire names of the fields that come in a header, by the header's lower-case name."""
