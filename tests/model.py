@@ -223,6 +223,10 @@ class Model:
             version = row["version"] + bool(details)
             after = {**details, "version": version, "updated_at": self.now()}
             self.items[of(command)] = {**self.items[of(command)], **after}
+        if details and counted:
+            *earlier, last = self.ledgers[of(command)]
+            last = {**last, "crossed": crossed(row, self.items[of(command)])}
+            self.ledgers[of(command)] = [*earlier, last]
         return self.items[of(command)]
 
     # Stock
@@ -285,6 +289,7 @@ class Model:
             "reserved": 0,
             "recorded_at": self.births[of(query)],
             "item_created_at": None,
+            "crossed": None,
         }
         return [
             movement
@@ -323,6 +328,7 @@ class Model:
             "delta_reserved": reserved,
             "recorded_at": self.now(),
             "item_created_at": self.births[key] if after["seq"] == 1 or kind == "delete" else None,
+            "crossed": None if kind == "delete" else crossed(before, self.items[key]),
         }
         self.ledgers[key] = [*self.ledgers.get(key, []), movement]
         return {"item": self.items[key], "movement": movement}
@@ -593,6 +599,18 @@ def plain_letters(text):
 
 def available(row):
     return row["on_hand"] - row["reserved"]
+
+
+def crossed(before, after):
+    """What an item became: low, out or restocked."""
+    words = []
+    if needs_reorder(after) and not needs_reorder(before):
+        words.append("low")
+    if available(before) and not available(after):
+        words.append("out")
+    if available(after) and not available(before):
+        words.append("restocked")
+    return " ".join(words) or None
 
 
 def needs_reorder(row):

@@ -65,6 +65,9 @@ def update(
     fields = details(before, command)
     if fields:
         after = after.edited(fields, actor=actor, at=at)
+        # A new reorder point or status counts, too.
+        crossed = stock.crossings(before, after)
+        movements = tuple(attrs.evolve(movement, crossed=crossed) for movement in movements)
     return after, movements
 
 

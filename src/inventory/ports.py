@@ -437,6 +437,13 @@ class ExclusiveRepository(InventoryRepository, Protocol):
             StorageUnavailableError: Nothing was stored.
         """
 
+    def once_stored(self, call: Callable[[], None]) -> None:
+        """
+        Call *call* once the writes so far of this thread are stored: after its outermost exclusive block, or at once outside.
+
+        If the block ends with an error, *call* is not called.
+        """
+
     def items_of_skus(self, skus: Sequence[str]) -> tuple[Item, ...]:
         """
         Return all items with one of these SKUs, in any order.

@@ -11,7 +11,7 @@ from inventory.items import Item, ItemKey, StockLevel, Timestamp
 from inventory.paging import iter_pages
 from inventory.ports import InventoryRepository, ItemFilter, MovementFilter
 from inventory.reservations import Reservation
-from inventory.stock import Movement, MovementKind, StockChange
+from inventory.stock import Movement, MovementKind, StockChange, crossings
 
 __all__ = [
     "SYSTEM_ACTOR",
@@ -317,6 +317,7 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
         seq=max(drift.seq, drift.ledger_seq) + 1,
     )
     at = max(at, item.moved_at or at)
+    after = item.moved(level, at=at)
     movement = Movement(
         key=item.key,
         seq=level.seq,
@@ -329,5 +330,6 @@ def correct(item: Item, drift: Drift, *, at: Timestamp) -> StockChange:
         reason="reconciled",
         recorded_at=at,
         item_created_at=None if drift.ledger_seq else item.created_at,
+        crossed=crossings(item, after),
     )
-    return StockChange(before=item, item=item.moved(level, at=at), movement=movement)
+    return StockChange(before=item, item=after, movement=movement)

@@ -86,6 +86,7 @@ class Reservation:
         created_at: When it was created.
         expires_at: When it expires.
         closed_at: When it was committed, released or expired; None while it is held.
+        changed_at: When it was created or last changed. Neither compared nor part of the wire format.
         revision: Number of the version of the reservation, from 1: counts extensions, commits, and closing. Neither compared
             nor part of the wire format.
         changed_by: The actor who created it or last changed it. Neither compared nor part of the wire format.
@@ -100,6 +101,7 @@ class Reservation:
     expires_at: Timestamp = attrs.field(validator=_is_time)
     closed_at: Timestamp | None = None
     revision: int = attrs.field(default=1, eq=False)
+    changed_at: Timestamp | None = attrs.field(default=None, eq=False)
     changed_by: str | None = attrs.field(default=None, eq=False)
 
     @classmethod
@@ -120,6 +122,7 @@ class Reservation:
             reference=reference,
             created_at=at,
             expires_at=at.plus(ttl_seconds),
+            changed_at=at,
             changed_by=actor,
         )
 
@@ -170,11 +173,11 @@ class Reservation:
         self.require_held(at)
         latest = self.created_at.plus(MAX_SECONDS)
         expires_at = max(self.expires_at, min(at.plus(ttl_seconds), latest))
-        return self._next(actor, expires_at=expires_at)
+        return self._next(actor, at, expires_at=expires_at)
 
     def closed(self, state: ReservationState, *, actor: str | None, at: Timestamp) -> Self:
         """Return the reservation released or expired; its lines are given back."""
-        return self._next(actor, state=state, closed_at=at)
+        return self._next(actor, at, state=state, closed_at=at)
 
     def units(self, lines: Iterable[tuple[ItemKey, int]]) -> dict[ItemKey, int]:
         """Return the units of *lines* by the keys of the held items; lines of the same item are added up."""
@@ -204,14 +207,16 @@ class Reservation:
         before = [(line.key, line.quantity) for line in self.committed]
         return self._next(
             actor,
+            at,
             lines=left,
             committed=_lines(_sums([*before, *units.items()])),
             state=self.state if left else ReservationState.COMMITTED,
             closed_at=None if left else at,
         )
 
-    def _next(self, actor: str | None, **fields: Any) -> Self:
-        return attrs.evolve(self, **fields, revision=self.revision + 1, changed_by=actor)
+    def _next(self, actor: str | None, at: Timestamp, **fields: Any) -> Self:
+        revision = self.revision + 1
+        return attrs.evolve(self, **fields, revision=revision, changed_at=at, changed_by=actor)
 
     def hold(self, items: Mapping[ItemKey, Item]) -> tuple[StockChange, ...]:
         """

@@ -48,12 +48,14 @@ class Executor:
         now: Returns the current time.
         pause: Sleeps a number of seconds.
         expire_due: Expires a few of the due reservations of an item, and returns whether there were any.
+        committed: Called with each change after it was committed.
     """
 
     repository: InventoryRepository
     now: Callable[[], Timestamp]
     pause: Callable[[float], None]
     expire_due: Callable[[ItemKey], bool]
+    committed: Callable[[Change], None]
 
     def execute(self, command: Any, decide: Callable[[], Decision[R]]) -> R:
         """
@@ -120,6 +122,7 @@ class Executor:
             change = attrs.evolve(change, idempotency_record=record)
         if not change.is_empty:
             self.repository.commit(change)
+            self.committed(change)
         return answer
 
     def _record(self, key: IdempotencyKey, request: str) -> IdempotencyRecord | None:

@@ -55,6 +55,7 @@ from inventory.paging import Page, PageLimits, PageRequest, iter_pages
 from inventory.ports import (
     Change,
     Clock,
+    ExclusiveRepository,
     InventoryRepository,
     ItemEdit,
     ItemFilter,
@@ -72,6 +73,7 @@ from inventory.validation import UNSET
 
 if TYPE_CHECKING:
     from inventory.batch import RowResult
+    from inventory.events import Event
     from inventory.reconcile import Examined, Finding
 
 __all__ = ["Inventory"]
@@ -102,6 +104,8 @@ class Inventory:
         new_id: Returns IDs for items, reservations and writes.
         pause: Sleeps a number of seconds between two attempts at the same write.
         actor: Who causes the changes; recorded with each of them. See `acting_as`.
+        on_event: Called with each event of `inventory.events` after its change is stored, and after the outermost block of
+            `exclusive` in which it was made. Called at most once: not if the process dies before. What it raises is logged.
     """
 
     repository: InventoryRepository
@@ -110,6 +114,7 @@ class Inventory:
     new_id: NewId = attrs.field(default=new_id, kw_only=True)
     pause: Callable[[float], None] = attrs.field(default=time.sleep, kw_only=True)
     actor: str | None = attrs.field(default=None, kw_only=True)
+    on_event: "Callable[[Event], None] | None" = attrs.field(default=None, kw_only=True)
 
     def acting_as(self, actor: str | None) -> Self:
         """
@@ -570,6 +575,7 @@ class Inventory:
             now=self._now,
             pause=self.pause,
             expire_due=self._expire_due,
+            committed=self._announce,
         )
         return executor.execute(command, decide)
 
@@ -579,6 +585,18 @@ class Inventory:
             return upkeep.expire_due_of(self.repository, key, self._expire, at=self._now())
         except StorageError:
             return False
+
+    def _announce(self, change: Change) -> None:
+        """Call `on_event` with the events of a change as soon as it is stored."""
+        if self.on_event is None:
+            return
+        from inventory import events  # noqa: PLC0415 - as in batch_items
+
+        call = partial(events.call_with, self.on_event, tuple(events.events_of(change)))
+        if isinstance(self.repository, ExclusiveRepository):
+            self.repository.once_stored(call)
+        else:
+            call()
 
     def _change(
         self,
@@ -612,9 +630,10 @@ class Inventory:
         """
         Update details alone.
 
-        One conditional write is enough; the item is not read first.
+        One conditional write is enough; the item is not read first. Events tell what changed, so they need the item before.
         """
-        if command.attributes is not UNSET and command.attributes:
+        merges = command.attributes is not UNSET and command.attributes
+        if merges or (self.on_event is not None and command.details):
             return self._merge(command)
         fields = command.details
         if not fields:
@@ -636,7 +655,11 @@ class Inventory:
             before = self._require(command.key)
             edits.require_match(command.if_match, before, with_stock=False)
             fields = edits.details(before, command)
-            return self._change(), self._edit_item(before.key, fields, frozenset({before.version}))
+            after = self._edit_item(before.key, fields, frozenset({before.version}))
+            # The stock may have moved since it was read, which is not an event of the edit.
+            before = attrs.evolve(before, level=after.level)
+            self._announce(self._change(ItemWrite(before=before, after=after)))
+            return self._change(), after
 
         return self._execute(command, decide)
 

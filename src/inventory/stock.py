@@ -22,6 +22,7 @@ __all__ = [
     "Transfer",
     "adjust",
     "count",
+    "crossings",
     "delete",
     "expire",
     "issue",
@@ -72,6 +73,8 @@ class Movement:
         recorded_at: When the movement was recorded; never earlier than the movement before.
         item_created_at: When the item was created. Only on the first movement and on one of kind `delete`, because they date
             the opening balance of a deleted item. Stored, but not part of the wire format: None from an API.
+        crossed: What the stock became with this movement, as in `crossings`; None if nothing. Stored, but not part of the wire
+            format: None from an API.
     """
 
     key: ItemKey
@@ -87,6 +90,7 @@ class Movement:
     reservation_id: str | None = None
     recorded_at: Timestamp
     item_created_at: Timestamp | None = None
+    crossed: str | None = None
 
 
 @frozen(kw_only=True)
@@ -178,6 +182,8 @@ def _move(
         reserved=before.reserved + reserved,
         seq=before.seq + 1,
     )
+    moved = item.moved(after, at=at)
+    is_deletion = kind is MovementKind.DELETE
     movement = Movement(
         key=item.key,
         seq=after.seq,
@@ -188,9 +194,25 @@ def _move(
         reserved=after.reserved,
         recorded_at=at,
         **cause,
-        item_created_at=item.created_at if after.seq == 1 or kind is MovementKind.DELETE else None,
+        item_created_at=item.created_at if after.seq == 1 or is_deletion else None,
+        crossed=None if is_deletion else crossings(item, moved),
     )
-    return StockChange(before=item, item=item.moved(after, at=at), movement=movement)
+    return StockChange(before=item, item=moved, movement=movement)
+
+
+def crossings(before: Item, after: Item) -> str | None:
+    """
+    Return what the stock of an item became: words of `low`, `out` and `restocked`, separated by a space; None if nothing.
+
+    It becomes low when the item enters the list of low stock, out with its last available unit, restocked with the first.
+    """
+    was, now = before.level.available, after.level.available
+    words = (
+        ("low", after.needs_reorder and not before.needs_reorder),
+        ("out", was > 0 >= now),
+        ("restocked", was <= 0 < now),
+    )
+    return " ".join(word for word, crossed in words if crossed) or None
 
 
 def _require_available(item: Item, units: int) -> None:

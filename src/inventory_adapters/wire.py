@@ -27,6 +27,7 @@ __all__ = [
     "item_to_wire",
     "level_from_wire",
     "level_to_wire",
+    "lines_to_wire",
     "movement_from_wire",
     "movement_to_wire",
     "page_from_wire",
@@ -288,8 +289,8 @@ def reservation_to_wire(reservation: Reservation) -> dict[str, Any]:
     return {
         "reservation_id": reservation.reservation_id,
         "state": reservation.state,
-        "lines": [_line_to_wire(line) for line in reservation.lines],
-        "committed": [_line_to_wire(line) for line in reservation.committed],
+        "lines": lines_to_wire(reservation.lines),
+        "committed": lines_to_wire(reservation.committed),
         "reference": reservation.reference,
         "created_at": reservation.created_at,
         "expires_at": reservation.expires_at,
@@ -312,8 +313,12 @@ def reservation_from_wire(wire: Any) -> Reservation:
     )
 
 
-def _line_to_wire(line: ReservationLine) -> dict[str, Any]:
-    return {"item_id": line.key.item_id, "sku": line.key.sku, "quantity": line.quantity}
+def lines_to_wire(lines: Iterable[ReservationLine]) -> list[dict[str, Any]]:
+    """Return lines of a reservation as JSON: ``[{"item_id": ..., "sku": ..., "quantity": 2}, ...]``."""
+    return [
+        {"item_id": line.key.item_id, "sku": line.key.sku, "quantity": line.quantity}
+        for line in lines
+    ]
 
 
 def _line_from_wire(wire: Any) -> ReservationLine:

@@ -39,6 +39,7 @@ try:
     from inventory_adapters.cli.storage import Api, Storage, storage_options
     from inventory_adapters.cli.sweep import sweep
     from inventory_adapters.cli.tables import tables
+    from inventory_adapters.cli.webhooks import webhooks
     from inventory_adapters.config import ConfigError
 except ModuleNotFoundError as missing:
     if missing.name != "click":
@@ -154,6 +155,7 @@ for _command in (
     sweep,
     serve,
     tables,
+    webhooks,
     copy_command,
     backup_command,
     restore_command,

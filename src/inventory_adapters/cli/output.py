@@ -67,6 +67,14 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
         "seq": "Seq",
         "error": "Error",
     },
+    "webhooks": {
+        "name": "Name",
+        "target": "Target",
+        "pending": "Pending",
+        "parked": "Parked",
+        "failing_since": "Failing since",
+        "retry_at": "Next attempt",
+    },
     "drifts": {
         "sku": "SKU",
         "on_hand": "On hand",
@@ -84,7 +92,7 @@ _COLUMNS: Final[dict[str, dict[str, str]]] = {
 _NUMBERS: Final = {
     *("available", "quantity", "reorder_point", "price"),
     *("seq", "delta_on_hand", "on_hand", "delta_reserved", "reserved", "index", "version"),
-    *("ledger_on_hand", "ledger_reserved", "ledger_seq", "held"),
+    *("ledger_on_hand", "ledger_reserved", "ledger_seq", "held", "pending", "parked"),
 }
 
 _GAP: Final = "  "

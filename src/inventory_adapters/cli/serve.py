@@ -95,7 +95,7 @@ def serve(
     **options: Any,
 ) -> None:
     """
-    Serve the HTTP API and the console page until Ctrl-C.
+    Serve the HTTP API and the console page until Ctrl-C, and deliver events to the webhooks of the file.
 
     Without --api-keys, every client that reaches the port can read and change everything.
 
@@ -103,6 +103,7 @@ def serve(
     """
     from inventory_adapters.server import gateway as local_server  # 40 % of a start
     from inventory_adapters.server.auth import ApiKeys, KeysError
+    from inventory_adapters.storage.sqlite import SqliteRepository
 
     if keys_path and no_auth:
         raise click.UsageError("--api-keys and --no-auth exclude each other")
@@ -138,9 +139,11 @@ def serve(
         with storage.opened(missing="create") as inventory:
             with deadline(ANSWER_SECONDS):
                 local_server.check_health(inventory)
-                handle = None
+                handle = outbox = None
                 if isinstance(inventory, Inventory):
                     local_server.check_writable(inventory)
+                    if isinstance(inventory.repository, SqliteRepository):
+                        outbox = inventory.repository.outbox()
                 else:
                     from inventory_adapters.server.remote import RemoteApi  # httpx is optional
 
@@ -153,6 +156,7 @@ def serve(
                 remote_storage=storage.is_remote,
                 keys=keys,
                 handle=handle,
+                outbox=outbox,
                 on_ready=ready,
                 **options,
             )

@@ -33,6 +33,7 @@ from inventory.ports import ExclusiveRepository
 from inventory.service import Inventory
 from inventory.timeouts import deadline
 from inventory.validation import command
+from inventory_adapters.events.webhooks import Deliverer
 from inventory_adapters.http.api_gateway import (
     ALLOWED_HEADERS,
     Cors,
@@ -62,6 +63,7 @@ from inventory_adapters.server.sweeper import Sweeper
 
 if TYPE_CHECKING:
     from inventory_adapters.client import InventoryClient
+    from inventory_adapters.storage.sqlite.outbox import Outbox
 
 __all__ = [
     "CannotListenError",
@@ -555,6 +557,7 @@ def serve(
     keys: ApiKeys | None = None,
     handle: Handle | None = None,
     limits: ArrivalLimits | None = None,
+    outbox: "Outbox | None" = None,
     on_ready: Callable[[Site], None],
 ) -> None:
     """
@@ -571,6 +574,7 @@ def serve(
         keys: The API keys, one of which a request needs; None to let everyone in. SIGHUP reads their file again.
         handle: Answers requests to routes, for an API; None for the use cases of *inventory*.
         limits: Limits on requests and connections; by default as many connections as the process may open.
+        outbox: Events to deliver.
         on_ready: Called once the server accepts connections.
     """
     limits = limits or ArrivalLimits(connections=max_connections())
@@ -582,6 +586,8 @@ def serve(
         threads = running.enter_context(ThreadPoolExecutor(count, "handler"))
         writer = None
         if isinstance(inventory, Inventory):
+            if outbox is not None:
+                running.enter_context(Deliverer(outbox, clock=inventory.clock))
             if sweep_seconds:
                 running.enter_context(Sweeper(inventory, seconds=sweep_seconds))
             # Requests that write share transactions if the repository supports exclusive access.

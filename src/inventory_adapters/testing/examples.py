@@ -178,6 +178,7 @@ def a_reservation(
         reference=reference,
         created_at=a_time(),
         expires_at=a_time(expires_at),
+        changed_at=a_time(),
         changed_by="anna",
     )
 

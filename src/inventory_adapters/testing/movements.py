@@ -43,6 +43,7 @@ _A_MOVEMENT: Final = Movement(
     reservation_id="reservation-1",
     recorded_at=a_time(60),
     item_created_at=a_time(),
+    crossed="low out",
 )
 
 
@@ -68,6 +69,7 @@ class MovementsContract:
             pytest.param(evolve(_A_MOVEMENT, actor=None), id="of no actor"),
             pytest.param(evolve(_A_MOVEMENT, reservation_id=None), id="of no reservation"),
             pytest.param(evolve(_A_MOVEMENT, item_created_at=None), id="of no date"),
+            pytest.param(evolve(_A_MOVEMENT, crossed=None), id="that crosses nothing"),
             pytest.param(
                 evolve(_A_MOVEMENT, item_created_at=Timestamp("2023-01-31T08:00:00")),
                 id="of an item of an earlier version",

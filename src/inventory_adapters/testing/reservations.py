@@ -93,6 +93,7 @@ class ReservationsContract:
                 id="several SKUs of an id",
             ),
             pytest.param(evolve(a_reservation(), changed_by=None), id="of no actor"),
+            pytest.param(evolve(a_reservation(), changed_at=None), id="of no time"),
             pytest.param(committed(_TWO_LINES, (_A, 1)), id="committed in part"),
             pytest.param(
                 committed(committed(_TWO_LINES, (_A, 2)), (_B, 1)), id="one line committed"

@@ -347,6 +347,7 @@ def row_to_movement(row: Row) -> Movement:
             reservation_id=_text_or_none(row, "reservation_id"),
             recorded_at=_time(row, "recorded_at"),
             item_created_at=_time(row, "item_created_at") if "item_created_at" in row else None,
+            crossed=_text_or_none(row, "crossed"),
             **{name: int(row[name]["N"]) for name in _MOVEMENT_NUMBERS},
         )
     except (KeyError, ValueError) as error:
@@ -395,6 +396,7 @@ def _reservation_attributes(reservation: Reservation) -> Attributes:
         "closed_at": closed_at,
         "delete_after": None if closed_at is None else _second(closed_at) + RETENTION_SECONDS,
         "revision": reservation.revision,
+        "changed_at": reservation.changed_at,
         "changed_by": reservation.changed_by,
     }
 
@@ -417,6 +419,7 @@ def row_to_reservation(row: Row) -> Reservation:
             expires_at=_time(row, "expires_at"),
             closed_at=_time(row, "closed_at") if "closed_at" in row else None,
             revision=int(row["revision"]["N"]),
+            changed_at=_time(row, "changed_at") if "changed_at" in row else None,
             changed_by=_text_or_none(row, "changed_by"),
         )
     except (KeyError, ValueError) as error:

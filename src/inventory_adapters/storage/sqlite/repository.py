@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
 from threading import Event, RLock, local
-from typing import Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from inventory.errors import (
     DuplicateRequestError,
@@ -63,6 +63,7 @@ from inventory_adapters.storage.sqlite.schema import (
     DELETE_ITEM,
     FIND_ITEM,
     FIRST_MOVEMENT,
+    HAS_SINKS,
     IDEMPOTENCY_RECORD,
     INSERT_HOLD,
     INSERT_ITEM,
@@ -80,6 +81,9 @@ from inventory_adapters.storage.sqlite.schema import (
 )
 from inventory_adapters.storage.sqlite.transactions import BUSY_SECONDS, savepoint, transaction
 from inventory_adapters.storage.unreadable import read_rows, skipped
+
+if TYPE_CHECKING:
+    from inventory_adapters.storage.sqlite.outbox import Outbox
 
 __all__ = ["SqliteRepository"]
 
@@ -245,15 +249,25 @@ class SqliteRepository:
             _append(db, change)
             for reservation in change.reservations:
                 _store_reservation(db, reservation)
+            _store_events(db, change)
 
     def edit_item(self, edit: ItemEdit) -> Item:
-        with self._writing() as db:
+        # The item, and its event.
+        with self._writing(writes=2) as db:
             item = _current(db, edit.key)
             if item is None or not (edit.versions is None or item.version in edit.versions):
                 raise StaleReadError(item)
             edited = item.edited(edit.fields, actor=edit.actor, at=edit.at)
-            _store(db, ItemWrite(before=item, after=edited))
+            write = ItemWrite(before=item, after=edited)
+            _store(db, write)
+            _store_events(db, Change(write_id=edit.write_id, items=(write,)))
         return edited
+
+    def outbox(self) -> "Outbox":
+        """Return the events of the file, and where they are delivered to."""
+        from inventory_adapters.storage.sqlite.outbox import Outbox  # noqa: PLC0415 - as in `_store_events`
+
+        return Outbox(self._reading, self._writing)
 
     def snapshot(self) -> Iterator[Record]:
         # A connection of its own, whose transaction lasts as long as the iteration.
@@ -295,12 +309,21 @@ class SqliteRepository:
         if self._this_thread.is_exclusive:
             yield
             return
+        calls = self._this_thread.once_stored = []
         with self._transaction():
             self._this_thread.is_exclusive = True
             try:
                 yield
             finally:
                 self._this_thread.is_exclusive = False
+        for call in calls:
+            call()
+
+    def once_stored(self, call: Callable[[], None]) -> None:
+        if self._this_thread.is_exclusive:
+            self._this_thread.once_stored.append(call)
+        else:
+            call()
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -407,9 +430,10 @@ class SqliteRepository:
 
 
 class _Thread(local):
-    """State of each thread: whether it is inside `exclusive()`."""
+    """State of each thread: whether it is inside `exclusive()`, and what to call after it."""
 
     is_exclusive = False
+    once_stored: list[Callable[[], None]]
 
 
 def _page(rows: Iterable[Row], read: Callable[[Row], T], cursor: Cursor | None = None) -> Page[T]:
@@ -483,6 +507,14 @@ def _store_reservation(db: sqlite3.Connection, write: ReservationWrite) -> None:
     old, new = hold_rows(write.before), hold_rows(write.after)
     db.executemany(DELETE_HOLD, old - new)
     db.executemany(INSERT_HOLD, new - old)
+
+
+def _store_events(db: sqlite3.Connection, change: Change) -> None:
+    if db.execute(HAS_SINKS).fetchone():
+        # Few files have a sink.
+        from inventory_adapters.storage.sqlite.outbox import store_events  # noqa: PLC0415
+
+        store_events(db, change)
 
 
 def _store_idempotency_record(db: sqlite3.Connection, record: IdempotencyRecord) -> None:

@@ -135,10 +135,12 @@ _MOVEMENT: Final = _shapes(
     *(_TEXT, _TEXT, _NUMBER, _TEXT),
     *(_NUMBER,) * 4,
     *(_TEXT_OR_NULL,) * 4,
-    *(_TEXT, _TEXT_OR_NULL),
+    *(_TEXT, _TEXT_OR_NULL, _TEXT_OR_NULL),
 )
 _RESERVATION: Final = _shapes(
-    *(_TEXT, _TEXT_OR_NULL), *(_TEXT,) * 5, *(_TEXT_OR_NULL, _NUMBER, _TEXT_OR_NULL)
+    *(_TEXT, _TEXT_OR_NULL),
+    *(_TEXT,) * 5,
+    *(_TEXT_OR_NULL, _NUMBER, _TEXT_OR_NULL, _TEXT_OR_NULL),
 )
 _LINE: Final = _shapes(_TEXT, _TEXT, _NUMBER)
 
@@ -156,7 +158,7 @@ def movement_to_row(movement: Movement, write_id: str) -> Row:
         *(movement.key.item_id, movement.key.sku, movement.seq, movement.kind),
         *(movement.delta_on_hand, movement.delta_reserved, movement.on_hand, movement.reserved),
         *(movement.actor, movement.reason, movement.reference, movement.reservation_id),
-        *(movement.recorded_at, movement.item_created_at, write_id),
+        *(movement.recorded_at, movement.item_created_at, movement.crossed, write_id),
     )
 
 
@@ -168,7 +170,7 @@ def row_to_movement(row: Row) -> Movement:
         UnreadableMovementError: The row cannot be read as a movement.
     """
     item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved = row[:8]
-    actor, reason, reference, reservation_id, recorded_at, item_created_at = row[8:]
+    actor, reason, reference, reservation_id, recorded_at, item_created_at, crossed = row[8:]
     try:
         _check_types(row, _MOVEMENT)
         return Movement(
@@ -185,6 +187,7 @@ def row_to_movement(row: Row) -> Movement:
             reservation_id=reservation_id,
             recorded_at=Timestamp(recorded_at),
             item_created_at=_time(item_created_at),
+            crossed=crossed,
         )
     except (TypeError, ValueError) as error:
         raise UnreadableMovementError(item_id=item_id, sku=sku, seq=seq, why=str(error)) from error
@@ -202,7 +205,7 @@ def reservation_to_row(reservation: Reservation) -> Row:
         *(reservation.reservation_id, reservation.reference, reservation.created_at),
         *(_lines_to_json(reservation.lines), _lines_to_json(reservation.committed)),
         *(reservation.state, reservation.expires_at, reservation.closed_at),
-        *(reservation.revision, reservation.changed_by),
+        *(reservation.revision, reservation.changed_at, reservation.changed_by),
     )
 
 
@@ -214,7 +217,7 @@ def row_to_reservation(row: Row) -> Reservation:
         UnreadableReservationError: The row cannot be read as a reservation.
     """
     reservation_id, reference, created_at, lines, committed, state = row[:6]
-    expires_at, closed_at, revision, changed_by = row[6:]
+    expires_at, closed_at, revision, changed_at, changed_by = row[6:]
     try:
         _check_types(row, _RESERVATION)
         return Reservation(
@@ -227,6 +230,7 @@ def row_to_reservation(row: Row) -> Reservation:
             expires_at=Timestamp(expires_at),
             closed_at=_time(closed_at),
             revision=revision,
+            changed_at=_time(changed_at),
             changed_by=changed_by,
         )
     except (RecursionError, TypeError, ValueError) as error:

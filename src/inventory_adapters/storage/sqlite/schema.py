@@ -7,36 +7,51 @@ __all__ = [
     "APPLICATION_ID",
     "BEYOND_EVERY_SEQ",
     "BEYOND_EVERY_TEXT",
+    "COUNT_PARKED",
+    "COUNT_PENDING",
     "DELETE_HOLD",
     "DELETE_ITEM",
+    "DELETE_PARKED",
+    "DELETE_SINK",
+    "DELIVERED_EVENTS",
     "FIND_ITEM",
     "FINISH_RESTORE",
     "FIRST_MOVEMENT",
+    "HAS_SINKS",
     "IDEMPOTENCY_COLUMNS",
     "IDEMPOTENCY_RECORD",
+    "INSERT_EVENT",
     "INSERT_HOLD",
     "INSERT_ITEM",
     "INSERT_MOVEMENT",
     "INSERT_RESERVATION",
+    "INSERT_SINK",
     "IS_HELD",
     "IS_LOW",
+    "IS_PARKED",
     "ITEM_COLUMNS",
+    "LAST_EVENT",
     "MIGRATIONS",
     "MOVEMENTS",
     "MOVEMENT_COLUMNS",
+    "PARK",
+    "PENDING_EVENTS",
     "PURGE_IDEMPOTENCY_RECORDS",
     "PURGE_RESERVATIONS",
     "REPLACE_IDEMPOTENCY_RECORD",
     "REPLACE_ITEM",
     "REPLACE_MOVEMENT",
     "REPLACE_RESERVATION",
+    "RESEND_PARKED",
     "RESERVATION",
     "RESERVATION_COLUMNS",
     "RESTORE_ID",
     "SELECT_ITEM",
+    "SINKS",
     "START_RESTORE",
     "STORE_IDEMPOTENCY_RECORD",
     "UPDATE_RESERVATION",
+    "UPDATE_SINK",
     "items_of_skus",
     "update_item",
 ]
@@ -105,6 +120,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             reservation_id TEXT,
             recorded_at TEXT NOT NULL,
             item_created_at TEXT,
+            crossed TEXT, -- words: low, out, restocked
             write_id TEXT NOT NULL,
             PRIMARY KEY (item_id, sku, seq)
         ) WITHOUT ROWID
@@ -120,6 +136,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             expires_at TEXT NOT NULL,
             closed_at TEXT,
             revision INTEGER NOT NULL,
+            changed_at TEXT,
             changed_by TEXT
         )
         """,
@@ -153,6 +170,41 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX idempotency_by_expiry ON idempotency_records (expires_at)",
         # At most one row: the restore that was started and not finished.
         "CREATE TABLE restores (restore_id TEXT NOT NULL)",
+        # Events are written only while there is a sink, which they are delivered to. AUTOINCREMENT: an id is never used again.
+        """
+        CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            sink TEXT, -- of an event that is sent again to one sink; NULL for all
+            subject TEXT NOT NULL,
+            event TEXT NOT NULL -- CloudEvents JSON
+        )
+        """,
+        """
+        CREATE TABLE sinks (
+            name TEXT NOT NULL,
+            target TEXT NOT NULL,
+            secret TEXT,
+            position INTEGER NOT NULL, -- the last event that is done with
+            batch_end INTEGER, -- the last event of the batch that is sent again
+            batch_size INTEGER NOT NULL,
+            refusals INTEGER NOT NULL,
+            failures INTEGER NOT NULL,
+            failing_since TEXT,
+            retry_at TEXT
+        )
+        """,
+        "CREATE UNIQUE INDEX sinks_by_name ON sinks (name)",
+        # Events that a sink did not take. Later events of their subjects follow them, so that the order is kept.
+        """
+        CREATE TABLE parked (
+            sink TEXT NOT NULL,
+            id INTEGER NOT NULL,
+            subject TEXT NOT NULL,
+            event TEXT NOT NULL,
+            PRIMARY KEY (sink, id)
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX parked_by_subject ON parked (sink, subject)",
     ),
 )
 
@@ -180,7 +232,7 @@ DELETE_ITEM: Final = f"DELETE FROM items WHERE {UNCHANGED}"
 
 MOVEMENT_COLUMNS: Final = (
     "item_id, sku, seq, kind, delta_on_hand, delta_reserved, on_hand, reserved, actor, reason, reference, "
-    "reservation_id, recorded_at, item_created_at"
+    "reservation_id, recorded_at, item_created_at, crossed"
 )
 INSERT_MOVEMENT: Final = _insert("movements", f"{MOVEMENT_COLUMNS}, write_id")
 MOVEMENTS: Final = (
@@ -191,13 +243,15 @@ FIRST_MOVEMENT: Final = (
     f"SELECT {MOVEMENT_COLUMNS} FROM movements WHERE item_id = ? AND sku = ? ORDER BY seq LIMIT 1"
 )
 
-_STATE_COLUMNS: Final = "lines, committed, state, expires_at, closed_at, revision, changed_by"
+_STATE_COLUMNS: Final = (
+    "lines, committed, state, expires_at, closed_at, revision, changed_at, changed_by"
+)
 RESERVATION_COLUMNS: Final = f"reservation_id, reference, created_at, {_STATE_COLUMNS}"
 INSERT_RESERVATION: Final = (
     _insert("reservations", RESERVATION_COLUMNS) + " ON CONFLICT (reservation_id) DO NOTHING"
 )
 UPDATE_RESERVATION: Final = (
-    f"UPDATE reservations SET ({_STATE_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?)"
+    f"UPDATE reservations SET ({_STATE_COLUMNS}) = (?, ?, ?, ?, ?, ?, ?, ?)"
     " WHERE reservation_id = ? AND revision = ?"
 )
 RESERVATION: Final = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
@@ -236,6 +290,34 @@ REPLACE_IDEMPOTENCY_RECORD: Final = _insert(
     "idempotency_records", IDEMPOTENCY_COLUMNS, verb="REPLACE"
 )
 REPLACE_RESERVATION: Final = _insert("reservations", RESERVATION_COLUMNS, verb="REPLACE")
+
+
+# The outbox.
+HAS_SINKS: Final = "SELECT 1 FROM sinks LIMIT 1"
+INSERT_EVENT: Final = _insert("outbox", "subject, event")
+LAST_EVENT: Final = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'"
+PENDING_EVENTS: Final = (
+    "SELECT id, subject, event FROM outbox"
+    " WHERE id > ? AND id <= ? AND (sink IS NULL OR sink = ?) ORDER BY id LIMIT ?"
+)
+COUNT_PENDING: Final = "SELECT count(*) FROM outbox WHERE id > ? AND (sink IS NULL OR sink = ?)"
+DELIVERED_EVENTS: Final = "DELETE FROM outbox WHERE id <= (SELECT coalesce(min(position), 9223372036854775807) FROM sinks)"
+SINK_COLUMNS: Final = "name, target, secret, position, batch_end, batch_size, refusals, failures, failing_since, retry_at"
+SINKS: Final = f"SELECT {SINK_COLUMNS} FROM sinks ORDER BY name"
+INSERT_SINK: Final = _insert("sinks", SINK_COLUMNS) + " ON CONFLICT (name) DO NOTHING"
+UPDATE_SINK: Final = (
+    "UPDATE sinks SET (position, batch_end, batch_size, refusals, failures, failing_since, retry_at)"
+    " = (?, ?, ?, ?, ?, ?, ?) WHERE name = ? AND position = ?"
+)
+DELETE_SINK: Final = "DELETE FROM sinks WHERE name = ?"
+IS_PARKED: Final = "SELECT 1 FROM parked WHERE sink = ? AND subject = ? LIMIT 1"
+PARK: Final = _insert("parked", "sink, id, subject, event")
+COUNT_PARKED: Final = "SELECT count(*) FROM parked WHERE sink = ?"
+DELETE_PARKED: Final = "DELETE FROM parked WHERE sink = ?"
+RESEND_PARKED: Final = (
+    "INSERT INTO outbox (sink, subject, event)"
+    " SELECT sink, subject, event FROM parked WHERE sink = ? ORDER BY id"
+)
 
 
 def update_item(columns: Iterable[str]) -> str:
