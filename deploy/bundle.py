@@ -25,6 +25,7 @@ from importlib.metadata import (
     distribution,
     packages_distributions,
 )
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -44,6 +45,7 @@ ENTRY: Final = "inventory_adapters.lambda_entry"
 DEFAULT_OUTPUT: Final = ROOT / "build" / "bundle"
 DEFAULT_PYTHON: Final = str(fields(Settings).python_version.default)
 
+_OURS: Final = ("inventory", "inventory_adapters")
 # With TRANSPORT=boto3 the functions import these from their runtime.
 _OF_THE_RUNTIME: Final = frozenset({"boto3", "botocore"})
 # Parts that no function runs: other formats of cattrs and its earlier name, and tasks of operators.
@@ -174,8 +176,11 @@ def build(output: Path, *, python: str = DEFAULT_PYTHON) -> Bundle:
         for place, content in _contents(reach):
             path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
-            is_source = place.suffix == ".py"
-            path.write_bytes(_without_docstrings(content) if is_source else content)
+            if place.suffix == ".py":
+                # Of other packages' functions, annotations may have an effect.
+                is_ours = place.parts[0] in _OURS
+                content = _reduced(content, annotations=not is_ours)  # noqa: PLW2901
+            path.write_bytes(content)
         _compile(folder, interpreter)
         (folder / _MARKER).write_text(f"{python}\n", encoding="ascii")
         (folder / _SOURCES).write_text(f"{sources_digest()}\n", encoding="ascii")
@@ -306,18 +311,45 @@ def _executable(program: str, python: str) -> str | None:
     return executable if done.returncode == 0 and version == python else None
 
 
-def _without_docstrings(source: bytes) -> bytes:
-    """Return *source* with empty docstrings, without changing line numbers."""
-    lines = source.splitlines(keepends=True)
+def _reduced(source: bytes, *, annotations: bool) -> bytes:
+    """
+    Return *source* with empty docstrings, without changing line numbers.
+
+    Args:
+        source: The source of a module.
+        annotations: Whether the annotations of functions are kept.
+    """
+    starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
+    cuts: list[tuple[int, int, bytes, bytes]] = []
+
+    def cut(node: ast.expr | ast.stmt, first: int, *, left: bytes = b"", newline: bytes) -> None:
+        cuts.append((first, _end(starts, node), left, newline))
+
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, documented) and ast.get_docstring(node, clean=False):
-            text = node.body[0]
-            first, last = text.lineno - 1, (text.end_lineno or text.lineno) - 1
-            before, after = lines[first][: text.col_offset], lines[last][text.end_col_offset :]
-            lines[first : last + 1] = [before + b'""' + b"\\\n" * (last - first) + after]
-            lines[first + 1 : first + 1] = [b""] * (last - first)
-    return b"".join(lines)
+            cut(node.body[0], _start(starts, node.body[0]), left=b'""', newline=b"\\\n")
+        if annotations:
+            continue
+        if isinstance(node, ast.FunctionDef) and node.returns is not None:
+            arrow = source.rindex(b"->", 0, _start(starts, node.returns))
+            cut(node.returns, arrow, newline=b"\\\n")
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            name = _start(starts, node) + len(node.arg.encode())
+            cut(node.annotation, name, newline=b"\n")
+    for first, end, left, newline in sorted(cuts, reverse=True):
+        lines = source.count(b"\n", first, end)
+        source = source[:first] + left + newline * lines + source[end:]
+    return source
+
+
+def _start(starts: Sequence[int], node: ast.expr | ast.stmt | ast.arg) -> int:
+    """Return the offset of a node in the source, whose lines begin at *starts*."""
+    return starts[node.lineno - 1] + node.col_offset
+
+
+def _end(starts: Sequence[int], node: ast.expr | ast.stmt) -> int:
+    return starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
 
 
 def _compile(folder: Path, interpreter: str) -> None:

@@ -19,6 +19,7 @@ ALLOWED = {
     "src/inventory_adapters": {"attrs"},
     "src/inventory_adapters/aws/boto_transport.py": {"boto3", "botocore"},
     "src/inventory_adapters/bootstrap.py": {"boto3"},
+    "src/inventory_adapters/events/webhooks.py": {"attrs", "httpx"},
     "src/inventory_adapters/records.py": {"cattrs"},
     "src/inventory_adapters/storage": {"attrs"},
     # For the types of what it may be given.
@@ -30,6 +31,7 @@ ALLOWED = {
     "src/inventory_adapters/cli": {"attrs", "click"},
     "src/inventory_adapters/catalogue/tables.py": {"attrs", "python_calamine"},
     "src/inventory_adapters/cli/catalogue.py": {"attrs", "click", "rich"},
+    "src/inventory_adapters/cli/doctor.py": {"attrs", "boto3", "botocore", "click", "httpx"},
     "src/inventory_adapters/cli/storage.py": {"attrs", "botocore", "click"},
     "src/inventory_adapters/cli/tables.py": {"attrs", "boto3", "botocore", "click"},
     "src/inventory_adapters/testing": {"attrs", "pytest"},

@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from time import sleep
@@ -1855,6 +1855,40 @@ class NotExclusive(Correct):
         return nullcontext()
 
 
+class CallsInTheBlock(Correct):
+    """Calls as if there were no block, before the writes are stored."""
+
+    def exclusive(self):
+        return nullcontext()
+
+    def once_stored(self, call):
+        call()
+
+
+class CallsAfterAnError(Correct):
+    """Calls at the end of a block, whether or not its writes were stored."""
+
+    def __init__(self):
+        super().__init__()
+        self.depth, self.calls = 0, []
+
+    @contextmanager
+    def exclusive(self):
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+            while self.calls and not self.depth:
+                self.calls.pop(0)()
+
+    def once_stored(self, call):
+        if self.depth:
+            self.calls.append(call)
+        else:
+            call()
+
+
 class RollsBackOnConflict(WithoutRollback):
     """Rolls back earlier writes of the block on a conflict."""
 
@@ -1872,6 +1906,8 @@ class RollsBackOnConflict(WithoutRollback):
         (NotExclusive, "test_the_block_reads_its_own_writes"),
         (NotExclusive, "test_other_threads_do_not_write_meanwhile"),
         (RollsBackOnConflict, "test_a_rejected_write_leaves_the_other_writes"),
+        (CallsInTheBlock, "test_calls_wait_until_the_writes_are_stored"),
+        (CallsAfterAnError, "test_calls_wait_until_the_writes_are_stored"),
         (WithoutRollback, "test_an_error_rolls_back_the_block"),
         (WithoutRollback, "test_a_nested_block_is_part_of_the_outer_one"),
     ],

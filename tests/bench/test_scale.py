@@ -171,7 +171,11 @@ class TestRetryPolicy:
         monkeypatch.setattr(retry, "_MAX_ATTEMPTS", attempts)
         real = []
         executor = retry.Executor(
-            repository=object(), now=None, pause=real.append, expire_due=lambda: False
+            repository=object(),
+            now=None,
+            pause=real.append,
+            expire_due=lambda: False,
+            committed=None,
         )
 
         def decide():

@@ -156,6 +156,28 @@ class TestFile:
 
         assert problems(run("doctor", *FILE)) == {}
 
+    @pytest.mark.parametrize(
+        ("statement", "text"),
+        [
+            (
+                'UPDATE outbox SET event = replace(event, \'"time": "2\', \'"time": "1\')',
+                "`inventory serve` delivers",
+            ),
+            ("INSERT INTO parked VALUES ('hook', 1, 's', '{}')", "did not take 1 event"),
+        ],
+    )
+    def test_events_that_do_not_arrive_are_found(self, run, shop, statement, text):
+        """Because nothing delivers them, or because they were refused; new ones are no problem."""
+        run("webhooks", "add", "hook", "https://hook.example.com", *FILE)
+        sku = ("--sku", "TENT-TRAIL-1", "--location", "store")
+        done = run("stock", "adjust", *sku, "--delta", "1", "--reason", "found", *FILE)
+        assert done.exit_code == 0, done.output
+        assert problems(run("doctor", *FILE)) == {}
+
+        change(shop, statement)
+
+        assert text in problems(run("doctor", *FILE))["webhooks"]
+
     def test_a_damaged_page_is_found(self, run, shop):
         """In a part of the file that the other checks do not read."""
         with closing(sqlite3.connect(shop)) as db:

@@ -297,20 +297,36 @@ class TestContents:
         assert Path(done.stdout.strip()).is_relative_to(bundle.folder)
 
     def test_lines_have_the_numbers_of_the_source(self):
-        """Docstrings are emptied, so that tracebacks still point to the right line."""
+        """Docstrings and annotations of functions are cut, so that tracebacks still point to the right line."""
         source = (ROOT / "src" / "inventory" / "service.py").read_bytes()
 
-        emptied = bundling._without_docstrings(source)
+        reduced = ast.parse(bundling._reduced(source, annotations=False))
+        expected = ast.parse(source)
 
-        def calls(text):
-            nodes = ast.walk(ast.parse(text))
-            return [(it.lineno, it.col_offset) for it in nodes if isinstance(it, ast.Call)]
+        for node in ast.walk(expected):
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            if documented and ast.get_docstring(node):
+                node.body[0].value.value = ""
+            if isinstance(node, ast.FunctionDef):
+                node.returns = None
+            if isinstance(node, ast.arg):
+                node.annotation = None
+        assert ast.dump(reduced) == ast.dump(expected)
+        statements = [
+            [it.lineno for it in ast.walk(tree) if isinstance(it, ast.stmt)]
+            for tree in (reduced, expected)
+        ]
+        assert statements[0] == statements[1]
 
-        assert calls(emptied) == calls(source)
-        assert not any(
-            ast.get_docstring(it)
-            for it in ast.walk(ast.parse(emptied))
-            if isinstance(it, ast.Module | ast.ClassDef | ast.FunctionDef)
+    def test_annotations_of_other_packages_are_kept(self):
+        """They may have an effect."""
+        source = (
+            b"def f(\n    a: int,\n    *b: list[\n        int\n    ],\n) -> None:\n    return a\n"
+        )
+
+        assert bundling._reduced(source, annotations=True) == source
+        assert bundling._reduced(source, annotations=False) == (
+            b"def f(\n    a,\n    *b\n\n,\n) :\n    return a\n"
         )
 
 

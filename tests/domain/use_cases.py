@@ -105,6 +105,9 @@ class ExclusiveRepository(BusyRepository):
     def items_of_skus(self, skus):
         raise NotImplementedError
 
+    def once_stored(self, call):
+        raise NotImplementedError
+
     def commit(self, change):
         self.story.append("commit")
         super().commit(change)

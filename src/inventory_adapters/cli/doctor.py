@@ -26,10 +26,11 @@ from inventory_adapters.cli.options import JSON
 from inventory_adapters.cli.output import counted, printable
 from inventory_adapters.cli.storage import Api, Storage, ledger_of, storage_options, was_typed
 from inventory_adapters.cli.tables import check_table, described
-from inventory_adapters.wire import to_json
+from inventory_adapters.wire import from_json, to_json
 
 if TYPE_CHECKING:
     from inventory_adapters.cli.storage import UseCases
+    from inventory_adapters.storage.sqlite import SqliteRepository
 
 __all__ = ["doctor"]
 
@@ -139,6 +140,9 @@ def _results_of_storage(storage: Storage, inventory: Inventory) -> Iterator[_Res
         yield _result("writable", write)
         yield _result("integrity", partial(_integrity, storage.db))
         yield _result("schema", partial(_schema_of_file, storage.db))
+        yield _result(
+            "webhooks", partial(_webhooks, cast("SqliteRepository", inventory.repository))
+        )
     yield _result("restore", partial(_restore, inventory))
     yield _result("times", partial(_times, inventory))
     yield _result("sweeper", partial(_overdue, inventory))
@@ -168,6 +172,29 @@ def _schema_of_file(file: str) -> str:
             f"{', '.join(missing)} missing or changed. Copy the data to a new file: inventory copy"
         )
     return f"version {len(schema.MIGRATIONS)}"
+
+
+def _webhooks(repository: "SqliteRepository") -> str:
+    outbox = repository.outbox()
+    sinks = outbox.sinks()
+    overdue = Timestamp.of(datetime.now(UTC)).plus(-_OVERDUE_SECONDS)
+    for sink in sinks:
+        pending, parked = outbox.counts(sink)
+        if parked:
+            raise _ProblemError(
+                f"{sink.name} did not take {counted(parked, 'events')}. Once it can, run:"
+                f" inventory webhooks resend {sink.name}"
+            )
+        first = next(
+            (from_json(it.event).get("time", overdue) for it in outbox.pending(sink)), overdue
+        )
+        if first < overdue:
+            since = f" It fails since {sink.failing_since}." if sink.failing_since else ""
+            raise _ProblemError(
+                f"{counted(pending, 'events')} of {sink.name} wait since {first}.{since}"
+                " `inventory serve` delivers them."
+            )
+    return f"{counted(len(sinks), 'webhooks')}, nothing is late"
 
 
 # DynamoDB

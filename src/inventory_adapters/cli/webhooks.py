@@ -53,7 +53,7 @@ def _secret(_ctx: click.Context, _option: click.Parameter, value: str | None) ->
 _NAME: Final = click.argument("name")
 
 
-@webhooks.command()
+@webhooks.command(short_help="Send events to a URL or a file.")
 @_NAME
 @click.argument("target", callback=_target)
 @click.option(
@@ -88,7 +88,7 @@ def add(storage: Storage, *, name: str, target: str, secret: str | None) -> None
             click.echo("Events cross the network unencrypted. Use https.", err=True)
 
 
-@webhooks.command("list")
+@webhooks.command("list", short_help="List the webhooks.")
 @storage_options(with_api=False)
 @JSON
 def list_command(storage: Storage, *, as_json: bool) -> None:
@@ -106,7 +106,7 @@ def list_command(storage: Storage, *, as_json: bool) -> None:
         show_list("webhooks", rows)
 
 
-@webhooks.command()
+@webhooks.command(short_help="Remove a webhook.")
 @_NAME
 @storage_options(with_api=False)
 def remove(storage: Storage, *, name: str) -> None:
@@ -117,7 +117,7 @@ def remove(storage: Storage, *, name: str) -> None:
     click.echo(f"{name} removed.")
 
 
-@webhooks.command()
+@webhooks.command(short_help="Send events again that were not taken.")
 @_NAME
 @storage_options(with_api=False)
 def resend(storage: Storage, *, name: str) -> None:

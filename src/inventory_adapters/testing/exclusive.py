@@ -82,6 +82,26 @@ class ExclusiveContract:
 
         assert repository.get_item(an_item().key) is None
 
+    def test_calls_wait_until_the_writes_are_stored(self, repository: ExclusiveRepository) -> None:
+        """Until the end of the outermost block; outside a block they are made at once, and after an error never."""
+        calls: list[str] = []
+
+        def fail() -> None:
+            with repository.exclusive():
+                repository.once_stored(lambda: calls.append("rolled back"))
+                raise _DeliberateError
+
+        with repository.exclusive():
+            with repository.exclusive():
+                repository.once_stored(lambda: calls.append("stored"))
+            assert calls == []
+        assert calls == ["stored"]
+        with pytest.raises(_DeliberateError):
+            fail()
+        repository.once_stored(lambda: calls.append("at once"))
+
+        assert calls == ["stored", "at once"]
+
     def test_other_threads_do_not_write_meanwhile(self, repository: ExclusiveRepository) -> None:
         """They wait until their deadline, and then raise `StorageThrottledError`."""
 
