@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inventory_adapters.aws.transport import Transport
     from inventory_adapters.config import Config, IndexProjection, TransportName
 
-__all__ = ["deployed", "in_memory", "on_dynamodb", "on_sqlite"]
+__all__ = ["deployed", "in_memory", "on_dynamodb", "on_sqlite", "transport"]
 
 
 def deployed(config: Config) -> Inventory:
@@ -29,9 +29,9 @@ def deployed(config: Config) -> Inventory:
     """
     from inventory_adapters.storage.dynamodb import DynamoDBRepository
 
-    transport = _transport(config.transport)
+    to_aws = transport(config.transport)
     repository: InventoryRepository = DynamoDBRepository(
-        transport,
+        to_aws,
         table=config.table,
         ledger_table=config.ledger_table,
         index_projection=config.index_projection,
@@ -44,7 +44,7 @@ def deployed(config: Config) -> Inventory:
     def limits() -> LimitsSource:
         from inventory_adapters.aws.ssm import SsmLimits
 
-        return SsmLimits(parameter, transport=transport)
+        return SsmLimits(parameter, transport=to_aws)
 
     def current_limits() -> PageLimits:
         # Loaded by the first list, because nothing else has pages.
@@ -53,7 +53,8 @@ def deployed(config: Config) -> Inventory:
     return Inventory(repository, limits=current_limits)
 
 
-def _transport(name: TransportName) -> Transport:
+def transport(name: TransportName) -> Transport:
+    """Return the way to AWS of a Lambda function, which counts its calls."""
     from inventory_adapters.aws.usage import MeteredTransport
 
     return MeteredTransport(_boto_transport() if name == "boto3" else _http_transport())

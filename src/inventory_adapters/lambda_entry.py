@@ -20,6 +20,7 @@ from inventory_adapters.http.api_gateway import App, Cors, Handler, make_handler
 from inventory_adapters.http.routes import route_named
 
 if TYPE_CHECKING:
+    from inventory_adapters.events.eventbridge import Publisher
     from inventory_adapters.far_reservations import FarReservationsWatch
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "list_items",
     "list_movements",
     "list_reservations",
+    "publish_events",
     "release_reservation",
     "transfer_stock",
     "update_item",
@@ -92,6 +94,29 @@ get_reservation = _entry("get_reservation")
 commit_reservation = _entry("commit_reservation")
 release_reservation = _entry("release_reservation")
 extend_reservation = _entry("extend_reservation")
+
+
+@lru_cache(maxsize=1)
+def _publisher() -> "Publisher":
+    from inventory_adapters.events.eventbridge import Publisher  # noqa: PLC0415 - no request needs it
+
+    return Publisher(
+        bootstrap.transport(Config.from_environ(os.environ).transport),
+        bus=os.environ["EVENT_BUS"],
+        dead_letters=os.environ["DEAD_LETTERS"],
+    )
+
+
+def publish_events(event: Any, context: Any = None) -> dict[str, list[dict[str, str]]]:
+    """
+    Publish the events of records of a table's stream; called by Lambda for up to 100 of them.
+
+    Returns:
+        ``{"batchItemFailures": [{"itemIdentifier": "..."}]}``: the records that Lambda sends again, with those that follow.
+    """
+    with deadline(seconds_left(context)):
+        failed = _publisher().publish(event["Records"])
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}
 
 
 class SweepError(Exception):

@@ -143,7 +143,7 @@ def _endpoint_url(service: Service) -> _Url:
         raise NotSentError("AWS_REGION is not set", retryable=False)
     if not _IS_REGION(region):
         raise NotSentError("AWS_REGION is not the name of a region", retryable=False)
-    url = environ(f"AWS_ENDPOINT_URL_{service.name.upper()}") or environ("AWS_ENDPOINT_URL")
+    url = environ(service.endpoint_variable) or environ("AWS_ENDPOINT_URL")
     if not url or _is_true(environ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")):
         if _IS_ISOLATED(region):
             _refuse(f"The region {region} is not supported by transport=http")

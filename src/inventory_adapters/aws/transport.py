@@ -12,7 +12,9 @@ from attrs import frozen
 
 __all__ = [
     "DYNAMODB",
+    "EVENT_BRIDGE",
     "JSON_TYPES",
+    "SQS",
     "SSM",
     "Answer",
     "NoAnswerError",
@@ -38,15 +40,23 @@ class Service:
     Source: "AWS JSON 1.0 protocol" and "AWS JSON 1.1 protocol" in the Smithy documentation.
     """
 
-    name: Literal["dynamodb", "ssm"]
+    name: Literal["dynamodb", "events", "sqs", "ssm"]
     target_prefix: str
     content_type: str
     connect_seconds: float
     read_seconds: float
 
+    @property
+    def endpoint_variable(self) -> str:
+        """The environment variable with its endpoint, as in the SDK."""
+        service_id = "EVENTBRIDGE" if self.name == "events" else self.name.upper()
+        return f"AWS_ENDPOINT_URL_{service_id}"
+
 
 # DynamoDB answers in milliseconds: after a second, another attempt is more likely to succeed.
 DYNAMODB: Final = Service("dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0", 0.5, 1.0)
+EVENT_BRIDGE: Final = Service("events", "AWSEvents", "application/x-amz-json-1.1", 0.5, 2.0)
+SQS: Final = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0", 0.5, 2.0)
 SSM: Final = Service("ssm", "AmazonSSM", "application/x-amz-json-1.1", 0.5, 0.5)
 
 # The content types of answers. Anything else was sent by a proxy or the like.
