@@ -92,6 +92,8 @@ class Settings:
         new_tables: Whether this deployment creates, or has created, the tables, so that their indexes are as in the template.
         table_name: Name of the items table; None for ``inventory-<suffix>``.
         ledger_table_name: Name of the ledger table; None for the name of the items table with ``-ledger``.
+        events: Whether what is written is also published as events on a bus of EventBridge.
+        event_archive_days: How long the bus keeps events for a replay; None for no archive.
         customer_key: Whether a customer managed key encrypts the tables.
         transport: How the functions call AWS: `http` without an SDK, or `boto3` with the SDK of their runtime.
         python_version: The Python version of the functions; the bundle must be compiled for it.
@@ -127,6 +129,8 @@ class Settings:
     new_tables: bool = False
     table_name: str | None = None
     ledger_table_name: str | None = None
+    events: bool = True
+    event_archive_days: int | None = None
     customer_key: bool = False
     transport: TransportName = "http"
     python_version: str = "3.11"
@@ -250,6 +254,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "alarmEmail and alarmTopic must not both be given. Subscribe the address to the topic instead."
         )
+    if settings.event_archive_days is not None and not settings.events:
+        raise SettingsError("eventArchive needs events=true")
     if (settings.domain_name is None) != (settings.certificate_arn is None):
         raise SettingsError("domainName and certificateArn must be given together")
     if settings.index_projection == "keys" and not settings.new_tables:
@@ -352,6 +358,8 @@ _MAX_REQUESTS_PER_IP: Final = 2_000_000_000
 _MAX_MONTHLY_REQUESTS: Final = 2_147_483_647
 # Source: "Service, account, and table quotas in Amazon DynamoDB": the default for one table.
 _MAX_CAPACITY: Final = 40_000
+# An upper bound against typos.
+_MAX_ARCHIVE_DAYS: Final = 36_500
 # An upper bound against typos. `deploy.preflight` checks the quota of the account.
 _MAX_CONCURRENCY: Final = 100_000
 _SWITCH: Final = "true or false"
@@ -403,6 +411,12 @@ _OVERRIDES: Final[dict[str, tuple[str, Callable[[Any], Any], str]]] = {
         "ledger_table_name",
         _text(_TABLE_NAME),
         "the name of a table: 3 to 255 letters, digits, dots, hyphens or underscores",
+    ),
+    "events": ("events", _switch, _SWITCH),
+    "eventArchive": (
+        "event_archive_days",
+        _between(1, _MAX_ARCHIVE_DAYS),
+        f"1 to {_MAX_ARCHIVE_DAYS} days",
     ),
     "cmk": ("customer_key", _switch, _SWITCH),
     "runtime": ("python_version", _python, "3.11 to 3.14"),

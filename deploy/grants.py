@@ -115,6 +115,8 @@ NEEDS: Final[dict[str, Needs]] = {
     "extend_reservation": Needs(ledger={"GetItem", "UpdateItem", "PutItem", "DeleteItem"}) | _KEYED,
     # Also checks low-stock markers.
     "expire_reservations": _EXPIRING | Needs(queried={DUE_INDEX}),
+    # Reads streams: see deploy/events.py.
+    "publish_events": Needs(),
 }
 
 

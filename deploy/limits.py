@@ -38,6 +38,8 @@ _LIMITS: Final = {
     "expire_reservations": FunctionLimits(
         timeout_seconds=55, memory_mb=512, reserved_concurrency=2
     ),
+    # A hundred records are ten requests to EventBridge, some of which are repeated.
+    "publish_events": FunctionLimits(timeout_seconds=60),
 }
 
 

@@ -15,6 +15,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from deploy.acknowledgements import acknowledge
+from deploy.events import PUBLISH_EVENTS, EventBus
 from deploy.firewall import Firewall
 from deploy.functions import hyphenated
 from deploy.log_metrics import LogMetrics
@@ -29,6 +30,7 @@ _SLOW_MS: Final = 3_000
 _FAILING_SHARE: Final = 0.01
 _FULL_SHARE: Final = 0.9
 _OLDEST_DUE_SECONDS: Final = 300
+_LATE_SECONDS: Final = 300
 
 _AT_LEAST: Final = cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 _BELOW: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
@@ -44,6 +46,7 @@ class Monitoring(Construct):
         tables: The tables.
         sweeper: The schedules and their dead-letter queue.
         firewall: The firewall, if any.
+        event_bus: The bus of the events, if any.
         log_metrics: The metrics from log lines.
         prefix: The prefix of every name: ``inventory-dev``.
         alarm_email: The e-mail address that receives alarms; None for no e-mail.
@@ -65,6 +68,7 @@ class Monitoring(Construct):
         tables: Tables,
         sweeper: SweeperSchedule,
         firewall: Firewall | None,
+        event_bus: EventBus | None,
         log_metrics: LogMetrics,
         prefix: str,
         alarm_email: str | None,
@@ -88,6 +92,8 @@ class Monitoring(Construct):
                 "The firewall blocked an IP address that sent too many requests",
                 firewall.blocked(_PERIOD),
             )
+        if event_bus:
+            self._watch_events(event_bus, functions[PUBLISH_EVENTS])
         self.dashboard = self._make_dashboard(functions, stage, tables, log_metrics)
 
     def _make_topic(self, alarm_email: str) -> sns.Topic:
@@ -241,6 +247,19 @@ class Monitoring(Construct):
                 comparison_operator=_BELOW,
                 treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
             )
+
+    def _watch_events(self, event_bus: EventBus, function: lambda_.Function) -> None:
+        self._alarm(
+            "events-late",
+            f"Events are published more than {_LATE_SECONDS} s after their change",
+            function.metric("IteratorAge", statistic="Maximum", period=_PERIOD),
+            threshold=_LATE_SECONDS * 1000,
+        )
+        self._alarm(
+            "event-dead-letters",
+            "An event could not be published: see the message in the queue",
+            event_bus.dead_letters.metric_number_of_messages_sent(period=_PERIOD),
+        )
 
     def _make_dashboard(
         self,

@@ -14,6 +14,7 @@ from constructs import Construct
 from deploy.acknowledgements import acknowledge
 from deploy.api import Access, Api, Domain, api_name
 from deploy.environments import Settings, settings_for
+from deploy.events import PUBLISH_EVENTS, EventBus
 from deploy.firewall import Firewall
 from deploy.functions import Functions, LogPolicy
 from deploy.log_metrics import LogMetrics
@@ -122,7 +123,11 @@ class TapStack(cdk.Stack):
         functions = Functions(
             self,
             "Functions",
-            operations=[*(route.name for route in ROUTES), *(task.name for task in SCHEDULED)],
+            operations=[
+                *(route.name for route in ROUTES),
+                *(task.name for task in SCHEDULED),
+                *([PUBLISH_EVENTS] if settings.events else []),
+            ],
             prefix=prefix,
             code=lambda_.Code.from_asset(self._bundle(props)),
             python_version=settings.python_version,
@@ -191,6 +196,17 @@ class TapStack(cdk.Stack):
         sweeper = SweeperSchedule(
             self, "Sweeper", scheduled=SCHEDULED, handlers=handlers, prefix=prefix
         )
+        event_bus = None
+        if settings.events:
+            event_bus = EventBus(
+                self,
+                "Events",
+                prefix=prefix,
+                function=functions.by_operation[PUBLISH_EVENTS],
+                handler=handlers[PUBLISH_EVENTS],
+                tables=tables,
+                archive_days=settings.event_archive_days,
+            )
         Monitoring(
             self,
             "Monitoring",
@@ -199,6 +215,7 @@ class TapStack(cdk.Stack):
             tables=tables,
             sweeper=sweeper,
             firewall=firewall,
+            event_bus=event_bus,
             log_metrics=log_metrics,
             prefix=prefix,
             alarm_email=settings.alarm_email,

@@ -61,9 +61,7 @@ class Tables(Construct):
         self._protected = protected
         self._key = self._make_key(prefix) if customer_key else None
         schema = items_schema(index_projection)
-        self.items = self._make(
-            "Items", schema, items_name, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
-        )
+        self.items = self._make("Items", schema, items_name)
         self.ledger = self._make("Ledger", LEDGER, ledger_name)
         self.by_schema = {schema: self.items, LEDGER: self.ledger}
 
@@ -76,14 +74,7 @@ class Tables(Construct):
         ]
         return f"{table.table_arn}/index/{index.name}"
 
-    def _make(
-        self,
-        construct_id: str,
-        schema: TableSchema,
-        name: str,
-        *,
-        stream: dynamodb.StreamViewType | None = None,
-    ) -> dynamodb.Table:
+    def _make(self, construct_id: str, schema: TableSchema, name: str) -> dynamodb.Table:
         capacity = self.capacity[0] if self.capacity else None
         table = dynamodb.Table(
             self,
@@ -92,7 +83,7 @@ class Tables(Construct):
             partition_key=_text(schema.partition_key),
             sort_key=_text(schema.sort_key),
             time_to_live_attribute=schema.time_to_live,
-            stream=stream,
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
             billing_mode=dynamodb.BillingMode.PROVISIONED
             if self.capacity
             else dynamodb.BillingMode.PAY_PER_REQUEST,

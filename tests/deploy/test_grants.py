@@ -16,6 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from deploy.events import PUBLISH_EVENTS
 from deploy.grants import NEEDS, Needs, UnknownNeedsError, needs_of
 from deploy.sweeper import SCHEDULED
 from inventory.items import Timestamp
@@ -337,7 +338,7 @@ def test_operation_is_granted_exactly_the_calls_it_makes(recorded, operation):
 
 def test_grants_have_exactly_the_operations_of_the_stack():
     """A removed route must be removed from the grants."""
-    assert set(NEEDS) == set(OPERATIONS)
+    assert set(NEEDS) == {*OPERATIONS, PUBLISH_EVENTS}
 
 
 @pytest.mark.parametrize("name", ["get_item", "list_items", "list_movements", "get_reservation"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.events import PUBLISH_EVENTS
 from deploy.sweeper import SCHEDULED
 from inventory_adapters.http.routes import ROUTES
 
@@ -13,7 +14,11 @@ pytestmark = pytest.mark.synth
 
 ALARM = "AWS::CloudWatch::Alarm"
 FILTER = "AWS::Logs::MetricFilter"
-OPERATIONS = [*(route.name for route in ROUTES), *(operation.name for operation in SCHEDULED)]
+OPERATIONS = [
+    *(route.name for route in ROUTES),
+    *(operation.name for operation in SCHEDULED),
+    PUBLISH_EVENTS,
+]
 ROUTED = {route.name for route in ROUTES}
 
 
@@ -55,10 +60,22 @@ ALARMS = {
         "notBreaching",
     ),
     "dead-letters": ("AWS/SQS", "NumberOfMessagesSent", "Sum", *ONE),
+    "event-dead-letters": ("AWS/SQS", "NumberOfMessagesSent", "Sum", *ONE),
+    "events-late": (
+        "AWS/Lambda",
+        "IteratorAge",
+        "Maximum",
+        300,
+        1,
+        AT_LEAST,
+        300_000,
+        "notBreaching",
+    ),
     # Sums of several metrics, which another test checks.
     "items-throttles": (None, None, None, None, *ONE[1:]),
     "ledger-throttles": (None, None, None, None, *ONE[1:]),
 }
+MAPPING = "AWS::Lambda::EventSourceMapping"
 FIREWALL_ALARMS = {"firewall-blocked": ("AWS/WAFV2", "BlockedRequests", "Sum", *ONE)}
 ROLLOUT_ALARMS = {
     **{
@@ -132,7 +149,8 @@ class TestSweeper:
 
     def test_failed_run_goes_to_the_queue_and_is_not_retried(self, synthesized):
         """This applies to runs that could not be started and to runs that failed."""
-        [(queue, _)] = synthesized.of_type("AWS::SQS::Queue").items()
+        name = f"inventory-{synthesized.stack.environment_suffix}-dead-letters"
+        queue = synthesized.named("AWS::SQS::Queue", "QueueName", name)
         [rule] = synthesized.of_type("AWS::Events::Rule").values()
         [invoked] = synthesized.of_type("AWS::Lambda::EventInvokeConfig").values()
         [target] = rule["Properties"]["Targets"]
@@ -143,12 +161,85 @@ class TestSweeper:
         assert invoked["Properties"]["DestinationConfig"]["OnFailure"]["Destination"] == arn
         assert invoked["Properties"]["MaximumRetryAttempts"] == 0
 
-    def test_queue_is_encrypted_and_retains_messages_for_two_weeks(self, env, synthesized):
+    @pytest.mark.parametrize("name", ["dead-letters", "event-dead-letters"])
+    def test_queue_is_encrypted_and_retains_messages_for_two_weeks(self, env, synthesized, name):
         """Operators need time to look at the messages."""
-        queue = synthesized.properties("AWS::SQS::Queue", QueueName=f"inventory-{env}-dead-letters")
+        queue = synthesized.properties("AWS::SQS::Queue", QueueName=f"inventory-{env}-{name}")
 
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+
+
+class TestEvents:
+    def test_both_streams_are_read_in_order(self, env, synthesized):
+        """With their filters; a failed batch is repeated for hours and divided, and goes to the queue at the end."""
+        queue = synthesized.named(
+            "AWS::SQS::Queue", "QueueName", f"inventory-{env}-event-dead-letters"
+        )
+        function = synthesized.named(
+            "AWS::Lambda::Function", "FunctionName", f"inventory-{env}-publish-events"
+        )
+        filters = {}
+        for mapping in synthesized.of_type(MAPPING).values():
+            properties = {**mapping["Properties"]}
+            [table, attribute] = properties.pop("EventSourceArn")["Fn::GetAtt"]
+            [pattern] = properties.pop("FilterCriteria")["Filters"]
+            name = synthesized.template["Resources"][table]["Properties"]["TableName"]
+            filters[name] = json.loads(pattern["Pattern"])
+            properties.pop("Tags", None)
+            assert attribute == "StreamArn"
+            assert properties == {
+                "BatchSize": 100,
+                "BisectBatchOnFunctionError": True,
+                "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": [queue, "Arn"]}}},
+                "FunctionName": {"Ref": function},
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "MaximumRecordAgeInSeconds": 72_000,
+                "MaximumRetryAttempts": 100,
+                "ParallelizationFactor": 1,
+                "StartingPosition": "TRIM_HORIZON",
+            }
+
+        written = {"eventName": ["INSERT", "MODIFY"]}
+        sk = {"S": [{"prefix": "movement#"}, "reservation"]}
+        assert filters == {
+            f"inventory-{env}": written,
+            f"inventory-{env}-ledger": {**written, "dynamodb": {"Keys": {"sk": sk}}},
+        }
+
+    def test_streams_contain_both_images(self, synthesized):
+        """Events tell what has changed."""
+        for table in synthesized.of_type("AWS::DynamoDB::Table").values():
+            stream = table["Properties"]["StreamSpecification"]
+            assert stream["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+
+    def test_function_knows_bus_and_queue(self, env, synthesized):
+        """By name and by URL."""
+        function = synthesized.properties(
+            "AWS::Lambda::Function", FunctionName=f"inventory-{env}-publish-events"
+        )
+        bus = synthesized.named("AWS::Events::EventBus", "Name", f"inventory-{env}")
+        variables = function["Environment"]["Variables"]
+
+        assert variables["EVENT_BUS"] == {"Ref": bus}
+        assert "Ref" in variables["DEAD_LETTERS"]
+
+    def test_there_is_no_archive_by_default(self, synthesize, synthesized):
+        """A setting gives the days."""
+        archived = synthesize("dev", eventArchive="30")
+
+        assert not synthesized.of_type("AWS::Events::Archive")
+        [archive] = archived.of_type("AWS::Events::Archive").values()
+        assert archive["Properties"]["RetentionDays"] == 30
+
+    def test_events_can_be_left_out(self, synthesize):
+        """With their function, queue and alarms."""
+        without = synthesize("dev", events="false")
+
+        assert not without.of_type("AWS::Events::EventBus")
+        assert not without.of_type(MAPPING)
+        assert len(without.of_type("AWS::SQS::Queue")) == 1
+        assert not [name for name in alarms(without) if "event" in name]
 
 
 class TestAlarms:
@@ -580,7 +671,13 @@ class TestRollout:
             for permission in canary.of_type("AWS::Lambda::Permission").values()
         ]
 
-        assert len(aliases) == len(OPERATIONS) == len(invoked)
+        invoked += [
+            json.dumps(mapping["Properties"]["FunctionName"])
+            for mapping in canary.of_type(MAPPING).values()
+        ]
+
+        # Two streams invoke one alias.
+        assert len(aliases) == len(OPERATIONS) == len({*invoked})
         assert all(any(alias in name for alias in aliases) for name in invoked)
 
     def test_there_is_no_rollout_by_default(self, synthesized):

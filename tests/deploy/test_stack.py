@@ -9,6 +9,7 @@ from aws_cdk.assertions import Template
 
 from deploy import stack as stack_module
 from deploy.environments import LOG_RETENTION_DAYS, SettingsError
+from deploy.events import PUBLISH_EVENTS
 from deploy.functions import LogPolicy
 from deploy.grants import NEEDS, Needs
 from deploy.stack import TapStack, TapStackProps
@@ -20,7 +21,11 @@ from inventory_adapters.storage.dynamodb.schema import ITEMS, LEDGER, create_tab
 
 pytestmark = pytest.mark.synth
 
-OPERATIONS = [*(route.name for route in ROUTES), *(operation.name for operation in SCHEDULED)]
+OPERATIONS = [
+    *(route.name for route in ROUTES),
+    *(operation.name for operation in SCHEDULED),
+    PUBLISH_EVENTS,
+]
 TAGS = {"Application": "InventoryManagement", "ManagedBy": "CDK", "Project": "TAP"}
 # Timeout in seconds, memory in megabytes, and the reserved concurrency in prod.
 SIZES = {
@@ -30,6 +35,7 @@ SIZES = {
     "delete_item": (5, 256, 5),
     "list_items": (10, 512, 15),
     "expire_reservations": (55, 512, 2),
+    "publish_events": (60, 256, None),
 }
 TABLE, FUNCTION = "AWS::DynamoDB::Table", "AWS::Lambda::Function"
 LOG_GROUP, STATEMENTS = "AWS::Logs::LogGroup", "AWS::IAM::Policy"
@@ -264,8 +270,10 @@ class TestFunctions:
     @pytest.mark.parametrize("operation", OPERATIONS)
     def test_function_has_these_environment_variables(self, env, synthesized, operation):
         """They are the variables of `Config`, and the name of the environment."""
-        variables = function_of(synthesized, operation)["Environment"]["Variables"]
+        variables = {**function_of(synthesized, operation)["Environment"]["Variables"]}
         parameter = synthesized.named("AWS::SSM::Parameter", "Name", f"/inventory/{env}/config")
+        if operation == PUBLISH_EVENTS:
+            del variables["EVENT_BUS"], variables["DEAD_LETTERS"]
 
         assert variables == {
             "TABLE_NAME": {"Ref": synthesized.named(TABLE, "TableName", f"inventory-{env}")},
@@ -431,16 +439,30 @@ class TestRoles:
         if needs.limits:
             expected.add(("ssm:GetParameter", parameter))
         if operation in {scheduled.name for scheduled in SCHEDULED}:
-            [queue] = synthesized.of_type("AWS::SQS::Queue")
+            expected |= self.sending_to(synthesized, "dead-letters")
+        if operation == PUBLISH_EVENTS:
+            expected |= self.sending_to(synthesized, "event-dead-letters")
+            [bus] = synthesized.of_type("AWS::Events::EventBus")
+            expected.add(("events:PutEvents", (bus, "")))
+            reading = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
             expected |= {
-                (f"sqs:{action}", (queue, ""))
-                for action in ("GetQueueAttributes", "GetQueueUrl", "SendMessage")
+                (f"dynamodb:{action}", (table, ""))
+                for action in reading
+                for table in (items, ledger)
             }
 
         assert {
             (action, self.shortened(resource))
             for action, resource in self.statements(synthesized, operation)
         } == expected
+
+    def sending_to(self, synthesized, name):
+        name = f"inventory-{synthesized.stack.environment_suffix}-{name}"
+        queue = synthesized.named("AWS::SQS::Queue", "QueueName", name)
+        return {
+            (f"sqs:{action}", (queue, ""))
+            for action in ("GetQueueAttributes", "GetQueueUrl", "SendMessage")
+        }
 
     def shortened(self, resource):
         """Return a resource as its logical id and the rest of its ARN."""

@@ -31,7 +31,7 @@ from inventory_adapters.storage.dynamodb.rows import (
     row_to_movement,
     row_to_reservation,
 )
-from inventory_adapters.storage.dynamodb.schema import RESERVATION_SK
+from inventory_adapters.storage.dynamodb.schema import MOVEMENT_PREFIX, RESERVATION_SK
 from inventory_adapters.wire import to_json
 
 __all__ = ["Publisher", "events_of_record"]
@@ -177,7 +177,7 @@ def events_of_record(record: Mapping[str, Any]) -> Iterator[Event]:
     elif kind == RESERVATION_SK:
         held = None if old is None else row_to_reservation(old)
         yield from events_of_reservation(held, row_to_reservation(new))
-    elif kind.startswith("movement#") and old is None:
+    elif kind.startswith(MOVEMENT_PREFIX) and old is None:
         yield from events_of_movement(row_to_movement(new))
 
 

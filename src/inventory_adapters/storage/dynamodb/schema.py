@@ -21,6 +21,7 @@ __all__ = [
     "ITEMS",
     "LEDGER",
     "LOW_STOCK_PK",
+    "MOVEMENT_PREFIX",
     "RESERVATION_SK",
     "RESTORE_KEY",
     "SKU_INDEX",
@@ -122,6 +123,7 @@ Source: "Best practices for designing and using partition keys effectively".
 """
 
 RESERVATION_SK: Final = "reservation"
+MOVEMENT_PREFIX: Final = "movement#"
 IDEMPOTENCY_SK: Final = "idempotency"
 RESTORE_KEY: Final = {"pk": {"S": "restore"}, "sk": {"S": "restore"}}
 """The key of the ledger row that marks the tables as being restored."""
@@ -148,12 +150,12 @@ def movements_pk(key: ItemKey) -> str:
 
 def movement_sk(seq: int) -> str:
     """Return the sort key of a movement: ``movement#<seq, 12 digits>``."""
-    return f"movement#{seq:012}"
+    return f"{MOVEMENT_PREFIX}{seq:012}"
 
 
 def seq_of(sk: str) -> int:
     """Return the seq in a sort key of `movement_sk`."""
-    return int(sk.removeprefix("movement#"))
+    return int(sk.removeprefix(MOVEMENT_PREFIX))
 
 
 def reservation_pk(reservation_id: str) -> str:

@@ -27,14 +27,19 @@ from inventory_adapters.storage.dynamodb.rows import (
     row_to_reservation,
     text,
 )
-from inventory_adapters.storage.dynamodb.schema import IDEMPOTENCY_SK, RESERVATION_SK, RESTORE_KEY
+from inventory_adapters.storage.dynamodb.schema import (
+    IDEMPOTENCY_SK,
+    MOVEMENT_PREFIX,
+    RESERVATION_SK,
+    RESTORE_KEY,
+)
 
 __all__ = ["Snapshots"]
 
 # The kinds of records in the ledger, by the start of their sort key, in the order of a snapshot. Each takes one scan: as the
 # rows have no order, one scan for all would have to hold back the reservations.
 _LEDGER: Final[dict[str, Callable[[Row], Record]]] = {
-    "movement#": row_to_movement,
+    MOVEMENT_PREFIX: row_to_movement,
     IDEMPOTENCY_SK: row_to_idempotency_record,
     RESERVATION_SK: row_to_reservation,
 }
