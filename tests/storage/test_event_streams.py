@@ -138,7 +138,7 @@ def by_id(events):
 
 def test_a_follower_rebuilds_every_history_from_the_streams():
     """From the published events, which are those that the library tells."""
-    run(Streamed, examples=6, steps=20)
+    run(Streamed, examples=4, steps=20)
 
 
 @pytest.fixture
