@@ -38,6 +38,8 @@ from inventory import (
 )
 
 LIMIT = 1_000_000_000
+# Reservations that one request expires before it tries again.
+GROUP = 32
 DAY = 24 * 60 * 60
 DETAILS = (
     *("name", "description", "category", "price", "status", "location"),
@@ -428,11 +430,16 @@ class Model:
         return len(due[:limit])
 
     def sweep_of(self, key):
-        """Expire the due reservations of an item."""
-        due = [row for row in self.reservations.values() if self.is_due(row)]
-        for row in sorted(due, key=lambda row: (row["expires_at"], row["reservation_id"])):
-            if key in map(of_row, row["lines"]):
-                self.freed(row, "expired")
+        """Expire a group of the due reservations of an item, and return their number."""
+        due = [
+            row
+            for row in self.reservations.values()
+            if self.is_due(row) and key in map(of_row, row["lines"])
+        ]
+        due.sort(key=lambda row: (row["expires_at"], row["reservation_id"]))
+        for row in due[:GROUP]:
+            self.freed(row, "expired")
+        return len(due[:GROUP])
 
     def freed(self, row, state):
         kind, actor = {"released": ("release", None), "expired": ("expire", "system:sweeper")}[
@@ -543,9 +550,8 @@ class Model:
             except ExpectedError as error:
                 if error.items <= swept:
                     raise
-                for key in error.items - swept:
-                    self.sweep_of(key)
-                swept |= error.items
+                # After each group, because the error may be another one then: a precondition that no longer holds.
+                swept |= {key for key in error.items - swept if not self.sweep_of(key)}
 
     def all_or_nothing(self, do):
         before = self.items.copy(), self.ledgers.copy(), self.reservations.copy(), self.ids
