@@ -50,6 +50,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 LONG = {"clients": 1200, "e2e": 1200, "fuzz": 1200, "slow": 3600}
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Return the number of workers of `-n auto`: one more than processors, because some tests wait."""
+    return (
+        len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count()))
+        + 1
+    )
+
+
 def pytest_collection_modifyitems(items):
     """Set the timeouts of tests that take minutes, and shuffle the tests if TEST_ORDER has a seed."""
     for item in items:

@@ -846,6 +846,7 @@ class KeysOnly(ListsContract):
         assert listed == [an_item("b")]
 
 
+@pytest.mark.moto
 class TestKeysOnly(KeysOnly):
     pass
 

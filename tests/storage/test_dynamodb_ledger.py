@@ -773,6 +773,7 @@ class LostLedgerAnswers:
         assert world.repository.get_item(A).level.on_hand == 7
 
 
+@pytest.mark.moto
 class TestLostLedgerAnswers(LostLedgerAnswers):
     pass
 
@@ -878,6 +879,7 @@ def summary(world):
     )
 
 
+@pytest.mark.moto
 class TestKills(Kills):
     pass
 
