@@ -27,6 +27,7 @@ ALLOWED = {
     "src/inventory_adapters/http": {"attrs"},
     "src/inventory_adapters/server/gateway.py": {"attrs", "uvicorn"},
     "src/inventory_adapters/server/http_protocol.py": {"attrs", "httptools", "uvicorn"},
+    "src/inventory_adapters/server/metrics.py": {"prometheus_client"},
     "src/inventory_adapters/client/__init__.py": {"attrs", "httpx"},
     "src/inventory_adapters/cli": {"attrs", "click"},
     "src/inventory_adapters/catalogue/tables.py": {"attrs", "python_calamine"},

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
+from importlib.metadata import version
 
 import httpx
 import pytest
@@ -209,10 +210,15 @@ class TestGateway:
         assert b'"code": "bad_host"' in answer
 
     def test_health_reads_storage(self, client):
-        """A healthy server responds with ok and the common headers."""
+        """A healthy server responds with ok, its version and the common headers; only a file has a schema."""
         answer = client.get("/health")
 
-        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "status": "ok",
+            "version": version("tap-inventory"),
+            "schema": None,
+        }
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert client.delete("/health").status_code == 405
 

@@ -17,6 +17,8 @@ from inventory_adapters.wire import to_json
 
 if TYPE_CHECKING:
     from inventory_adapters.server.gateway import Site
+    from inventory_adapters.server.metrics import Metrics
+    from inventory_adapters.storage.sqlite.outbox import Outbox
 
 __all__ = ["serve"]
 
@@ -40,6 +42,14 @@ def _hosts(
         if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", value):
             raise click.BadParameter(f"{value!r} is not a host such as inventory or inventory:8080")
     return values
+
+
+def _metrics(outbox: "Outbox | None") -> "Metrics | None":
+    try:
+        from inventory_adapters.server.metrics import Metrics  # prometheus_client is optional
+    except ModuleNotFoundError:
+        return None
+    return Metrics(outbox)
 
 
 @click.command(short_help="Serve the HTTP API and the console page.")
@@ -139,7 +149,8 @@ def serve(
         with storage.opened(missing="create") as inventory:
             with deadline(ANSWER_SECONDS):
                 local_server.check_health(inventory)
-                handle = outbox = None
+                handle = None
+                outbox: Outbox | None = None
                 if isinstance(inventory, Inventory):
                     local_server.check_writable(inventory)
                     if isinstance(inventory.repository, SqliteRepository):
@@ -157,6 +168,7 @@ def serve(
                 keys=keys,
                 handle=handle,
                 outbox=outbox,
+                metrics=_metrics(outbox),
                 on_ready=ready,
                 **options,
             )

@@ -18,13 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import uvicorn
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from inventory.commands import GetItem
 from inventory.errors import ItemNotFoundError, StorageThrottledError, StorageUnavailableError
@@ -60,9 +61,11 @@ from inventory_adapters.server.imports import (
 )
 from inventory_adapters.server.pages import PAGES
 from inventory_adapters.server.sweeper import Sweeper
+from inventory_adapters.storage.sqlite import SqliteRepository
 
 if TYPE_CHECKING:
     from inventory_adapters.client import InventoryClient
+    from inventory_adapters.server.metrics import Metrics
     from inventory_adapters.storage.sqlite.outbox import Outbox
 
 __all__ = [
@@ -118,9 +121,23 @@ class CheckHealth:
     """Check whether the server can read its storage."""
 
 
+@frozen(kw_only=True)
+class Health:
+    """
+    What a healthy server says.
+
+    Attributes:
+        version: The version of this program.
+        schema: The version of the schema of the SQLite file; None for another storage.
+    """
+
+    version: str
+    schema: int | None
+
+
 def check_health(
     inventory: "Inventory | InventoryClient", _query: CheckHealth | None = None
-) -> None:
+) -> Health:
     """
     Read an item that does not exist, the cheapest read.
 
@@ -134,6 +151,9 @@ def check_health(
         raise
     except Exception as error:
         raise StorageUnavailableError(str(error) or None) from error
+    repository = inventory.repository if isinstance(inventory, Inventory) else None
+    schema = repository.schema_version if isinstance(repository, SqliteRepository) else None
+    return Health(version=version("tap-inventory"), schema=schema)
 
 
 def check_writable(inventory: Inventory) -> None:
@@ -149,9 +169,17 @@ def check_writable(inventory: Inventory) -> None:
 
 
 HEALTH: Final = Route(
-    "GET", "/health", CheckHealth, check_health, 200, lambda _: Response(body={"status": "ok"})
+    "GET",
+    "/health",
+    CheckHealth,
+    check_health,
+    200,
+    lambda health: Response(body={"status": "ok", **asdict(health)}),
 )
 """A route of the local server only: a deployment is monitored by its metrics."""
+
+METRICS_PATH: Final = "/metrics"
+"""The page for Prometheus, which needs the extra `metrics`."""
 
 # These need no key: they show nothing of the stock.
 _FREE_PATHS: Final = frozenset({HEALTH.path, *PAGES})
@@ -227,6 +255,7 @@ class LocalGateway:
         writer: Runs requests that write; None to run them in *threads*.
         keys: The API keys, one of which a request needs; None to let everyone in.
         handle: Answers requests to routes; None for the use cases of *inventory*.
+        metrics: Counts requests, for `/metrics`; None for no such page.
     """
 
     inventory: "Inventory | InventoryClient"
@@ -237,6 +266,7 @@ class LocalGateway:
     writer: GroupCommit | None = None
     keys: ApiKeys | None = None
     handle: Handle | None = None
+    metrics: "Metrics | None" = None
     imports: Imports = field(factory=Imports, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -257,6 +287,8 @@ class LocalGateway:
         except Exception as error:  # noqa: BLE001 - every error becomes a response
             response = error_response(error, request_id=request_id)
         _log(scope, response, request_id, started)
+        if self.metrics is not None:
+            self.metrics.observe(scope.get("route"), response.status, perf_counter() - started)
         response_headers = response.all_headers(
             request_id, self.cors.headers(headers.get("origin"))
         )
@@ -287,8 +319,11 @@ class LocalGateway:
         # The deadline starts after the body: `ArrivalLimits` limits the time that the client takes to send it.
         ends_at = monotonic() + (_SECONDS_FOR_REMOTE_API if self.handle else seconds_left(None))
         route, path_fields, methods = _find(scope["method"], path)
-        if path in PAGES and scope["method"] in ("GET", "HEAD"):
-            page = await self._in_a_thread(PAGES[path])
+        make_page = PAGES.get(path)
+        if path == METRICS_PATH and self.metrics is not None:
+            make_page = self.metrics.page
+        if make_page is not None and scope["method"] in ("GET", "HEAD"):
+            page = await self._in_a_thread(make_page)
             return _unless_cached(page, headers.get("if-none-match"))
         if route is None:
             return _preflight(scope["method"], path, methods)
@@ -558,6 +593,7 @@ def serve(
     handle: Handle | None = None,
     limits: ArrivalLimits | None = None,
     outbox: "Outbox | None" = None,
+    metrics: "Metrics | None" = None,
     on_ready: Callable[[Site], None],
 ) -> None:
     """
@@ -575,6 +611,7 @@ def serve(
         handle: Answers requests to routes, for an API; None for the use cases of *inventory*.
         limits: Limits on requests and connections; by default as many connections as the process may open.
         outbox: Events to deliver.
+        metrics: Counts requests, for `/metrics`.
         on_ready: Called once the server accepts connections.
     """
     limits = limits or ArrivalLimits(connections=max_connections())
@@ -594,7 +631,7 @@ def serve(
             if isinstance(inventory.repository, ExclusiveRepository):
                 writer = running.enter_context(GroupCommit(inventory.repository))
         gateway = LocalGateway(
-            inventory, site, cors, threads, inline_operations, writer, keys, handle
+            inventory, site, cors, threads, inline_operations, writer, keys, handle, metrics
         )
         server = _Server(_settings(gateway, limits), keys, on_ready=lambda: on_ready(site))
         # uvicorn raises the signal again when it has stopped. With this handler, the process then ends with status 0.

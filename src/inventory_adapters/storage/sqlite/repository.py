@@ -69,6 +69,7 @@ from inventory_adapters.storage.sqlite.schema import (
     INSERT_ITEM,
     INSERT_MOVEMENT,
     INSERT_RESERVATION,
+    MIGRATIONS,
     MOVEMENTS,
     PURGE_IDEMPOTENCY_RECORDS,
     PURGE_RESERVATIONS,
@@ -262,6 +263,11 @@ class SqliteRepository:
             _store(db, write)
             _store_events(db, Change(write_id=edit.write_id, items=(write,)))
         return edited
+
+    @property
+    def schema_version(self) -> int:
+        """The version of the schema of the file: the number of its migrations."""
+        return len(MIGRATIONS)
 
     def outbox(self) -> "Outbox":
         """Return the events of the file, and where they are delivered to."""
