@@ -274,7 +274,7 @@ def test_what_on_event_raises_is_logged(item, inventory, caplog):
     """The change is stored, and the caller gets its answer."""
 
     def fail(_event):
-        raise RuntimeError("deliberate")
+        raise AssertionError("deliberate")
 
     failing = attrs.evolve(inventory, on_event=fail)
     with caplog.at_level(logging.ERROR):

@@ -1,6 +1,16 @@
 """All planted bugs."""
 
-from tests.mutants import catalogue, client, deployment, domain, http, server, storage
+from tests.mutants import catalogue, client, deployment, domain, events, http, server, storage
 from tests.mutants.planting import BUGS
 
-__all__ = ["BUGS", "catalogue", "client", "deployment", "domain", "http", "server", "storage"]
+__all__ = [
+    "BUGS",
+    "catalogue",
+    "client",
+    "deployment",
+    "domain",
+    "events",
+    "http",
+    "server",
+    "storage",
+]

@@ -313,14 +313,20 @@ class TestRequests:
         """The library verifies the signature, over the whole body; another secret or body fails."""
         sink, (headers, body), _ = sent(200)
 
-        [event] = Webhook(sink.secret).verify(body, headers)
-
         assert headers["Content-Type"] == "application/cloudevents-batch+json"
         assert headers["webhook-id"] == "shop-1-1"
-        assert event["type"] == "ItemCreated"
-        for secret, changed in ((new_secret(), body), (sink.secret, body.replace(b"a", b"b"))):
-            with pytest.raises(WebhookVerificationError):
-                Webhook(secret).verify(changed, headers)
+        assert is_verified(sink.secret, body, headers)
+        assert json.loads(body)[0]["type"] == "ItemCreated"
+        assert not is_verified(new_secret(), body, headers)
+        assert not is_verified(sink.secret, body.replace(b"a", b"b"), headers)
+
+
+def is_verified(secret, body, headers):
+    try:
+        Webhook(secret).verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True
 
 
 @contextmanager
