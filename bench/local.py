@@ -21,6 +21,9 @@ from typing import Any, Final
 from bench import sdk
 from bench.load import Load, load, request
 from bench.measure import Commitment, Row, Scale, Spread, at_least, at_most, interleaved, ratios
+from inventory_adapters.events.webhooks import new_secret
+from inventory_adapters.storage.sqlite import SqliteRepository
+from inventory_adapters.storage.sqlite.outbox import Sink
 
 __all__ = ["Server", "bare", "ours", "peer", "rows", "started"]
 
@@ -159,6 +162,48 @@ def rows(scale: Scale) -> Iterator[Row]:
         writes = {_OURS: (a, post, fewer), _PEER: (b, post, fewer)}
         yield from _loads("durable POST", writes, scale.rounds, {_PEER: at_least(8)})
         yield from _soak(a, reads[_OURS][1], scale.soak)
+        yield from _outbox(scale, receiver=f"http://127.0.0.1:{c.port}/")
+
+
+def _outbox(scale: Scale, receiver: str) -> Iterator[Row]:
+    """Measure durable POSTs while events are stored, and while they are also delivered to *receiver*."""
+    # Nobody listens at the discard port, so that events only wait.
+    targets = {"no webhook": None, "events stored": "http://127.0.0.1:9/", "delivered": receiver}
+    post = request("POST", "/items", json.dumps(sdk.ITEM))
+    with ExitStack() as stack:
+        servers = {
+            name: stack.enter_context(started(partial(_with_webhook, target), "/health"))
+            for name, target in targets.items()
+        }
+        count = max(scale.requests // 5, 1)
+        for server in servers.values():
+            load(server.port, post, requests=min(_WARM_UP, count))
+        turns = {
+            name: partial(_per_second, server, post, count) for name, server in servers.items()
+        }
+        samples = interleaved(turns, scale.rounds)
+    for name, commitment in (("events stored", at_least(0.8)), ("delivered", at_least(0.6))):
+        yield Row(
+            group="local",
+            metric=f"durable POST, 8 connections, {name}",
+            unit="of the requests per second without a webhook",
+            value=ratios(samples, name, "no webhook"),
+            commitment=commitment,
+        )
+
+
+def _with_webhook(target: str | None, folder: Path) -> Server:
+    if target is not None:
+        with SqliteRepository(folder / "ours.sqlite3") as repository:
+            repository.outbox().add(Sink(name="bench", target=target, secret=new_secret()))
+    return ours(folder)
+
+
+def _per_second(server: Server, sent: bytes, requests: int) -> float:
+    result = load(server.port, sent, requests=requests)
+    if result.failed:
+        raise RuntimeError(f"{result.failed} requests failed")
+    return result.per_second
 
 
 def _starts(scale: Scale) -> Iterator[Row]:

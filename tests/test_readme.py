@@ -108,6 +108,19 @@ def test_examples_print_what_the_page_says(start, path):
             assert printed == block
 
 
+def test_every_fault_names_its_tests():
+    """Each row of the table of faults has tests, and they exist."""
+    table = GUARANTEES.partition("| fault | answer | tests |\n| --- | --- | --- |\n")[2].partition(
+        "\n\n"
+    )[0]
+    rows = [row.split(" | ")[-1] for row in table.splitlines()]
+    named = [re.findall(r"`([^`]+)`", row) for row in rows]
+
+    assert len(named) > 20
+    assert all(named)
+    assert [test for tests in named for test in tests if not exists(test)] == []
+
+
 @pytest.mark.dynamodb_local
 def test_the_page_to_the_cloud_prints_the_same_on_dynamodb_local(start, dynamodb_local_endpoint):
     """A shop is copied there and back."""
@@ -188,7 +201,8 @@ def test_the_guarantees_of_the_readme_are_those_of_the_site():
 
 def test_every_guarantee_names_its_tests():
     """Each sentence of the table has tests, and they exist."""
-    rows = re.findall(r"^\| ([^*-].*?\.) \| (.*) \|$", GUARANTEES, re.MULTILINE)
+    table = GUARANTEES.partition("| fault |")[0]
+    rows = re.findall(r"^\| ([^*-].*?\.) \| (.*) \|$", table, re.MULTILINE)
     named = {sentence: re.findall(r"`([^`]+)`", tests) for sentence, tests in rows}
 
     assert len(named) > 30
