@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 import click
@@ -12,10 +12,11 @@ from inventory_adapters.cli.errors import REJECTED
 from inventory_adapters.cli.options import JSON
 from inventory_adapters.cli.output import counted, show_list
 from inventory_adapters.cli.storage import Storage, storage_options
-from inventory_adapters.events.webhooks import is_secret, new_secret
-from inventory_adapters.storage.sqlite import SqliteRepository
-from inventory_adapters.storage.sqlite.outbox import Outbox, Sink
 from inventory_adapters.wire import to_json
+
+if TYPE_CHECKING:
+    from inventory_adapters.storage.sqlite import SqliteRepository
+    from inventory_adapters.storage.sqlite.outbox import Outbox
 
 __all__ = ["webhooks"]
 
@@ -45,6 +46,8 @@ def _target(_ctx: click.Context, _argument: click.Parameter, value: str) -> str:
 
 
 def _secret(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    from inventory_adapters.events.webhooks import is_secret  # with `outbox`, an eighth of a start
+
     if value is not None and not is_secret(value):
         raise click.BadParameter("must be whsec_ and 24 to 64 bytes in base64")
     return value
@@ -70,6 +73,9 @@ def add(storage: Storage, *, name: str, target: str, secret: str | None) -> None
 
     TARGET is https://HOST/PATH, or file:PATH for a file that events are appended to, one per line.
     """
+    from inventory_adapters.events.webhooks import new_secret
+    from inventory_adapters.storage.sqlite.outbox import Sink
+
     is_file = target.startswith(_FILE)
     if is_file and secret is not None:
         raise click.UsageError("A file needs no --secret.")
@@ -135,7 +141,7 @@ def _refuse(name: str) -> None:
 
 
 @contextmanager
-def _opened(storage: Storage) -> Iterator[Outbox]:
+def _opened(storage: Storage) -> "Iterator[Outbox]":
     if storage.kind != "sqlite":
         raise click.UsageError(
             "Webhooks belong to a SQLite file; a deployment sends to EventBridge."
