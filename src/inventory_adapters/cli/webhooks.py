@@ -64,7 +64,7 @@ _NAME: Final = click.argument("name")
     envvar="INVENTORY_WEBHOOK_SECRET",
     show_envvar=True,
     callback=_secret,
-    help="Sign with this secret, such as a former one: whsec_... By default, a new one.",
+    help="Sign with this secret, such as a former one. By default, with a new one.",
 )
 @storage_options(with_api=False)
 def add(storage: Storage, *, name: str, target: str, secret: str | None) -> None:
