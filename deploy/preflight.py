@@ -148,6 +148,12 @@ _LOOKUPS: Final = {
     "AWS::Events::Rule": _Lookup(
         "Name", "events", "describe_rule", "Name", ["ResourceNotFoundException"]
     ),
+    "AWS::Events::EventBus": _Lookup(
+        "Name", "events", "describe_event_bus", "Name", ["ResourceNotFoundException"]
+    ),
+    "AWS::Events::Archive": _Lookup(
+        "ArchiveName", "events", "describe_archive", "ArchiveName", ["ResourceNotFoundException"]
+    ),
     "AWS::KMS::Alias": _Lookup("AliasName", "kms", "describe_key", "KeyId", ["NotFoundException"]),
     "AWS::CodeDeploy::Application": _Lookup(
         "ApplicationName",

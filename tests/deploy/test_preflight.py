@@ -183,6 +183,10 @@ TAKEN = {
         "SQS inventory-prod-dead-letters": lambda: client("sqs").create_queue(
             QueueName="inventory-prod-dead-letters"
         ),
+        "Events inventory-prod": lambda: client("events").create_event_bus(Name="inventory-prod"),
+        "SQS inventory-prod-event-dead-letters": lambda: client("sqs").create_queue(
+            QueueName="inventory-prod-event-dead-letters"
+        ),
         "Events inventory-prod-expire-reservations": lambda: client("events").put_rule(
             Name="inventory-prod-expire-reservations", ScheduleExpression="rate(1 minute)"
         ),
