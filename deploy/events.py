@@ -9,10 +9,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from deploy.acknowledgements import acknowledge
+from deploy.sweeper import dead_letter_queue
 from deploy.tables import Tables
 from inventory_adapters.storage.dynamodb.schema import MOVEMENT_PREFIX, RESERVATION_SK
 
@@ -62,16 +61,7 @@ class EventBus(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.bus = events.EventBus(self, "Bus", event_bus_name=prefix)
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            queue_name=f"{prefix}-event-dead-letters",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
-        )
-        for finding in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
-            acknowledge(self.dead_letters, finding, "This is the dead-letter queue.")
+        self.dead_letters = dead_letter_queue(self, f"{prefix}-event-dead-letters")
         if archive_days is not None:
             self.bus.archive(
                 "Archive",

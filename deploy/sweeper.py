@@ -15,7 +15,7 @@ from constructs import Construct
 from deploy.acknowledgements import acknowledge
 from deploy.functions import hyphenated
 
-__all__ = ["SCHEDULED", "Scheduled", "SweeperSchedule"]
+__all__ = ["SCHEDULED", "Scheduled", "SweeperSchedule", "dead_letter_queue"]
 
 
 @frozen
@@ -33,6 +33,21 @@ class Scheduled:
 
 
 SCHEDULED: Final = (Scheduled("expire_reservations", every_minutes=1),)
+
+
+def dead_letter_queue(scope: Construct, name: str) -> sqs.Queue:
+    """Create a queue for what failed; a message stays for two weeks."""
+    queue = sqs.Queue(
+        scope,
+        "DeadLetters",
+        queue_name=name,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        retention_period=cdk.Duration.days(14),
+    )
+    for finding in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
+        acknowledge(queue, finding, "This is the dead-letter queue.")
+    return queue
 
 
 class SweeperSchedule(Construct):
@@ -59,16 +74,7 @@ class SweeperSchedule(Construct):
         prefix: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            queue_name=f"{prefix}-dead-letters",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=cdk.Duration.days(14),
-        )
-        for finding in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
-            acknowledge(self.dead_letters, finding, "This is the dead-letter queue.")
+        self.dead_letters = dead_letter_queue(self, f"{prefix}-dead-letters")
         self.rules: dict[str, events.Rule] = {}
         for operation in scheduled:
             handler = handlers[operation.name]

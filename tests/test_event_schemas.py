@@ -56,26 +56,28 @@ def require_valid(event):
 
 def test_the_events_of_every_history_are_valid():
     """Each by the schema of its type."""
-    told = []
+    received = []
 
     class Telling(InventoryMachine):
         repositories = (memory,)
 
         def __init__(self):
             super().__init__()
-            self.inventories = [attrs.evolve(it, on_event=told.append) for it in self.inventories]
+            self.inventories = [
+                attrs.evolve(it, on_event=received.append) for it in self.inventories
+            ]
 
     run(Telling, examples=20, steps=30)
 
-    assert told
-    for event in told:
+    assert received
+    for event in received:
         require_valid(event)
 
 
 def test_an_event_of_each_type_is_valid():
     """Also of those that are rare in random histories."""
-    told, clock = [], Time()
-    inventory = Inventory(MemoryRepository(), clock=clock, on_event=told.append)
+    received, clock = [], Time()
+    inventory = Inventory(MemoryRepository(), clock=clock, on_event=received.append)
     item = inventory.create_item(TENT)
     key = {"item_id": item.item_id, "sku": item.sku}
     inventory.update_item(UpdateItem(**key, reorder_point=1))
@@ -95,8 +97,8 @@ def test_an_event_of_each_type_is_valid():
     inventory.expire_reservations(ExpireReservations())
     inventory.delete_item(DeleteItem(**key))
 
-    assert {event.type for event in told} == {*SCHEMAS}
-    for event in told:
+    assert {event.type for event in received} == {*SCHEMAS}
+    for event in received:
         require_valid(event)
 
 

@@ -1,8 +1,8 @@
 """
 Events: what happened to items, stock and reservations, for other systems.
 
-An event says a fact after the change that made it. A change makes the same events, with the same IDs, whoever derives them: the
-library from the change, a SQLite file from what it stores, or the publisher of a deployment from the streams of its tables.
+An event is a fact, after the change that made it. The library derives events from the change, a SQLite file from what it
+stores, and the publisher of a deployment from the streams of its tables. All three make the same events, with the same IDs.
 """
 
 import logging

@@ -110,7 +110,7 @@ def test_a_name_is_given_once(run):
     assert [row["target"] for row in listed(run)] == [URL]
 
 
-def test_a_plain_connection_is_told(run):
+def test_a_plain_connection_gets_a_warning(run):
     """On this machine, it is no problem."""
     far = run("webhooks", "add", "far", "http://shop.example.com/hook")
     near = run("webhooks", "add", "near", "http://127.0.0.1:9000/hook")

@@ -64,19 +64,21 @@ class Following(InventoryMachine):
         self.follower.check(self.model)
 
 
-class Told(Following):
+class OnEvent(Following):
     """The library tells its events."""
 
     repositories = (memory,)
 
     def __init__(self):
         super().__init__()
-        self.told = []
-        self.inventories = [attrs.evolve(it, on_event=self.told.append) for it in self.inventories]
+        self.received = []
+        self.inventories = [
+            attrs.evolve(it, on_event=self.received.append) for it in self.inventories
+        ]
 
     def new_events(self):
-        events = [wire(event) for event in self.told]
-        self.told.clear()
+        events = [wire(event) for event in self.received]
+        self.received.clear()
         return events
 
 
@@ -93,8 +95,8 @@ class Stored(Following):
     def __init__(self):
         super().__init__()
         [inventory] = self.inventories
-        self.told = []
-        self.inventories = [attrs.evolve(inventory, on_event=self.told.append)]
+        self.received = []
+        self.inventories = [attrs.evolve(inventory, on_event=self.received.append)]
         self.outbox = inventory.repository.outbox()
 
     def new_events(self):
@@ -105,15 +107,15 @@ class Stored(Following):
             after = attrs.evolve(sink, position=batch[-1].id)
             assert self.outbox.save(sink, after)
             sink = after
-        told = [{**wire(event), "source": "inventory"} for event in self.told]
-        assert events == told
-        self.told.clear()
+        received = [{**wire(event), "source": "inventory"} for event in self.received]
+        assert events == received
+        self.received.clear()
         return events
 
 
 def test_a_follower_rebuilds_every_history():
     """From the events of the library, which come twice and in any order."""
-    run(Told, examples=60, steps=40)
+    run(OnEvent, examples=60, steps=40)
 
 
 def test_a_follower_rebuilds_every_history_from_the_outbox(tmp_path_factory):
@@ -126,7 +128,7 @@ def test_a_follower_rebuilds_every_history_from_the_outbox(tmp_path_factory):
 
 
 @pytest.fixture
-def told():
+def received():
     return []
 
 
@@ -136,19 +138,19 @@ def clock():
 
 
 @pytest.fixture
-def inventory(told, clock):
+def inventory(received, clock):
     def tell(event):
-        told.append((event.type, event.sequence))
+        received.append((event.type, event.sequence))
 
     return Inventory(MemoryRepository(), clock=clock, on_event=tell, actor="anna")
 
 
 @pytest.fixture
-def item(inventory, told):
+def item(inventory, received):
     item = inventory.create_item(
         CreateItem(sku="TENT", name="Tent", quantity=5, category="tents", reorder_point=2)
     )
-    told.clear()
+    received.clear()
     return item
 
 
@@ -161,21 +163,21 @@ def adjust(inventory, item, delta):
     inventory.adjust_stock(AdjustStock(**key, delta=delta, reason="test"))
 
 
-def test_a_new_item_is_created_and_nothing_else(inventory, told):
+def test_a_new_item_is_created_and_nothing_else(inventory, received):
     """Even if it is low: nothing has become low."""
     inventory.create_item(
         CreateItem(sku="TENT", name="Tent", quantity=0, category="tents", reorder_point=2)
     )
 
-    assert told == [("ItemCreated", "v000000000001")]
+    assert received == [("ItemCreated", "v000000000001")]
 
 
-def test_each_threshold_is_told_once(inventory, item, told):
+def test_each_threshold_makes_one_event(inventory, item, received):
     """When it is crossed; again only after it was left."""
     for delta in (-2, -1, -1, -1, 1, 1, 1, -1):
         adjust(inventory, item, delta)
 
-    assert [event for event in told if event[0] != "StockMoved"] == [
+    assert [event for event in received if event[0] != "StockMoved"] == [
         ("StockLow", "s000000000002"),
         ("StockOut", "s000000000004"),
         ("StockRestocked", "s000000000005"),
@@ -195,23 +197,23 @@ def test_each_threshold_is_told_once(inventory, item, told):
         ({"quantity": 0, "status": "discontinued"}, ["ItemUpdated", "StockMoved", "StockOut"]),
     ],
 )
-def test_an_update_tells_what_it_changed(inventory, item, told, fields, events):
+def test_an_update_tells_what_it_changed(inventory, item, received, fields, events):
     """Edits and movements, and a threshold once, whichever of the two crosses it."""
     inventory.update_item(UpdateItem(item_id=item.item_id, sku=item.sku, **fields))
 
-    assert [name for name, _ in told] == events
+    assert [name for name, _ in received] == events
 
 
-def test_an_item_that_is_no_longer_discontinued_may_be_low(inventory, item, told):
+def test_an_item_that_is_no_longer_discontinued_may_be_low(inventory, item, received):
     """The status decides, too, whether an item is in the list of low stock."""
     key = {"item_id": item.item_id, "sku": item.sku}
     inventory.update_item(UpdateItem(**key, status="discontinued"))
     adjust(inventory, item, -4)
-    told.clear()
+    received.clear()
 
     inventory.update_item(UpdateItem(**key, status="available"))
 
-    assert told == [("ItemUpdated", "v000000000003"), ("StockLow", "v000000000003")]
+    assert received == [("ItemUpdated", "v000000000003"), ("StockLow", "v000000000003")]
 
 
 def test_the_details_that_differ_are_named(inventory, item):
@@ -227,25 +229,25 @@ def test_the_details_that_differ_are_named(inventory, item):
     assert (updated.actor, updated.item.category) == ("anna", "camping")
 
 
-def test_other_movements_are_told_too(inventory, item, told):
+def test_other_movements_make_events_too(inventory, item, received):
     """Counts, transfers and deletions; a deletion is no crossing."""
     other = inventory.create_item(
         CreateItem(sku="TENT", name="Tent", quantity=0, category="tents", location="depot")
     )
     key = {"item_id": item.item_id, "sku": item.sku}
-    told.clear()
+    received.clear()
     inventory.count_stock(CountStock(**key, quantity=5))
     inventory.transfer_stock(TransferStock(source=ref(item), destination=ref(other), quantity=5))
     inventory.delete_item(DeleteItem(**key))
 
-    assert [name for name, _ in told] == [
+    assert [name for name, _ in received] == [
         *("StockMoved",),
         *("StockMoved", "StockLow", "StockOut", "StockMoved", "StockRestocked"),
         *("StockMoved", "ItemDeleted"),
     ]
 
 
-def test_a_reservation_is_told_from_its_opening_to_its_end(inventory, item, told, clock):
+def test_a_reservation_makes_events_from_its_opening_to_its_end(inventory, item, received, clock):
     """Each with the revision of the reservation."""
     line = LineRequest(item_id=item.item_id, sku=item.sku, quantity=2)
     one = inventory.create_reservation(CreateReservation(lines=(line,), ttl_seconds=60))
@@ -259,7 +261,7 @@ def test_a_reservation_is_told_from_its_opening_to_its_end(inventory, item, told
     clock.pass_by(seconds=61)
     inventory.expire_reservations(ExpireReservations())
 
-    assert [event for event in told if event[0].startswith("Reservation")] == [
+    assert [event for event in received if event[0].startswith("Reservation")] == [
         ("ReservationOpened", "r000000000001"),
         ("ReservationExtended", "r000000000002"),
         ("ReservationCommitted", "r000000000003"),
@@ -284,19 +286,19 @@ def test_what_on_event_raises_is_logged(item, inventory, caplog):
     assert inventory.repository.get_item(item.key).level.on_hand == 4
 
 
-def test_a_rejected_change_is_not_told(inventory, item, told):
+def test_a_rejected_change_makes_no_event(inventory, item, received):
     """Nor is a repeated one."""
     with pytest.raises(Exception, match="available"):
         adjust(inventory, item, -6)
 
-    assert told == []
+    assert received == []
 
 
-def test_events_of_an_exclusive_block_are_told_after_it(tmp_path):
+def test_events_of_an_exclusive_block_come_after_it(tmp_path):
     """None of them if the block fails."""
-    told = []
+    received = []
     with SqliteRepository(tmp_path / "inventory.sqlite3") as repository:
-        inventory = Inventory(repository, on_event=lambda event: told.append(event.type))
+        inventory = Inventory(repository, on_event=lambda event: received.append(event.type))
 
         def fail():
             with repository.exclusive():
@@ -308,6 +310,6 @@ def test_events_of_an_exclusive_block_are_told_after_it(tmp_path):
         with repository.exclusive():
             with repository.exclusive():
                 inventory.create_item(CreateItem(sku="A", name="A", quantity=1, category="c"))
-            assert told == []
+            assert received == []
 
-    assert told == ["ItemCreated"]
+    assert received == ["ItemCreated"]

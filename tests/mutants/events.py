@@ -15,7 +15,7 @@ WEBHOOKS = "tests/server/test_webhooks.py"
 STREAMS = "tests/storage/test_event_streams.py"
 
 
-@noticed_by(f"{EVENTS}::test_each_threshold_is_told_once")
+@noticed_by(f"{EVENTS}::test_each_threshold_makes_one_event")
 def every_sale_of_a_low_item_is_a_crossing(patch):
     def crossings(original, before, after):
         return "low" if after.needs_reorder else original(before, after)
@@ -49,18 +49,18 @@ def an_extension_has_the_id_of_the_opening(patch):
 
 @noticed_by(f"{EVENTS}::test_what_on_event_raises_is_logged")
 def an_error_of_on_event_reaches_the_caller(patch):
-    def call_with(_original, on_event, told):
-        for event in told:
+    def call_with(_original, on_event, received):
+        for event in received:
             on_event(event)
 
     wrap(patch, events, "call_with", call_with)
 
 
 @noticed_by(
-    f"{EVENTS}::test_events_of_an_exclusive_block_are_told_after_it",
+    f"{EVENTS}::test_events_of_an_exclusive_block_come_after_it",
     "tests/storage/test_sqlite.py::TestExclusive",
 )
-def events_of_a_block_are_told_at_once(patch):
+def events_of_a_block_come_at_once(patch):
     patch.setattr(SqliteRepository, "once_stored", lambda _self, call: call())
 
 

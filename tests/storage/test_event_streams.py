@@ -112,9 +112,9 @@ class Streamed(Following):
         super().__init__()
         [inventory] = self.inventories
         self.tables = Tables(inventory.repository)
-        self.told = []
+        self.received = []
         self.records = []
-        self.inventories = [attrs.evolve(inventory, on_event=self.told.append)]
+        self.inventories = [attrs.evolve(inventory, on_event=self.received.append)]
 
     def do(self, verb, command):
         answer = super().do(verb, command)
@@ -126,9 +126,9 @@ class Streamed(Following):
         assert publisher(bus).publish(self.records) == []
         self.records.clear()
         assert bus.letters == []
-        told = [{**wire(event), "source": "inventory-test"} for event in self.told]
-        self.told.clear()
-        assert by_id(bus.events) == by_id(told)
+        received = [{**wire(event), "source": "inventory-test"} for event in self.received]
+        self.received.clear()
+        assert by_id(bus.events) == by_id(received)
         return bus.events
 
 

@@ -1,7 +1,7 @@
 """
 Delivery of the events in an outbox: to webhooks, signed as Standard Webhooks, and to files.
 
-A sink gets the events in the order of their commits, up to 100 in one request, at least once. What becomes of a batch:
+A sink gets the events in the order of their commits, up to 100 in one request, at least once. The answer to a batch decides:
 
 - An answer of 2xx: the next batch follows.
 - No answer, 429 or 5xx: the same batch is sent again, after pauses of up to five minutes. If that lasts three days, the events

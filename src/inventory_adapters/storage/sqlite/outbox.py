@@ -135,7 +135,7 @@ class Outbox:
 
     def save(self, before: Sink, after: Sink, parked: Iterable[Pending] = ()) -> bool:
         """
-        Store what became of a delivery, and delete the events that all sinks have.
+        Store the result of a delivery, and delete the events that all sinks have.
 
         Returns:
             False if the sink was removed, or another process has delivered to it meanwhile.
